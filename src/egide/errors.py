@@ -1,0 +1,346 @@
+"""Every error that Egide raises on purpose.
+
+One root, `EgideError`. Each subclass has a stable `code`, and its docstring is its message: the
+fields in braces are the keyword arguments of the constructor. Messages name the thing that is
+wrong and the remedy. They are shown to the person at the terminal and stored in audit reports,
+never written to a log. `docs/errors.md` lists all codes; a test keeps it complete.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class EgideError(Exception):
+    """Something went wrong: {reason}."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__((self.__doc__ or "").strip().format(**fields))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by fields, so that an error crosses from a worker process unchanged."""
+        return _rebuild, (type(self), self.fields)
+
+    @property
+    def message(self) -> str:
+        """The sentence for the person who reads it."""
+        return str(self)
+
+
+def _rebuild(kind: type[EgideError], fields: dict[str, object]) -> EgideError:
+    return kind(**fields)
+
+
+class UsageError(EgideError):
+    """{reason}."""
+
+    code = "usage"
+
+
+# --- one item: a picture that cannot be fingerprinted costs a row, never the run -------------
+
+
+class ItemError(EgideError):
+    """Cannot use {name}: {reason}."""
+
+    code = "item-error"
+
+
+class FileMissing(ItemError):
+    """No file {name}: check the path."""
+
+    code = "file-missing"
+
+
+class FileUnreadable(ItemError):
+    """Cannot read {name}: {reason}. Check its permissions and the disk."""
+
+    code = "file-unreadable"
+
+
+class FileEmpty(ItemError):
+    """{name} is empty (0 bytes): fetch or copy it again."""
+
+    code = "file-empty"
+
+
+class FileTooLarge(ItemError):
+    """{name} has {size} bytes, over the limit of {limit}: raise EGIDE_MAX_FILE_BYTES to read it."""
+
+    code = "file-too-large"
+
+
+class NotAnImage(ItemError):
+    """{name} is not an image in a known format."""
+
+    code = "not-an-image"
+
+
+class FormatUnsupported(ItemError):
+    """{name} is {format}, which needs an extra: pip install 'egide[{extra}]'."""
+
+    code = "format-unsupported"
+
+
+class DecodeFailed(ItemError):
+    """Cannot decode {name}: {reason}. The file is damaged; fetch or save it again."""
+
+    code = "decode-failed"
+
+
+class ImageTruncated(ItemError):
+    """{name} ends before its picture does: fetch or copy it again."""
+
+    code = "image-truncated"
+
+
+class ImageTooLarge(ItemError):
+    """{name} is {width}×{height} pixels, over the limit of {limit}: raise EGIDE_MAX_PIXELS to read it."""
+
+    code = "image-too-large"
+
+
+class ImageTooSmall(ItemError):
+    """{name} is {width}×{height} pixels; a fingerprint needs at least 5×5."""
+
+    code = "image-too-small"
+
+
+class DecoderCrashed(ItemError):
+    """The decoder crashed on {name}: the file is damaged or hostile; examine it in isolation."""
+
+    code = "decoder-crashed"
+
+
+class DecodeTimeout(ItemError):
+    """Decoding {name} took over {limit_s} s: raise EGIDE_ITEM_TIMEOUT_S if the file is sound."""
+
+    code = "decode-timeout"
+
+
+# --- a source of items: a folder, an archive, a table ---------------------------------------
+
+
+class SourceError(EgideError):
+    """Cannot read {name}: {reason}."""
+
+    code = "source-error"
+
+
+class SourceMissing(SourceError):
+    """No source {name}: check the path or address."""
+
+    code = "source-missing"
+
+
+class SourceUnreadable(SourceError):
+    """Cannot read {name}: {reason}."""
+
+    code = "source-unreadable"
+
+
+class SourceUnsupported(SourceError):
+    """{name} is no folder, image, tar, tar.gz, zip, Parquet file or hash list: {reason}."""
+
+    code = "source-unsupported"
+
+
+class SourceTruncated(SourceError):
+    """{name} ends too early or is damaged after {items} items: {reason}. Fetch or copy it again."""
+
+    code = "source-truncated"
+
+
+class ColumnMissing(SourceError):
+    """{name} has no image column{wanted}; its columns are {columns}. Name one with --column."""
+
+    code = "column-missing"
+
+
+class ProtocolUnsupported(SourceError):
+    """{name} needs an extra to be read: pip install 'egide[{extra}]'."""
+
+    code = "protocol-unsupported"
+
+
+# --- the store --------------------------------------------------------------------------------
+
+
+class StoreError(EgideError):
+    """The store {store} cannot be used: {reason}."""
+
+    code = "store-error"
+
+
+class StoreMissing(StoreError):
+    """No store at {store}: create one with `egide bank create NAME`, or name another with --store."""
+
+    code = "store-missing"
+
+
+class StoreUnreadable(StoreError):
+    """The store {store} cannot be read: {reason}. Check the path, its permissions and the file."""
+
+    code = "store-unreadable"
+
+
+class StoreLocked(StoreError):
+    """The store {store} is locked by another process: wait for it to finish, then try again."""
+
+    code = "store-locked"
+
+
+class StoreReadOnly(StoreError):
+    """The store {store} is read-only here: check the permissions of the file and its folder."""
+
+    code = "store-read-only"
+
+
+class StoreFull(StoreError):
+    """No space left for the store {store}: free some, then try again; nothing was changed."""
+
+    code = "store-full"
+
+
+class StoreTooOld(StoreError):
+    """The store {store} has schema {found}; this Egide needs {expected}: run `egide store upgrade`."""
+
+    code = "store-too-old"
+
+
+class StoreTooNew(StoreError):
+    """The store {store} was written by a newer Egide (schema {found}): upgrade Egide."""
+
+    code = "store-too-new"
+
+
+class StoreForeign(StoreError):
+    """The database {store} holds other tables and no Egide store: name another with --store."""
+
+    code = "store-foreign"
+
+
+class BankMissing(EgideError):
+    """No bank {bank}: list banks with `egide bank list`, or create it with `egide bank create`."""
+
+    code = "bank-missing"
+
+
+class BankExists(EgideError):
+    """A bank {bank} exists already: choose another name."""
+
+    code = "bank-exists"
+
+
+class BankNameInvalid(EgideError):
+    """{bank} is no bank name: use 1 to 64 letters, digits, dots, hyphens or underscores."""
+
+    code = "bank-name-invalid"
+
+
+class RadiusInvalid(EgideError):
+    """A radius of {radius} bits is not possible: choose 0 to 63."""
+
+    code = "radius-invalid"
+
+
+class EntryMissing(EgideError):
+    """No entry {entry} in bank {bank}: list entries with `egide bank entries {bank}`."""
+
+    code = "entry-missing"
+
+
+class StateConflict(EgideError):
+    """Entry {entry} is {state}, so it cannot be {action}."""
+
+    code = "state-conflict"
+
+
+# --- hash lists -------------------------------------------------------------------------------
+
+
+class LineError(EgideError):
+    """Line {line}: {reason}."""
+
+    code = "line-invalid"
+
+
+class SchemaTooNew(EgideError):
+    """{name} has hash-list schema {found}; this Egide reads up to {expected}: upgrade Egide."""
+
+    code = "schema-too-new"
+
+
+class HashInvalid(EgideError):
+    """Not a {signal} value: expected {digits} hexadecimal digits."""
+
+    code = "hash-invalid"
+
+
+# --- snapshot and search --------------------------------------------------------------------
+
+
+class SnapshotError(EgideError):
+    """The search snapshot {name} cannot be used: {reason}."""
+
+    code = "snapshot-error"
+
+
+class SnapshotDamaged(SnapshotError):
+    """The search snapshot {name} is damaged: {reason}. Delete it; it is rebuilt from the store."""
+
+    code = "snapshot-damaged"
+
+
+class SnapshotVersion(SnapshotError):
+    """The search snapshot {name} has format {found}; this Egide reads {expected}. Delete it."""
+
+    code = "snapshot-version"
+
+
+class SnapshotUnwritable(SnapshotError):
+    """Cannot write the search snapshot {name}: {reason}. Name another folder with EGIDE_SNAPSHOT_DIR."""
+
+    code = "snapshot-unwritable"
+
+
+# --- audit ------------------------------------------------------------------------------------
+
+
+class AuditError(EgideError):
+    """The audit stopped: {reason}."""
+
+    code = "audit-error"
+
+
+class OutputUnwritable(AuditError):
+    """Cannot write to {name}: {reason}. Free space or fix permissions, then run the same command again to go on."""
+
+    code = "output-unwritable"
+
+
+class OutputMismatch(AuditError):
+    """{name} holds another audit ({reason}): choose another --out, or add --fresh to replace it."""
+
+    code = "output-mismatch"
+
+
+class OutputBusy(AuditError):
+    """Another audit is writing to {name}: wait for it, or choose another --out."""
+
+    code = "output-busy"
+
+
+class WorkerFailed(AuditError):
+    """A worker stopped while reading {name}: {reason}."""
+
+    code = "worker-failed"
+
+
+class Interrupted(EgideError):
+    """Interrupted: {remedy}."""
+
+    code = "interrupted"

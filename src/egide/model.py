@@ -1,0 +1,235 @@
+"""The values that pass between layers: frozen, slotted, made of bytes and numbers.
+
+Fingerprints are bytes here; hexadecimal digits exist only at the edges (hash lists, the command
+line). Nothing in this module prints a fingerprint: `repr` of the classes that hold one is short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+PDQ_BYTES = 32
+PDQ_BITS = 256
+DEFAULT_RADIUS_BITS = 31
+MAX_RADIUS_BITS = 63
+MIN_MATCHABLE_QUALITY = 50
+"""Under this PDQ quality the perceptual hash is not used; only exact digests match."""
+
+
+class Mode(StrEnum):
+    """How pixels are obtained for PDQ."""
+
+    EXACT = "exact"
+    """Full decode; the reference hash, bit for bit. For registration."""
+    FAST = "fast"
+    """JPEG decoded at a fraction of its size; within a few bits of exact. For scanning."""
+
+
+class Transform(StrEnum):
+    """The symmetries of a rectangle: what was done to the registered picture to get the query.
+
+    Rotations are clockwise. The order is that of `Pdq.variants`.
+    """
+
+    IDENTITY = "identity"
+    ROTATE_90 = "rotate-90"
+    ROTATE_180 = "rotate-180"
+    ROTATE_270 = "rotate-270"
+    FLIP_HORIZONTAL = "flip-horizontal"
+    FLIP_VERTICAL = "flip-vertical"
+    TRANSPOSE = "transpose"
+    TRANSVERSE = "transverse"
+
+
+TRANSFORMS: tuple[Transform, ...] = tuple(Transform)
+
+
+class Signal(StrEnum):
+    """A kind of fingerprint value that an entry can hold and a query can match."""
+
+    PDQ = "pdq"
+    SHA256 = "sha256"
+    MD5 = "md5"
+
+
+SIGNAL_BYTES = {Signal.PDQ: 32, Signal.SHA256: 32, Signal.MD5: 16}
+
+
+@dataclass(frozen=True, slots=True)
+class Pdq:
+    """The PDQ of one frame.
+
+    Attributes:
+        code: the 256-bit hash, 32 bytes, most significant bit first as in the reference's hex form.
+        quality: 0–100, or None where it is not known (a hash from a list).
+        variants: one code for each `Transform` in order, 8 × 32 bytes in all, or empty where only
+            the code is known. `variants[:32] == code`. Variant t is the hash of the frame with
+            transform t *undone*, so a hit on it says: the query is the entry with t applied.
+    """
+
+    code: bytes = field(repr=False)
+    quality: int | None
+    variants: bytes = field(default=b"", repr=False)
+
+    @property
+    def matchable(self) -> bool:
+        """Whether the hash may be searched for: quality unknown, or at least 50."""
+        return self.quality is None or self.quality >= MIN_MATCHABLE_QUALITY
+
+    def queries(self) -> Iterator[tuple[Transform, bytes]]:
+        """The codes to search for, each with the transform that a hit would mean."""
+        if not self.variants:
+            yield Transform.IDENTITY, self.code
+            return
+        for index, transform in enumerate(TRANSFORMS):
+            yield transform, self.variants[index * PDQ_BYTES : (index + 1) * PDQ_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is computed from one image file, or read of it from a hash list.
+
+    Attributes:
+        frames: the PDQ of each distinct frame, the first being the still picture; empty where only
+            digests are known.
+        sha256, md5: of the file's bytes; None where unknown (a hash list, a PIL image).
+        width, height: stored pixels of the first frame, before any EXIF rotation; 0 where unknown.
+        frames_skipped: frames of an animation beyond the limit, which were not looked at.
+    """
+
+    frames: tuple[Pdq, ...]
+    sha256: bytes | None = field(default=None, repr=False)
+    md5: bytes | None = field(default=None, repr=False)
+    width: int = 0
+    height: int = 0
+    frames_skipped: int = 0
+
+    @property
+    def pdq(self) -> Pdq | None:
+        """The PDQ of the first frame."""
+        return self.frames[0] if self.frames else None
+
+    @property
+    def matchable(self) -> bool:
+        """Whether any frame's PDQ may be searched for; else only exact digests match."""
+        return any(frame.matchable for frame in self.frames)
+
+
+class Trust(StrEnum):
+    """What reviewers have said of an entry. Only `confirmed` may block by itself."""
+
+    UNVERIFIED = "unverified"
+    CONFIRMED = "confirmed"
+    DISPUTED = "disputed"
+
+
+class State(StrEnum):
+    """The consent state of an entry. Only `active` entries match."""
+
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    TOMBSTONED = "tombstoned"
+    """A confirmed false positive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """A named collection of entries, with its own match radius."""
+
+    id: int
+    name: str
+    radius_bits: int
+    description: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a caller asks a bank to hold: the input of registering.
+
+    Attributes:
+        pdqs: the codes of the matchable frames, each 32 bytes; may be empty.
+        quality: of the first frame; None where unknown.
+        source: who or what it came from, e.g. `local`, a list's name, later a case; with the
+            fingerprint it identifies an entry, so that two people's same picture stay apart.
+    """
+
+    pdqs: tuple[bytes, ...] = field(repr=False)
+    sha256: bytes | None = field(default=None, repr=False)
+    md5: bytes | None = field(default=None, repr=False)
+    quality: int | None = None
+    source: str = "local"
+    note: str = field(default="", repr=False)
+    trust: Trust = Trust.UNVERIFIED
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One registered fingerprint with its consent state.
+
+    Attributes:
+        pdqs, sha256, md5: empty or None once the entry is withdrawn or expired: they are erased.
+        revision: the store's revision at which the entry last changed.
+        added, changed: UTC; `expires`: UTC, or None for no end.
+    """
+
+    id: int
+    bank: str
+    pdqs: tuple[bytes, ...] = field(repr=False)
+    sha256: bytes | None = field(repr=False)
+    md5: bytes | None = field(repr=False)
+    quality: int | None
+    trust: Trust
+    state: State
+    source: str
+    note: str = field(repr=False)
+    added: datetime
+    changed: datetime
+    expires: datetime | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A query met an entry.
+
+    Attributes:
+        distance: in bits, 0 for an exact digest.
+        signal: which kind of fingerprint matched; an exact digest outranks PDQ.
+        transform: what was done to the registered picture to get the query.
+        frame: the query's frame that matched, 0 for a still picture.
+        revision: the store's revision that was searched.
+    """
+
+    entry: int
+    bank: str
+    signal: Signal
+    distance: int
+    transform: Transform
+    trust: Trust
+    frame: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one file may ask of this machine; every field is a setting, see docs/settings.md."""
+
+    max_file_bytes: int = 256 * 1024 * 1024
+    max_pixels: int = 200_000_000
+    max_frames: int = 32
+    """Distinct frames of an animation that are fingerprinted."""
+    max_decoded_frames: int = 512
+    """Frames of an animation that are decoded in search of distinct ones."""
+    item_timeout_s: float = 60.0
+
+
+DEFAULT_LIMITS = Limits()
