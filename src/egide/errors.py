@@ -109,6 +109,30 @@ class ImageTooSmall(ItemError):
     code = "image-too-small"
 
 
+class ValueMissing(ItemError):
+    """{name} has no image bytes: {reason}."""
+
+    code = "value-missing"
+
+
+class LinkNotFollowed(ItemError):
+    """{name} is a link, which is not followed: name its target as a source of its own."""
+
+    code = "link-not-followed"
+
+
+class ArchiveNotOpened(ItemError):
+    """{name} is an archive inside an archive: unpack it, then name it as a source of its own."""
+
+    code = "archive-not-opened"
+
+
+class MemberEncrypted(ItemError):
+    """{name} is encrypted: unpack it with its password first."""
+
+    code = "member-encrypted"
+
+
 class DecoderCrashed(ItemError):
     """The decoder crashed on {name}: the file is damaged or hostile; examine it in isolation."""
 
@@ -262,7 +286,7 @@ class StateConflict(EgideError):
 # --- hash lists -------------------------------------------------------------------------------
 
 
-class LineError(EgideError):
+class LineError(ItemError):
     """Line {line}: {reason}."""
 
     code = "line-invalid"
@@ -287,6 +311,12 @@ class SnapshotError(EgideError):
     """The search snapshot {name} cannot be used: {reason}."""
 
     code = "snapshot-error"
+
+
+class SnapshotMissing(SnapshotError):
+    """No search snapshot {name}: it is built from the store; run the command again."""
+
+    code = "snapshot-missing"
 
 
 class SnapshotDamaged(SnapshotError):
@@ -320,6 +350,12 @@ class OutputUnwritable(AuditError):
     """Cannot write to {name}: {reason}. Free space or fix permissions, then run the same command again to go on."""
 
     code = "output-unwritable"
+
+
+class OutputUnreadable(AuditError):
+    """Cannot read {name}: {reason}. Run the audit again with --fresh to replace it."""
+
+    code = "output-unreadable"
 
 
 class OutputMismatch(AuditError):

@@ -230,6 +230,9 @@ class Limits:
     max_decoded_frames: int = 512
     """Frames of an animation that are decoded in search of distinct ones."""
     item_timeout_s: float = 60.0
+    """Reading and decoding one item; past it the worker is replaced and the item is unreadable."""
+    worker_memory_bytes: int = 4 * 1024 * 1024 * 1024
+    """Private memory of one audit worker; 0 for no limit."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,0 +1,1 @@
+"""Exact Hamming search over PDQ codes, and the snapshot file that it runs on."""

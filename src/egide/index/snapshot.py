@@ -1,0 +1,302 @@
+"""The search snapshot: what the store holds that can match, in one file, ready to be searched.
+
+It is built by `egide.index.snapshot_build`, opened in milliseconds, shared by all processes that
+map it, and never changed: a new revision of the store is a new file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from egide.errors import SnapshotDamaged, SnapshotError
+from egide.index.bands import BANDS, BUCKETS
+from egide.index.container import read_container
+from egide.index.mih import BandLists, MultiIndex
+from egide.model import SIGNAL_BYTES, Signal, Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from egide.index.kernel import Hits, Kernel
+
+NEVER_US = np.iinfo(np.int64).max
+"""The `expires_us` of an entry without an end."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DIGEST_SIGNALS = (Signal.SHA256, Signal.MD5)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotBank:
+    """A bank as it was when the snapshot was built."""
+
+    id: int
+    name: str
+    radius_bits: int
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a snapshot, as columns; an *owner* below is a position in them.
+
+    Attributes:
+        id: int64[e], the entry's number in the store.
+        bank: uint16[e], a position in `Snapshot.banks`.
+        trust: uint8[e], a position in `Snapshot.trusts`.
+        expires_us: int64[e], microseconds since 1970 UTC, or `NEVER_US`.
+    """
+
+    id: NDArray[np.int64]
+    bank: NDArray[np.uint16]
+    trust: NDArray[np.uint8]
+    expires_us: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class DigestHits:
+    """Entries that hold one of the digests asked for, sorted by (query, owner).
+
+    Attributes:
+        query: int64[k], the position of the digest in its batch.
+        owner: int64[k], a position in the snapshot's entries.
+    """
+
+    query: NDArray[np.int64]
+    owner: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _DigestTable:
+    """Digests in order; `prefix` is the first 8 bytes as a number, for binary search."""
+
+    prefix: NDArray[np.uint64]
+    digest: NDArray[np.uint8]
+    owner: NDArray[np.uint32]
+
+
+class Snapshot:
+    """An open snapshot file.
+
+    Attributes:
+        path: the file.
+        store_id: which store it was built from.
+        revision: the store's revision that it holds.
+        created: when it was built, UTC.
+        banks: all banks of the store, the disabled ones too.
+        trusts: the levels of trust, in the order of `Entries.trust`.
+    """
+
+    def __init__(
+        self, path: Path, metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]
+    ) -> None:
+        """Use `Snapshot.open`."""
+        self.path = path
+        self.store_id: str = metadata["store_id"]
+        self.revision: int = metadata["revision"]
+        self.created = datetime.fromisoformat(metadata["created"])
+        self.banks = tuple(SnapshotBank(**bank) for bank in metadata["banks"])
+        self.trusts = tuple(Trust(trust) for trust in metadata["trusts"])
+        self._entries: Entries | None = Entries(
+            arrays["entry_id"],
+            arrays["entry_bank"],
+            arrays["entry_trust"],
+            arrays["entry_expires_us"],
+        )
+        self._owner_of_row = arrays["code_owner"]
+        self._digests = {
+            signal: _DigestTable(
+                arrays[f"{signal}_prefix"], arrays[f"{signal}_digest"], arrays[f"{signal}_owner"]
+            )
+            for signal in DIGEST_SIGNALS
+        }
+        lists = None
+        if "band_filters" in arrays:
+            lists = BandLists(arrays["band_filters"], arrays["band_rows"], arrays["band_offsets"])
+        self._kernel: Kernel = MultiIndex(arrays["code"], lists)
+        self.row_count = len(arrays["code"])
+        self.entry_count = len(arrays["entry_id"])
+        self._check(arrays)
+
+    @classmethod
+    def open(cls, path: Path, *, verify: bool = False) -> Self:
+        """Map the file at path.
+
+        Args:
+            path: made by `build_snapshot`.
+            verify: also compare the checksum of every section, which reads the whole file; the
+                header's checksum, all sizes and the order of the buckets are always checked.
+
+        Raises:
+            SnapshotMissing: there is no such file.
+            SnapshotVersion: another Egide wrote it in another format.
+            SnapshotDamaged: it is cut short or altered.
+            SnapshotError: it cannot be read, or is another kind of file.
+        """
+        metadata, arrays = read_container(path, verify=verify)
+        try:
+            return cls(path, metadata, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SnapshotDamaged(name=str(path), reason="its sections do not fit") from error
+
+    def _check(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Raise ValueError unless every array has the dtype and length that the others imply."""
+        entries, rows = self.entry_count, self.row_count
+        expected: dict[str, tuple[str, tuple[int, ...]]] = {
+            "entry_id": ("<i8", (entries,)),
+            "entry_bank": ("<u2", (entries,)),
+            "entry_trust": ("|u1", (entries,)),
+            "entry_expires_us": ("<i8", (entries,)),
+            "code": ("|u1", (rows, 32)),
+            "code_owner": ("<u4", (rows,)),
+        }
+        for signal in DIGEST_SIGNALS:
+            count = len(arrays[f"{signal}_prefix"])
+            expected[f"{signal}_prefix"] = ("<u8", (count,))
+            expected[f"{signal}_digest"] = ("|u1", (count, SIGNAL_BYTES[signal]))
+            expected[f"{signal}_owner"] = ("<u4", (count,))
+        if "band_offsets" in arrays:
+            expected["band_filters"] = ("<u4", (rows, BANDS))
+            expected["band_rows"] = ("<u4", (rows * BANDS,))
+            expected["band_offsets"] = ("<u4", (BANDS * BUCKETS + 1,))
+            offsets = arrays["band_offsets"]
+            # A bucket that ended before it began, or beyond the list, would be read as garbage.
+            if offsets[0] != 0 or offsets[-1] != rows * BANDS or (offsets[1:] < offsets[:-1]).any():
+                raise ValueError("band_offsets")
+        banks, trusts = arrays["entry_bank"], arrays["entry_trust"]
+        if banks.max(initial=0) >= max(len(self.banks), 1) or trusts.max(initial=0) >= len(Trust):
+            raise ValueError("entry_bank")
+        for key, (dtype, shape) in expected.items():
+            if arrays[key].dtype.str != dtype or arrays[key].shape != shape:
+                raise ValueError(key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; it is unmapped once no array of it is in use."""
+        self._entries = None
+        self._digests = {}
+        self._owner_of_row = np.zeros(0, np.uint32)
+        self._kernel = MultiIndex(np.zeros((0, 32), np.uint8), None)
+
+    @property
+    def entries(self) -> Entries:
+        """The entries.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        if self._entries is None:
+            raise SnapshotError(name=str(self.path), reason="it was closed")
+        return self._entries
+
+    def count_entries(self) -> dict[int, int]:
+        """Return how many entries each bank holds, by the bank's id."""
+        counts = np.bincount(self.entries.bank, minlength=len(self.banks))
+        return {bank.id: int(count) for bank, count in zip(self.banks, counts, strict=True)}
+
+    def count_expired(self, now: datetime) -> int:
+        """Return how many entries have expired by `now`, although the store still has them."""
+        return int(np.count_nonzero(self.entries.expires_us <= unix_us(now)))
+
+    @property
+    def kernel(self) -> str:
+        """The name of the search kernel, for reports."""
+        return self._kernel.name
+
+    @property
+    def has_md5(self) -> bool:
+        """Whether any entry has an MD5, so whether computing one of a file can lead to a match."""
+        return self.digest_count(Signal.MD5) > 0
+
+    def digest_count(self, signal: Signal) -> int:
+        """How many digests of a kind can be found."""
+        _ = self.entries
+        return len(self._digests[signal].owner)
+
+    def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        """Find every row whose code is within radius_bits of each query.
+
+        Args:
+            queries: shape (q, 32).
+            radius_bits: 0–63.
+
+        Raises:
+            RadiusInvalid: the radius is outside 0–63.
+            SnapshotDamaged: the search met a row number that does not exist.
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        try:
+            return self._kernel.search(queries, radius_bits)
+        except IndexError as error:
+            raise SnapshotDamaged(name=str(self.path), reason="a row number is wrong") from error
+
+    def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the entries, as positions, that hold the codes in these rows.
+
+        Raises:
+            SnapshotDamaged: an owner does not exist.
+        """
+        _ = self.entries
+        return self._checked(self._owner_of_row[rows])
+
+    def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
+        """Find the entries that hold each digest.
+
+        Args:
+            signal: SHA256 or MD5.
+            digests: of that signal's length each.
+
+        Raises:
+            ValueError: a digest has another length.
+            SnapshotDamaged: an owner does not exist.
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        table = self._digests[signal]
+        size = SIGNAL_BYTES[signal]
+        if any(len(digest) != size for digest in digests):
+            reason = f"a {signal} digest has {size} bytes"
+            raise ValueError(reason)
+        wanted = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, size)
+        prefix = digest_prefix(wanted)
+        first = np.searchsorted(table.prefix, prefix, "left")
+        count = np.searchsorted(table.prefix, prefix, "right") - first
+        query = np.repeat(np.arange(len(wanted)), count)
+        place = np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count) + first[query]
+        same = (table.digest[place] == wanted[query]).all(axis=1)
+        return DigestHits(query[same], self._checked(table.owner[place[same]]))
+
+    def _checked(self, owners: NDArray[np.uint32]) -> NDArray[np.int64]:
+        if len(owners) and int(owners.max()) >= self.entry_count:
+            raise SnapshotDamaged(name=str(self.path), reason="an entry number is wrong")
+        return owners.astype(np.int64)
+
+
+def digest_prefix(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The first 8 bytes of each digest, shape (n, 16 or 32), as a number in the digests' order."""
+    return np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+
+
+def unix_us(moment: datetime | None) -> int:
+    """Return microseconds since 1970 UTC, or NEVER_US for None."""
+    if moment is None:
+        return NEVER_US
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,182 @@
+"""Build the search snapshot from the entries of a store."""
+
+from __future__ import annotations
+
+from array import array
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from egide.errors import SnapshotError
+from egide.index.bands import BANDS, BUCKETS
+from egide.index.container import Section, array_section, write_container
+from egide.index.mih import MAX_ROWS, MIN_INDEXED_ROWS, band_list
+from egide.index.snapshot import DIGEST_SIGNALS, digest_prefix, unix_us
+from egide.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from egide.model import Bank, Entry
+
+_TRUSTS = tuple(Trust)
+_MAX_BANKS = 1 << 16
+
+
+def build_snapshot(
+    path: Path,
+    *,
+    store_id: str,
+    revision: int,
+    banks: Sequence[Bank],
+    entries: Iterable[Entry],
+    created: datetime,
+    min_indexed_rows: int = MIN_INDEXED_ROWS,
+) -> None:
+    """Write the snapshot of a store at one revision.
+
+    Entries are taken one by one: memory is about 60 bytes for each and 36 for each of its codes,
+    and then 80 bytes for each code while the band lists are written.
+
+    Args:
+        path: put there in one step, readable by its owner only; the folder must exist.
+        store_id: which store this is.
+        revision: the store's revision that banks and entries were read at.
+        banks: all banks, the disabled ones too.
+        entries: what can match; one that is not active is left out.
+        created: now, UTC.
+        min_indexed_rows: under it the file has no band lists and is searched by brute force.
+
+    Raises:
+        SnapshotUnwritable: no permission, no space, no such folder; nothing is left behind.
+        SnapshotError: an entry's bank is not among banks, a fingerprint has a wrong length, or
+            there are too many codes or banks.
+    """
+    if len(banks) > _MAX_BANKS:
+        raise SnapshotError(name=str(path), reason=f"it cannot hold over {_MAX_BANKS} banks")
+    columns = _Columns(str(path), banks)
+    for entry in entries:
+        columns.add(entry)
+    metadata: dict[str, object] = {
+        "store_id": store_id,
+        "revision": revision,
+        "created": created.astimezone(UTC).isoformat(),
+        "banks": [
+            {
+                "id": bank.id,
+                "name": bank.name,
+                "radius_bits": bank.radius_bits,
+                "enabled": bank.enabled,
+            }
+            for bank in banks
+        ],
+        "trusts": [trust.value for trust in _TRUSTS],
+    }
+    codes = np.frombuffer(columns.codes, np.uint8).reshape(-1, PDQ_BYTES)
+    if len(codes) > MAX_ROWS:
+        raise SnapshotError(name=str(path), reason=f"it cannot hold over {MAX_ROWS} PDQ codes")
+    sections = {
+        "entry_id": array_section(_numpy(columns.entry_id)),
+        "entry_bank": array_section(_numpy(columns.entry_bank)),
+        "entry_trust": array_section(_numpy(columns.entry_trust)),
+        "entry_expires_us": array_section(_numpy(columns.entry_expires_us)),
+        "code": array_section(codes),
+        "code_owner": array_section(_numpy(columns.code_owner)),
+    }
+    for signal in DIGEST_SIGNALS:
+        sections.update(columns.digests[signal].sections())
+    if len(codes) >= max(min_indexed_rows, 1):
+        sections.update(_band_sections(codes))
+    write_container(path, metadata, sections)
+
+
+class _Columns:
+    """The entries so far, as growing columns of plain numbers and bytes."""
+
+    def __init__(self, name: str, banks: Sequence[Bank]) -> None:
+        self.name = name
+        self.bank_position = {bank.name: position for position, bank in enumerate(banks)}
+        self.entry_id = array("q")
+        self.entry_bank = array("H")
+        self.entry_trust = array("B")
+        self.entry_expires_us = array("q")
+        self.codes = bytearray()
+        self.code_owner = array("I")
+        self.digests = {signal: _DigestColumns(signal) for signal in DIGEST_SIGNALS}
+
+    def add(self, entry: Entry) -> None:
+        """Take one entry."""
+        if entry.state is not State.ACTIVE:
+            return
+        bank = self.bank_position.get(entry.bank)
+        if bank is None:
+            raise SnapshotError(name=self.name, reason=f"entry {entry.id} is in an unknown bank")
+        owner = len(self.entry_id)
+        self.entry_id.append(entry.id)
+        self.entry_bank.append(bank)
+        self.entry_trust.append(_TRUSTS.index(entry.trust))
+        self.entry_expires_us.append(unix_us(entry.expires))
+        for code in entry.pdqs:
+            self._check_size(entry, code, PDQ_BYTES)
+            self.codes += code
+            self.code_owner.append(owner)
+        for signal, digest in ((Signal.SHA256, entry.sha256), (Signal.MD5, entry.md5)):
+            if digest is not None:
+                self._check_size(entry, digest, SIGNAL_BYTES[signal])
+                self.digests[signal].add(digest, owner)
+
+    def _check_size(self, entry: Entry, value: bytes, size: int) -> None:
+        """Refuse a value of another length, which would shift all that follow it."""
+        if len(value) != size:
+            reason = f"entry {entry.id} has a fingerprint of {len(value)} bytes for {size}"
+            raise SnapshotError(name=self.name, reason=reason)
+
+
+class _DigestColumns:
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
+        self.digest = bytearray()
+        self.owner = array("I")
+
+    def add(self, digest: bytes, owner: int) -> None:
+        self.digest += digest
+        self.owner.append(owner)
+
+    def sections(self) -> dict[str, Section]:
+        digest = np.frombuffer(self.digest, np.uint8).reshape(-1, SIGNAL_BYTES[self.signal])
+        prefix = digest_prefix(digest)
+        # Stable, so that equal digests stay in the order of their owners.
+        order = np.argsort(prefix, kind="stable")
+        return {
+            f"{self.signal}_prefix": array_section(prefix[order]),
+            f"{self.signal}_digest": array_section(digest[order]),
+            f"{self.signal}_owner": array_section(_numpy(self.owner)[order]),
+        }
+
+
+def _numpy(column: array[int]) -> NDArray[Any]:
+    return np.frombuffer(column, column.typecode)
+
+
+def _band_sections(codes: NDArray[np.uint8]) -> dict[str, Section]:
+    """Describe the band lists; each is built when its turn to be written comes, then let go."""
+    rows: list[NDArray[np.uint32]] = []
+    ends: list[NDArray[np.uint32]] = [np.zeros(1, np.uint32)]
+
+    def filters() -> Iterator[NDArray[np.uint32]]:
+        for band in range(BANDS):
+            band_filters, band_rows, band_ends = band_list(codes, band)
+            rows.append(band_rows)
+            ends.append(band_ends)
+            yield band_filters
+
+    return {
+        "band_filters": Section("<u4", (len(codes), BANDS), filters),
+        "band_rows": Section("<u4", (len(codes) * BANDS,), lambda: rows),
+        "band_offsets": Section("<u4", (BANDS * BUCKETS + 1,), lambda: ends),
+    }

@@ -1,0 +1,221 @@
+"""Candidates of the index and the state of their entries, made into matches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from egide.errors import BankMissing
+from egide.index.kernel import check_radius
+from egide.index.snapshot import unix_us
+from egide.model import PDQ_BYTES, TRANSFORMS, Match, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from egide.index.snapshot import Snapshot, SnapshotBank
+    from egide.model import Fingerprint
+
+_RANKED_SIGNALS = (Signal.SHA256, Signal.MD5, Signal.PDQ)
+"""An exact digest outranks PDQ."""
+MAX_MATCHES = 1000
+"""The nearest entries reported for one fingerprint: a bank of near-equal entries must not turn one
+picture into a million matches."""
+_QUERIES_PER_SEARCH = 8192
+"""Hits of so many queries are reduced to one an entry before the next are searched."""
+
+
+class Matcher:
+    """Matches fingerprints against the banks of one snapshot.
+
+    Attributes:
+        snapshot: what is searched.
+        banks: the banks that are searched.
+        radius_bits: the widest radius in use among them; 0 where there is no bank.
+        revision: the store's revision that is searched.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        banks: Collection[str] | None = None,
+        radius_bits: int | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """Choose what to match against, and how widely.
+
+        Args:
+            snapshot: kept open by the caller.
+            banks: search only these, even where one is disabled, since it was asked for by name;
+                None for all enabled ones.
+            radius_bits: 0–63, instead of each bank's own.
+            now: entries that have expired by then do not match; None for the time of each match.
+
+        Raises:
+            BankMissing: the snapshot has no bank of that name.
+            RadiusInvalid: a radius is outside 0–63.
+        """
+        self.snapshot = snapshot
+        self.revision = snapshot.revision
+        self.banks = _chosen(snapshot, banks)
+        self._now = now
+        # −1 for the banks that are not searched: no distance is so small.
+        self._radius_of_bank = np.full(len(snapshot.banks), -1, np.int16)
+        for bank in self.banks:
+            radius = bank.radius_bits if radius_bits is None else radius_bits
+            check_radius(radius)
+            self._radius_of_bank[snapshot.banks.index(bank)] = radius
+        self.radius_bits = max(0, int(self._radius_of_bank.max(initial=0)))
+
+    def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
+        """Match many fingerprints at once, which is much quicker than one by one.
+
+        Every matchable frame is searched for in all its variants, and both digests. An entry is
+        reported once for a fingerprint: by an exact digest if one is equal, else by its least
+        distance, then the first transform in the order of `TRANSFORMS`, then the first frame.
+
+        Args:
+            fingerprints: any number.
+
+        Returns:
+            for each fingerprint its nearest `MAX_MATCHES`, sorted by distance, then entry.
+
+        Raises:
+            SnapshotDamaged: the snapshot's content is wrong.
+            SnapshotError: the snapshot was closed.
+        """
+        matches: list[list[Match]] = [[] for _ in fingerprints]
+        if not self.banks:
+            return matches
+        found = _best(np.concatenate([self._digest_hits(fingerprints), *self._pdq(fingerprints)]))
+        entries = self.snapshot.entries
+        entry_id = entries.id[found["owner"]]
+        order = np.lexsort((entry_id, found["distance"], found["item"]))
+        bank_names = [bank.name for bank in self.snapshot.banks]
+        found, entry_id = found[order], entry_id[order]
+        nearest = _rank(found["item"]) < MAX_MATCHES
+        found, entry_id = found[nearest], entry_id[nearest]
+        for hit, entry, bank, trust in zip(
+            found.tolist(),
+            entry_id.tolist(),
+            entries.bank[found["owner"]].tolist(),
+            entries.trust[found["owner"]].tolist(),
+            strict=True,
+        ):
+            item, _, rank, distance, transform, frame = hit
+            matches[item].append(
+                Match(
+                    entry=entry,
+                    bank=bank_names[bank],
+                    signal=_RANKED_SIGNALS[rank],
+                    distance=distance,
+                    transform=TRANSFORMS[transform],
+                    trust=self.snapshot.trusts[trust],
+                    frame=frame,
+                    revision=self.revision,
+                )
+            )
+        return matches
+
+    def _digest_hits(self, fingerprints: Sequence[Fingerprint]) -> NDArray[np.void]:
+        parts = [np.zeros(0, _FOUND)]
+        for rank, signal in enumerate(_RANKED_SIGNALS[:2]):
+            if not self.snapshot.digest_count(signal):
+                continue
+            digests = [(item, getattr(each, signal)) for item, each in enumerate(fingerprints)]
+            known = [(item, digest) for item, digest in digests if digest is not None]
+            if not known:
+                continue
+            hits = self.snapshot.find_digests(signal, [digest for _, digest in known])
+            found = np.zeros(len(hits.query), _FOUND)
+            found["item"] = np.array([item for item, _ in known])[hits.query]
+            found["owner"] = hits.owner
+            found["rank"] = rank
+            parts.append(self._allowed(found))
+        return np.concatenate(parts)
+
+    def _pdq(self, fingerprints: Sequence[Fingerprint]) -> list[NDArray[np.void]]:
+        codes: list[bytes] = []
+        items: list[int] = []
+        frames: list[int] = []
+        for item, fingerprint in enumerate(fingerprints):
+            for frame, pdq in enumerate(fingerprint.frames):
+                if pdq.matchable:
+                    codes.append(pdq.variants or pdq.code)
+                    items.append(item)
+                    frames.append(frame)
+        if not codes:
+            return []
+        queries = np.frombuffer(b"".join(codes), np.uint8).reshape(-1, PDQ_BYTES)
+        ends = np.cumsum([len(variants) // PDQ_BYTES for variants in codes])
+        item_of, frame_of = np.array(items), np.array(frames)
+        parts = []
+        for first in range(0, len(queries), _QUERIES_PER_SEARCH):
+            some = queries[first : first + _QUERIES_PER_SEARCH]
+            hits = self.snapshot.search(some, self.radius_bits)
+            query = hits.query + first
+            searched = np.searchsorted(ends, query, "right")
+            found = np.zeros(len(query), _FOUND)
+            found["item"] = item_of[searched]
+            found["owner"] = self.snapshot.owners(hits.row)
+            found["rank"] = _RANKED_SIGNALS.index(Signal.PDQ)
+            found["distance"] = hits.distance
+            found["transform"] = query - np.concatenate([[0], ends[:-1]])[searched]
+            found["frame"] = frame_of[searched]
+            parts.append(_best(self._allowed(found)))
+        return parts
+
+    def _allowed(self, found: NDArray[np.void]) -> NDArray[np.void]:
+        """Drop what is outside its bank's radius, in a bank not searched, or expired."""
+        entries = self.snapshot.entries
+        now_us = unix_us(self._now or datetime.now(UTC))
+        owner = found["owner"]
+        near = found["distance"] <= self._radius_of_bank[entries.bank[owner]]
+        allowed: NDArray[np.void] = found[near & (entries.expires_us[owner] > now_us)]
+        return allowed
+
+
+_FOUND = np.dtype(
+    [
+        ("item", np.int64),
+        ("owner", np.int64),
+        ("rank", np.int16),
+        ("distance", np.int16),
+        ("transform", np.int16),
+        ("frame", np.int64),
+    ]
+)
+"""A candidate: a fingerprint's position, an entry's position, and how the two met."""
+
+
+def _best(found: NDArray[np.void]) -> NDArray[np.void]:
+    """Keep the best candidate of each fingerprint and entry; see `Matcher.match`."""
+    order = np.lexsort([found[key] for key in reversed(_FOUND.names or ())])
+    found = found[order]
+    first = np.ones(len(found), np.bool_)
+    first[1:] = (found["item"][1:] != found["item"][:-1]) | (
+        found["owner"][1:] != found["owner"][:-1]
+    )
+    return found[first]
+
+
+def _rank(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the members of each run of equal values from 0."""
+    position = np.arange(len(groups))
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    return position - np.repeat(starts, np.diff(starts, append=len(groups)))
+
+
+def _chosen(snapshot: Snapshot, names: Collection[str] | None) -> tuple[SnapshotBank, ...]:
+    if names is None:
+        return tuple(bank for bank in snapshot.banks if bank.enabled)
+    by_name = {bank.name: bank for bank in snapshot.banks}
+    for name in names:
+        if name not in by_name:
+            raise BankMissing(bank=name)
+    return tuple(bank for bank in snapshot.banks if bank.name in set(names))
