@@ -1,0 +1,129 @@
+"""Read hash lists, line by line in flat memory; a bad line costs no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from egide.errors import FileMissing, FileUnreadable, HashInvalid
+from egide.hashlist.read_csv import CsvReader, find_delimiter
+from egide.hashlist.values import SIGNAL_TYPES, BadLine, HashLine, meaningless, parse_hex
+from egide.model import SIGNAL_BYTES, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LINE_BYTES = 64 * 1024
+"""Three times what the longest note and source need."""
+
+_BOM = "\ufeff"
+_BY_DIGITS = {2 * SIGNAL_BYTES[signal]: signal for signal in (Signal.PDQ, Signal.MD5)}
+
+
+def read_hash_list(
+    stream: BinaryIO | Path, *, name: str, signal: Signal | None = None
+) -> Iterator[HashLine | BadLine]:
+    """What each line of a hash list says, in order.
+
+    The first line that is neither blank nor a comment decides: a CSV header, or else lines of
+    digits and lines of `signal_type value`, which may stand mixed.
+
+    Args:
+        stream: opened for bytes, or the path of a file; never read whole.
+        name: of the list, for errors.
+        signal: what lines of digits alone are; by default 64 digits are a PDQ and 32 an MD5.
+
+    Raises:
+        SchemaTooNew: a newer Egide wrote the list.
+        FileMissing, FileUnreadable: the path cannot be read.
+    """
+    if isinstance(stream, Path):
+        try:
+            with stream.open("rb") as opened:
+                yield from _read(opened, name, signal)
+        except FileNotFoundError as error:
+            raise FileMissing(name=name) from error
+        except OSError as error:
+            raise FileUnreadable(name=name, reason=error.strerror or "read error") from error
+    else:
+        yield from _read(stream, name, signal)
+
+
+def _read(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[HashLine | BadLine]:
+    table: CsvReader | None = None
+    undecided = True
+    for number, text in _lines(stream):
+        if isinstance(text, BadLine):
+            yield text
+            continue
+        if undecided:
+            undecided = False
+            delimiter = find_delimiter(text)
+            if delimiter is not None:
+                table = CsvReader(name, delimiter)
+        if table is not None:
+            yield from table.feed(number, text)
+        else:
+            yield _line(number, text, signal)
+    if table is not None:
+        yield from table.finish()
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, str | BadLine]]:
+    number = 0
+    while raw := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            yield number, BadLine(number, f"longer than {MAX_LINE_BYTES} bytes")
+            continue
+        if raw.lstrip().startswith(b"#"):
+            continue
+        if b"\0" in raw:
+            yield number, BadLine(number, "it holds a NUL byte; save the list as UTF-8")
+            continue
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            yield number, BadLine(number, "it is not UTF-8")
+            continue
+        if number == 1:
+            text = text.removeprefix(_BOM)
+            if text.startswith("#"):
+                continue
+        if text.strip():
+            yield number, text.rstrip("\r\n")
+
+
+def _line(number: int, text: str, signal: Signal | None) -> HashLine | BadLine:
+    words = text.split()
+    if len(words) == 1:
+        digits = words[0].strip("\"'")
+        kind = signal or _BY_DIGITS.get(len(digits))
+        if kind is None:
+            return BadLine(
+                number,
+                "expected 64 hexadecimal digits (PDQ) or 32 (MD5), or `signal_type value`",
+                HashInvalid.code,
+            )
+    elif len(words) == 2:
+        digits = words[1]
+        named = SIGNAL_TYPES.get(words[0].strip("\"'").lower())
+        if named is None:
+            return BadLine(number, "unknown signal type: expected pdq, sha256 or md5")
+        kind = named
+    else:
+        return BadLine(number, "expected a value, or `signal_type value`")
+    try:
+        value = parse_hex(digits, kind)
+    except HashInvalid as error:
+        return BadLine(number, str(error), error.code)
+    reason = meaningless(value, kind)
+    if reason is not None:
+        return BadLine(number, reason, HashInvalid.code)
+    if kind is Signal.PDQ:
+        return HashLine(number, pdqs=(value,))
+    if kind is Signal.SHA256:
+        return HashLine(number, sha256=value)
+    return HashLine(number, md5=value)

@@ -1,0 +1,160 @@
+"""The words of hash lists: names of signals and columns, and what a line says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from egide.errors import HashInvalid, LineError
+from egide.model import SIGNAL_BYTES, Fingerprint, Pdq, Registration, Signal, Trust
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SCHEMA_VERSION = 1
+"""Of the columns that Egide adds; a greater one is refused."""
+
+MAX_SOURCE_CHARS = 300
+MAX_NOTE_CHARS = 4000
+
+SIGNAL_TYPES = {
+    "pdq": Signal.PDQ,
+    "hash_pdq": Signal.PDQ,
+    "sha256": Signal.SHA256,
+    "hash_sha256": Signal.SHA256,
+    "video_sha256": Signal.SHA256,
+    "hash_video_sha256": Signal.SHA256,
+    "md5": Signal.MD5,
+    "hash_md5": Signal.MD5,
+    "video_md5": Signal.MD5,
+    "hash_video_md5": Signal.MD5,
+}
+"""What lists call each signal, in lower case.
+
+Source: threatexchange 1.2.17, `SignalType.get_name()` (pdq, video_md5, video_sha256) and
+`INDICATOR_TYPE` (HASH_…); the short names are Egide's.
+"""
+
+THREATEXCHANGE_COLUMNS = ("signal_type", "signal_str", "collab", "category", "tags")
+"""Source: threatexchange 1.2.17, cli/dataset_cmd.py, `threatexchange dataset -P --csv`."""
+
+OWN_COLUMNS = (
+    "schema_version",
+    "entry",
+    "quality",
+    "trust",
+    "source",
+    "note",
+    "added",
+    "expires",
+)
+
+_EMPTY_FILE = {
+    Signal.SHA256: bytes.fromhex(
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    ),
+    Signal.MD5: bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e"),
+}
+
+
+class HashListFormat(StrEnum):
+    """How a hash list is written."""
+
+    CSV = "csv"
+    """With the columns of ThreatExchange and Egide's own; the only one that keeps everything."""
+    TYPED = "typed"
+    """`signal_type value` lines."""
+    PLAIN = "plain"
+    """PDQ codes only, one a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashLine:
+    """What one line of a hash list says, or the adjacent lines of one exported entry.
+
+    Attributes:
+        line: its number from 1; of several lines, the first.
+        pdqs, sha256, md5: at least one of them is there.
+        quality: of the first frame; None where the list does not tell.
+        source: who it is from according to the list (a column `source`, else `collab`), or "".
+        expires: UTC.
+    """
+
+    line: int
+    pdqs: tuple[bytes, ...] = field(default=(), repr=False)
+    sha256: bytes | None = field(default=None, repr=False)
+    md5: bytes | None = field(default=None, repr=False)
+    quality: int | None = None
+    source: str = ""
+    note: str = field(default="", repr=False)
+    expires: datetime | None = None
+
+    def fingerprint(self) -> Fingerprint:
+        """As a query; a list has no pixels, so no transforms can be searched for."""
+        return Fingerprint(
+            frames=tuple(
+                Pdq(code, None if number else self.quality) for number, code in enumerate(self.pdqs)
+            ),
+            sha256=self.sha256,
+            md5=self.md5,
+        )
+
+    def registration(self, *, default_source: str, trust: Trust = Trust.UNVERIFIED) -> Registration:
+        """As an entry to register; what the list itself says about trust is not believed."""
+        return Registration(
+            pdqs=self.pdqs,
+            sha256=self.sha256,
+            md5=self.md5,
+            quality=self.quality,
+            source=self.source or default_source,
+            note=self.note,
+            trust=trust,
+            expires=self.expires,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that was left out.
+
+    Attributes:
+        line: its number from 1.
+        reason: what was expected; never what stands there, which may be a fingerprint.
+        code: of the error: `hash-invalid` for a value, else `line-invalid`.
+    """
+
+    line: int
+    reason: str
+    code: str = LineError.code
+
+
+def parse_hex(text: str, signal: Signal) -> bytes:
+    """The bytes of a hexadecimal value; spaces and quotes around it and capitals do not matter.
+
+    Raises:
+        HashInvalid: it has another length or other characters.
+    """
+    digits = text.strip(" \t\r\n\"'")
+    size = SIGNAL_BYTES[signal]
+    try:
+        value = bytes.fromhex(digits)
+    except ValueError:
+        value = b""
+    # `fromhex` skips spaces between digits.
+    if len(digits) != 2 * size or len(value) != size:
+        raise HashInvalid(signal=signal.value, digits=2 * size)
+    return value
+
+
+def meaningless(value: bytes, signal: Signal) -> str | None:
+    """Why a well-formed value must not be registered, or None.
+
+    The hash of a blank picture is near every other blank picture's, and one in a bank matches
+    them all (ThreatExchange issue 1609); the digest of no bytes belongs to every empty file.
+    """
+    if value in {bytes(len(value)), b"\xff" * len(value)}:
+        return f"a {signal.value} of zeros or ones only, which is no picture's"
+    if value == _EMPTY_FILE.get(signal):
+        return f"the {signal.value} of an empty file"
+    return None

@@ -1,0 +1,78 @@
+"""Write hash lists: the active entries of a bank, for Egide and for others."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, TextIO
+
+from egide.hashlist.fields import neutralise
+from egide.hashlist.values import (
+    OWN_COLUMNS,
+    SCHEMA_VERSION,
+    THREATEXCHANGE_COLUMNS,
+    HashListFormat,
+)
+from egide.model import Signal, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from egide.model import Entry
+
+
+def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListFormat) -> int:  # noqa: A002
+    """Write the active ones of `entries`; all others are left out.
+
+    Args:
+        entries: read once.
+        out: opened as UTF-8 with `newline=""`.
+        format: CSV keeps all that importing needs; the others are for other programs.
+
+    Returns:
+        how many entries were written. In the plain format, one without a PDQ is not.
+    """
+    active = (entry for entry in entries if entry.state is State.ACTIVE)
+    if format is HashListFormat.CSV:
+        return _write_csv(active, out)
+    count = 0
+    for entry in active:
+        lines = [
+            f"{value.hex()}\n" if format is HashListFormat.PLAIN else f"{signal} {value.hex()}\n"
+            for signal, value in _signals(entry)
+            if format is HashListFormat.TYPED or signal is Signal.PDQ
+        ]
+        out.writelines(lines)
+        count += bool(lines)
+    return count
+
+
+def _write_csv(entries: Iterable[Entry], out: TextIO) -> int:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
+    count = 0
+    for entry in entries:
+        shared = (
+            neutralise(entry.bank),
+            "POSITIVE_CLASS",
+            "",
+            SCHEMA_VERSION,
+            entry.id,
+            "" if entry.quality is None else entry.quality,
+            entry.trust.value,
+            neutralise(entry.source),
+            neutralise(entry.note),
+            entry.added.isoformat(),
+            "" if entry.expires is None else entry.expires.isoformat(),
+        )
+        writer.writerows((signal.value, value.hex(), *shared) for signal, value in _signals(entry))
+        count += 1
+    return count
+
+
+def _signals(entry: Entry) -> Iterator[tuple[Signal, bytes]]:
+    for code in entry.pdqs:
+        yield Signal.PDQ, code
+    if entry.sha256:
+        yield Signal.SHA256, entry.sha256
+    if entry.md5:
+        yield Signal.MD5, entry.md5

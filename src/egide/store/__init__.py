@@ -1,0 +1,16 @@
+"""Banks, entries and revisions in a database."""
+
+from egide.store.reading import ActiveView
+from egide.store.records import BankCounts, Outcome, OutcomeKind, Registered, Revision
+from egide.store.store import DEFAULT_URL, Store
+
+__all__ = [
+    "DEFAULT_URL",
+    "ActiveView",
+    "BankCounts",
+    "Outcome",
+    "OutcomeKind",
+    "Registered",
+    "Revision",
+    "Store",
+]

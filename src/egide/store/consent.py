@@ -1,0 +1,132 @@
+"""Withdraw, expire, tombstone, confirm, dispute: what happens to entries once they are there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from egide.errors import EntryMissing, StateConflict
+from egide.model import State, Trust
+from egide.store.schema import MAX_ENTRY_ID, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from egide.model import Bank
+    from egide.store.revisions import Change
+
+_CHUNK = 2000
+_ERASED: dict[str, Any] = {"pdqs": None, "sha256": None, "md5": None, "note": ""}
+_WITHDRAWABLE = (State.ACTIVE.value, State.EXPIRED.value)
+
+
+def withdraw(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
+    """Erase entries whose consent is withdrawn; see `Store.withdraw`."""
+    rows = _check(
+        change.connection,
+        bank,
+        entry_ids,
+        action="withdrawn",
+        allowed={State.ACTIVE, State.EXPIRED, State.WITHDRAWN},
+    )
+    ids = [entry for entry, (state, _) in rows.items() if state is not State.WITHDRAWN]
+    _update(change, bank, ids, {**_ERASED, "state": State.WITHDRAWN.value})
+
+
+def withdraw_source(change: Change, bank: Bank, source: str) -> None:
+    """Withdraw all that one source registered; see `Store.withdraw_source`."""
+    _update_where(
+        change,
+        bank,
+        sa.and_(entries.c.source == source, entries.c.state.in_(_WITHDRAWABLE)),
+        {**_ERASED, "state": State.WITHDRAWN.value},
+    )
+
+
+def tombstone(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
+    """Mark entries as confirmed false positives; see `Store.tombstone`."""
+    rows = _check(
+        change.connection,
+        bank,
+        entry_ids,
+        action="tombstoned",
+        allowed={State.ACTIVE, State.TOMBSTONED},
+    )
+    ids = [entry for entry, (state, _) in rows.items() if state is State.ACTIVE]
+    _update(change, bank, ids, {"state": State.TOMBSTONED.value})
+
+
+def set_trust(change: Change, bank: Bank, entry_ids: Sequence[int], trust: Trust) -> None:
+    """Write down what a reviewer said; see `Store.confirm` and `Store.dispute`."""
+    rows = _check(change.connection, bank, entry_ids, action=trust.value, allowed={State.ACTIVE})
+    ids = [entry for entry, (_, old) in rows.items() if old is not trust]
+    _update(change, bank, ids, {"trust": trust.value})
+
+
+def expire(change: Change, bank: Bank | None, now_unix_s: int) -> None:
+    """Erase active entries whose time is up; see `Store.expire`."""
+    _update_where(
+        change,
+        bank,
+        sa.and_(entries.c.state == State.ACTIVE.value, entries.c.expires <= now_unix_s),
+        {**_ERASED, "state": State.EXPIRED.value},
+    )
+
+
+def _check(
+    connection: sa.Connection,
+    bank: Bank,
+    entry_ids: Sequence[int],
+    *,
+    action: str,
+    allowed: set[State],
+) -> dict[int, tuple[State, Trust]]:
+    found: dict[int, tuple[State, Trust]] = {}
+    for chunk in _chunks([entry for entry in entry_ids if 0 < entry <= MAX_ENTRY_ID]):
+        rows = connection.execute(
+            sa.select(entries.c.id, entries.c.state, entries.c.trust)
+            .where(entries.c.bank_id == bank.id)
+            .where(entries.c.id.in_(chunk))
+        )
+        found |= {entry: (State(state), Trust(trust)) for entry, state, trust in rows}
+    for entry in entry_ids:
+        if entry not in found:
+            raise EntryMissing(entry=entry, bank=bank.name)
+        if found[entry][0] not in allowed:
+            raise StateConflict(entry=entry, state=found[entry][0].value, action=action)
+    return found
+
+
+def _update_where(
+    change: Change, bank: Bank | None, which: sa.ColumnElement[bool], values: dict[str, Any]
+) -> None:
+    """Update the entries that `which` picks."""
+    if bank is not None:
+        which = sa.and_(entries.c.bank_id == bank.id, which)
+    query = sa.select(entries.c.id).where(which).order_by(entries.c.id).limit(_CHUNK)
+    last = 0
+    while entry_ids := (
+        change.connection.execute(query.where(entries.c.id > last)).scalars().all()
+    ):
+        _update(change, bank, entry_ids, values)
+        last = entry_ids[-1]
+
+
+def _update(
+    change: Change, bank: Bank | None, entry_ids: Sequence[int], values: dict[str, Any]
+) -> None:
+    change.bank_id = None if bank is None else bank.id
+    # In chunks: one statement over a million rows held 200 MB of undo log.
+    for chunk in _chunks(entry_ids):
+        result = change.connection.execute(
+            sa.update(entries)
+            .where(entries.c.id.in_(chunk))
+            .values(**values, changed=change.at, revision=change.revision())
+        )
+        change.entries += result.rowcount
+
+
+def _chunks(entry_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(entry_ids), _CHUNK):
+        yield entry_ids[start : start + _CHUNK]

@@ -1,0 +1,95 @@
+"""The store's monotonic change counter."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from egide.store.records import Revision, moment
+from egide.store.schema import banks, revisions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.store.connect import Database
+
+
+class Change:
+    """One write transaction and its revision, which is made when the first row needs it.
+
+    A call that turns out to change nothing thereby leaves no revision.
+
+    Attributes:
+        connection: where to write.
+        at: Unix seconds to stamp rows with.
+        entries: how many entries the change touches; counted by the caller.
+    """
+
+    def __init__(self, connection: sa.Connection, action: str) -> None:
+        self.connection = connection
+        self.at = int(time.time())
+        self.entries = 0
+        self.bank_id: int | None = None
+        self._action = action
+        self._revision: int | None = None
+
+    def revision(self) -> int:
+        """The revision that stamps what is being changed."""
+        if self._revision is None:
+            result = self.connection.execute(
+                sa.insert(revisions).values(at=self.at, action=self._action, entries=0)
+            )
+            key = result.inserted_primary_key
+            assert key is not None
+            self._revision = int(key[0])
+        return self._revision
+
+    def final_revision(self) -> int:
+        """The store's revision when this change is committed, whether or not it made one."""
+        if self._revision is None:
+            return current_revision(self.connection)
+        return self._revision
+
+    def close(self) -> None:
+        """Write down what the revision did."""
+        if self._revision is not None:
+            self.connection.execute(
+                sa.update(revisions)
+                .where(revisions.c.id == self._revision)
+                .values(entries=self.entries, bank_id=self.bank_id)
+            )
+
+
+@contextmanager
+def change(database: Database, action: str) -> Iterator[Change]:
+    """A write transaction that makes at most one revision; an exception undoes all of it."""
+    with database.write() as connection:
+        made = Change(connection, action)
+        yield made
+        made.close()
+
+
+def current_revision(connection: sa.Connection) -> int:
+    """The last revision, 0 for a store where nothing has happened."""
+    return connection.execute(sa.select(sa.func.max(revisions.c.id))).scalar() or 0
+
+
+def find_revision(connection: sa.Connection, number: int) -> Revision | None:
+    """What revision `number` was, or None if there was none."""
+    row = connection.execute(
+        sa.select(
+            revisions.c.id,
+            revisions.c.at,
+            revisions.c.action,
+            banks.c.name,
+            revisions.c.entries,
+        )
+        .select_from(revisions.outerjoin(banks, banks.c.id == revisions.c.bank_id))
+        .where(revisions.c.id == number)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Revision(row.id, moment(row.at), row.action, row.name, row.entries)
