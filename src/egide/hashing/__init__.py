@@ -1,0 +1,5 @@
+"""Pixels and bytes to fingerprints: PDQ in two modes, SHA-256 and MD5."""
+
+from egide.hashing.fingerprint import fingerprint
+
+__all__ = ["fingerprint"]

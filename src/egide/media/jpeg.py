@@ -1,0 +1,83 @@
+"""JPEG brightness at a fraction of its size, straight from the bytes.
+
+libjpeg can decode the luma channel alone, at 1/2, 1/4 or 1/8 of the size, each sample being the
+mean of a block of pixels. Pillow's own way there parses every header segment in Python; the few
+fields that matter are read here instead.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_START_OF_FRAME = {0xC0, 0xC1, 0xC2}
+# Baseline, extended and progressive Huffman coding.
+_BEFORE_FRAME = {*range(0xE0, 0xF0), 0xFE, 0xDB, 0xC4, 0xDD}
+# Application data, comments, quantisation and Huffman tables, restart interval.
+_MULTI_PICTURE = 0xE2
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    """What a JPEG says of itself before its picture.
+
+    Attributes:
+        width, height: in pixels, not 0.
+        multi_picture: further pictures may follow this one in the file (MPO).
+    """
+
+    width: int
+    height: int
+    multi_picture: bool
+
+
+def read_header(data: bytes) -> JpegHeader | None:
+    """Read the header of an ordinary 8-bit grey or three-channel JPEG.
+
+    Strict, because the size read here is the size that the decoder is given: at anything unusual
+    the answer is None, and the caller decodes in full with Pillow's own parser.
+    """
+    at, multi_picture = 2, False
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        length = data[at + 2] << 8 | data[at + 3]
+        if marker in _START_OF_FRAME:
+            if len(data) < at + 10:
+                return None
+            precision, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            usual = precision == 8 and channels in (1, 3) and length == 8 + 3 * channels
+            return JpegHeader(width, height, multi_picture) if usual and width and height else None
+        if marker not in _BEFORE_FRAME or length < 2:
+            return None
+        if marker == _MULTI_PICTURE and data.startswith(b"MPF\0", at + 4):
+            multi_picture = True
+        at += 2 + length
+    return None
+
+
+def decode_luma(data: bytes, header: JpegHeader, scale: int) -> NDArray[np.uint8]:
+    """Decode brightness at 1/`scale` of the size.
+
+    Args:
+        data: the whole file.
+        header: as `read_header` gave it for these bytes.
+        scale: 1, 2, 4 or 8.
+
+    Returns:
+        shape (⌈height/scale⌉, ⌈width/scale⌉), 0–255.
+
+    Raises:
+        ValueError: from Pillow, where the data are damaged or end too early.
+    """
+    size = (-(-header.width // scale), -(-header.height // scale))
+    image = Image.frombytes("L", size, data, "jpeg", ("L", "", scale, 0))
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(size[::-1])

@@ -1,0 +1,69 @@
+"""Pillow images of every mode to arrays: grey or red, green and blue, 0–255."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_OPAQUE = {"L", "RGB"}
+_TRANSPARENT = {"LA", "La", "RGBA", "RGBa", "PA"}
+_WIDE = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+_WHITE = (255, 255, 255)
+
+
+def image_pixels(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Give the pixels of the current frame.
+
+    Transparent pixels are composited on white. Sixteen-bit grey keeps its precision as fractions
+    of a level. The lightness of Lab stands for its brightness.
+
+    Returns:
+        uint8 of shape (rows, columns, 3); or uint8 or float32 of shape (rows, columns).
+    """
+    if image.mode in _TRANSPARENT or "transparency" in image.info:
+        return np.asarray(_on_white(image))
+    if image.mode in _OPAQUE:
+        return np.asarray(image)
+    if image.mode in _WIDE:
+        return _to_levels(np.asarray(image))
+    if image.mode == "LAB":
+        return np.asarray(image.getchannel(0))
+    return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode in _WIDE:
+        # The one grey level that a 16-bit PNG declares transparent.
+        samples = np.asarray(image)
+        clear = samples == image.info["transparency"]
+        return Image.fromarray(np.where(clear, np.float32(255), _to_levels(samples)))
+    layers = image.convert("RGBA")
+    paper = Image.new("RGB", image.size, _WHITE)
+    paper.paste(layers, mask=layers.getchannel("A"))
+    return paper
+
+
+def _to_levels(samples: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Bring wide samples to 0–255.
+
+    Sixteen bits are divided by 257. Wider integers and floating point do not say their range: one
+    that fits 0–1, 0–255 or 0–65535 is taken to be that, any other is stretched. PDQ is the same for
+    every such choice, the quality is not.
+    """
+    if samples.dtype.itemsize == 2:
+        return samples.astype(np.float32) / np.float32(257)
+    levels = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(levels.min()), float(levels.max())
+    whole = np.issubdtype(samples.dtype, np.integer)
+    if low < 0 or high > 65535:
+        levels = (levels - low) * (255 / max(high - low, 1e-9))
+    elif high > 255:
+        levels = levels / 257
+    elif high <= 1 and not whole:
+        levels = levels * 255
+    return levels.astype(np.float32)

@@ -1,0 +1,50 @@
+"""A path to bytes, within the size limit."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from egide.errors import FileEmpty, FileMissing, FileTooLarge, FileUnreadable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from egide.model import Limits
+
+
+def read_bytes(path: Path, *, name: str, limits: Limits) -> bytes:
+    """Read a whole file, after checking that it is one and how large it is.
+
+    Raises:
+        FileMissing, FileUnreadable, FileTooLarge, FileEmpty: each naming `name`.
+    """
+    try:
+        # A named pipe would block for ever on a plain open.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if stat.S_ISDIR(found.st_mode):
+                raise FileUnreadable(name=name, reason="it is a folder")
+            if not stat.S_ISREG(found.st_mode):
+                raise FileUnreadable(name=name, reason="it is not a regular file")
+            check_size(found.st_size, name=name, limits=limits)
+            return file.read()
+    except FileNotFoundError as error:
+        raise FileMissing(name=name) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its path is not valid"
+        raise FileUnreadable(name=name, reason=reason) from error
+
+
+def check_size(size: int, *, name: str, limits: Limits) -> None:
+    """Refuse a file of no bytes, or of more than the limit.
+
+    Raises:
+        FileEmpty, FileTooLarge
+    """
+    if size == 0:
+        raise FileEmpty(name=name)
+    if size > limits.max_file_bytes:
+        raise FileTooLarge(name=name, size=size, limit=limits.max_file_bytes)
