@@ -1,5 +1,145 @@
-"""Egide: keep intimate images shared without consent out of platforms and datasets."""
+"""Egide: keep intimate images shared without consent out of platforms and datasets.
+
+    import egide
+
+    with egide.open_store("sqlite:///egide.db") as store:
+        for finding in egide.audit(["dataset/"], store, out="audit/"):
+            print(finding)
+
+Everything here is imported when it is first used, so that `import egide` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from egide._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from egide.auditing.report import write_report
+    from egide.auditing.rows import MatchRow, UnreadableRow
+    from egide.auditing.run import Audit, Progress
+    from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
+    from egide.auditing.summary import AuditSummary
+    from egide.engine import (
+        ImportReport,
+        RegisteredFile,
+        expire,
+        export_hashes,
+        import_hashes,
+        match,
+        open_store,
+        register,
+        withdraw,
+        withdraw_source,
+    )
+    from egide.errors import EgideError, ItemError
+    from egide.hashing import fingerprint
+    from egide.hashlist import BadLine, HashListFormat
+    from egide.model import (
+        Bank,
+        Entry,
+        Fingerprint,
+        Limits,
+        Match,
+        Mode,
+        Pdq,
+        Registration,
+        Signal,
+        State,
+        Transform,
+        Trust,
+    )
+    from egide.store import Store
+
+_HOMES = {
+    "egide.auditing.report": ("write_report",),
+    "egide.auditing.rows": ("MatchRow", "UnreadableRow"),
+    "egide.auditing.run": ("Audit", "Progress"),
+    "egide.auditing.summary": ("AuditSummary",),
+    "egide.engine": (
+        "ImportReport",
+        "RegisteredFile",
+        "expire",
+        "export_hashes",
+        "import_hashes",
+        "match",
+        "open_store",
+        "register",
+        "withdraw",
+        "withdraw_source",
+    ),
+    "egide.errors": ("EgideError", "ItemError"),
+    "egide.hashing": ("fingerprint",),
+    "egide.hashlist": ("BadLine", "HashListFormat"),
+    "egide.model": (
+        "Bank",
+        "Entry",
+        "Fingerprint",
+        "Limits",
+        "Match",
+        "Mode",
+        "Pdq",
+        "Registration",
+        "Signal",
+        "State",
+        "Transform",
+        "Trust",
+    ),
+    "egide.store": ("Store",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Audit",
+    "AuditSummary",
+    "BadLine",
+    "Bank",
+    "EgideError",
+    "Entry",
+    "Fingerprint",
+    "HashListFormat",
+    "ImportReport",
+    "ItemError",
+    "Limits",
+    "Match",
+    "MatchRow",
+    "Mode",
+    "Pdq",
+    "Progress",
+    "RegisteredFile",
+    "Registration",
+    "Signal",
+    "State",
+    "Store",
+    "Transform",
+    "Trust",
+    "UnreadableRow",
+    "__version__",
+    "audit",
+    "expire",
+    "export_hashes",
+    "fingerprint",
+    "import_hashes",
+    "match",
+    "open_store",
+    "register",
+    "withdraw",
+    "withdraw_source",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "audit":
+        return __getattr__("Audit")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'egide' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Audit a dataset: sources → shards → parts → tables, summary and report."""

@@ -1,0 +1,240 @@
+"""Run shards in worker processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from egide import errors
+from egide.auditing.worker import SLOT
+from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from egide.auditing.sources import Shard
+
+POLL_S = 0.2
+MAX_CRASHES = 5
+"""After this many crashes in one shard it is read no further; what was read before stands."""
+_ONE_THREAD = dict.fromkeys(
+    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
+)
+
+
+@dataclass(slots=True)
+class Job:
+    """A shard to scan, and what went wrong with it so far."""
+
+    id: str
+    shard: Shard
+    poisoned: dict[int, str] = field(default_factory=dict)
+    stop_at: int | None = None
+
+    def line(self) -> str:
+        """Return the job as the worker reads it."""
+        values = {
+            "id": self.id,
+            "shard": self.shard.to_json(),
+            "poisoned": {str(number): kind for number, kind in self.poisoned.items()},
+            "stop_at": self.stop_at,
+        }
+        return json.dumps(values) + "\n"
+
+    def blame(self, number: int, kind: str) -> None:
+        """Remember that item `number` took a worker down; twice means that reading it did."""
+        if number in self.poisoned or len(self.poisoned) >= MAX_CRASHES:
+            self.stop_at = number
+        self.poisoned[number] = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job whose part now stands on disk."""
+
+    job: Job
+    counts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing finished, time passed: bytes and items read so far of the shards in flight."""
+
+    bytes: int
+    items: int
+
+
+class LocalExecutor:
+    """A pool of worker processes, each of which may die without taking anything along.
+
+    Args:
+        settings: what a worker needs to know, see `egide.auditing.worker`.
+        workers: how many processes, at least 1.
+        item_timeout_s: after which a worker stuck on an item is killed and replaced.
+        inherit: file descriptors that the workers get.
+    """
+
+    command: tuple[str, ...] = (sys.executable, "-m", "egide.auditing.worker")
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        workers: int,
+        *,
+        item_timeout_s: float,
+        inherit: tuple[int, ...] = (),
+    ) -> None:
+        self._settings = settings
+        self._inherit = inherit
+        self._count = workers
+        self._timeout_s = item_timeout_s
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+    def run(self, jobs: Iterator[Job]) -> Iterator[Done | Tick]:
+        """Scan every job; yield each as it is done, and a tick several times a second.
+
+        Raises:
+            OutputUnwritable: a part could not be written.
+            WorkerFailed: a worker cannot start, or met a mistake of Egide's own.
+        """
+        waiting: list[Job] = []
+        with selectors.DefaultSelector() as selector:
+            while True:
+                self._hand_out(jobs, waiting, selector)
+                if all(worker.job is None for worker in self._workers):
+                    return
+                for key, _ in selector.select(POLL_S):
+                    worker: _Worker = key.data
+                    counts = worker.receive()
+                    if counts is not None:
+                        assert worker.job is not None  # it replied to one
+                        yield Done(worker.job, counts)
+                        worker.job = None
+                    elif worker.ended:
+                        selector.unregister(worker.output)
+                        self._workers.remove(worker)
+                        waiting.append(worker.bury())
+                slots = [worker.slot() for worker in self._workers if worker.job is not None]
+                yield Tick(sum(s[1] for s in slots), sum(max(s[0], 0) for s in slots))
+                for worker in self._workers:
+                    worker.kill_if_stuck(self._timeout_s)
+
+    def _hand_out(
+        self, jobs: Iterator[Job], waiting: list[Job], selector: selectors.BaseSelector
+    ) -> None:
+        idle = [worker for worker in self._workers if worker.job is None]
+        while idle or len(self._workers) < self._count:
+            job = waiting.pop() if waiting else next(jobs, None)
+            if job is None:
+                return
+            if idle:
+                worker = idle.pop()
+            else:
+                worker = _Worker(self.command, self._settings, self._inherit)
+                self._workers.append(worker)
+                selector.register(worker.output, selectors.EVENT_READ, worker)
+            worker.send(job)
+
+
+class _Worker:
+    """One child process and what it is doing."""
+
+    def __init__(
+        self, command: tuple[str, ...], settings: dict[str, Any], inherit: tuple[int, ...]
+    ) -> None:
+        self.job: Job | None = None
+        self.ended = False
+        self._killed = False
+        self._buffer = b""
+        self._slot = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `stop`
+        os.pwrite(self._slot.fileno(), SLOT.pack(-1, 0, 0.0), 0)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libraries print file names there
+            pass_fds=[self._slot.fileno(), *inherit],
+            env={**os.environ, **_ONE_THREAD},
+        )
+        assert self._process.stdout is not None
+        self.output = self._process.stdout
+        os.set_blocking(self.output.fileno(), False)
+        self._write(json.dumps({**settings, "slot": self._slot.fileno()}) + "\n")
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # its end shows on its output
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+
+    def send(self, job: Job) -> None:
+        self.job = job
+        os.pwrite(self._slot.fileno(), SLOT.pack(-1, 0, 0.0), 0)
+        self._write(job.line())
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the counts of a finished job; None while there is none. Raise what it raised."""
+        data = os.read(self.output.fileno(), 1 << 16)
+        self.ended = not data
+        self._buffer += data
+        while b"\n" in self._buffer:
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            reply = json.loads(line)
+            if "failed" in reply:
+                kind: type[errors.EgideError] = getattr(errors, reply["failed"]["kind"])
+                raise kind(**reply["failed"]["fields"])
+            if "done" in reply:
+                counts: dict[str, Any] = reply["done"]
+                return counts
+        return None
+
+    def slot(self) -> tuple[int, int, float]:
+        number, bytes_read, started = SLOT.unpack(os.pread(self._slot.fileno(), SLOT.size, 0))
+        return number, bytes_read, started
+
+    def kill_if_stuck(self, timeout_s: float) -> None:
+        number, _, started = self.slot()
+        if number >= 0 and self.job is not None and time.monotonic() - started > timeout_s:
+            self._killed = True
+            self._process.kill()
+
+    def bury(self) -> Job:
+        """Return the job to run again, with the item that brought this worker down marked."""
+        job, (number, _, _) = self.job, self.slot()
+        self.job = None
+        status = self._process.wait()
+        self.stop()
+        if job is None or number < 0:
+            name = job.shard.name if job else "nothing"
+            raise WorkerFailed(name=name, reason=f"it ended with status {status}")
+        job.blame(number, DecodeTimeout.__name__ if self._killed else DecoderCrashed.__name__)
+        return job
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._slot):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()

@@ -1,0 +1,211 @@
+"""What the report says: from an audit's figures and rows to the values that the template shows.
+
+Every text that comes from the dataset or the store passes through `visible_name` here or in the
+template; the template escapes the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from egide.auditing.charts import Histogram, Throughput, histogram, throughput
+from egide.model import DEFAULT_RADIUS_BITS, Trust
+from egide.visible import visible_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from egide.auditing.rows import MatchRow, UnreadableRow
+    from egide.auditing.wording import Wording
+
+MAX_MATCH_ROWS = 1000
+MAX_UNREADABLE_ROWS = 200
+MAX_SUFFIXES = 10
+MAX_NAMED_BANKS = 4
+"""Beyond these the first sentence counts the banks; a table names them all."""
+
+
+class Figure(NamedTuple):
+    """One of the key figures."""
+
+    name: str
+    value: str
+    note: str
+
+
+class BankLine(NamedTuple):
+    """A bank that was compared; `radius_bits` is the one that was used."""
+
+    name: str
+    radius_bits: int
+    entries: int
+    matches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the template shows, besides the strings.
+
+    Attributes:
+        match_rows, unreadable_rows: the first of them; `*_left` counts the others.
+        trusts: matches by trust, in the order confirmed, unverified, disputed.
+        codes: unreadable items by code, the most frequent first.
+        others: files passed over because they are no pictures, and their suffixes.
+        values: the histogram in words.
+    """
+
+    summary: Mapping[str, Any]
+    generated: datetime
+    sentence: str
+    figures: tuple[Figure, ...]
+    banks: tuple[BankLine, ...]
+    match_rows: tuple[MatchRow, ...]
+    matches_left: int
+    trusts: tuple[tuple[str, int], ...]
+    unreadable_rows: tuple[UnreadableRow, ...]
+    unreadable_left: int
+    codes: tuple[tuple[str, int], ...]
+    others: tuple[int, str]
+    distances: Histogram | None
+    values: str
+    speed: Throughput | None
+
+
+def build_page(
+    summary: Mapping[str, Any],
+    matches: Iterable[MatchRow],
+    unreadable: Iterable[UnreadableRow],
+    wording: Wording,
+    generated: datetime,
+) -> Page:
+    """Gather what the page shows; matches are counted in one pass and only the first are kept.
+
+    Args:
+        summary: the fields of `summary.json`.
+        matches: all of them, in the order of the dataset.
+        unreadable: in the order of the dataset; read no further than the page shows.
+        wording: the language of the page.
+        generated: when the page is written, aware.
+    """
+    match_rows: list[MatchRow] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in matches:
+        counts[row.bank, row.trust] += 1
+        if len(match_rows) < MAX_MATCH_ROWS:
+            match_rows.append(row)
+    unreadable_rows = tuple(islice(unreadable, MAX_UNREADABLE_ROWS))
+
+    override = summary["radius_bits"]
+    banks = tuple(
+        BankLine(
+            name=bank["name"],
+            radius_bits=bank["radius_bits"] if override is None else override,
+            entries=bank["entries"],
+            matches=sum(count for (name, _), count in counts.items() if name == bank["name"]),
+        )
+        for bank in summary["banks"]
+    )
+    trusts: Counter[str] = Counter()
+    for (_, trust), count in counts.items():
+        trusts[trust] += count
+    order = [Trust.CONFIRMED, Trust.UNVERIFIED, Trust.DISPUTED]
+    distances = histogram(
+        {int(distance): count for distance, count in summary["distances"].items()},
+        max((bank.radius_bits for bank in banks), default=DEFAULT_RADIUS_BITS),
+    )
+    return Page(
+        summary=summary,
+        generated=generated,
+        sentence=_sentence(summary, wording),
+        figures=_figures(summary, wording),
+        banks=banks,
+        match_rows=tuple(match_rows),
+        matches_left=summary["matches"] - len(match_rows),
+        trusts=tuple((trust.value, trusts[trust]) for trust in order),
+        unreadable_rows=unreadable_rows,
+        unreadable_left=summary["unreadable"] - len(unreadable_rows),
+        codes=_by_count(summary["unreadable_codes"]),
+        others=_others(summary["others"], wording),
+        distances=distances,
+        values=_values(distances, wording),
+        speed=throughput(summary.get("throughput") or ()),
+    )
+
+
+def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
+    """The result in one sentence, with what could not be compared in the same breath."""
+    items, matched = summary["items"], summary["matched_items"]
+    revision = wording.number(summary["store_revision"])
+    names = [str(visible_name(bank["name"])) for bank in summary["banks"]]
+
+    def banks(form: str) -> str:
+        if len(names) > MAX_NAMED_BANKS:
+            return wording.text(f"banks.{form}_many", count=wording.number(len(names)))
+        return wording.plural(f"banks.{form}", len(names), banks=wording.listed(names))
+
+    if not names:
+        sentence = wording.plural("result.no_banks", items, revision=revision)
+    elif not items:
+        sentence = wording.text("result.no_items", banks=banks("unmatched"), revision=revision)
+    elif matched:
+        sentence = wording.plural(
+            "result.matched",
+            matched,
+            items=wording.number(items),
+            banks=banks("matched"),
+            revision=revision,
+        )
+    else:
+        sentence = wording.plural(
+            "result.unmatched", items, banks=banks("unmatched"), revision=revision
+        )
+    for figure in ("unreadable", "not_matchable"):
+        if summary[figure]:
+            rest = wording.plural(f"result.{figure}", summary[figure])
+            sentence = wording.text("result.join", sentence=sentence, rest=rest)
+    return wording.text("result.end", sentence=sentence)
+
+
+def _figures(summary: Mapping[str, Any], wording: Wording) -> tuple[Figure, ...]:
+    notes = {
+        "items": wording.text("figures.items_note"),
+        "hashed": wording.text("figures.hashed_note"),
+        "matched": wording.plural("figures.matched_note", summary["matches"]),
+        "unreadable": wording.text("figures.unreadable_note"),
+        "not_matchable": wording.text("figures.not_matchable_note"),
+    }
+    fields = {name: name for name in notes} | {"matched": "matched_items"}
+    return tuple(
+        Figure(wording.text(f"figures.{name}"), wording.number(summary[fields[name]]), note)
+        for name, note in notes.items()
+    )
+
+
+def _values(distances: Histogram | None, wording: Wording) -> str:
+    if distances is None:
+        return ""
+    return wording.text("format.separator").join(
+        wording.text("distances.value", distance=bar.distance, count=wording.number(bar.count))
+        for bar in distances.bars
+    )
+
+
+def _others(counts: Mapping[str, int], wording: Wording) -> tuple[int, str]:
+    suffixes = [
+        wording.text(
+            "scanned.suffix",
+            suffix=visible_name(suffix) if suffix else wording.text("scanned.no_suffix"),
+            count=wording.number(count),
+        )
+        for suffix, count in _by_count(counts)[:MAX_SUFFIXES]
+    ]
+    more = "…" if len(counts) > MAX_SUFFIXES else ""
+    return sum(counts.values()), ", ".join(suffixes) + more
+
+
+def _by_count(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

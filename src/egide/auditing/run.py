@@ -1,0 +1,333 @@
+"""Run an audit: plan, scan, merge; resume by keeping what is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from egide._version import __version__
+from egide.auditing.local import Done, Job, LocalExecutor
+from egide.auditing.output import Output
+from egide.auditing.sources import open_source
+from egide.auditing.summary import (
+    SUMMARY_SCHEMA,
+    AuditSummary,
+    BankSummary,
+    SourceSummary,
+    Totals,
+)
+from egide.engine import open_snapshot
+from egide.errors import UsageError
+from egide.index.snapshot import Snapshot
+from egide.matching import Matcher
+from egide.model import DEFAULT_LIMITS, Limits, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from egide.auditing.rows import Finding
+    from egide.auditing.sources import Shard, Source
+    from egide.store import Store
+
+_SAMPLES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an audit has come. Bytes are what the sources say of themselves, so an estimate.
+
+    Attributes:
+        phase: `listing`, `scanning` or `merging`.
+        shards_kept, bytes_kept: taken over from a run before; among `shards_done`, `bytes_done`.
+        items: read in this run.
+    """
+
+    phase: str
+    shards_done: int = 0
+    shards_total: int = 0
+    shards_kept: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    bytes_kept: int = 0
+    items: int = 0
+    matched_items: int = 0
+    unreadable: int = 0
+    seconds: float = 0.0
+
+
+class Audit:
+    """One audit of some sources against a store. Iterate over it once; then read `summary`.
+
+    Yields a `MatchRow` for each entry that an item met and an `UnreadableRow` for each item that
+    could not be compared, shard by shard as they are done. Items that met nothing are only counted.
+    Breaking off loses nothing that was done where `out` is given: the same call goes on from there.
+
+    Args:
+        sources: paths or fsspec URLs of folders, pictures, tar, zip or Parquet files, hash lists.
+        store: an open store; the audit speaks of its revision at the moment of the call.
+        out: folder for `matches.parquet`, `unreadable.parquet` and `summary.json`; it also makes
+            the audit resumable. None keeps nothing.
+        banks: names; None for all enabled ones.
+        radius_bits: 0–63 instead of each bank's own.
+        mode: how pixels are read, see `egide.Mode`.
+        workers: processes, at least 1.
+        columns: image columns of Parquet files; empty to find them.
+        limits: what one file may ask of this machine.
+        fresh: forget what an earlier run left in `out`.
+        on_progress: called several times a second.
+
+    Raises:
+        SourceError: a source does not exist or is of no known kind.
+        BankMissing, RadiusInvalid, UsageError: of the arguments.
+        OutputBusy, OutputMismatch, OutputUnwritable: `out` cannot be used.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str | Path],
+        store: Store,
+        *,
+        out: str | Path | None = None,
+        banks: Sequence[str] | None = None,
+        radius_bits: int | None = None,
+        mode: Mode = Mode.FAST,
+        workers: int = 1,
+        columns: Sequence[str] = (),
+        limits: Limits = DEFAULT_LIMITS,
+        fresh: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        if not sources:
+            raise UsageError(reason="name at least one source to audit")
+        if workers < 1:
+            raise UsageError(reason="an audit needs at least one worker")
+        self.summary: AuditSummary | None = None
+        self._addresses = [str(source) for source in sources]
+        self._sources = [open_source(address, columns) for address in self._addresses]
+        self._store = store
+        self._out = None if out is None else Path(out)
+        self._banks = None if banks is None else sorted(set(banks))
+        self._radius_bits = radius_bits
+        self._mode = mode
+        self._workers = workers
+        self._limits = limits
+        self._fresh = fresh
+        self._report = on_progress or (lambda _progress: None)
+        self._started = datetime.now(UTC)
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Run the audit."""
+        with ExitStack() as stack:
+            folder = self._out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            # Held open by number: workers that start later search the same revision, even when
+            # another process has replaced the file by then.
+            descriptor = self._pin_snapshot()
+            stack.callback(os.close, descriptor)
+            pinned = Path(f"/dev/fd/{descriptor}")
+            snapshot = stack.enter_context(Snapshot.open(pinned, verify=True))
+            matcher = Matcher(
+                snapshot, banks=self._banks, radius_bits=self._radius_bits, now=self._started
+            )
+            output = Output(folder)
+            stack.callback(output.close)
+            output.open(self._addresses, fresh=self._fresh)
+            run = _Run(self._workers, self._report)
+            salt = self._salt(snapshot)
+            run.plan(output, self._sources, salt)
+            with LocalExecutor(
+                self._worker_settings(snapshot, output),
+                self._workers,
+                item_timeout_s=self._limits.item_timeout_s,
+                inherit=(descriptor,),
+            ) as executor:
+                yield from run.scan(output, executor)
+            totals = Totals(run.source_ends)
+            run.report("merging")
+            output.merge(totals)
+            self.summary = self._summarise(matcher, run, totals)
+            output.write_summary(self.summary.to_json())
+
+    def _pin_snapshot(self) -> int:
+        with open_snapshot(self._store) as snapshot:
+            return os.open(snapshot.path, os.O_RDONLY)
+
+    def _salt(self, snapshot: Snapshot) -> str:
+        """Digest all that a part depends on besides its shard: another value, another part."""
+        values = [
+            __version__,
+            snapshot.store_id,
+            snapshot.revision,
+            self._banks,
+            self._radius_bits,
+            self._mode.value,
+            asdict(self._limits),
+            snapshot.count_expired(self._started),
+        ]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+    def _worker_settings(self, snapshot: Snapshot, output: Output) -> dict[str, Any]:
+        return {
+            "snapshot": str(snapshot.path),
+            "banks": self._banks,
+            "radius_bits": self._radius_bits,
+            "as_of": self._started.isoformat(),
+            "mode": self._mode.value,
+            "limits": asdict(self._limits),
+            "parts": str(output.parts),
+        }
+
+    def _summarise(self, matcher: Matcher, run: _Run, totals: Totals) -> AuditSummary:
+        snapshot = matcher.snapshot
+        entries_of = snapshot.count_entries()
+        banks = [
+            BankSummary(
+                name=bank.name,
+                radius_bits=bank.radius_bits if self._radius_bits is None else self._radius_bits,
+                entries=entries_of[bank.id],
+            )
+            for bank in matcher.banks
+        ]
+        sources = [
+            SourceSummary(name, source.kind, run.shards[index], totals.source_items[index])
+            for index, (name, source) in enumerate(zip(self._addresses, self._sources, strict=True))
+        ]
+        return AuditSummary(
+            schema_version=SUMMARY_SCHEMA,
+            egide_version=__version__,
+            items=totals.items,
+            hashed=totals.hashed,
+            unreadable=totals.unreadable,
+            not_matchable=totals.not_matchable,
+            matched_items=totals.matched_items,
+            matches=totals.matches,
+            radius_bits=self._radius_bits,
+            banks=banks,
+            store_id=snapshot.store_id,
+            store_revision=snapshot.revision,
+            store_revision_at=self._store.revision_info(snapshot.revision).at.isoformat(),
+            kernel=snapshot.kernel,
+            mode=self._mode.value,
+            workers=self._workers,
+            seconds=round(run.seconds, 3),
+            started_at=self._started.isoformat(timespec="seconds"),
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            sources=sources,
+            dataset_sha256=totals.dataset_sha256,
+            bytes=totals.bytes,
+            others=dict(totals.others.most_common()),
+            versions=_versions(),
+            unreadable_codes=dict(totals.codes.most_common()),
+            distances={str(bits): count for bits, count in sorted(totals.distances.items())},
+            throughput=run.samples,
+            scanned_items=run.scanned,
+            resumed=run.kept > 0,
+            limits=asdict(self._limits),
+        )
+
+
+class _Run:
+    """The state of one run: what is planned, done and measured."""
+
+    def __init__(self, workers: int, report: Callable[[Progress], None]) -> None:
+        self.shards: Counter[int] = Counter()
+        self.source_ends: list[int] = []
+        self.kept = 0
+        self.scanned = 0
+        self.samples: list[tuple[float, int]] = []
+        self._workers = workers
+        self._report = report
+        self._began = time.monotonic()
+        self._done = self._bytes_done = self._bytes_total = self._bytes_kept = 0
+        self._matched = self._unreadable = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def report(self, phase: str, flying_bytes: int = 0, flying_items: int = 0) -> None:
+        self._report(
+            Progress(
+                phase=phase,
+                shards_done=self._done,
+                shards_total=self.source_ends[-1] if self.source_ends else 0,
+                shards_kept=self.kept,
+                bytes_done=self._bytes_done + flying_bytes,
+                bytes_total=self._bytes_total,
+                bytes_kept=self._bytes_kept,
+                items=self.scanned + flying_items,
+                matched_items=self._matched,
+                unreadable=self._unreadable,
+                seconds=self.seconds,
+            )
+        )
+
+    def plan(self, output: Output, sources: Sequence[Source], salt: str) -> None:
+        def shards() -> Iterator[tuple[str, Shard]]:
+            for index, source in enumerate(sources):
+                for shard in source.shards():
+                    self.shards[index] += 1
+                    self._bytes_total += shard.weight
+                    if self.shards.total() % 100 == 0:
+                        self.report("listing")
+                    yield shard.id(salt), shard
+                self.source_ends.append(self.shards.total())
+
+        self.report("listing")
+        output.write_plan(shards())
+
+    def scan(self, output: Output, executor: LocalExecutor) -> Iterator[Finding]:
+        kept: list[tuple[str, dict[str, Any]]] = []
+
+        def missing() -> Iterator[Job]:
+            for shard_id, shard in output.read_plan():
+                counts = output.counts(shard_id)
+                if counts is None:
+                    yield Job(shard_id, shard)
+                else:
+                    self.kept += 1
+                    self._bytes_done += shard.weight
+                    self._bytes_kept += shard.weight
+                    kept.append((shard_id, counts))
+
+        def finish(shard_id: str, counts: dict[str, Any]) -> Iterator[Finding]:
+            self._done += 1
+            self._matched += counts["matched_items"]
+            self._unreadable += counts["unreadable"]
+            if counts["matches"] or counts["unreadable"]:
+                yield from output.findings(shard_id)
+
+        for event in executor.run(missing()):
+            if isinstance(event, Done):
+                self.scanned += event.counts["items"]
+                self._bytes_done += event.job.shard.weight
+                yield from finish(event.job.id, event.counts)
+            else:
+                self._sample(event.items)
+                self.report("scanning", event.bytes, event.items)
+            while kept:
+                yield from finish(*kept.pop())
+        while kept:
+            yield from finish(*kept.pop())
+        self._sample(0)
+
+    def _sample(self, flying_items: int) -> None:
+        self.samples.append((round(self.seconds, 3), self.scanned + flying_items))
+        if len(self.samples) >= _SAMPLES:
+            del self.samples[1::2]
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    libraries = ("numpy", "pillow", "pyarrow")
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}

@@ -1,0 +1,179 @@
+"""Scan one shard: items → fingerprints → matches. The same on a laptop and on a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from egide.auditing.rows import MatchRow, UnreadableRow, printable, unreadable_row
+from egide.auditing.sources import Item, Other, read_shard
+from egide.errors import ItemError, SourceError, SourceTruncated
+from egide.hashing import fingerprint
+from egide.model import Fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from egide.auditing.sources import Shard
+    from egide.matching import Matcher
+    from egide.model import Limits, Mode
+
+BATCH_ITEMS = 1024
+"""Fingerprints searched for together: 8 codes each, enough to spread the cost of a search."""
+
+
+@dataclass(slots=True)
+class Part:
+    """The result of one shard.
+
+    Attributes:
+        items: everything that is or claims to be a picture: `hashed + unreadable`.
+        not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
+        others: files that are no pictures, counted by suffix.
+        digest: SHA-256 over name and content digest of each item in order.
+    """
+
+    items: int = 0
+    hashed: int = 0
+    not_matchable: int = 0
+    matched_items: int = 0
+    bytes: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    digest: str = ""
+    matches: list[MatchRow] = field(default_factory=list)
+    unreadable: list[UnreadableRow] = field(default_factory=list)
+
+    def counts(self) -> dict[str, Any]:
+        """Return the numbers without the rows, as plain values."""
+        return {
+            "items": self.items,
+            "hashed": self.hashed,
+            "unreadable": len(self.unreadable),
+            "not_matchable": self.not_matchable,
+            "matched_items": self.matched_items,
+            "matches": len(self.matches),
+            "bytes": self.bytes,
+            "others": dict(self.others),
+            "digest": self.digest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """What every shard of one audit is scanned with.
+
+    Attributes:
+        on_item: called before each item is read, with its number in the shard and the bytes so
+            far; and with -1 when the scanner does other work.
+    """
+
+    matcher: Matcher
+    mode: Mode
+    limits: Limits
+    with_md5: bool
+    on_item: Callable[[int, int], None] = lambda _number, _bytes: None
+
+    def scan(
+        self,
+        shard: Shard,
+        poisoned: Mapping[int, type[ItemError]] | None = None,
+        stop_at: int | None = None,
+    ) -> Part:
+        """Scan one shard.
+
+        Args:
+            shard: what to read.
+            poisoned: items that brought a worker down before, by number, and how: they become
+                unreadable rows without being decoded again.
+            stop_at: give up reading before this item: reading it brought a worker down.
+
+        Returns:
+            counts and rows; an item or source that cannot be read is a row in it.
+        """
+        part = Part()
+        digest = hashlib.sha256()
+        batch: list[tuple[Item, Fingerprint]] = []
+        stream = self._read(shard, part, poisoned or {}, stop_at)
+        for item, outcome in stream:
+            part.items += 1
+            if isinstance(outcome, Fingerprint):
+                part.hashed += 1
+                part.not_matchable += not outcome.matchable and bool(outcome.frames)
+                proof = outcome.sha256 or b"".join(frame.code for frame in outcome.frames)
+                batch.append((item, outcome))
+            else:
+                part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
+                proof = outcome.code.encode()
+            digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
+            if len(batch) >= BATCH_ITEMS:
+                self._match(batch, shard, part)
+        self._match(batch, shard, part)
+        part.digest = digest.hexdigest()
+        return part
+
+    def _read(
+        self, shard: Shard, part: Part, poisoned: Mapping[int, type[ItemError]], stop_at: int | None
+    ) -> Iterator[tuple[Item, Fingerprint | ItemError | SourceError]]:
+        """Yield each item with its fingerprint or the reason why it has none."""
+        number = 0
+        whole = Item(shard.name, b"")
+        try:
+            items = read_shard(shard, self.limits)
+            while True:
+                if number == stop_at:
+                    reason = "reading further crashed or took too long"
+                    raise SourceTruncated(name=shard.name, items=number, reason=reason)
+                self.on_item(number, part.bytes)
+                item = next(items, None)
+                if item is None:
+                    return
+                if isinstance(item, Other):
+                    part.others[item.suffix] += 1
+                elif number in poisoned:
+                    kind = poisoned[number]
+                    yield item, kind(name=item.name, limit_s=self.limits.item_timeout_s)
+                else:
+                    yield item, self._fingerprint(item, part)
+                number += 1
+        except SourceError as error:
+            yield whole, error
+        except MemoryError:
+            reason = "reading it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
+            yield whole, SourceTruncated(name=shard.name, items=number, reason=reason)
+
+    def _fingerprint(self, item: Item, part: Part) -> Fingerprint | ItemError:
+        if not isinstance(item.content, bytes):
+            return item.content
+        part.bytes += len(item.content)
+        try:
+            return fingerprint(
+                item.content, name=item.name, mode=self.mode, limits=self.limits, md5=self.with_md5
+            )
+        except ItemError as error:
+            return error
+
+    def _match(self, batch: list[tuple[Item, Fingerprint]], shard: Shard, part: Part) -> None:
+        self.on_item(-1, part.bytes)
+        found = self.matcher.match([print_ for _, print_ in batch])
+        for (item, print_), matches in zip(batch, found, strict=True):
+            part.matched_items += bool(matches)
+            part.matches.extend(
+                MatchRow(
+                    item=printable(item.name),
+                    shard=printable(shard.name),
+                    key=None if item.key is None else printable(item.key),
+                    offset=item.offset,
+                    entry=match.entry,
+                    bank=match.bank,
+                    signal=match.signal.value,
+                    distance=match.distance,
+                    transform=match.transform.value,
+                    frame=match.frame,
+                    trust=match.trust.value,
+                    sha256=print_.sha256.hex() if print_.sha256 else None,
+                )
+                for match in matches
+            )
+        batch.clear()

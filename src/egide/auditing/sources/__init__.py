@@ -1,0 +1,76 @@
+"""Where items come from: one module a kind, one function that picks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    SNIFF_BYTES,
+    TAR_SUFFIXES,
+    Item,
+    Other,
+    Shard,
+    Source,
+    is_archive,
+    is_candidate,
+    suffix_of,
+)
+from egide.auditing.sources.folder import FileSource, FolderSource
+from egide.auditing.sources.hashlist import HashListSource
+from egide.auditing.sources.location import open_binary, stat
+from egide.auditing.sources.parquet import ParquetSource
+from egide.auditing.sources.tar import TarSource
+from egide.auditing.sources.zip import ZipSource
+from egide.errors import SourceUnsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from egide.model import Limits
+
+__all__ = ["Item", "Other", "Shard", "Source", "open_source", "read_shard"]
+
+_KINDS: dict[str, type[Source]] = {
+    kind.kind: kind
+    for kind in (FolderSource, FileSource, TarSource, ZipSource, ParquetSource, HashListSource)
+}
+_HASH_LIST_SUFFIXES = (".csv", ".txt", ".hashes")
+
+
+def open_source(address: str, columns: Sequence[str] = ()) -> Source:
+    """Return the source behind a path or URL: by what it is, then by its name.
+
+    Raises:
+        SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
+    """
+    info = stat(address)
+    name = address.rstrip("/") or address
+    if info["type"] == "directory":
+        return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
+    if is_archive(address):
+        return _archive(address, name, columns)
+    if address.lower().endswith(_HASH_LIST_SUFFIXES):
+        return HashListSource(address, name)
+    if suffix_of(address) in IMAGE_SUFFIXES or _sniffs(address):
+        return FileSource(address, name)
+    raise SourceUnsupported(name=address, reason="its name ends in none of their suffixes")
+
+
+def read_shard(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+    """Read a shard with the source of its kind."""
+    return _KINDS[shard.kind].read(shard, limits)
+
+
+def _archive(address: str, name: str, columns: Sequence[str]) -> Source:
+    lower = address.lower()
+    if lower.endswith(TAR_SUFFIXES):
+        return TarSource(address, name)
+    if lower.endswith(".zip"):
+        return ZipSource(address, name)
+    return ParquetSource(address, name, columns)
+
+
+def _sniffs(address: str) -> bool:
+    with open_binary(address) as stream:
+        return is_candidate("", stream.read(SNIFF_BYTES))

@@ -1,0 +1,134 @@
+"""What every source of items has in common: shards, items, and the protocol between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.errors import ItemError
+    from egide.model import Fingerprint, Limits
+
+SNIFF_BYTES = 32
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
+        *(".jfif", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm"),
+        *(".ppm", ".tif", ".tiff", ".webp"),
+    }
+)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A unit of work: an archive, a run of its members, or a run of files. Plain data, as JSON.
+
+    Attributes:
+        kind: the source that reads it.
+        url: of the archive, or of the folder that `files` stand in.
+        name: what reports call it.
+        start, stop: a run of members or row groups; 0 and 0 for the whole.
+        files: names below `url`, for a run of a folder's files.
+        columns: of a Parquet file; empty to find them again when reading.
+        state: a digest of sizes and times: a shard that changed is another shard.
+        weight: bytes to read, as far as known beforehand.
+    """
+
+    kind: str
+    url: str
+    name: str
+    start: int = 0
+    stop: int = 0
+    files: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    state: str = ""
+    weight: int = 0
+
+    def id(self, salt: str) -> str:
+        """Name the part file: same shard and same `salt` (the audit's parameters), same id."""
+        text = json.dumps([salt, asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the shard as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Shard:
+        """Make a shard of what `to_json` gave."""
+        return cls(
+            **{**values, "files": tuple(values["files"]), "columns": tuple(values["columns"])}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that may be a picture.
+
+    Attributes:
+        name: path, member name or row, as reports show it.
+        content: the file's bytes; a fingerprint, from a hash list; or why it could not be had.
+        key: webdataset key, or Parquet column.
+        offset: of the member's bytes in a tar, or the row in a Parquet file.
+    """
+
+    name: str
+    content: bytes | Fingerprint | ItemError = field(repr=False)
+    key: str | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A file that is no picture and does not claim to be: counted by its suffix, not compared."""
+
+    suffix: str
+
+
+class Source(Protocol):
+    """Something that holds items. `read` needs the shard alone, so that any process can call it."""
+
+    kind: str
+    name: str
+
+    def shards(self) -> Iterator[Shard]:
+        """Plan the work: cheap, in a fixed order, the same for the same state of the source.
+
+        Raises:
+            SourceError: if the source as a whole cannot be listed.
+        """
+        ...
+
+    @staticmethod
+    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+        """Yield the items of one shard, in a fixed order; at most one item's bytes in memory.
+
+        Raises:
+            SourceError: where reading cannot go on; what was yielded before stands.
+        """
+        ...
+
+
+def suffix_of(name: str) -> str:
+    """Return the lower-case suffix of a path in any notation, with its dot, or ''."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    stem, dot, suffix = base.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem and len(suffix) <= 10 else ""
+
+
+def is_candidate(name: str, head: bytes) -> bool:
+    """Tell whether a file claims to be a picture, by its name or by its first bytes."""
+    from egide.media.sniff import sniff
+
+    return suffix_of(name) in IMAGE_SUFFIXES or sniff(head) is not None
+
+
+def is_archive(name: str) -> bool:
+    """Tell whether a name is that of an archive that can be a source of its own."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES)

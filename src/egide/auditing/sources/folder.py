@@ -1,0 +1,240 @@
+"""A folder of files, local or remote, walked without following links to folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat as stat_flags
+from typing import TYPE_CHECKING, Any
+
+from egide.auditing.sources.base import (
+    SNIFF_BYTES,
+    Item,
+    Other,
+    Shard,
+    is_archive,
+    is_candidate,
+    suffix_of,
+)
+from egide.auditing.sources.location import open_filesystem
+from egide.errors import (
+    FileMissing,
+    FileTooLarge,
+    FileUnreadable,
+    LinkNotFollowed,
+    SourceUnreadable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from egide.auditing.sources.base import Source
+    from egide.model import Limits
+
+RUN_FILES = 512
+"""Files in a shard: a killed audit repeats at most this many a worker."""
+LINK_MARK = "link:"
+DENIED_MARK = "denied:"
+
+
+class FolderSource:
+    """A folder, recursively; archives in it are sources of their own.
+
+    Links to files are read; links to folders are reported, not followed, since they may lead round
+    in a circle. Special files are not opened.
+    """
+
+    kind = "folder"
+
+    def __init__(self, url: str, name: str, open_archive: Callable[[str, str], Source]) -> None:
+        self.url = url.rstrip("/") or "/"
+        self.name = name
+        self._open_archive = open_archive
+
+    def shards(self) -> Iterator[Shard]:
+        """Plan runs of `RUN_FILES` files in path order; archives follow the run they interrupt."""
+        run = _Run(self.kind, self.url, self.name)
+        for path, size, changed in _walk(self.url):
+            if is_archive(path) and not path.startswith((LINK_MARK, DENIED_MARK)):
+                yield from run.close()
+                archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")
+                yield from archive.shards()
+                continue
+            run.add(path, size, changed)
+            if len(run) >= RUN_FILES:
+                yield from run.close()
+        yield from run.close()
+
+    @staticmethod
+    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+        """Read the files of a run; one that cannot be read is an item with its error."""
+        filesystem, root = open_filesystem(shard.url)
+        local = filesystem.protocol == ("file", "local") or "file" in filesystem.protocol
+        for name in shard.files:
+            if name.startswith(LINK_MARK):
+                label = name.removeprefix(LINK_MARK)
+                yield Item(label, LinkNotFollowed(name=label))
+            elif name.startswith(DENIED_MARK):
+                label = name.removeprefix(DENIED_MARK)
+                yield Item(label, FileUnreadable(name=label, reason="permission denied"))
+            elif local:
+                yield _read_local(_join(root, name), name, limits)
+            else:
+                yield _read_remote(filesystem, _join(root, name), name, limits)
+
+
+class FileSource:
+    """One picture, named by itself."""
+
+    kind = "file"
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self.name = name
+
+    def shards(self) -> Iterator[Shard]:
+        """Plan a run of one file."""
+        folder, _, base = self.url.replace(os.sep, "/").rpartition("/")
+        run = _Run(self.kind, folder or ("/" if self.url.startswith("/") else "."), self.name)
+        filesystem, path = open_filesystem(self.url)
+        info = filesystem.info(path)
+        run.add(base, int(info.get("size") or 0), str(info.get("mtime", "")))
+        yield from run.close()
+
+    @staticmethod
+    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+        """Read the file."""
+        return FolderSource.read(shard, limits)
+
+
+class _Run:
+    """Files gathered for the next shard."""
+
+    def __init__(self, kind: str, url: str, name: str) -> None:
+        self._kind = kind
+        self._url = url
+        self._name = name
+        self._number = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._files: list[str] = []
+        self._weight = 0
+        self._state = hashlib.sha256()
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def add(self, path: str, size: int, changed: str) -> None:
+        self._files.append(path)
+        self._weight += size
+        self._state.update(f"{size} {changed}\n".encode())
+
+    def close(self) -> Iterator[Shard]:
+        if not self._files:
+            return
+        yield Shard(
+            kind=self._kind,
+            url=self._url,
+            name=f"{self._name}#{self._number}",
+            files=tuple(self._files),
+            state=self._state.hexdigest()[:16],
+            weight=self._weight,
+        )
+        self._number += 1
+        self._reset()
+
+
+def _walk(url: str) -> Iterator[tuple[str, int, str]]:
+    """Yield (path below the folder, size, time or tag) in path order."""
+    filesystem, root = open_filesystem(url)
+    if "file" in filesystem.protocol:
+        yield from _walk_local(root, "")
+    else:
+        yield from _walk_remote(filesystem, root)
+
+
+def _walk_local(root: str, below: str) -> Iterator[tuple[str, int, str]]:
+    folder = os.path.join(root, below) if below else root  # noqa: PTH118 - 10 million paths
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - names alone keep memory small
+    except OSError as error:
+        if not below:
+            raise SourceUnreadable(
+                name=root, reason=(error.strerror or "unreadable").lower()
+            ) from error
+        yield DENIED_MARK + below, 0, ""
+        return
+    for name in names:
+        path = f"{below}/{name}" if below else name
+        full = os.path.join(folder, name)  # noqa: PTH118
+        try:
+            status = os.lstat(full)
+            if stat_flags.S_ISLNK(status.st_mode):
+                target = os.stat(full)  # noqa: PTH116
+                if stat_flags.S_ISDIR(target.st_mode):
+                    yield LINK_MARK + path, 0, ""
+                    continue
+                status = target
+        except OSError:
+            yield path, 0, ""  # vanished or dangling: reading it reports why
+            continue
+        if stat_flags.S_ISDIR(status.st_mode):
+            yield from _walk_local(root, path)
+        else:
+            yield path, status.st_size, str(status.st_mtime_ns)
+
+
+def _walk_remote(filesystem: Any, root: str) -> Iterator[tuple[str, int, str]]:
+    prefix = root.rstrip("/") + "/"
+    try:
+        for folder, _, files in filesystem.walk(root, detail=True):
+            for name in sorted(files):
+                path = f"{folder.rstrip('/')}/{name}"
+                info = files[name]
+                tag = str(info.get("ETag") or info.get("mtime") or info.get("blob_id") or "")
+                yield path.removeprefix(prefix), int(info.get("size") or 0), tag
+    except OSError as error:
+        raise SourceUnreadable(name=root, reason=type(error).__name__) from error
+
+
+def _read_local(path: str, name: str, limits: Limits) -> Item | Other:
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # noqa: PTH123
+            status = os.fstat(stream.fileno())
+            if not stat_flags.S_ISREG(status.st_mode):
+                return Other("special file")
+            head = stream.read(SNIFF_BYTES)
+            if not is_candidate(name, head):
+                return Other(suffix_of(name))
+            if status.st_size > limits.max_file_bytes:
+                return Item(name, _too_large(name, status.st_size, limits))
+            return Item(name, head + stream.read(limits.max_file_bytes))
+    except FileNotFoundError:
+        return Item(name, FileMissing(name=name))
+    except OSError as error:
+        return Item(name, FileUnreadable(name=name, reason=(error.strerror or "").lower()))
+
+
+def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Item | Other:
+    try:
+        with filesystem.open(path, "rb", block_size=1 << 20) as stream:
+            head = stream.read(SNIFF_BYTES)
+            if not is_candidate(name, head):
+                return Other(suffix_of(name))
+            content = head + stream.read(limits.max_file_bytes + 1 - len(head))
+    except FileNotFoundError:
+        return Item(name, FileMissing(name=name))
+    except Exception as error:  # noqa: BLE001 - each remote filesystem has errors of its own
+        return Item(name, FileUnreadable(name=name, reason=type(error).__name__))
+    if len(content) > limits.max_file_bytes:
+        return Item(name, _too_large(name, len(content), limits))
+    return Item(name, content)
+
+
+def _too_large(name: str, size: int, limits: Limits) -> FileTooLarge:
+    return FileTooLarge(name=name, size=size, limit=limits.max_file_bytes)
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}"

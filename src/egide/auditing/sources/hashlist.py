@@ -1,0 +1,54 @@
+"""A hash list: an audit of what somebody else has hashed, without the pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from egide.auditing.sources.base import Item, Other, Shard
+from egide.auditing.sources.location import open_binary, stat, state_of
+from egide.errors import LineError, SchemaTooNew, SourceUnreadable
+from egide.hashlist import BadLine, read_hash_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.model import Limits
+
+
+class HashListSource:
+    """One list is one shard; each line is an item. A list has no pixels, so no transforms."""
+
+    kind = "hashlist"
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self.name = name
+
+    def shards(self) -> Iterator[Shard]:
+        """Plan the list as one shard."""
+        info = stat(self.url)
+        yield Shard(
+            kind=self.kind,
+            url=self.url,
+            name=self.name,
+            state=state_of(info),
+            weight=int(info.get("size") or 0),
+        )
+
+    @staticmethod
+    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:  # noqa: ARG004 - no files
+        """Yield each line.
+
+        Raises:
+            SourceUnreadable: a newer Egide wrote the list.
+        """
+        with open_binary(shard.url) as stream:
+            try:
+                for line in read_hash_list(cast("BinaryIO", stream), name=shard.name):
+                    name = f"line {line.line}"
+                    if isinstance(line, BadLine):
+                        yield Item(name, LineError(line=line.line, reason=line.reason))
+                    else:
+                        yield Item(name, line.fingerprint())
+            except SchemaTooNew as error:
+                raise SourceUnreadable(name=shard.name, reason=str(error)) from error

@@ -1,0 +1,208 @@
+"""A Parquet file with images in a binary column, or in Hugging Face's `{bytes, path}` struct."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from egide.auditing.sources.base import SNIFF_BYTES, Item, Other, Shard
+from egide.auditing.sources.location import open_binary, stat, state_of
+from egide.errors import (
+    ColumnMissing,
+    FileTooLarge,
+    SourceError,
+    SourceTruncated,
+    SourceUnreadable,
+    ValueMissing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from egide.model import Limits
+
+RUN_ROWS = 1024
+"""Row groups are gathered into shards of about this many rows."""
+_BATCH_ROWS = 16
+_PROBE_ROWS = 16
+_SHOWN_COLUMNS = 20
+
+
+class ParquetSource:
+    """Runs of row groups. Image columns are found by type and first values, or named."""
+
+    kind = "parquet"
+
+    def __init__(self, url: str, name: str, columns: Sequence[str] = ()) -> None:
+        self.url = url
+        self.name = name
+        self._columns = tuple(columns)
+
+    def shards(self) -> Iterator[Shard]:
+        """Plan runs of row groups; a file that cannot be used is one shard, which will say why."""
+        info = stat(self.url)
+        size = int(info.get("size") or 0)
+        runs: list[tuple[int, int]] = [(0, 0)]
+        columns = self._columns
+        try:
+            with open_binary(self.url) as stream:
+                file = _open(stream, self.name)
+                columns = _image_columns(file, self.name, self._columns)
+                runs = _runs(
+                    [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+                )
+        except SourceError:
+            pass  # `read` meets the same error, where it costs only this shard
+        for number, (start, stop) in enumerate(runs):
+            yield Shard(
+                kind=self.kind,
+                url=self.url,
+                name=self.name if len(runs) == 1 else f"{self.name}#{number}",
+                start=start,
+                stop=stop,
+                columns=columns,
+                state=state_of(info),
+                weight=size // len(runs),
+            )
+
+    @staticmethod
+    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+        """Yield each image of each row; the row's number in the file is the item's offset.
+
+        Raises:
+            SourceUnreadable: it is no Parquet file, or its footer is damaged.
+            ColumnMissing: it has no image column.
+            SourceTruncated: a row group cannot be read; rows before it stand.
+        """
+        import pyarrow as pa
+
+        with open_binary(shard.url) as stream:
+            file = _open(stream, shard.name)
+            columns = _image_columns(file, shard.name, shard.columns)
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            row = sum(sizes[: shard.start])
+            first = row
+            groups = list(range(shard.start, shard.stop))
+            try:
+                for batch in file.iter_batches(
+                    batch_size=_BATCH_ROWS,
+                    row_groups=groups,
+                    columns=list(columns),
+                    use_threads=False,
+                ):
+                    for values in batch.to_pylist():
+                        yield from _items(values, columns, row, limits)
+                        row += 1
+            except (pa.ArrowException, OSError) as error:
+                raise SourceTruncated(
+                    name=shard.name, items=row - first, reason=type(error).__name__
+                ) from error
+
+
+def _open(stream: Any, name: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(stream)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceUnreadable(
+            name=name, reason="it is no Parquet file, or it is cut; fetch or write it again"
+        ) from error
+
+
+def _runs(group_rows: Sequence[int]) -> list[tuple[int, int]]:
+    runs, start, rows = [], 0, 0
+    for index, count in enumerate(group_rows):
+        rows += count
+        if rows >= RUN_ROWS:
+            runs.append((start, index + 1))
+            start, rows = index + 1, 0
+    if start < len(group_rows) or not runs:
+        runs.append((start, len(group_rows)))
+    return runs
+
+
+def _image_columns(file: Any, name: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    schema = file.schema_arrow
+    if wanted:
+        found = tuple(
+            column
+            for column in wanted
+            if column in schema.names and _holds_bytes(schema.field(column).type)
+        )
+        if len(found) == len(wanted):
+            return found
+    else:
+        found = tuple(
+            field.name
+            for field in schema
+            if _holds_bytes(field.type)
+            and (not _is_binary(field.type) or _looks_like_images(file, field.name))
+        )
+        if found:
+            return found
+    shown = ", ".join(schema.names[:_SHOWN_COLUMNS]) or "none"
+    raise ColumnMissing(
+        name=name, wanted=f" named {', '.join(wanted)}" if wanted else "", columns=shown
+    )
+
+
+def _is_binary(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
+
+
+def _holds_bytes(kind: Any) -> bool:
+    """Tell whether a column is binary, an image struct, or a list of either."""
+    from pyarrow import types
+
+    if types.is_list(kind) or types.is_large_list(kind):
+        kind = kind.value_type
+    if types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and _is_binary(kind.field(index).type)
+    return _is_binary(kind)
+
+
+def _looks_like_images(file: Any, column: str) -> bool:
+    import pyarrow as pa
+
+    from egide.media.sniff import sniff
+
+    try:
+        batch = next(
+            file.iter_batches(batch_size=_PROBE_ROWS, columns=[column], use_threads=False), None
+        )
+    except (pa.ArrowException, OSError):
+        return True  # reading it will say what is wrong
+    values = batch.column(0).to_pylist() if batch is not None else []
+    return any(sniff(value[:SNIFF_BYTES]) is not None for value in values if value)
+
+
+def _items(
+    values: dict[str, Any], columns: Sequence[str], row: int, limits: Limits
+) -> Iterator[Item]:
+    for column in columns:
+        value = values[column]
+        if isinstance(value, list):
+            for index, part in enumerate(value):
+                yield _item(part, f"{column}[{index}]", row, limits)
+        else:
+            yield _item(value, column, row, limits)
+
+
+def _item(value: Any, key: str, row: int, limits: Limits) -> Item:
+    name = f"row {row}"
+    content = value
+    if isinstance(value, dict):
+        content = value["bytes"]
+        if path := value.get("path"):
+            name = str(path)
+    if content is None:
+        reason = "it is null" if name.startswith("row ") else "only a path outside the file"
+        return Item(name, ValueMissing(name=name, reason=reason), key, row)
+    if len(content) > limits.max_file_bytes:
+        error = FileTooLarge(name=name, size=len(content), limit=limits.max_file_bytes)
+        return Item(name, error, key, row)
+    return Item(name, content, key, row)

@@ -1,0 +1,111 @@
+"""A zip archive: members can be reached one by one, so a large one is many shards."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    SNIFF_BYTES,
+    Item,
+    Other,
+    Shard,
+    is_archive,
+    is_candidate,
+    suffix_of,
+)
+from egide.auditing.sources.location import open_binary, stat, state_of
+from egide.errors import (
+    ArchiveNotOpened,
+    DecodeFailed,
+    FileTooLarge,
+    MemberEncrypted,
+    SourceUnreadable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.model import Limits
+
+RUN_MEMBERS = 1024
+_ENCRYPTED = 0x1
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
+
+
+class ZipSource:
+    """Runs of members, in the order of the archive's directory."""
+
+    kind = "zip"
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self.name = name
+
+    def shards(self) -> Iterator[Shard]:
+        """Plan runs of `RUN_MEMBERS` members; a damaged archive is one shard, which will say so."""
+        info = stat(self.url)
+        size = int(info.get("size") or 0)
+        try:
+            with open_binary(self.url) as stream, zipfile.ZipFile(stream) as archive:
+                count = len(archive.infolist())
+        except _DAMAGE:
+            count = 0
+        starts = range(0, max(count, 1), RUN_MEMBERS)
+        for start in starts:
+            yield Shard(
+                kind=self.kind,
+                url=self.url,
+                name=self.name if len(starts) == 1 else f"{self.name}#{start // RUN_MEMBERS}",
+                start=start,
+                stop=min(start + RUN_MEMBERS, count),
+                state=state_of(info),
+                weight=size // len(starts),
+            )
+
+    @staticmethod
+    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+        """Yield a run of members.
+
+        Raises:
+            SourceUnreadable: the archive's directory is damaged or missing.
+        """
+        with open_binary(shard.url) as stream:
+            try:
+                archive = zipfile.ZipFile(stream)
+            except _DAMAGE as error:
+                raise SourceUnreadable(
+                    name=shard.name, reason="it is no zip archive, or it is cut"
+                ) from error
+            with archive:
+                for member in archive.infolist()[shard.start : shard.stop]:
+                    yield _item(archive, member, limits)
+
+
+def _item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> Item | Other:
+    name = member.filename
+    if member.is_dir():
+        return Other("folder")
+    if is_archive(name):
+        return Item(name, ArchiveNotOpened(name=name))
+    if member.flag_bits & _ENCRYPTED:
+        if suffix_of(name) in IMAGE_SUFFIXES:
+            return Item(name, MemberEncrypted(name=name))
+        return Other(suffix_of(name))
+    try:
+        with archive.open(member) as stream:
+            head = stream.read(SNIFF_BYTES)
+            if not is_candidate(name, head):
+                return Other(suffix_of(name))
+            # The size in the directory may lie: what counts is what comes out.
+            content = head + stream.read(limits.max_file_bytes + 1 - len(head))
+    except _DAMAGE as error:
+        return Item(
+            name, DecodeFailed(name=name, reason=f"damaged in its zip, {type(error).__name__}")
+        )
+    if len(content) > limits.max_file_bytes:
+        size = max(len(content), member.file_size)
+        return Item(name, FileTooLarge(name=name, size=size, limit=limits.max_file_bytes))
+    return Item(name, content)

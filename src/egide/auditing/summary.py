@@ -1,0 +1,137 @@
+"""Add the parts of an audit up: counts, digests, tables."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from egide.auditing.rows import MatchRow
+
+if TYPE_CHECKING:
+    from egide.auditing.rows import Finding
+
+SUMMARY_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BankSummary:
+    """A bank that was searched, as it stood at the revision of the audit."""
+
+    name: str
+    radius_bits: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """A source as the caller named it."""
+
+    name: str
+    kind: str
+    shards: int
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSummary:
+    """What `summary.json` holds.
+
+    Attributes:
+        items: everything that is or claims to be a picture: `hashed + unreadable`.
+        not_matchable: hashed, of too low a PDQ quality; only exact digests were compared.
+        radius_bits: the radius given for this audit, or None where each bank's own was used.
+        others: files that are no pictures, counted by suffix; they were not compared.
+        dataset_sha256: over name and content digest of every item, in order.
+        seconds: wall time of this run; `scanned_items`: what it read itself, the rest being taken
+            over from a run before (`resumed`).
+        throughput: samples of (seconds since the start, items scanned).
+    """
+
+    schema_version: int
+    egide_version: str
+    items: int
+    hashed: int
+    unreadable: int
+    not_matchable: int
+    matched_items: int
+    matches: int
+    radius_bits: int | None
+    banks: list[BankSummary]
+    store_id: str
+    store_revision: int
+    store_revision_at: str
+    kernel: str
+    mode: str
+    workers: int
+    seconds: float
+    started_at: str
+    finished_at: str
+    sources: list[SourceSummary]
+    dataset_sha256: str
+    bytes: int
+    others: dict[str, int]
+    versions: dict[str, str]
+    unreadable_codes: dict[str, int]
+    distances: dict[str, int]
+    throughput: list[tuple[float, int]]
+    scanned_items: int
+    resumed: bool
+    limits: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as plain values."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Totals:
+    """The sum of the parts so far.
+
+    Attributes:
+        source_ends: the number of the first shard after each source, in the order of the plan.
+    """
+
+    source_ends: list[int]
+    source_items: Counter[int] = field(default_factory=Counter)
+    items: int = 0
+    hashed: int = 0
+    unreadable: int = 0
+    not_matchable: int = 0
+    matched_items: int = 0
+    matches: int = 0
+    bytes: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    distances: Counter[int] = field(default_factory=Counter)
+    _digest: Any = field(default_factory=hashlib.sha256, repr=False)
+    _parts: int = 0
+
+    def add_counts(self, counts: dict[str, Any]) -> None:
+        """Add a part's numbers; parts come in the order of the plan."""
+        source = bisect_right(self.source_ends, self._parts)
+        self._parts += 1
+        self.source_items[source] += counts["items"]
+        self.items += counts["items"]
+        self.hashed += counts["hashed"]
+        self.unreadable += counts["unreadable"]
+        self.not_matchable += counts["not_matchable"]
+        self.matched_items += counts["matched_items"]
+        self.matches += counts["matches"]
+        self.bytes += counts["bytes"]
+        self.others.update(counts["others"])
+        self._digest.update(bytes.fromhex(counts["digest"]))
+
+    def add_finding(self, finding: Finding) -> None:
+        """Count a row by its distance or its code."""
+        if isinstance(finding, MatchRow):
+            self.distances[finding.distance] += 1
+        else:
+            self.codes[finding.code] += 1
+
+    @property
+    def dataset_sha256(self) -> str:
+        """The digest over the parts' digests, hexadecimal."""
+        return str(self._digest.hexdigest())

@@ -1,0 +1,107 @@
+"""One worker process: `python -m egide.auditing.worker`, spoken to in JSON lines.
+
+A plain child process instead of `multiprocessing`: nothing is pickled, the caller's `__main__` is
+not imported again, and a decoder that crashes takes down one shard's worker and nothing else.
+Before each item the worker notes its number in a slot file shared with the parent, which so learns
+of progress, of an item that hangs, and of the one that crashed it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from egide import errors
+from egide.auditing.parts import write_part
+from egide.auditing.scan import Scanner
+from egide.auditing.sources import Shard
+from egide.index.snapshot import Snapshot
+from egide.matching import Matcher
+from egide.model import Limits, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SLOT = struct.Struct("<qqd")
+"""Item number (-1: none), bytes read of the shard, `time.monotonic()` of the item's start."""
+
+
+def main() -> None:
+    """Serve jobs from standard input until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not look like a reply
+    settings = json.loads(sys.stdin.readline())
+    limits = Limits(**settings["limits"])
+    _limit_memory(limits.worker_memory_bytes)
+    folder = Path(settings["parts"])
+    with Snapshot.open(Path(settings["snapshot"])) as snapshot:
+        scanner = Scanner(
+            matcher=Matcher(
+                snapshot,
+                banks=settings["banks"],
+                radius_bits=settings["radius_bits"],
+                now=_moment(settings["as_of"]),
+            ),
+            mode=Mode(settings["mode"]),
+            limits=limits,
+            with_md5=snapshot.has_md5,
+            on_item=_note(settings["slot"], os.getppid()),
+        )
+        _reply(replies, {"ready": True})
+        for line in sys.stdin:
+            _reply(replies, _run(json.loads(line), scanner, folder))
+
+
+def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:
+    poisoned = {int(number): getattr(errors, kind) for number, kind in job["poisoned"].items()}
+    try:
+        part = scanner.scan(Shard.from_json(job["shard"]), poisoned, job["stop_at"])
+        write_part(folder, job["id"], part)
+    except errors.EgideError as error:
+        fields = {name: str(value) for name, value in error.fields.items()}
+        return {"failed": {"kind": type(error).__name__, "fields": fields}}
+    except Exception as error:  # noqa: BLE001 - an own mistake must reach the parent as an error
+        name, reason = job["shard"]["name"], type(error).__name__
+        return {"failed": {"kind": "WorkerFailed", "fields": {"name": name, "reason": reason}}}
+    return {"done": part.counts()}
+
+
+def _note(slot: int, parent: int) -> Callable[[int, int], None]:
+    def note(number: int, bytes_read: int) -> None:
+        if os.getppid() != parent:
+            os._exit(1)  # the parent was killed; its next run takes this shard up again
+        os.pwrite(slot, SLOT.pack(number, bytes_read, time.monotonic()), 0)
+
+    return note
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """Bound private memory; the snapshot is shared and not counted. Linux only, else no bound."""
+    if limit_bytes and sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if hard == resource.RLIM_INFINITY or hard > limit_bytes:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
+
+
+def _moment(text: str) -> Any:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text)
+
+
+def _reply(stream: IO[str], values: dict[str, Any]) -> None:
+    stream.write(json.dumps(values) + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Settings from the environment, all in one place; docs/settings.md is their table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from egide.errors import UsageError
+from egide.model import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_STORE = "sqlite:///egide.db"
+PREFIX = "EGIDE_"
+
+
+def limits_from_environment(environment: Mapping[str, str] = os.environ) -> Limits:
+    """Return the limits, each overridden by `EGIDE_` and its name in capitals.
+
+    Raises:
+        UsageError: a value is no positive number; the message names the variable.
+    """
+    values: dict[str, Any] = {}
+    for field in fields(Limits):
+        name = PREFIX + field.name.upper()
+        text = environment.get(name)
+        if text is not None:
+            kind = float if field.name.endswith("_s") else int
+            values[field.name] = _number(text, kind, name)
+    return Limits(**values)
+
+
+def _number(text: str, kind: type[int] | type[float], name: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = -1
+    least = 0 if name.endswith("WORKER_MEMORY_BYTES") else 1
+    if not least <= value < float("inf"):
+        raise UsageError(reason=f"{name} must be a number of at least {least}, not {text!r}")
+    return value
+
+
+def snapshot_dir(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder for search snapshots, or None for the store's own."""
+    text = environment.get(PREFIX + "SNAPSHOT_DIR")
+    return Path(text) if text else None

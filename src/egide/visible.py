@@ -1,0 +1,74 @@
+"""Names from a dataset made safe to read: nothing in them can hide, turn round or fill the page.
+
+File names are hostile input. Escaping for HTML is the template's work; this module deals with what
+HTML lets through and a terminal obeys: control and bidirectional characters, surrogates, unbounded
+length.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from itertools import groupby
+
+MAX_NAME_CHARS = 500
+"""A PAX tar header can hold a name of megabytes; the page shows this much of one."""
+
+# Cc control, Cf format (bidi, zero width), Cs surrogate, Co private use, Cn unassigned,
+# Zl and Zp line and paragraph separators.
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Letters and symbols that are drawn as nothing.
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of a name: as it is, or `escaped` for characters that could not be seen."""
+
+    text: str
+    escaped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleName:
+    """A name in pieces, and how many of its characters are left out at the end."""
+
+    pieces: tuple[Piece, ...]
+    left_out: int
+
+    def __str__(self) -> str:
+        return "".join(piece.text for piece in self.pieces) + ("…" if self.left_out else "")
+
+
+def visible_name(name: str) -> VisibleName:
+    """Split a name into readable and escaped pieces.
+
+    An escape is a piece of its own and not just a backslash in the text, so that the page can
+    set it apart from a name that really holds a backslash.
+
+    Args:
+        name: any text, lone surrogates included; characters beyond `MAX_NAME_CHARS` are counted
+            and left out.
+    """
+    shown = name[:MAX_NAME_CHARS]
+    pieces = (
+        Piece("".join(map(_escape, run)) if hidden else "".join(run), hidden)
+        for hidden, run in groupby(shown, key=_is_hidden)
+    )
+    return VisibleName(tuple(pieces), len(name) - len(shown))
+
+
+def visible(text: str) -> str:
+    """Return text for a terminal: what could not be seen, or would be obeyed, as escapes."""
+    return "".join(_escape(char) if _is_hidden(char) else char for char in text)
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN_CATEGORIES or character in _BLANK_LETTERS
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,51 @@
+"""A store with registered pictures and a dataset with copies of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import egide
+from pictures import encoded, pictures, write_tar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[egide.Store]:
+    """A bank `helpline` with four of eight pictures, entries 1 to 4."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, image in enumerate(pictures(8)[:4]):
+        (folder / f"{number}.png").write_bytes(encoded(image, "PNG"))
+    with egide.open_store(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
+        opened.create_bank("helpline")
+        results = list(egide.register(opened, "helpline", sorted(folder.iterdir())))
+        assert [result.outcome for result in results] == ["added"] * 4
+        yield opened
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> list[str]:
+    """A folder, a tar and a Parquet file; each has a copy of all eight pictures."""
+    images = pictures(8)
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    for number, image in enumerate(images):
+        (folder / f"{number}.jpg").write_bytes(encoded(image, quality=70))
+    (folder / "broken.jpg").write_bytes(encoded(images[0])[:500])
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "caption.txt").write_text("words")
+    mirrored = [image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for image in images]
+    members = {f"{n:04}.webp": encoded(im, "WEBP", quality=80) for n, im in enumerate(mirrored)}
+    write_tar(tmp_path / "shard-000.tar", members)
+    turned = [image.transpose(Image.Transpose.ROTATE_270) for image in images]
+    rows = [{"bytes": encoded(im, "PNG"), "path": f"{n}.png"} for n, im in enumerate(turned)]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "train.parquet")
+    return [str(folder), str(tmp_path / "shard-000.tar"), str(tmp_path / "train.parquet")]

@@ -1,0 +1,24 @@
+"""A worker whose decoder crashes or hangs on marked items, to see what that costs."""
+
+import os
+import signal
+import time
+from typing import Any
+
+from egide.auditing import scan, worker
+from egide.model import Fingerprint
+
+real = scan.fingerprint
+
+
+def hostile(content: bytes, **options: Any) -> Fingerprint:
+    """Fingerprint, unless the item is marked."""
+    if content.endswith(b"CRASH-THE-DECODER"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if content.endswith(b"HANG-THE-DECODER"):
+        time.sleep(600)
+    return real(content, **options)
+
+
+scan.fingerprint = hostile
+worker.main()

@@ -1,0 +1,138 @@
+"""An invented audit for the tests of the report page."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from egide.auditing.rows import MatchRow, UnreadableRow
+from egide.model import TRANSFORMS
+
+GENERATED = datetime(2026, 12, 1, 9, 5, tzinfo=UTC)
+
+HOSTILE_NAMES = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>.jpg",
+    "harmless\u202egpj.exe",
+    "two\nlines\tand\x00nul.png",
+    "surrogate\udcff.jpg",
+    '" onmouseover="alert(3)" x="',
+    "{{ 7 * 7 }}{% raw %}.png",
+    "</style></title></table>",
+    "x" * 5000,
+    "",
+    "صورة شخصية.jpg",
+    r"a\u202eb.jpg",
+)
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    """The figures of an audit of 10,000 items with 12 matched ones, changed as asked."""
+    figures: dict[str, Any] = {
+        "schema_version": 1,
+        "egide_version": "0.1.0",
+        "items": 10_000,
+        "hashed": 9_962,
+        "unreadable": 38,
+        "not_matchable": 5,
+        "matched_items": 12,
+        "matches": 14,
+        "radius_bits": None,
+        "banks": [{"name": "helpline", "radius_bits": 31, "entries": 48_210}],
+        "store_id": "3f1b7c52-6f0e-4f4e-9d0a-2f6f5a6f6c11",
+        "store_revision": 48_231,
+        "store_revision_at": "2026-11-21T17:42:10+00:00",
+        "kernel": "numpy",
+        "mode": "fast",
+        "workers": 2,
+        "seconds": 754.3,
+        "started_at": "2026-12-01T08:50:12Z",
+        "finished_at": "2026-12-01T09:02:46Z",
+        "sources": [
+            {"name": "dataset/", "kind": "folder", "shards": 12, "items": 6_000},
+            {"name": "shard-000.tar", "kind": "tar", "shards": 1, "items": 3_000},
+            {"name": "train.parquet", "kind": "parquet", "shards": 1, "items": 1_000},
+        ],
+        "dataset_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "others": {".json": 6_000, ".txt": 12, "": 3},
+        "bytes": 4_321_000_000,
+        "versions": {"python": "3.11.9", "pillow": "13.0.0", "numpy": "2.4.6"},
+        "unreadable_codes": {"decode-failed": 30, "file-empty": 7, "from-the-future": 1},
+        "distances": {"0": 4, "2": 3, "4": 2, "8": 1, "14": 1, "22": 1, "28": 1, "30": 1},
+        "throughput": samples(754.3, 10_000),
+        "scanned_items": 10_000,
+        "resumed": False,
+        "limits": {
+            "max_file_bytes": 268_435_456,
+            "max_pixels": 200_000_000,
+            "max_frames": 32,
+            "item_timeout_s": 60.0,
+        },
+    }
+    return figures | changes
+
+
+def samples(seconds: float, items: int, count: int = 150) -> list[list[float]]:
+    """An uneven progress of `items` in `seconds`."""
+    dice = random.Random(7)
+    weights = [dice.uniform(0.6, 1.3) for _ in range(count)]
+    done, rows = 0.0, [[0.0, 0]]
+    for index, weight in enumerate(weights, 1):
+        done += weight
+        rows.append([seconds * index / count, int(items * done / sum(weights))])
+    return rows
+
+
+def match(item: str = "cats/0001.jpg", **changes: Any) -> MatchRow:
+    """One match, changed as asked."""
+    row = MatchRow(
+        item=item,
+        shard="dataset/#00003",
+        key=None,
+        offset=None,
+        entry=17,
+        bank="helpline",
+        signal="pdq",
+        distance=4,
+        transform="identity",
+        frame=0,
+        trust="unverified",
+        sha256="ab" * 32,
+    )
+    return replace(row, **changes)
+
+
+def matches() -> list[MatchRow]:
+    """The fourteen matches of `summary()`, in every transform and trust."""
+    distances = [0, 0, 0, 0, 2, 2, 2, 4, 4, 8, 14, 22, 28, 30]
+    trusts = ["confirmed", "unverified", "unverified", "disputed"]
+    return [
+        match(
+            f"people/portrait_{index:04}.jpg",
+            shard=f"shard-{index % 3:03}.tar",
+            key=f"{index:08}" if index % 2 else None,
+            offset=None if index % 2 else 512 * 3001 * index,
+            entry=41_000 + index,
+            signal="sha256" if index < 2 else "pdq",
+            distance=distance,
+            transform=TRANSFORMS[index % 8 if index > 1 else 0].value,
+            frame=3 if index == 9 else 0,
+            trust=trusts[index % 4],
+        )
+        for index, distance in enumerate(distances)
+    ]
+
+
+def unreadable() -> list[UnreadableRow]:
+    """The 38 unreadable items of `summary()`."""
+    rows = []
+    for index in range(38):
+        item = f"people/broken_{index:04}.jpg"
+        code, message = "decode-failed", f"Cannot decode {item}: broken data stream."
+        if index >= 30:
+            code, message = "file-empty", f"{item} is empty (0 bytes): fetch or copy it again."
+        if index == 37:
+            code, message = "from-the-future", "Something else."
+        rows.append(UnreadableRow(item, "dataset/#00003", code, message))
+    return rows
