@@ -1,0 +1,179 @@
+"""`egide audit`: which files here are copies of images whose people said no?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from egide.cli.progress import show_progress
+from egide.cli.report import Language, LanguageOption
+from egide.cli.terminal import (
+    DEFAULT_STORE,
+    BanksOption,
+    Exit,
+    JsonOption,
+    RadiusOption,
+    StoreOption,
+    examples,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
+
+if TYPE_CHECKING:
+    import egide
+
+_SHOWN_MATCHES = 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(
+        "audit",
+        epilog=examples(
+            "egide audit dataset/ shard-{000..009}.tar train.parquet --out audit/",
+            "egide audit s3://bucket/shards/ --out audit/ --workers 8 --lang fr",
+            "egide audit hashes.csv --out audit/ --json",
+        ),
+    )(audit)
+
+
+def audit(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCES…",
+            help="Folders, pictures, .tar, .tar.gz, .zip, .parquet files, or hash lists "
+            "(.csv, .txt); paths, or URLs such as s3://, gs:// and hf:// with their extra.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Where results go; makes it resumable."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    bank: BanksOption = None,
+    radius: RadiusOption = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes; by default one a core.")
+    ] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="NAME", help="Image column of Parquet files; repeat for more."
+        ),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact/--fast", help="Decode JPEG in full instead of at a fraction.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Scan everything again, whatever --out holds.")
+    ] = False,
+    lang: LanguageOption = Language.EN,
+    json: JsonOption = False,
+) -> None:
+    """Compare every picture of a dataset with the banks.
+
+    Interrupted or killed, the same command goes on where it stopped. With --out it writes
+    matches.parquet, unreadable.parquet, summary.json and report.html. Exits with 0 if nothing
+    matched, 1 if something did, 3 if nothing could be compared.
+    """
+    import egide
+    from egide.settings import limits_from_environment
+
+    with egide.open_store(store) as opened, show_progress(quiet=json) as on_progress:
+        running = egide.audit(
+            sources,
+            opened,
+            out=out,
+            banks=bank,
+            radius_bits=radius,
+            mode=egide.Mode.EXACT if exact else egide.Mode.FAST,
+            workers=workers,
+            columns=column or (),
+            limits=limits_from_environment(),
+            fresh=fresh,
+            on_progress=on_progress,
+        )
+        first: list[egide.MatchRow] = []
+        for finding in running:
+            if isinstance(finding, egide.MatchRow) and len(first) < _SHOWN_MATCHES:
+                first.append(finding)
+    summary = running.summary
+    assert summary is not None  # the iterator was exhausted
+    path = egide.write_report(out, lang=lang.value) if out is not None else None
+    if json:
+        print_json(summary.to_json())
+    else:
+        _print_result(summary, first, path)
+    if summary.matches:
+        raise typer.Exit(Exit.FOUND)
+    if not summary.hashed:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_result(
+    summary: egide.AuditSummary, first: list[egide.MatchRow], report: Path | None
+) -> None:
+    if first:
+        print_table(
+            "Matches"
+            if len(first) == summary.matches
+            else f"First {len(first)} of {summary.matches} matches",
+            [
+                ("item", "left"),
+                ("shard", "left"),
+                ("bank", "left"),
+                ("entry", "right"),
+                ("by", "left"),
+                ("distance", "right"),
+                ("transform", "left"),
+                ("trust", "left"),
+            ],
+            (
+                [
+                    m.item,
+                    m.shard,
+                    m.bank,
+                    str(m.entry),
+                    m.signal,
+                    str(m.distance),
+                    m.transform,
+                    m.trust,
+                ]
+                for m in first
+            ),
+        )
+    rate = summary.scanned_items / summary.seconds if summary.seconds else 0
+    figures = {
+        "items": f"{summary.items:,}",
+        "hashed": f"{summary.hashed:,}",
+        "unreadable": f"{summary.unreadable:,}",
+        "not matchable": f"{summary.not_matchable:,}",
+        "matched": f"{summary.matched_items:,}",
+        "matches": f"{summary.matches:,}",
+        "seconds": f"{summary.seconds:.1f}",
+        "items/s": f"{rate:,.0f}",
+    }
+    print_table("", [(heading, "right") for heading in figures], [figures.values()])
+    banks = ", ".join(bank.name for bank in summary.banks) or "(none)"
+    if not summary.hashed:
+        warn("Nothing could be compared: no readable picture was found. [nothing-compared]")
+    elif summary.matches:
+        say(
+            f"{summary.matched_items:,} of {summary.items:,} items match bank {banks} "
+            f"at revision {summary.store_revision}."
+        )
+    else:
+        say(f"No match to bank {banks} at revision {summary.store_revision}.")
+    if summary.unreadable:
+        codes = ", ".join(f"{count:,} {code}" for code, count in summary.unreadable_codes.items())
+        say(f"Not compared: {codes}.")
+    if summary.others:
+        say(f"Files that are no pictures: {sum(summary.others.values()):,}.")
+    if report is not None:
+        say(f"Report: {report}")

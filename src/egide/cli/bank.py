@@ -1,0 +1,333 @@
+"""`egide bank …`: make banks, fill them, hand them on."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from egide.cli.terminal import (
+    DEFAULT_STORE,
+    Exit,
+    JsonOption,
+    StoreOption,
+    examples,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
+from egide.errors import FileMissing, FileUnreadable, OutputUnwritable
+from egide.hashlist import BadLine, HashListFormat
+from egide.model import DEFAULT_RADIUS_BITS, Signal, State, Trust
+from egide.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.model import Bank
+    from egide.store import Store
+
+BankArgument = Annotated[str, typer.Argument(metavar="BANK", help="The bank's name.")]
+_SHOWN_BAD_LINES = 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("create", epilog=examples("egide bank create helpline --radius 31"))(create)
+    app.command("list", epilog=examples("egide bank list --json"))(list_banks)
+    app.command(
+        "set",
+        epilog=examples("egide bank set helpline --radius 20", "egide bank set old --disable"),
+    )(set_bank)
+    app.command(
+        "add",
+        epilog=examples(
+            "egide bank add helpline photos/*.jpg",
+            "egide bank add helpline folder/ --source case-17 --expires 2027-12-31",
+        ),
+    )(add)
+    app.command(
+        "import",
+        epilog=examples(
+            "egide bank import helpline hashes.csv",
+            "threatexchange dataset -P --csv | egide bank import partners - --source collab",
+        ),
+    )(import_list)
+    app.command("export", epilog=examples("egide bank export helpline --out hashes.csv"))(export)
+
+
+def create(
+    name: BankArgument,
+    radius: Annotated[
+        int, typer.Option("--radius", min=0, max=63, help="Match within this many of 256 bits.")
+    ] = DEFAULT_RADIUS_BITS,
+    description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Create a bank, and the store if there is none."""
+    import egide
+
+    with egide.open_store(store, create=True) as opened:
+        bank = opened.create_bank(name, radius_bits=radius, description=description)
+        if json:
+            print_json(bank_values(opened, bank))
+        else:
+            say(f"Created bank {bank.name} in {opened.url}, radius {bank.radius_bits} bits.")
+
+
+def list_banks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """List the banks and how many entries they hold."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        rows = [bank_values(opened, bank) for bank in opened.banks()]
+    if json:
+        print_json(rows)
+        return
+    counts = ("active", "confirmed", "disputed", "withdrawn")
+    print_table(
+        "",
+        [
+            ("bank", "left"),
+            ("radius", "right"),
+            *((name, "right") for name in counts),
+            ("enabled", "left"),
+            ("description", "left"),
+        ],
+        (
+            [
+                row["name"],
+                str(row["radius_bits"]),
+                *(f"{row[name]:,}" for name in counts),
+                "yes" if row["enabled"] else "no",
+                row["description"],
+            ]
+            for row in rows
+        ),
+    )
+
+
+def set_bank(
+    name: BankArgument,
+    radius: Annotated[
+        int | None, typer.Option("--radius", min=0, max=63, help="New radius in bits.")
+    ] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", help="New description.")
+    ] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Whether searches use it.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Change a bank's radius or description, or take it out of searches."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        bank = opened.update_bank(
+            name, radius_bits=radius, description=description, enabled=enabled
+        )
+        if json:
+            print_json(bank_values(opened, bank))
+        else:
+            state = "enabled" if bank.enabled else "disabled"
+            say(f"Bank {bank.name}: radius {bank.radius_bits} bits, {state}.")
+
+
+def add(
+    name: BankArgument,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES…", help="Pictures, or folders of them.")
+    ],
+    source: Annotated[
+        str, typer.Option("--source", help="Who they come from: a case, a person, a list.")
+    ] = "local",
+    note: Annotated[str, typer.Option("--note", help="Free text, erased on withdrawal.")] = "",
+    expires: Annotated[
+        datetime | None,
+        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day (UTC) on which they end."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also take back in what was withdrawn before.")
+    ] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Fingerprint pictures and register the fingerprints; pictures are never stored.
+
+    Exits with 1 if a file could not be used, and with 3 if none could.
+    """
+    import egide
+    from egide.settings import limits_from_environment
+
+    done = failed = 0
+    with egide.open_store(store) as opened:
+        for result in egide.register(
+            opened,
+            name,
+            files,
+            source=source,
+            note=note,
+            expires=expires.replace(tzinfo=UTC) if expires else None,
+            again=again,
+            limits=limits_from_environment(),
+        ):
+            if result.error is not None:
+                failed += 1
+            else:
+                done += 1
+            _print_registered(result, json)
+        if not json:
+            revision = opened.revision()
+            say(f"{done:,} of {done + failed:,} files done; bank {name} at revision {revision}.")
+    if failed:
+        raise typer.Exit(Exit.FOUND if done else Exit.FAILED)
+
+
+def _print_registered(result: Any, json: bool) -> None:
+    if json:
+        values = {
+            "file": result.file,
+            "entry": result.entry,
+            "outcome": result.outcome,
+            "matchable": result.matchable,
+        }
+        if result.error is not None:
+            values["error"] = {"code": result.error.code, "message": str(result.error)}
+        print_json(values)
+    elif result.error is not None:
+        warn(f"{result.error} [{result.error.code}]")
+    else:
+        detail = "" if result.matchable else ", too little detail: only identical files will match"
+        say(f"{result.file}: entry {result.entry}, {result.outcome}{detail}")
+
+
+def import_list(
+    name: BankArgument,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A hash list; - for standard input.")
+    ],
+    signal: Annotated[
+        Signal | None,
+        typer.Option("--signal", help="What plain lines of 64 digits are (pdq unless given)."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Who the list is from; by default its name.")
+    ] = None,
+    trust: Annotated[
+        Trust, typer.Option("--trust", help="What to think of its entries.")
+    ] = Trust.UNVERIFIED,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Register a list of hashes: plain lines, `signal_type value` lines, or ThreatExchange CSV.
+
+    Bad lines are reported with their numbers and left out; the rest goes in as one change.
+    Importing twice changes nothing. Exits with 1 if a line was left out, and with 3 if all were.
+    """
+    import egide
+
+    bad: list[BadLine] = []
+
+    def keep(line: BadLine) -> None:
+        if len(bad) < _SHOWN_BAD_LINES:
+            bad.append(line)
+
+    with egide.open_store(store) as opened:
+        for stream in _open(file):
+            report = egide.import_hashes(
+                opened,
+                name,
+                stream,
+                name=visible(file.name) if str(file) != "-" else "stdin",
+                signal=signal,
+                source=source,
+                trust=trust,
+                on_bad_line=keep,
+            )
+    if json:
+        shown = [{"line": line.line, "code": line.code, "reason": line.reason} for line in bad]
+        print_json({**asdict(report), "first_bad_lines": shown})
+    else:
+        for line in bad:
+            warn(f"line {line.line}: {line.reason} [{line.code}]")
+        if report.bad_lines > len(bad):
+            warn(f"… and {report.bad_lines - len(bad):,} more bad lines")
+        say(
+            f"{report.added + report.renewed:,} added, {report.known:,} known, "
+            f"{report.refused:,} refused (withdrawn or false), {report.bad_lines:,} bad lines; "
+            f"bank {name} at revision {report.revision}."
+        )
+    if report.bad_lines:
+        good = report.added + report.renewed + report.known + report.refused
+        raise typer.Exit(Exit.FOUND if good else Exit.FAILED)
+
+
+def _open(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = file.open("rb")
+    except FileNotFoundError as error:
+        raise FileMissing(name=file) from error
+    except OSError as error:
+        raise FileUnreadable(name=file, reason=(error.strerror or "").lower()) from error
+    with stream:
+        yield stream
+
+
+def export(
+    name: BankArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where to write; by default the terminal."),
+    ] = None,
+    list_format: Annotated[
+        HashListFormat,
+        typer.Option("--format", help="csv keeps everything; the others hashes only."),
+    ] = HashListFormat.CSV,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Write the active entries of a bank as a hash list.
+
+    Fingerprints are personal data: hand them only to whom the people agreed to.
+    """
+    import egide
+
+    with egide.open_store(store) as opened:
+        opened.bank(name)
+        if out is None:
+            egide.export_hashes(opened, name, sys.stdout, list_format)
+            return
+        try:
+            with out.open("w", encoding="utf-8", newline="") as stream:
+                out.chmod(0o600)
+                count = egide.export_hashes(opened, name, stream, list_format)
+        except OSError as error:
+            raise OutputUnwritable(name=out, reason=error.strerror) from error
+    if json:
+        print_json({"file": str(out), "entries": count, "format": list_format.value})
+    else:
+        say(f"{count:,} entries of bank {name} written to {out}.")
+
+
+def bank_values(store: Store, bank: Bank) -> dict[str, Any]:
+    """Return a bank and its counts as plain values."""
+    counts = store.bank_counts(bank.name)
+    return {
+        "name": bank.name,
+        "radius_bits": bank.radius_bits,
+        "description": bank.description,
+        "enabled": bank.enabled,
+        **{state.value: counts.state(state) for state in State},
+        **{trust.value: counts.trust(trust) for trust in Trust},
+    }

@@ -1,0 +1,232 @@
+"""`egide bank …`: look at single entries, and change what has been said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egide.cli.bank import BankArgument
+from egide.cli.terminal import (
+    DEFAULT_STORE,
+    JsonOption,
+    StoreOption,
+    examples,
+    print_json,
+    print_table,
+    say,
+)
+from egide.errors import UsageError
+from egide.model import State, Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egide.model import Entry
+
+EntriesArgument = Annotated[
+    list[int],
+    typer.Argument(metavar="ENTRY…", min=1, help="Numbers, as `bank entries` shows them."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command(
+        "entries", epilog=examples("egide bank entries helpline --state active --limit 50")
+    )(list_entries)
+    app.command("show", epilog=examples("egide bank show helpline", "egide bank show helpline 17"))(
+        show
+    )
+    app.command(
+        "withdraw",
+        epilog=examples(
+            "egide bank withdraw helpline 17 18", "egide bank withdraw helpline --source case-17"
+        ),
+    )(withdraw)
+    app.command("confirm", epilog=examples("egide bank confirm helpline 17"))(confirm)
+    app.command("dispute", epilog=examples("egide bank dispute helpline 17"))(dispute)
+    app.command("tombstone", epilog=examples("egide bank tombstone helpline 17"))(tombstone)
+    app.command("expire", epilog=examples("egide bank expire", "egide bank expire helpline"))(
+        expire
+    )
+
+
+def list_entries(
+    name: BankArgument,
+    state: Annotated[State | None, typer.Option("--state", help="Only these.")] = None,
+    trust: Annotated[Trust | None, typer.Option("--trust", help="Only these.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Only of this source.")] = None,
+    after: Annotated[int, typer.Option("--after", min=0, help="Go on after this entry.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """List entries by number. Fingerprints are not shown; `bank export` hands them out."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        found = list(
+            opened.entries(name, state=state, trust=trust, source=source, after=after, limit=limit)
+        )
+    if json:
+        for entry in found:
+            print_json(_values(entry))
+        return
+    print_table(
+        "",
+        [("entry", "right"), ("state", "left"), ("trust", "left"), ("quality", "right"),
+         ("source", "left"), ("added", "left"), ("expires", "left"), ("note", "left")],
+        (
+            [
+                str(entry.id), entry.state, entry.trust,
+                "" if entry.quality is None else str(entry.quality), entry.source,
+                f"{entry.added:%Y-%m-%d}", f"{entry.expires:%Y-%m-%d}" if entry.expires else "",
+                entry.note,
+            ]
+            for entry in found
+        ),
+    )  # fmt: skip
+    if len(found) == limit:
+        say(f"There may be more: --after {found[-1].id}")
+
+
+def show(
+    name: BankArgument,
+    entry: Annotated[
+        int | None, typer.Argument(metavar="[ENTRY]", help="One of its entries.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Show a bank, or one of its entries."""
+    import egide
+    from egide.cli.bank import bank_values
+
+    with egide.open_store(store) as opened:
+        if entry is None:
+            values = bank_values(opened, opened.bank(name))
+        else:
+            values = _values(opened.entry(name, entry))
+    if json:
+        print_json(values)
+        return
+    for key, value in values.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        say(f"{key:12} {'' if shown is None else shown}")
+
+
+def withdraw(
+    name: BankArgument,
+    entries: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[ENTRY…]", help="Numbers, as `bank entries` shows them."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", help="Instead: everything that this source registered."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """End the consent of entries: they stop matching, and their fingerprints are erased.
+
+    This cannot be undone from here: the pictures are needed to register them again.
+    """
+    import egide
+
+    if bool(entries) == (source is not None):
+        raise UsageError(reason="name either entries or --source")
+    with egide.open_store(store) as opened:
+        if source is not None:
+            revision = egide.withdraw_source(opened, name, source)
+        else:
+            revision = egide.withdraw(opened, name, entries or [])
+    _print_change("withdrawn", revision, json)
+
+
+def confirm(
+    name: BankArgument,
+    entries: EntriesArgument,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Say after review that entries are what they claim; only confirmed ones may block alone."""
+    _change(store, lambda opened: opened.confirm(name, entries), "confirmed", json)
+
+
+def dispute(
+    name: BankArgument,
+    entries: EntriesArgument,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Say that entries are in doubt; they still match, and ask for review."""
+    _change(store, lambda opened: opened.dispute(name, entries), "disputed", json)
+
+
+def tombstone(
+    name: BankArgument,
+    entries: EntriesArgument,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Say that entries are false positives: they stop matching for good, also if imported again."""
+    _change(store, lambda opened: opened.tombstone(name, entries), "tombstoned", json)
+
+
+def expire(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[BANK]", help="By default all banks.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Erase the fingerprints of entries whose time is over (they stopped matching already)."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        count = egide.expire(opened, name)
+        revision = opened.revision()
+    if json:
+        print_json({"expired": count, "revision": revision})
+    else:
+        say(f"{count:,} entries expired at revision {revision}.")
+
+
+def _change(store: str, change: Callable[[Any], int], word: str, json: bool) -> None:
+    import egide
+
+    with egide.open_store(store) as opened:
+        revision = change(opened)
+    _print_change(word, revision, json)
+
+
+def _print_change(word: str, revision: int, json: bool) -> None:
+    if json:
+        print_json({"action": word, "revision": revision})
+    else:
+        say(f"{word.capitalize()} at revision {revision}.")
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    held = [
+        *(["pdq"] * bool(entry.pdqs)),
+        *(["sha256"] * (entry.sha256 is not None)),
+        *(["md5"] * (entry.md5 is not None)),
+    ]
+    return {
+        "entry": entry.id,
+        "bank": entry.bank,
+        "state": entry.state.value,
+        "trust": entry.trust.value,
+        "signals": held,
+        "frames": len(entry.pdqs),
+        "quality": entry.quality,
+        "source": entry.source,
+        "note": entry.note,
+        "added": entry.added.isoformat(),
+        "changed": entry.changed.isoformat(),
+        "expires": entry.expires.isoformat() if entry.expires else None,
+        "revision": entry.revision,
+    }

@@ -1,0 +1,97 @@
+"""Progress of long work: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from egide.cli.terminal import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from egide.auditing.run import Progress
+
+_LINE_EVERY_S = 30.0
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Give a function that shows the progress of an audit on standard error."""
+    if quiet:
+        yield lambda _progress: None
+    elif sys.stderr.isatty():
+        with _bar() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("listing", total=None, state="")
+
+        def show(progress: Progress) -> None:
+            total = progress.bytes_total if progress.phase == "scanning" else None
+            bars.update(
+                task,
+                description=progress.phase,
+                total=total,
+                completed=progress.bytes_done,
+                state=describe(progress),
+            )
+
+        yield show
+
+
+def _lines() -> Callable[[Progress], None]:
+    last = time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY_S:
+            last = time.monotonic()
+            warn(f"{progress.phase}: {describe(progress)}")
+
+    return show
+
+
+def describe(progress: Progress) -> str:
+    """Return counts, rate and remaining time in words; no names."""
+    if progress.phase == "listing":
+        return f"{progress.bytes_total / 1e6:,.0f} MB so far"
+    parts = [f"{progress.items:,} items"]
+    if progress.seconds > 1:
+        parts.append(f"{progress.items / progress.seconds:,.0f}/s")
+    if progress.matched_items:
+        parts.append(f"{progress.matched_items:,} matched")
+    if progress.unreadable:
+        parts.append(f"{progress.unreadable:,} unreadable")
+    if (remaining := remaining_s(progress)) is not None:
+        minutes, seconds = divmod(round(remaining), 60)
+        hours, minutes = divmod(minutes, 60)
+        parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
+    return ", ".join(parts)
+
+
+def remaining_s(progress: Progress) -> float | None:
+    """Return the time left, judged by the bytes read so far, or None while it cannot be told."""
+    done = progress.bytes_done - progress.bytes_kept
+    left = progress.bytes_total - progress.bytes_done
+    if progress.phase != "scanning" or done <= 0 or progress.seconds < 1:
+        return None
+    return max(left, 0) * progress.seconds / done

@@ -1,0 +1,41 @@
+"""`egide report`: write an audit's page again, for example in another language."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from egide.cli.terminal import JsonOption, examples, print_json, say
+
+
+class Language(StrEnum):
+    """The languages of the page."""
+
+    EN = "en"
+    FR = "fr"
+
+
+LanguageOption = Annotated[Language, typer.Option("--lang", help="Language of report.html.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("report", epilog=examples("egide report audit/ --lang fr"))(report)
+
+
+def report(
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `egide audit --out` wrote.")],
+    lang: LanguageOption = Language.EN,
+    json: JsonOption = False,
+) -> None:
+    """Write report.html again from a finished audit, without scanning anything."""
+    import egide
+
+    path = egide.write_report(out, lang=lang.value)
+    if json:
+        print_json({"report": str(path)})
+    else:
+        say(f"Report: {path}")
