@@ -1,0 +1,85 @@
+"""Check the documents: links lead somewhere; errors, settings and commands are all described."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import typer.main
+
+from egide import errors
+from egide.cli.main import app
+from egide.model import Limits
+
+ROOT = Path(__file__).parents[1]
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def main() -> None:
+    """Print what is wrong and exit with 1, or say that all is well."""
+    problems = [*broken_links(), *missing_errors(), *missing_settings(), *missing_commands()]
+    for problem in problems:
+        print(problem)
+    if problems:
+        sys.exit(1)
+    print(f"docs: {len(list(documents()))} documents are in order")
+
+
+def documents() -> list[Path]:
+    """Return every Markdown file of the project."""
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+
+
+def broken_links() -> list[str]:
+    """Find relative links to files that do not exist."""
+    return [
+        f"{path.relative_to(ROOT)}: no file {target}"
+        for path in documents()
+        for target in LINK.findall(path.read_text("utf-8"))
+        if "://" not in target and not (path.parent / target).exists()
+    ]
+
+
+def missing_errors() -> list[str]:
+    """Find error codes that docs/errors.md does not list, and listed ones that do not exist."""
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    listed = set(re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE))
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    known = {kind.code for kind in kinds if issubclass(kind, errors.EgideError)}
+    return [f"docs/errors.md: {code} is missing" for code in sorted(known - listed)] + [
+        f"docs/errors.md: {code} does not exist" for code in sorted(listed - known)
+    ]
+
+
+def missing_settings() -> list[str]:
+    """Find settings that docs/settings.md does not list."""
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    names = ["EGIDE_STORE", "EGIDE_SNAPSHOT_DIR"]
+    names += [f"EGIDE_{field.name.upper()}" for field in fields(Limits)]
+    return [f"docs/settings.md: {name} is missing" for name in names if f"`{name}`" not in text]
+
+
+def missing_commands() -> list[str]:
+    """Find commands that docs/commands.md does not describe, or that have no example."""
+    text = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    problems = []
+    for name, command in commands(typer.main.get_command(app), "egide"):
+        if f"`{name}" not in text:
+            problems.append(f"docs/commands.md: {name} is missing")
+        if "Examples:" not in (command.epilog or ""):
+            problems.append(f"{name} --help has no example")
+    return problems
+
+
+def commands(command: object, name: str) -> list[tuple[str, object]]:
+    """Return every command below this one, with its full name."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        return [(name, command)]
+    return [found for key, sub in below.items() for found in commands(sub, f"{name} {key}")]
+
+
+if __name__ == "__main__":
+    main()
