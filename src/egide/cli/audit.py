@@ -46,7 +46,7 @@ def audit(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCES…",
+            metavar="SOURCES",
             help="Folders, pictures, .tar, .tar.gz, .zip, .parquet files, or hash lists "
             "(.csv, .txt); paths, or URLs such as s3://, gs:// and hf:// with their extra.",
         ),
@@ -59,7 +59,7 @@ def audit(
     bank: BanksOption = None,
     radius: RadiusOption = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Processes; by default one a core.")
+        int, typer.Option("--workers", metavar="N", min=1, help="Processes; by default one a core.")
     ] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     column: Annotated[
         list[str] | None,

@@ -127,7 +127,7 @@ def set_bank(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Change a bank's radius or description, or take it out of searches."""
+    """Change a bank's radius or description, or disable it."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -144,7 +144,7 @@ def set_bank(
 def add(
     name: BankArgument,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES…", help="Pictures, or folders of them.")
+        list[Path], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
     ],
     source: Annotated[
         str, typer.Option("--source", help="Who they come from: a case, a person, a list.")
@@ -160,7 +160,7 @@ def add(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Fingerprint pictures and register the fingerprints; pictures are never stored.
+    """Register pictures: fingerprints are stored, pictures never.
 
     Exits with 1 if a file could not be used, and with 3 if none could.
     """
@@ -227,8 +227,9 @@ def import_list(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Register a list of hashes: plain lines, `signal_type value` lines, or ThreatExchange CSV.
+    """Register the hashes of a list.
 
+    Its lines are plain hexadecimal digits, or `signal_type value`, or ThreatExchange's CSV.
     Bad lines are reported with their numbers and left out; the rest goes in as one change.
     Importing twice changes nothing. Exits with 1 if a line was left out, and with 3 if all were.
     """

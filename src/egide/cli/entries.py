@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EntriesArgument = Annotated[
     list[int],
-    typer.Argument(metavar="ENTRY…", min=1, help="Numbers, as `bank entries` shows them."),
+    typer.Argument(metavar="ENTRY", min=1, help="Numbers, as `bank entries` shows them."),
 ]
 
 
@@ -94,7 +94,7 @@ def list_entries(
 def show(
     name: BankArgument,
     entry: Annotated[
-        int | None, typer.Argument(metavar="[ENTRY]", help="One of its entries.")
+        int | None, typer.Argument(metavar="ENTRY", help="One of its entries.")
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -120,7 +120,7 @@ def withdraw(
     name: BankArgument,
     entries: Annotated[
         list[int] | None,
-        typer.Argument(metavar="[ENTRY…]", help="Numbers, as `bank entries` shows them."),
+        typer.Argument(metavar="ENTRY", help="Numbers, as `bank entries` shows them."),
     ] = None,
     source: Annotated[
         str | None,
@@ -129,8 +129,9 @@ def withdraw(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """End the consent of entries: they stop matching, and their fingerprints are erased.
+    """End consent: entries stop matching and are erased.
 
+    Their fingerprints and notes go, here and in the search snapshot.
     This cannot be undone from here: the pictures are needed to register them again.
     """
     import egide
@@ -151,7 +152,10 @@ def confirm(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Say after review that entries are what they claim; only confirmed ones may block alone."""
+    """Say after review that entries are right.
+
+    Only confirmed entries may be acted on without another look.
+    """
     _change(store, lambda opened: opened.confirm(name, entries), "confirmed", json)
 
 
@@ -161,7 +165,10 @@ def dispute(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Say that entries are in doubt; they still match, and ask for review."""
+    """Say that entries are in doubt.
+
+    They still match, and ask for review.
+    """
     _change(store, lambda opened: opened.dispute(name, entries), "disputed", json)
 
 
@@ -171,18 +178,24 @@ def tombstone(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Say that entries are false positives: they stop matching for good, also if imported again."""
+    """Say that entries are false positives.
+
+    They stop matching for good, also if imported again.
+    """
     _change(store, lambda opened: opened.tombstone(name, entries), "tombstoned", json)
 
 
 def expire(
     name: Annotated[
-        str | None, typer.Argument(metavar="[BANK]", help="By default all banks.")
+        str | None, typer.Argument(metavar="BANK", help="By default all banks.")
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Erase the fingerprints of entries whose time is over (they stopped matching already)."""
+    """Erase entries whose time is over.
+
+    They stopped matching when it was; this removes their fingerprints.
+    """
     import egide
 
     with egide.open_store(store) as opened:

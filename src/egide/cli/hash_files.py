@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def hash_files(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES…", help="Pictures, or folders of them.")
+        list[Path], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
     ],
     fast: Annotated[
         bool,

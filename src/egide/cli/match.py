@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 def match(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILES…]", help="Pictures, or folders of them.")
+        list[Path] | None, typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
     ] = None,
     pdq: Annotated[
         list[str] | None,

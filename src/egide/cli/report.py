@@ -31,7 +31,10 @@ def report(
     lang: LanguageOption = Language.EN,
     json: JsonOption = False,
 ) -> None:
-    """Write report.html again from a finished audit, without scanning anything."""
+    """Write the page of a finished audit again.
+
+    Nothing is scanned; the page is made of the tables in the folder.
+    """
     import egide
 
     path = egide.write_report(out, lang=lang.value)

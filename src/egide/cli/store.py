@@ -42,7 +42,10 @@ def info(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 
 
 def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Bring a store that an older Egide wrote to this version's schema; make a copy first."""
+    """Bring an older store to this version's schema.
+
+    Make a copy of the database first.
+    """
     import egide
 
     with egide.Store.upgrade(store) as opened:
