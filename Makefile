@@ -9,7 +9,7 @@ PHOTOS ?=
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
-	@$(BIN)/python demo/run.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+	@$(BIN)/python demo/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -22,7 +22,7 @@ check: $(VENV)/.check
 	$(BIN)/python docs/check.py
 
 bench: $(VENV)/.bench
-	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -33,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
     with tempfile.TemporaryDirectory() as folder:
-        result = {
+        result: dict[str, Any] = {
             "machine": machine_line(),
             "throughput": list(throughput(Path(folder), 6000 // scale, scale)),
             "memory": list(memory(Path(folder), scale)),

@@ -196,7 +196,7 @@ def run(size: int, repeats: int) -> dict[str, object]:
         entries_s = seconds(lambda: sum(1 for _ in entries(codes)))
         open_s = alternate({"open": lambda: Snapshot.open(path).close()}, 9)["open"]
         verify_s = seconds(lambda: Snapshot.open(path, verify=True))
-        peer = PDQIndex()
+        peer: Any = PDQIndex()
         peer_build_s = seconds(
             lambda: peer.add_all((code.tobytes().hex(), row) for row, code in enumerate(codes))
         )

@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import typer.main
 
@@ -73,7 +74,7 @@ def missing_commands() -> list[str]:
     return problems
 
 
-def commands(command: object, name: str) -> list[tuple[str, object]]:
+def commands(command: Any, name: str) -> list[tuple[str, Any]]:
     """Return every command below this one, with its full name."""
     below = getattr(command, "commands", None)
     if below is None:

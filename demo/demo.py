@@ -144,7 +144,7 @@ def add_member(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 def egide(*arguments: str, expected_code: int = 0) -> None:
     """Run a command, showing it and what it prints."""
     print("$ egide", shown(arguments), flush=True)
-    run = subprocess.run([EGIDE, *arguments], cwd=OUTPUT, env=environment(), check=False)
+    run = subprocess.run([str(EGIDE), *arguments], cwd=OUTPUT, env=environment(), check=False)
     if run.returncode != expected_code:
         sys.exit(f"egide exited with {run.returncode}, expected {expected_code}")
 
@@ -152,7 +152,7 @@ def egide(*arguments: str, expected_code: int = 0) -> None:
 def egide_json(*arguments: str) -> list[dict[str, object]]:
     """Run a command, showing it; return what it prints as JSON lines."""
     print("$ egide", shown(arguments), flush=True)
-    command = [EGIDE, *arguments, "--json"]
+    command = [str(EGIDE), *arguments, "--json"]
     run = subprocess.run(command, cwd=OUTPUT, env=environment(), check=True, capture_output=True)
     values = [json.loads(line) for line in run.stdout.splitlines()]
     print(f"{len(values)} entries")
