@@ -80,6 +80,8 @@ def main() -> None:
     print("\nSomebody who trains on images audits a dataset: a folder, a tar and a Parquet file.\n")
     egide("audit", "dataset", "shard-000.tar", "train.parquet", "--out", "audit", expected_code=1)
     check(expected, registered, entries, gone)
+    if arguments.photos:
+        print(f"Edited copies of your photos are in {OUTPUT}; `make clean` removes them.")
     print(f"\nDone in {time.monotonic() - began:.0f} s. Open {OUTPUT / 'audit' / 'report.html'}")
 
 
