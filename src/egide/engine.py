@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from egide.errors import ItemError, SnapshotError
+from egide.errors import (
+    ItemError,
+    SnapshotError,
+    SnapshotMissing,
+    SnapshotNotRemoved,
+    SnapshotUnwritable,
+)
 from egide.hashing import fingerprint
 from egide.hashlist import BadLine, HashListFormat, read_hash_list, write_hash_list
 from egide.index.snapshot import Snapshot
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from egide.store import Store
 
 _REGISTER_CHUNK = 64
+_BUILD_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +161,24 @@ def registration_of(
 
 
 def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Yield the files named, and those in the folders named, in path order."""
+    """Yield the files named, and those in the folders named, in path order.
+
+    Links to folders are not followed. What cannot be looked at is yielded too: opening it says why.
+    """
     for path in map(Path, paths):
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
-        else:
+        if not os.path.isdir(path):  # noqa: PTH112 - a Path raises on names that are too long
             yield path
+            continue
+        waiting = [path]
+        while waiting:
+            found = waiting.pop()
+            if found is path or (os.path.isdir(found) and not found.is_symlink()):  # noqa: PTH112
+                try:
+                    waiting.extend(sorted(found.iterdir(), reverse=True))
+                except OSError:
+                    yield found  # opening it says what is wrong
+            elif os.path.isfile(found) or not os.path.exists(found):  # noqa: PTH110, PTH113
+                yield found
 
 
 def withdraw(store: Store, bank: str, entries: Sequence[int]) -> int:
@@ -169,6 +189,7 @@ def withdraw(store: Store, bank: str, entries: Sequence[int]) -> int:
 
     Raises:
         EntryMissing: one is not in the bank; none was withdrawn.
+        SnapshotNotRemoved: withdrawn, but the snapshot has to be deleted by hand.
     """
     revision = store.withdraw(bank, entries)
     forget_snapshot(store)
@@ -293,6 +314,23 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
         if snapshot.store_id == store.id and snapshot.revision == store.revision():
             return snapshot
         snapshot.close()
+    for _ in range(_BUILD_ATTEMPTS - 1):
+        try:
+            _build_snapshot(store, path)
+            snapshot = Snapshot.open(path, verify=verify)
+        except (SnapshotMissing, SnapshotUnwritable) as error:
+            if isinstance(error, SnapshotMissing) or isinstance(error.__cause__, FileNotFoundError):
+                continue  # a withdrawal in another process has just removed it
+            raise
+        # A file of an earlier revision may hold what has been erased since.
+        if snapshot.revision == store.revision():
+            return snapshot
+        snapshot.close()
+    _build_snapshot(store, path)
+    return Snapshot.open(path, verify=verify)
+
+
+def _build_snapshot(store: Store, path: Path) -> None:
     with store.read_active() as active:
         build_snapshot(
             path,
@@ -302,15 +340,21 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
             entries=active.entries,
             created=datetime.now(UTC),
         )
-    return Snapshot.open(path, verify=verify)
 
 
 def forget_snapshot(store: Store) -> None:
-    """Remove the snapshot, which may hold fingerprints that were erased from the store."""
+    """Remove the snapshot, which may hold fingerprints that were erased from the store.
+
+    Raises:
+        SnapshotNotRemoved: it is still there, and has to be deleted by hand.
+    """
     path = snapshot_path(store)
-    path.unlink(missing_ok=True)
-    for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
-        unfinished.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+        for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise SnapshotNotRemoved(name=path, reason=(error.strerror or "").lower()) from error
 
 
 def snapshot_path(store: Store) -> Path:

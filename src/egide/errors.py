@@ -331,6 +331,12 @@ class SnapshotVersion(SnapshotError):
     code = "snapshot-version"
 
 
+class SnapshotNotRemoved(SnapshotError):
+    """Done, but the search snapshot {name} cannot be removed: {reason}. Delete it: it still holds erased fingerprints."""
+
+    code = "snapshot-not-removed"
+
+
 class SnapshotUnwritable(SnapshotError):
     """Cannot write the search snapshot {name}: {reason}. Name another folder with EGIDE_SNAPSHOT_DIR."""
 
@@ -374,6 +380,12 @@ class WorkerFailed(AuditError):
     """A worker stopped while reading {name}: {reason}."""
 
     code = "worker-failed"
+
+
+class Unexpected(EgideError):
+    """The command stopped at something unexpected: {reason}. If it stays so, report it."""
+
+    code = "unexpected"
 
 
 class Interrupted(EgideError):

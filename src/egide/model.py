@@ -224,7 +224,7 @@ class Limits:
     """How much one file may ask of this machine; every field is a setting, see docs/settings.md."""
 
     max_file_bytes: int = 256 * 1024 * 1024
-    max_pixels: int = 200_000_000
+    max_pixels: int = 178_000_000
     max_frames: int = 32
     """Distinct frames of an animation that are fingerprinted."""
     max_decoded_frames: int = 512

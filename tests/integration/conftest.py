@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -49,3 +50,18 @@ def dataset(tmp_path: Path) -> list[str]:
     rows = [{"bytes": encoded(im, "PNG"), "path": f"{n}.png"} for n, im in enumerate(turned)]
     pq.write_table(pa.table({"image": rows}), tmp_path / "train.parquet")
     return [str(folder), str(tmp_path / "shard-000.tar"), str(tmp_path / "train.parquet")]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode != 0:
+        pytest.skip("mounting a small file system is not permitted here: a full disk was not tried")
+    yield mount
+    subprocess.run(["umount", str(mount)], check=True)

@@ -347,21 +347,6 @@ def fill(path: Path, leave_bytes: int) -> None:
     path.write_bytes(bytes(max(state.f_bavail * state.f_frsize - leave_bytes, 0)))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> object:
-    """A file system of one megabyte."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if made.returncode != 0:
-        pytest.skip("mounting a small file system is not permitted here: a full disk was not tried")
-    yield mount
-    subprocess.run(["umount", str(mount)], check=True)
-
-
 def test_progress_is_told(store: egide.Store, dataset: list[str]) -> None:
     seen: list[egide.Progress] = []
     remember: Callable[[egide.Progress], None] = seen.append

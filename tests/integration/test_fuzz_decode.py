@@ -9,6 +9,7 @@ from PIL import Image
 from drawings import drawings
 from egide.errors import ItemError
 from egide.hashing import fingerprint
+from egide.media.jpeg import decode_luma, read_header
 from egide.model import Limits, Mode
 
 ROUNDS = 400
@@ -78,6 +79,26 @@ def test_mutated_files_raise_item_errors_only(kind):
             assert all(len(frame.variants) == 256 for frame in found.frames)
     assert said
     assert all("item" in message and "object at" not in message for message in said)
+
+
+def test_mutated_progressive_files_at_an_eighth_fail_as_damaged_files_do():
+    dice = random.Random("egide progressive")
+    whole = seeds("JPEG")[1]
+    assert (header := read_header(whole)) is not None
+    assert header.progressive
+    refused = 0
+    for _ in range(4 * ROUNDS):
+        data = mutate(whole, dice)
+        header = read_header(data)
+        if header is None or header.width * header.height > LIMITS.max_pixels:
+            continue
+        try:
+            luma = decode_luma(data, header, 8)
+        except (ValueError, EOFError, OSError):
+            refused += 1
+        else:
+            assert luma.shape == (-(-header.height // 8), -(-header.width // 8))
+    assert refused
 
 
 def test_random_bytes_behind_each_magic_raise_item_errors_only():

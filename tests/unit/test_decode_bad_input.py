@@ -146,9 +146,29 @@ def test_header_of_500_megapixels_is_refused_before_decoding(picture, mode):
 
 def test_large_picture_within_the_limit_needs_no_change_of_pillows_limit(monkeypatch, picture):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    # Pillow's readers of these two look at its limit too: over 178 megapixels are refused there.
-    for kind in set(FORMATS) - {"WEBP", "TIFF"}:
+    for kind in set(FORMATS) - {"GIF", "WEBP", "TIFF"}:
         assert fingerprint(saved(picture, kind)).width == 160
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP"])
+def test_pillows_limit_where_its_reader_insists_is_said_in_our_words(monkeypatch, picture, kind):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ImageTooLarge, match="160×120 pixels, over the limit of 200"):
+        fingerprint(saved(picture, kind))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert fingerprint(saved(picture, kind)).width == 160
+
+
+def test_default_limit_is_under_pillows():
+    assert Limits().max_pixels <= 2 * Image.MAX_IMAGE_PIXELS
+
+
+def test_gif_frame_that_unfolds_beyond_its_header_is_an_item_error(picture):
+    whole = bytearray(saved(picture, "GIF"))
+    frame = whole.index(b"\x2c\0\0\0\0\xa0\0\x78\0")
+    struct.pack_into("<HH", whole, frame + 5, 25_000, 20_000)
+    with pytest.raises(DecodeFailed, match="larger than its header says"):
+        fingerprint(bytes(whole))
 
 
 def test_webp_over_the_limit_is_named_with_its_size(picture):

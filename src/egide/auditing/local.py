@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 MAX_CRASHES = 5
-"""After this many crashes in one shard it is read no further; what was read before stands."""
+"""After this many items of one shard that crash it is read no further; what was read stands."""
+MAX_DEATHS = 20
+"""After this many dead workers in one shard, an item is blamed at once."""
+MAX_UNEXPLAINED_DEATHS = 3
+"""So many workers may die over one shard while none of its items is being read."""
 _ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
 )
@@ -39,6 +44,8 @@ class Job:
     shard: Shard
     poisoned: dict[int, str] = field(default_factory=dict)
     stop_at: int | None = None
+    suspects: Counter[int] = field(default_factory=Counter)
+    unexplained: int = 0
 
     def line(self) -> str:
         """Return the job as the worker reads it."""
@@ -51,7 +58,15 @@ class Job:
         return json.dumps(values) + "\n"
 
     def blame(self, number: int, kind: str) -> None:
-        """Remember that item `number` took a worker down; twice means that reading it did."""
+        """Remember that a worker died, or was killed as stuck, at item `number`.
+
+        Once proves nothing: somebody may have killed or stopped the worker, or memory ran out, and
+        a sound picture must not be passed over for that. Twice, the item is not decoded again. A
+        third time, reading it is what does it, and the shard ends before it.
+        """
+        self.suspects[number] += 1
+        if self.suspects[number] == 1 and self.suspects.total() <= MAX_DEATHS:
+            return
         if number in self.poisoned or len(self.poisoned) >= MAX_CRASHES:
             self.stop_at = number
         self.poisoned[number] = kind
@@ -134,7 +149,8 @@ class LocalExecutor:
                     elif worker.ended:
                         selector.unregister(worker.output)
                         self._workers.remove(worker)
-                        waiting.append(worker.bury())
+                        if (job := worker.bury()) is not None:
+                            waiting.append(job)
                 slots = [worker.slot() for worker in self._workers if worker.job is not None]
                 yield Tick(sum(s[1] for s in slots), sum(max(s[0], 0) for s in slots))
                 for worker in self._workers:
@@ -180,7 +196,8 @@ class _Worker:
         assert self._process.stdout is not None
         self.output = self._process.stdout
         os.set_blocking(self.output.fileno(), False)
-        self._write(json.dumps({**settings, "slot": self._slot.fileno()}) + "\n")
+        own = {"slot": self._slot.fileno(), "parent": os.getpid()}
+        self._write(json.dumps({**settings, **own}) + "\n")
 
     def _write(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -219,16 +236,24 @@ class _Worker:
             self._killed = True
             self._process.kill()
 
-    def bury(self) -> Job:
-        """Return the job to run again, with the item that brought this worker down marked."""
+    def bury(self) -> Job | None:
+        """Return the job to run again, if there was one, with the item that was being read noted.
+
+        Raises:
+            WorkerFailed: workers keep dying over this job without reading any item.
+        """
         job, (number, _, _) = self.job, self.slot()
         self.job = None
         status = self._process.wait()
         self.stop()
-        if job is None or number < 0:
-            name = job.shard.name if job else "nothing"
-            raise WorkerFailed(name=name, reason=f"it ended with status {status}")
-        job.blame(number, DecodeTimeout.__name__ if self._killed else DecoderCrashed.__name__)
+        if job is None:
+            return None
+        if number >= 0:
+            job.blame(number, DecodeTimeout.__name__ if self._killed else DecoderCrashed.__name__)
+            return job
+        job.unexplained += 1
+        if job.unexplained >= MAX_UNEXPLAINED_DEATHS:
+            raise WorkerFailed(name=job.shard.name, reason=f"it ended with status {status}")
         return job
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from egide.auditing.parts import part_path, read_counts, read_findings
 from egide.auditing.rows import MatchRow, match_schema, unreadable_schema
 from egide.auditing.sources import Shard
-from egide.errors import OutputBusy, OutputMismatch, OutputUnwritable
+from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable, OutputUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -128,7 +128,8 @@ class Output:
             for shard_id, _ in self.read_plan():
                 wanted.add(part_path(self.parts, shard_id).name)
                 counts = self.counts(shard_id)
-                assert counts is not None  # every part was written or checked in this run
+                if counts is None:
+                    raise OutputUnreadable(name=self.path, reason="a part is missing or damaged")
                 totals.add_counts(counts)
                 if not counts["matches"] and not counts["unreadable"]:
                     continue

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import Finding, MatchRow, UnreadableRow, match_schema, unreadable_schema
-from egide.errors import OutputUnwritable
+from egide.errors import OutputUnreadable, OutputUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,15 +67,24 @@ def read_counts(path: Path) -> dict[str, Any] | None:
 
 
 def read_findings(path: Path) -> Iterator[Finding]:
-    """Yield a part's matches and unreadable items, in that order."""
+    """Yield a part's matches and unreadable items, in that order.
+
+    Raises:
+        OutputUnreadable: the part is damaged.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
-        for row in batch.to_pylist():
-            if row["code"] is None:
-                yield MatchRow(**{name: row[name] for name in _MATCH_FIELDS})
-            else:
-                yield UnreadableRow(**{name: row[name] for name in _UNREADABLE_FIELDS})
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
+            for row in batch.to_pylist():
+                if row["code"] is None:
+                    yield MatchRow(**{name: row[name] for name in _MATCH_FIELDS})
+                else:
+                    yield UnreadableRow(**{name: row[name] for name in _UNREADABLE_FIELDS})
+    except (pa.ArrowException, OSError) as error:
+        folder = path.parent.parent.parent
+        raise OutputUnreadable(name=folder, reason="a part is damaged") from error
 
 
 def _schema() -> Any:

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,8 +157,10 @@ class Audit:
             output.write_summary(self.summary.to_json())
 
     def _pin_snapshot(self) -> int:
-        with open_snapshot(self._store) as snapshot:
-            return os.open(snapshot.path, os.O_RDONLY)
+        while True:
+            with open_snapshot(self._store) as snapshot, suppress(FileNotFoundError):
+                return os.open(snapshot.path, os.O_RDONLY)
+            # A withdrawal in another process has just removed it; the next one is without it.
 
     def _salt(self, snapshot: Snapshot) -> str:
         """Digest all that a part depends on besides its shard: another value, another part."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import MatchRow, UnreadableRow, printable, unreadable_row
 from egide.auditing.sources import Item, Other, read_shard
-from egide.errors import ItemError, SourceError, SourceTruncated
+from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
 from egide.model import Fingerprint
 
@@ -142,6 +142,9 @@ class Scanner:
         except MemoryError:
             reason = "reading it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
             yield whole, SourceTruncated(name=shard.name, items=number, reason=reason)
+        except Exception as error:  # noqa: BLE001 - hostile archives make readers raise anything
+            reason = f"reading on is not possible, {type(error).__name__}"
+            yield whole, SourceTruncated(name=shard.name, items=number, reason=reason)
 
     def _fingerprint(self, item: Item, part: Part) -> Fingerprint | ItemError:
         if not isinstance(item.content, bytes):
@@ -153,6 +156,11 @@ class Scanner:
             )
         except ItemError as error:
             return error
+        except MemoryError:
+            reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
+            return DecodeFailed(name=item.name, reason=reason)
+        except Exception as error:  # noqa: BLE001 - one item must not end the audit
+            return DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
 
     def _match(self, batch: list[tuple[Item, Fingerprint]], shard: Shard, part: Part) -> None:
         self.on_item(-1, part.bytes)

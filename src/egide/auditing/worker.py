@@ -13,6 +13,7 @@ import os
 import signal
 import struct
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SLOT = struct.Struct("<qqd")
 """Item number (-1: none), bytes read of the shard, `time.monotonic()` of the item's start."""
+_LOOK_EVERY_S = 0.5
 
 
 def main() -> None:
@@ -38,6 +40,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not look like a reply
     settings = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with, args=(settings["parent"],), daemon=True).start()
     limits = Limits(**settings["limits"])
     _limit_memory(limits.worker_memory_bytes)
     folder = Path(settings["parts"])
@@ -52,7 +55,7 @@ def main() -> None:
             mode=Mode(settings["mode"]),
             limits=limits,
             with_md5=snapshot.has_md5,
-            on_item=_note(settings["slot"], os.getppid()),
+            on_item=_note(settings["slot"]),
         )
         _reply(replies, {"ready": True})
         for line in sys.stdin:
@@ -73,10 +76,15 @@ def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:
     return {"done": part.counts()}
 
 
-def _note(slot: int, parent: int) -> Callable[[int, int], None]:
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, also in the midst of an item that hangs."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)  # the next run takes this shard up again
+
+
+def _note(slot: int) -> Callable[[int, int], None]:
     def note(number: int, bytes_read: int) -> None:
-        if os.getppid() != parent:
-            os._exit(1)  # the parent was killed; its next run takes this shard up again
         os.pwrite(slot, SLOT.pack(number, bytes_read, time.monotonic()), 0)
 
     return note

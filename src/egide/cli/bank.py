@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
@@ -21,7 +24,7 @@ from egide.cli.terminal import (
     say,
     warn,
 )
-from egide.errors import FileMissing, FileUnreadable, OutputUnwritable
+from egide.errors import FileMissing, FileUnreadable, OutputUnwritable, UsageError
 from egide.hashlist import BadLine, HashListFormat
 from egide.model import DEFAULT_RADIUS_BITS, Signal, State, Trust
 from egide.visible import visible
@@ -304,21 +307,42 @@ def export(
     """
     import egide
 
+    if json and out is None:
+        raise UsageError(reason="--json describes what was written: it needs --out")
     with egide.open_store(store) as opened:
         opened.bank(name)
         if out is None:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8")
             egide.export_hashes(opened, name, sys.stdout, list_format)
             return
-        try:
-            with out.open("w", encoding="utf-8", newline="") as stream:
-                out.chmod(0o600)
-                count = egide.export_hashes(opened, name, stream, list_format)
-        except OSError as error:
-            raise OutputUnwritable(name=out, reason=error.strerror) from error
+        with _written_whole(out) as stream:
+            count = egide.export_hashes(opened, name, stream, list_format)
     if json:
         print_json({"file": str(out), "entries": count, "format": list_format.value})
     else:
         say(f"{count:,} entries of bank {name} written to {out}.")
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[TextIO]:
+    """Give a stream to a file for the owner only, which takes its place when it is complete."""
+    try:
+        path = path.resolve()
+        if path.exists() and not path.is_file():  # a terminal, a pipe
+            with path.open("w", encoding="utf-8", newline="") as stream:
+                yield stream
+            return
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+                yield stream
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(name=path, reason=error.strerror) from error
 
 
 def bank_values(store: Store, bank: Bank) -> dict[str, Any]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
+import traceback
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -10,13 +15,14 @@ from typer.core import TyperGroup
 
 from egide._version import __version__
 from egide.cli import audit, bank, entries, hash_files, match, report, store
-from egide.cli.terminal import Exit, print_json, warn
+from egide.cli.terminal import Exit, examples, print_json, warn
 from egide.errors import (
     BankNameInvalid,
     EgideError,
     HashInvalid,
     Interrupted,
     RadiusInvalid,
+    Unexpected,
     UsageError,
 )
 
@@ -73,13 +79,19 @@ match.add_to(app)
 hash_files.add_to(app)
 report.add_to(app)
 bank_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Banks of fingerprints and their entries."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Banks of fingerprints and their entries.",
+    epilog=examples("egide bank create helpline", "egide bank add helpline photos/*.jpg"),
 )
 bank.add_to(bank_app)
 entries.add_to(bank_app)
 app.add_typer(bank_app, name="bank")
 store_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The database that holds the banks."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The database that holds the banks.",
+    epilog=examples("egide store info --store sqlite:///egide.db"),
 )
 store.add_to(store_app)
 app.add_typer(store_app, name="store")
@@ -87,6 +99,12 @@ app.add_typer(store_app, name="store")
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # not so under nohup
+            signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not of UTF-8
     try:
         app()
     except EgideError as error:
@@ -94,8 +112,33 @@ def main() -> None:
         sys.exit(_exit_code(error))
     except BrokenPipeError:
         # The reader, such as `head`, has what it wanted.
-        sys.stderr.close()
+        _let_go_of_output()
         sys.exit(Exit.FAILED)
+    except OSError as error:
+        # Whoever touches files turns their errors into ours; what is left is the output itself.
+        _fail(error, error.strerror or type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - Python would exit with 1: something matched
+        # Places in the code only: the text of an error may hold a name or a fingerprint.
+        sys.stderr.writelines(traceback.format_tb(error.__traceback__))
+        _fail(error, type(error).__name__)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(error: Exception, reason: str) -> None:
+    with suppress(OSError):
+        _show(Unexpected(reason=reason))
+    if isinstance(error, OSError):
+        _let_go_of_output()
+    sys.exit(Exit.FAILED)
+
+
+def _let_go_of_output() -> None:
+    """Keep Python from writing again, at its end, what could not be written."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(error: EgideError) -> None:

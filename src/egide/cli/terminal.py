@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egide.settings import DEFAULT_STORE
-from egide.visible import visible
+from egide.visible import visible, visible_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +89,7 @@ def print_table(
     Args:
         title: above it, or empty.
         columns: each a heading and `left` or `right`.
-        rows: cells as text; control characters in them are shown, not obeyed.
+        rows: cells as text; control characters in them are shown, not obeyed, and long ones cut.
     """
     from rich import box
     from rich.markup import escape
@@ -101,5 +101,5 @@ def print_table(
             heading, justify="right" if justify == "right" else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(escape(visible(cell)) for cell in row))
+        table.add_row(*(escape(str(visible_name(cell))) for cell in row))
     console().print(table)

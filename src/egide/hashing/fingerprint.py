@@ -23,7 +23,7 @@ the other, at a third of the default radius further at most."""
 
 
 def fingerprint(
-    source: bytes | Path | Image,
+    source: bytes | str | Path | Image,
     *,
     name: str | None = None,
     mode: Mode = Mode.EXACT,
@@ -46,9 +46,9 @@ def fingerprint(
     Raises:
         ItemError: one of its subclasses, for whatever is wrong with the file.
     """
-    if isinstance(source, Path):
+    if isinstance(source, str | Path):
         name = name or str(source)
-        source = read_bytes(source, name=name, limits=limits)
+        source = read_bytes(Path(source), name=name, limits=limits)
     if not isinstance(source, bytes):
         frame = decode_image(source, name=name or "the image", limits=limits)
         return Fingerprint((hash_frame(frame, mode),), width=frame.columns, height=frame.rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from egide.errors import (
@@ -16,7 +16,13 @@ from egide.errors import (
 )
 from egide.media import extras, jpeg
 from egide.media.pixels import image_pixels
-from egide.media.plugins import MIN_SIDE_PIXELS, MULTI_FRAME, is_picture, open_with_pillow
+from egide.media.plugins import (
+    MIN_SIDE_PIXELS,
+    MULTI_FRAME,
+    is_picture,
+    max_pixels_of,
+    open_with_pillow,
+)
 from egide.media.quiet import quiet
 from egide.media.read import check_size
 from egide.media.sniff import Format, ends_early, sniff, webp_size
@@ -132,6 +138,7 @@ def _decode_scaled(data: bytes, header: jpeg.JpegHeader, *, name: str, limits: L
 def _decode_pillow(
     data: bytes, found: Format, *, name: str, limits: Limits, first: int = 0
 ) -> Picture:
+    limits = replace(limits, max_pixels=max_pixels_of(found, limits.max_pixels))
     if found is Format.WEBP:
         # Pillow's reader has a limit of its own, and raises before its size can be asked for.
         _check_limit(*webp_size(data), name=name, limits=limits)
@@ -242,6 +249,8 @@ def _explained(name: str, data: bytes, found: Format | None) -> Iterator[None]:
 
 
 def _reason(error: Exception, found: Format | None) -> str:
+    if type(error).__name__ == "DecompressionBombError":
+        return "a frame is larger than its header says"
     said = " ".join(str(error).split()).rstrip(".")
     if not said or "object at 0x" in said or len(said) > 120:
         return f"its {found or 'image'} data are not valid"

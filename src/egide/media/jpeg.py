@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from egide.media.progressive import coarse_scans
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2}
 # Baseline, extended and progressive Huffman coding.
+_PROGRESSIVE = 0xC2
 _BEFORE_FRAME = {*range(0xE0, 0xF0), 0xFE, 0xDB, 0xC4, 0xDD}
 # Application data, comments, quantisation and Huffman tables, restart interval.
 _MULTI_PICTURE = 0xE2
+_BLOCK = 8
+# A block has so many pixels a side; at this scale its mean is all that is decoded of it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,13 @@ class JpegHeader:
 
     Attributes:
         width, height: in pixels, not 0.
+        progressive: coded in several scans, from coarse to fine.
         multi_picture: further pictures may follow this one in the file (MPO).
     """
 
     width: int
     height: int
+    progressive: bool
     multi_picture: bool
 
 
@@ -55,7 +62,9 @@ def read_header(data: bytes) -> JpegHeader | None:
                 return None
             precision, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
             usual = precision == 8 and channels in (1, 3) and length == 8 + 3 * channels
-            return JpegHeader(width, height, multi_picture) if usual and width and height else None
+            if not (usual and width and height):
+                return None
+            return JpegHeader(width, height, marker == _PROGRESSIVE, multi_picture)
         if marker not in _BEFORE_FRAME or length < 2:
             return None
         if marker == _MULTI_PICTURE and data.startswith(b"MPF\0", at + 4):
@@ -76,8 +85,12 @@ def decode_luma(data: bytes, header: JpegHeader, scale: int) -> NDArray[np.uint8
         shape (⌈height/scale⌉, ⌈width/scale⌉), 0–255.
 
     Raises:
-        ValueError: from Pillow, where the data are damaged or end too early.
+        ValueError, EOFError: the data are damaged or end too early.
     """
+    if scale == _BLOCK and header.progressive:
+        data = coarse_scans(data)
     size = (-(-header.width // scale), -(-header.height // scale))
-    image = Image.frombytes("L", size, data, "jpeg", ("L", "", scale, 0))
-    return np.frombuffer(image.tobytes(), np.uint8).reshape(size[::-1])
+    luma = np.zeros(size[::-1], np.uint8)
+    # The image shares the array's memory: half as long a way as through Image.frombytes and back.
+    Image.frombuffer("L", size, luma, "raw", "L", 0, 1).frombytes(data, "jpeg", ("L", "", scale, 0))
+    return luma

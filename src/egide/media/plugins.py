@@ -2,7 +2,8 @@
 
 They are called by class and not through `Image.open`, which would try every plugin that is
 installed (one of them runs Ghostscript) and refuses large pictures by a limit that belongs to the
-whole process. Egide's own limit is checked before any pixel is decoded.
+whole process. Egide's own limit is checked before any pixel is decoded, or Pillow's where a reader
+insists on it and it is the lower one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 MIN_SIDE_PIXELS = 5
 """PDQ is not defined for a shorter side."""
 MULTI_FRAME = {Format.GIF, Format.WEBP, Format.PNG, Format.AVIF, Format.TIFF, Format.JPEG}
+
+_LIMITED_BY_PILLOW = {Format.GIF, Format.TIFF, Format.WEBP}
+# These readers look at Pillow's own limit, after the size has been read.
 
 _NEW_SUBFILE_TYPE = 254
 _REDUCED_RESOLUTION = 1
@@ -65,6 +69,18 @@ def open_with_pillow(data: bytes, found: Format) -> ImageFile.ImageFile:
 
             return PpmImageFile(file)
     raise ValueError(f"no reader for {found}")
+
+
+def max_pixels_of(found: Format, max_pixels: int) -> int:
+    """The pixels that a format's reader allows, `max_pixels` or fewer.
+
+    Pillow refuses at twice its `MAX_IMAGE_PIXELS`, 178 956 970 unless the process has changed it.
+    """
+    from PIL import Image
+
+    if found not in _LIMITED_BY_PILLOW or Image.MAX_IMAGE_PIXELS is None:
+        return max_pixels
+    return min(max_pixels, 2 * Image.MAX_IMAGE_PIXELS)
 
 
 def is_picture(image: Image.Image, primary: tuple[int, int]) -> bool:

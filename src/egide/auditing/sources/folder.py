@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat as stat_flags
@@ -22,6 +23,7 @@ from egide.errors import (
     FileTooLarge,
     FileUnreadable,
     LinkNotFollowed,
+    SourceError,
     SourceUnreadable,
 )
 
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 
 RUN_FILES = 512
 """Files in a shard: a killed audit repeats at most this many a worker."""
-LINK_MARK = "link:"
-DENIED_MARK = "denied:"
+# No file name holds a NUL, so that none can pass for one of these.
+LINK_MARK = "\0link:"
+UNLISTED_MARK = "\0unlisted:"
 
 
 class FolderSource:
@@ -55,15 +58,25 @@ class FolderSource:
         """Plan runs of `RUN_FILES` files in path order; archives follow the run they interrupt."""
         run = _Run(self.kind, self.url, self.name)
         for path, size, changed in _walk(self.url):
-            if is_archive(path) and not path.startswith((LINK_MARK, DENIED_MARK)):
+            shards = self._archive_shards(path)
+            if shards:
                 yield from run.close()
-                archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")
-                yield from archive.shards()
+                yield from shards
                 continue
             run.add(path, size, changed)
             if len(run) >= RUN_FILES:
                 yield from run.close()
         yield from run.close()
+
+    def _archive_shards(self, path: str) -> list[Shard]:
+        """The shards of an archive; none where it is no archive, or one that cannot be opened."""
+        if path.startswith((LINK_MARK, UNLISTED_MARK)) or not is_archive(path):
+            return []
+        try:
+            archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")
+            return list(archive.shards())
+        except SourceError:
+            return []  # vanished, dangling or special: the run that it goes into says which
 
     @staticmethod
     def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
@@ -74,9 +87,10 @@ class FolderSource:
             if name.startswith(LINK_MARK):
                 label = name.removeprefix(LINK_MARK)
                 yield Item(label, LinkNotFollowed(name=label))
-            elif name.startswith(DENIED_MARK):
-                label = name.removeprefix(DENIED_MARK)
-                yield Item(label, FileUnreadable(name=label, reason="permission denied"))
+            elif name.startswith(UNLISTED_MARK):
+                number, _, label = name.removeprefix(UNLISTED_MARK).partition(":")
+                reason = os.strerror(int(number)).lower()
+                yield Item(label, FileUnreadable(name=label, reason=reason))
             elif local:
                 yield _read_local(_join(root, name), name, limits)
             else:
@@ -149,25 +163,27 @@ def _walk(url: str) -> Iterator[tuple[str, int, str]]:
     """Yield (path below the folder, size, time or tag) in path order."""
     filesystem, root = open_filesystem(url)
     if "file" in filesystem.protocol:
-        yield from _walk_local(root, "")
+        yield from _walk_local(root)
     else:
         yield from _walk_remote(filesystem, root)
 
 
-def _walk_local(root: str, below: str) -> Iterator[tuple[str, int, str]]:
-    folder = os.path.join(root, below) if below else root  # noqa: PTH118 - 10 million paths
+def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - names alone keep memory small
+        open_folders = [("", _names(root))]
     except OSError as error:
-        if not below:
-            raise SourceUnreadable(
-                name=root, reason=(error.strerror or "unreadable").lower()
-            ) from error
-        yield DENIED_MARK + below, 0, ""
-        return
-    for name in names:
-        path = f"{below}/{name}" if below else name
-        full = os.path.join(folder, name)  # noqa: PTH118
+        raise SourceUnreadable(
+            name=root, reason=(error.strerror or "unreadable").lower()
+        ) from error
+    # No recursion: folders can be nested deeper than Python's stack.
+    while open_folders:
+        below, names = open_folders[-1]
+        name = next(names, None)
+        if name is None:
+            open_folders.pop()
+            continue
+        path = below + name
+        full = os.path.join(root, path)  # noqa: PTH118 - 10 million paths
         try:
             status = os.lstat(full)
             if stat_flags.S_ISLNK(status.st_mode):
@@ -179,10 +195,17 @@ def _walk_local(root: str, below: str) -> Iterator[tuple[str, int, str]]:
         except OSError:
             yield path, 0, ""  # vanished or dangling: reading it reports why
             continue
-        if stat_flags.S_ISDIR(status.st_mode):
-            yield from _walk_local(root, path)
-        else:
+        if not stat_flags.S_ISDIR(status.st_mode):
             yield path, status.st_size, str(status.st_mtime_ns)
+            continue
+        try:
+            open_folders.append((path + "/", _names(full)))
+        except OSError as error:
+            yield f"{UNLISTED_MARK}{error.errno}:{path}", 0, ""
+
+
+def _names(folder: str) -> Iterator[str]:
+    return iter(sorted(os.listdir(folder)))  # noqa: PTH208 - names alone keep memory small
 
 
 def _walk_remote(filesystem: Any, root: str) -> Iterator[tuple[str, int, str]]:
@@ -209,11 +232,17 @@ def _read_local(path: str, name: str, limits: Limits) -> Item | Other:
                 return Other(suffix_of(name))
             if status.st_size > limits.max_file_bytes:
                 return Item(name, _too_large(name, status.st_size, limits))
-            return Item(name, head + stream.read(limits.max_file_bytes))
+            # No more than it has: Python sets aside at once what it is asked to read.
+            return Item(name, head + stream.read(max(status.st_size - len(head), 0)))
     except FileNotFoundError:
         return Item(name, FileMissing(name=name))
     except OSError as error:
+        if error.errno == errno.ENXIO:
+            return Other("special file")  # a socket
         return Item(name, FileUnreadable(name=name, reason=(error.strerror or "").lower()))
+    except MemoryError:
+        reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
+        return Item(name, FileUnreadable(name=name, reason=reason))
 
 
 def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Item | Other:

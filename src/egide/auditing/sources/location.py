@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat as stat_flags
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from egide.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SPECIAL = "it is no regular file"
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "hf": "hf"}
 
 
@@ -26,9 +29,13 @@ def open_filesystem(address: str) -> tuple[Any, str]:
         ProtocolUnsupported: the protocol needs an extra that is not installed.
         SourceUnsupported: no such protocol.
     """
+    if _is_local(address):
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem(), os.path.abspath(address)  # noqa: PTH100 - a name, not a Path
     from fsspec.core import url_to_fs
 
-    protocol = address.partition("://")[0] if "://" in address else "file"
+    protocol = address.partition("://")[0]
     try:
         filesystem, path = url_to_fs(address)
     except ImportError as error:
@@ -59,7 +66,7 @@ def stat(address: str) -> dict[str, Any]:
 
     Raises:
         SourceMissing: nothing stands there.
-        SourceUnreadable: it cannot be looked at.
+        SourceUnreadable: it cannot be looked at, or is a device, pipe or socket.
     """
     filesystem, path = open_filesystem(address)
     try:
@@ -68,6 +75,8 @@ def stat(address: str) -> dict[str, Any]:
         raise SourceMissing(name=address) from error
     except Exception as error:
         raise SourceUnreadable(name=address, reason=_reason(error)) from error
+    if info["type"] not in {"file", "directory"}:
+        raise SourceUnreadable(name=address, reason=_SPECIAL)
     return info
 
 
@@ -80,13 +89,30 @@ def open_binary(address: str) -> Iterator[IO[bytes]]:
     """
     filesystem, path = open_filesystem(address)
     try:
-        stream = filesystem.open(path, "rb")
+        stream = _open_local(path) if _is_local(address) else filesystem.open(path, "rb")
     except FileNotFoundError as error:
         raise SourceMissing(name=address) from error
     except Exception as error:
         raise SourceUnreadable(name=address, reason=_reason(error)) from error
+    if stream is None:
+        raise SourceUnreadable(name=address, reason=_SPECIAL)
     with stream:
         yield stream
+
+
+def _is_local(address: str) -> bool:
+    # Without `://` it is a path, whatever else it looks like: fsspec would take the file
+    # `a::b.tar` for a chain of protocols, and `~x.tar` for a home folder.
+    return "://" not in address
+
+
+def _open_local(path: str) -> IO[bytes] | None:
+    """Open a regular file; None for anything else. A pipe would keep a plain open waiting."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat_flags.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return os.fdopen(descriptor, "rb")
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ import gzip
 import lzma
 import tarfile
 import zlib
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
     from egide.model import Limits
 
+MAX_NAME_BYTES = 1024 * 1024
 _BLOCK = 512
+_NAME_TYPES = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
 
 
@@ -74,7 +79,7 @@ class TarSource:
                 plain = _decompress(stream)
                 tail = _Tail(plain)
                 # Streaming mode: no seeking, so damage cannot send the reader in circles.
-                archive = tarfile.open(fileobj=cast("IO[bytes]", tail), mode="r|")  # noqa: SIM115
+                archive = tarfile.open(fileobj=cast("IO[bytes]", tail), mode="r|", tarinfo=_Member)  # noqa: SIM115
             except _DAMAGE as error:
                 raise SourceUnreadable(name=shard.name, reason="it is no tar archive") from error
             try:
@@ -132,6 +137,17 @@ def _decompress(stream: IO[bytes]) -> IO[bytes]:
     if magic.startswith(b"\xfd7zXZ"):
         return cast("IO[bytes]", lzma.LZMAFile(stream))
     return stream
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose name, in a header block of its own, cannot be made to fill memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _NAME_TYPES and member.size > MAX_NAME_BYTES:
+            raise tarfile.ReadError("a name or header that is too long")
+        return member
 
 
 class _Tail:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ from egide.errors import (
     DecodeFailed,
     FileTooLarge,
     MemberEncrypted,
+    SourceError,
     SourceUnreadable,
 )
 
@@ -31,8 +34,13 @@ if TYPE_CHECKING:
     from egide.model import Limits
 
 RUN_MEMBERS = 1024
+MAX_RUNS = 16
+"""Every run reads the archive's whole directory again: so many runs at most."""
 _ENCRYPTED = 0x1
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(RuntimeError, ValueError, IndexError, OverflowError),
+)
 
 
 class ZipSource:
@@ -45,22 +53,23 @@ class ZipSource:
         self.name = name
 
     def shards(self) -> Iterator[Shard]:
-        """Plan runs of `RUN_MEMBERS` members; a damaged archive is one shard, which will say so."""
+        """Plan runs of at least `RUN_MEMBERS` members; a damaged archive is one shard."""
         info = stat(self.url)
         size = int(info.get("size") or 0)
         try:
             with open_binary(self.url) as stream, zipfile.ZipFile(stream) as archive:
                 count = len(archive.infolist())
-        except _DAMAGE:
+        except (*_DAMAGE, SourceError):
             count = 0
-        starts = range(0, max(count, 1), RUN_MEMBERS)
+        members = max(RUN_MEMBERS, -(-count // MAX_RUNS))
+        starts = range(0, max(count, 1), members)
         for start in starts:
             yield Shard(
                 kind=self.kind,
                 url=self.url,
-                name=self.name if len(starts) == 1 else f"{self.name}#{start // RUN_MEMBERS}",
+                name=self.name if len(starts) == 1 else f"{self.name}#{start // members}",
                 start=start,
-                stop=min(start + RUN_MEMBERS, count),
+                stop=min(start + members, count),
                 state=state_of(info),
                 weight=size // len(starts),
             )
@@ -86,7 +95,7 @@ class ZipSource:
 
 def _item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> Item | Other:
     name = member.filename
-    if member.is_dir():
+    if name.endswith("/"):
         return Other("folder")
     if is_archive(name):
         return Item(name, ArchiveNotOpened(name=name))
@@ -105,6 +114,9 @@ def _item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> 
         return Item(
             name, DecodeFailed(name=name, reason=f"damaged in its zip, {type(error).__name__}")
         )
+    except MemoryError:
+        reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
+        return Item(name, DecodeFailed(name=name, reason=reason))
     if len(content) > limits.max_file_bytes:
         size = max(len(content), member.file_size)
         return Item(name, FileTooLarge(name=name, size=size, limit=limits.max_file_bytes))
