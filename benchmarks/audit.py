@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result: dict[str, Any] = {
             "machine": machine_line(),
-            "throughput": list(throughput(Path(folder), 6000 // scale, scale)),
+            "throughput": list(throughput(Path(folder), 12_000 // scale, scale)),
             "memory": list(memory(Path(folder), scale)),
         }
     if arguments.json:

@@ -197,6 +197,7 @@ def test_a_cut_tar_keeps_its_first_members_and_says_so(tmp_path: Path, cut: int,
     found = []
     with pytest.raises(SourceTruncated, match="ends too early"):
         found.extend(read_shard(shard, DEFAULT_LIMITS))
+    assert [item.content for item in found if isinstance(item, Item)][:1] == [PNG]
 
 
 def test_damage_in_the_middle_of_a_tar_is_not_mistaken_for_its_end(tmp_path: Path) -> None:

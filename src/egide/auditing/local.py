@@ -113,8 +113,12 @@ class LocalExecutor:
         self._count = workers
         self._timeout_s = item_timeout_s
         self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> LocalExecutor:
+        """Start the workers: they load while the caller plans, which takes them half a second."""
+        for _ in range(self._count):
+            self._start()
         return self
 
     def __exit__(
@@ -125,6 +129,13 @@ class LocalExecutor:
     ) -> None:
         for worker in self._workers:
             worker.stop()
+        self._selector.close()
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self.command, self._settings, self._inherit)
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+        return worker
 
     def run(self, jobs: Iterator[Job]) -> Iterator[Done | Tick]:
         """Scan every job; yield each as it is done, and a tick several times a second.
@@ -134,42 +145,34 @@ class LocalExecutor:
             WorkerFailed: a worker cannot start, or met a mistake of Egide's own.
         """
         waiting: list[Job] = []
-        with selectors.DefaultSelector() as selector:
-            while True:
-                self._hand_out(jobs, waiting, selector)
-                if all(worker.job is None for worker in self._workers):
-                    return
-                for key, _ in selector.select(POLL_S):
-                    worker: _Worker = key.data
-                    counts = worker.receive()
-                    if counts is not None:
-                        assert worker.job is not None  # it replied to one
-                        yield Done(worker.job, counts)
-                        worker.job = None
-                    elif worker.ended:
-                        selector.unregister(worker.output)
-                        self._workers.remove(worker)
-                        if (job := worker.bury()) is not None:
-                            waiting.append(job)
-                slots = [worker.slot() for worker in self._workers if worker.job is not None]
-                yield Tick(sum(s[1] for s in slots), sum(max(s[0], 0) for s in slots))
-                for worker in self._workers:
-                    worker.kill_if_stuck(self._timeout_s)
+        while True:
+            self._hand_out(jobs, waiting)
+            if all(worker.job is None for worker in self._workers):
+                return
+            for key, _ in self._selector.select(POLL_S):
+                worker: _Worker = key.data
+                counts = worker.receive()
+                if counts is not None:
+                    assert worker.job is not None  # it replied to one
+                    yield Done(worker.job, counts)
+                    worker.job = None
+                elif worker.ended:
+                    self._selector.unregister(worker.output)
+                    self._workers.remove(worker)
+                    if (job := worker.bury()) is not None:
+                        waiting.append(job)
+            slots = [worker.slot() for worker in self._workers if worker.job is not None]
+            yield Tick(sum(s[1] for s in slots), sum(max(s[0], 0) for s in slots))
+            for worker in self._workers:
+                worker.kill_if_stuck(self._timeout_s)
 
-    def _hand_out(
-        self, jobs: Iterator[Job], waiting: list[Job], selector: selectors.BaseSelector
-    ) -> None:
+    def _hand_out(self, jobs: Iterator[Job], waiting: list[Job]) -> None:
         idle = [worker for worker in self._workers if worker.job is None]
         while idle or len(self._workers) < self._count:
             job = waiting.pop() if waiting else next(jobs, None)
             if job is None:
                 return
-            if idle:
-                worker = idle.pop()
-            else:
-                worker = _Worker(self.command, self._settings, self._inherit)
-                self._workers.append(worker)
-                selector.register(worker.output, selectors.EVENT_READ, worker)
+            worker = idle.pop() if idle else self._start()
             worker.send(job)
 
 

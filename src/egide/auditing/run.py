@@ -140,15 +140,15 @@ class Audit:
             output = Output(folder)
             stack.callback(output.close)
             output.open(self._addresses, fresh=self._fresh)
-            run = _Run(self._workers, self._report)
-            salt = self._salt(snapshot)
-            run.plan(output, self._sources, salt)
-            with LocalExecutor(
+            executor = LocalExecutor(
                 self._worker_settings(snapshot, output),
                 self._workers,
                 item_timeout_s=self._limits.item_timeout_s,
                 inherit=(descriptor,),
-            ) as executor:
+            )
+            run = _Run(self._workers, self._report)
+            with executor:
+                run.plan(output, self._sources, self._salt(snapshot))
                 yield from run.scan(output, executor)
             totals = Totals(run.source_ends)
             run.report("merging")

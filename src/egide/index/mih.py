@@ -37,11 +37,11 @@ _LINES_PER_STEP = 8192
 _SURVIVORS_PER_CHECK = 1 << 14
 # About 60 B a probe while a block is prepared: 15 MiB. A quarter of it costs 10 % in speed.
 _PROBES_PER_BLOCK = 1 << 18
-# What a look-up costs, in rows of brute force (17 ns each on one core); see
+# What a look-up costs, in rows of brute force (10 ns each on one core); see
 # docs/decisions/0004-search.md.
-_PROBE_COST_ROWS = 2
-_LINE_COST_ROWS = 3
-_CALL_COST_ROWS = 10_000
+_PROBE_COST_ROWS = 3
+_LINE_COST_ROWS = 5
+_CALL_COST_ROWS = 20_000
 
 _FIRST_BUCKET = (np.arange(BANDS, dtype=np.uint32) << np.uint32(BAND_BITS))[:, None]
 

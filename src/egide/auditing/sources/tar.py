@@ -29,12 +29,13 @@ from egide.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from egide.model import Limits
 
 MAX_NAME_BYTES = 1024 * 1024
 _BLOCK = 512
+_READ_BYTES = 512 * _BLOCK
 _NAME_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
@@ -76,10 +77,14 @@ class TarSource:
         count = 0
         with open_binary(shard.url) as stream:
             try:
-                plain = _decompress(stream)
-                tail = _Tail(plain)
+                watched = _Watched(_decompress(stream))
                 # Streaming mode: no seeking, so damage cannot send the reader in circles.
-                archive = tarfile.open(fileobj=cast("IO[bytes]", tail), mode="r|", tarinfo=_Member)  # noqa: SIM115
+                archive = tarfile.open(  # noqa: SIM115 - closed with the stream
+                    fileobj=cast("IO[bytes]", watched),
+                    mode="r|",
+                    bufsize=_READ_BYTES,
+                    tarinfo=_Member,
+                )
             except _DAMAGE as error:
                 raise SourceUnreadable(name=shard.name, reason="it is no tar archive") from error
             try:
@@ -88,7 +93,7 @@ class TarSource:
                     archive.members = []  # type: ignore[attr-defined]
                     yield _item(archive, member, limits)
                     count += 1
-                complete = tail.ends_as_an_archive()
+                complete = watched.ends_at(archive.offset)
             except _DAMAGE as error:
                 raise SourceTruncated(
                     name=shard.name, items=count, reason=type(error).__name__
@@ -127,16 +132,20 @@ def _key(name: str) -> str:
     return folder + slash + (base[:1] + base[1:].partition(".")[0])
 
 
-def _decompress(stream: IO[bytes]) -> IO[bytes]:
+def _decompress(stream: IO[bytes]) -> Callable[[int], bytes]:
+    """Return a function that reads the plain archive.
+
+    `read1` gives what there is before it raises, so that a cut archive yields its first members.
+    """
     magic = stream.read(6)
     stream.seek(0)
     if magic.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
+        return gzip.GzipFile(fileobj=stream).read1
     if magic.startswith(b"BZh"):
-        return cast("IO[bytes]", bz2.BZ2File(stream))
+        return bz2.BZ2File(stream).read1
     if magic.startswith(b"\xfd7zXZ"):
-        return cast("IO[bytes]", lzma.LZMAFile(stream))
-    return stream
+        return lzma.LZMAFile(stream).read1
+    return stream.read
 
 
 class _Member(tarfile.TarInfo):
@@ -150,22 +159,27 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-class _Tail:
-    """Remembers the last block read, since tarfile ends silently on a cut or damaged header."""
+class _Watched:
+    """A stream that knows where its last byte other than zero stood.
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._last = b""
+    tarfile ends silently at a cut or damaged header, and at the first of two archives laid end to
+    end. In a sound archive there are only zeros from where it stopped.
+    """
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._length = 0
+        self._content_end = 0
 
     def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self._last = (self._last + data)[-_BLOCK:]
+        data = self._read(size)
+        if content := len(data.rstrip(b"\0")):
+            self._content_end = self._length + content
+        self._length += len(data)
         return data
 
-    def ends_as_an_archive(self) -> bool:
-        """Read what is left: an archive ends in a block of zeros, with nothing else after it."""
-        while data := self._stream.read(1 << 20):
-            if data.count(0) != len(data):
-                return False
-            self._last = (self._last + data)[-_BLOCK:]
-        return self._last == bytes(_BLOCK)
+    def ends_at(self, offset: int) -> bool:
+        """Read what is left; tell whether a block of zeros, and nothing else, follows `offset`."""
+        while self.read(_READ_BYTES):
+            pass
+        return self._content_end <= offset and self._length >= offset + _BLOCK
