@@ -262,13 +262,20 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures))
         return
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            value = ", ".join(  # noqa: PLW2901
-                f"{key} {each:,.4g}" if isinstance(each, float) else f"{key} {each}"
-                for key, each in value.items()
-            )
-        print(f"{name:28} {value:,.4g}" if isinstance(value, float) else f"{name:28} {value}")
+    for name, text in flat(figures):
+        print(f"{name:42} {text}")
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each figure with its full name."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from flat(part, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from flat(part, f"{name}.{number}")
+    else:
+        yield name, f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":
