@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from egide.auditing.sources.base import Item, Other, Shard
-from egide.auditing.sources.location import open_binary, stat, state_of
+from egide.auditing.sources.location import open_binary, whole_file
 from egide.errors import LineError, SchemaTooNew, SourceUnreadable
 from egide.hashlist import BadLine, read_hash_list
 
@@ -26,14 +26,7 @@ class HashListSource:
 
     def shards(self) -> Iterator[Shard]:
         """Plan the list as one shard."""
-        info = stat(self.url)
-        yield Shard(
-            kind=self.kind,
-            url=self.url,
-            name=self.name,
-            state=state_of(info),
-            weight=int(info.get("size") or 0),
-        )
+        yield whole_file(self.kind, self.url, self.name)
 
     @staticmethod
     def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:  # noqa: ARG004 - no files

@@ -8,6 +8,7 @@ import stat as stat_flags
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
+from egide.auditing.sources.base import Shard
 from egide.errors import (
     ProtocolUnsupported,
     SourceMissing,
@@ -50,6 +51,17 @@ def open_filesystem(address: str) -> tuple[Any, str]:
             name=address, reason=f"the protocol {protocol} is not known"
         ) from error
     return filesystem, path
+
+
+def whole_file(kind: str, url: str, name: str) -> Shard:
+    """Plan a file as one shard, for a source that can only be read from its start.
+
+    Raises:
+        SourceMissing, SourceUnreadable: as `stat`.
+    """
+    info = stat(url)
+    weight = int(info.get("size") or 0)
+    return Shard(kind=kind, url=url, name=name, state=state_of(info), weight=weight)
 
 
 def state_of(info: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from egide.auditing.sources.base import (
     is_candidate,
     suffix_of,
 )
-from egide.auditing.sources.location import open_binary, stat, state_of
+from egide.auditing.sources.location import open_binary, whole_file
 from egide.errors import (
     ArchiveNotOpened,
     FileTooLarge,
@@ -57,14 +57,7 @@ class TarSource:
 
     def shards(self) -> Iterator[Shard]:
         """Plan the archive as one shard."""
-        info = stat(self.url)
-        yield Shard(
-            kind=self.kind,
-            url=self.url,
-            name=self.name,
-            state=state_of(info),
-            weight=int(info.get("size") or 0),
-        )
+        yield whole_file(self.kind, self.url, self.name)
 
     @staticmethod
     def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
