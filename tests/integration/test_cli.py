@@ -353,7 +353,7 @@ def test_hostile_file_names_are_shown_not_obeyed(folder: Path) -> None:
 def test_ctrl_c_exits_with_130_and_the_next_run_goes_on(
     store: egide.Store, dataset: list[str], tmp_path: Path
 ) -> None:
-    sources = dataset * 1
+    sources = dataset
     command = [*EGIDE, "audit", *sources, "--out", "out", "--workers", "1"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
