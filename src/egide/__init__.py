@@ -22,18 +22,15 @@ if TYPE_CHECKING:
     from egide.auditing.run import Audit, Progress
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
     from egide.auditing.summary import AuditSummary
-    from egide.engine import (
-        ImportReport,
+    from egide.engine.lists import ImportReport, export_hashes, import_hashes
+    from egide.engine.registering import (
         RegisteredFile,
         expire,
-        export_hashes,
-        import_hashes,
-        match,
-        open_store,
         register,
         withdraw,
         withdraw_source,
     )
+    from egide.engine.searching import match, open_store
     from egide.errors import EgideError, ItemError
     from egide.hashing import fingerprint
     from egide.hashlist import BadLine, HashListFormat
@@ -58,18 +55,15 @@ _HOMES = {
     "egide.auditing.rows": ("MatchRow", "UnreadableRow"),
     "egide.auditing.run": ("Audit", "Progress"),
     "egide.auditing.summary": ("AuditSummary",),
-    "egide.engine": (
-        "ImportReport",
+    "egide.engine.lists": ("ImportReport", "export_hashes", "import_hashes"),
+    "egide.engine.registering": (
         "RegisteredFile",
         "expire",
-        "export_hashes",
-        "import_hashes",
-        "match",
-        "open_store",
         "register",
         "withdraw",
         "withdraw_source",
     ),
+    "egide.engine.searching": ("match", "open_store"),
     "egide.errors": ("EgideError", "ItemError"),
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),

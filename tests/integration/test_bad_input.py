@@ -22,10 +22,10 @@ from test_audit import run, tables
 from test_cli import EGIDE, egide_in
 
 import egide
-from egide import engine
 from egide.auditing.local import Job
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
+from egide.engine import registering, searching
 from egide.errors import SnapshotUnwritable
 from pictures import encoded, pictures, write_tar
 
@@ -426,18 +426,18 @@ def test_a_withdrawal_while_the_snapshot_is_built_leaves_no_erased_fingerprint(
     store: egide.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = store.entry("helpline", 1).pdqs[0]
-    build = engine.build_snapshot
+    build = searching.build_snapshot
     calls = []
 
     def build_late(*arguments: object, **options: object) -> None:
         calls.append(1)
         if len(calls) == 1:  # after the entries were read, before the file stands
             options["entries"] = iter(list(options["entries"]))  # type: ignore[call-overload]
-            engine.withdraw(store, "helpline", [1])
+            registering.withdraw(store, "helpline", [1])
         build(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine, "build_snapshot", build_late)
-    with engine.open_snapshot(store) as snapshot:
+    monkeypatch.setattr(searching, "build_snapshot", build_late)
+    with searching.open_snapshot(store) as snapshot:
         assert snapshot.revision == store.revision()
         assert code not in snapshot.path.read_bytes()
 
@@ -445,7 +445,7 @@ def test_a_withdrawal_while_the_snapshot_is_built_leaves_no_erased_fingerprint(
 def test_a_snapshot_that_a_withdrawal_takes_away_while_it_is_built_is_built_again(
     store: egide.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = engine.build_snapshot
+    build = searching.build_snapshot
     calls = []
 
     def lose_the_first(*arguments: object, **options: object) -> None:
@@ -454,7 +454,7 @@ def test_a_snapshot_that_a_withdrawal_takes_away_while_it_is_built_is_built_agai
             raise SnapshotUnwritable(name="s", reason="gone") from FileNotFoundError()
         build(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine, "build_snapshot", lose_the_first)
-    with engine.open_snapshot(store) as snapshot:
+    monkeypatch.setattr(searching, "build_snapshot", lose_the_first)
+    with searching.open_snapshot(store) as snapshot:
         assert snapshot.revision == store.revision()
     assert len(calls) == 2

@@ -25,7 +25,7 @@ from egide.auditing.summary import (
     SourceSummary,
     Totals,
 )
-from egide.engine import open_snapshot
+from egide.engine.searching import open_snapshot
 from egide.errors import UsageError
 from egide.index.snapshot import Snapshot
 from egide.matching import Matcher

@@ -41,7 +41,7 @@ def hash_files(
     file could not be used, and with 3 if none could.
     """
     import egide
-    from egide.engine import picture_files
+    from egide.engine.registering import picture_files
     from egide.settings import limits_from_environment
 
     limits = limits_from_environment()

@@ -83,7 +83,7 @@ def match(
 
 def _of_files(files: list[Path]) -> list[tuple[str, Fingerprint | ItemError]]:
     import egide
-    from egide.engine import picture_files
+    from egide.engine.registering import picture_files
     from egide.settings import limits_from_environment
 
     limits = limits_from_environment()

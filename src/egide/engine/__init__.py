@@ -1,0 +1,1 @@
+"""The use cases: register, withdraw, search, import, export. What front ends call."""
