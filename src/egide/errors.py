@@ -283,6 +283,51 @@ class StateConflict(EgideError):
     code = "state-conflict"
 
 
+# --- patches: keypoints and their key ---------------------------------------------------------
+
+
+class PatchesError(EgideError):
+    """Patches cannot be used: {reason}."""
+
+    code = "patches-error"
+
+
+class PatchesUnavailable(PatchesError):
+    """Patches need an extra: pip install 'egide[patches]'."""
+
+    code = "patches-unavailable"
+
+
+class PatchKeyMissing(PatchesError):
+    """No patch key: set EGIDE_PATCH_KEY or EGIDE_PATCH_KEY_FILE, or make one with `egide key patches`."""
+
+    code = "patch-key-missing"
+
+
+class PatchKeyInvalid(PatchesError):
+    """The patch key in {name} is none: {reason}. Make one with `egide key patches`."""
+
+    code = "patch-key-invalid"
+
+
+class PatchKeyWrong(PatchesError):
+    """The patches in {store} were sealed with another patch key: set the one they were registered with."""
+
+    code = "patch-key-wrong"
+
+
+class PatchKeyExists(PatchesError):
+    """There is a patch key at {name} already: without it, what it sealed is lost, so it is never replaced."""
+
+    code = "patch-key-exists"
+
+
+class PatchesDamaged(PatchesError):
+    """The patches of entry {entry} are damaged: register its picture again with --patches."""
+
+    code = "patches-damaged"
+
+
 # --- hash lists -------------------------------------------------------------------------------
 
 

@@ -20,6 +20,11 @@ DEFAULT_RADIUS_BITS = 31
 MAX_RADIUS_BITS = 63
 MIN_MATCHABLE_QUALITY = 50
 """Under this PDQ quality the perceptual hash is not used; only exact digests match."""
+MAX_REGIONS = 16
+"""Parts of one picture, over all its frames, that are fingerprinted beside the whole."""
+PATCH_BYTES = 32
+MIN_PATCHES = 24
+"""A picture with fewer keypoints has not enough detail to be told from others by them."""
 
 
 class Mode(StrEnum):
@@ -51,11 +56,13 @@ TRANSFORMS: tuple[Transform, ...] = tuple(Transform)
 
 
 class Signal(StrEnum):
-    """A kind of fingerprint value that an entry can hold and a query can match."""
+    """A kind of fingerprint that an entry can hold and a query can match."""
 
     PDQ = "pdq"
     SHA256 = "sha256"
     MD5 = "md5"
+    PATCHES = "patches"
+    """Keypoints; never in a hash list."""
 
 
 SIGNAL_BYTES = {Signal.PDQ: 32, Signal.SHA256: 32, Signal.MD5: 16}
@@ -92,6 +99,79 @@ class Pdq:
 
 
 @dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A part of a frame, in stored pixels from its top left corner."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a frame that looks like a picture of its own: without borders, or in a collage.
+
+    Attributes:
+        frame: position in `Fingerprint.frames` of the frame that it is a part of.
+        trimmed: all of the frame but its borders; else one of several parts.
+    """
+
+    frame: int
+    rectangle: Rectangle
+    pdq: Pdq
+    trimmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSet:
+    """The keypoints of one frame: small patches of it, found again in edited copies.
+
+    They say far more of the picture than PDQ does. Format and source: `egide.hashing.patch_set`.
+
+    Attributes:
+        width, height: of the frame, in stored pixels.
+        keypoints: position, size and angle of each, as `egide.hashing.patch_set` packs them.
+        descriptors: 256 bits of each, 32 bytes.
+        signs: the directions of brightness on a coarse grid over the frame.
+    """
+
+    width: int
+    height: int
+    keypoints: bytes = field(repr=False)
+    descriptors: bytes = field(repr=False)
+    signs: bytes = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many keypoints there are."""
+        return len(self.descriptors) // PATCH_BYTES
+
+    @property
+    def searchable(self) -> bool:
+        """Whether there is enough detail to tell this picture from others."""
+        return self.count >= MIN_PATCHES
+
+
+@dataclass(frozen=True, slots=True)
+class PatchQuery:
+    """The keypoints of a picture that is searched for, which need not be kept.
+
+    Attributes:
+        straight: of the frame as it is stored; this is what registering keeps.
+        mirrored: of the frame mirrored left to right, in the mirrored frame's pixels.
+        luma: the frame's brightness, one byte a sample, row by row.
+        luma_width, luma_height: samples.
+    """
+
+    straight: PatchSet
+    mirrored: PatchSet
+    luma: bytes = field(repr=False)
+    luma_width: int
+    luma_height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What is computed from one image file, or read of it from a hash list.
 
@@ -101,6 +181,8 @@ class Fingerprint:
         sha256, md5: of the file's bytes; None where unknown (a hash list, a PIL image).
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 where unknown.
         frames_skipped: frames of an animation beyond the limit, which were not looked at.
+        regions: parts of the frames that look like pictures of their own, at most `MAX_REGIONS`.
+        patches: of the first frame; None where they were not asked for.
     """
 
     frames: tuple[Pdq, ...]
@@ -109,6 +191,8 @@ class Fingerprint:
     width: int = 0
     height: int = 0
     frames_skipped: int = 0
+    regions: tuple[Region, ...] = ()
+    patches: PatchQuery | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -156,9 +240,11 @@ class Registration:
 
     Attributes:
         pdqs: the codes of the matchable frames, each 32 bytes; may be empty.
+        trimmed_pdqs: codes of the frames without their borders, kept and searched for like `pdqs`.
         quality: of the first frame; None where unknown.
         source: who or what it came from, e.g. `local`, a list's name, later a case; with the
-            fingerprint it identifies an entry, so that two people's same picture stay apart.
+            digests and `pdqs` it identifies an entry, so that two people's same picture stay apart.
+        patches: kept only if given, sealed with a key that is not in the store.
     """
 
     pdqs: tuple[bytes, ...] = field(repr=False)
@@ -169,6 +255,8 @@ class Registration:
     note: str = field(default="", repr=False)
     trust: Trust = Trust.UNVERIFIED
     expires: datetime | None = None
+    trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
+    patches: PatchSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +267,7 @@ class Entry:
         pdqs, sha256, md5: empty or None once the entry is withdrawn or expired: they are erased.
         revision: the store's revision at which the entry last changed.
         added, changed: UTC; `expires`: UTC, or None for no end.
+        has_patches: whether keypoints are kept; they are read by `Store.read_patches` alone.
     """
 
     id: int
@@ -195,6 +284,28 @@ class Entry:
     changed: datetime
     expires: datetime | None
     revision: int
+    has_patches: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PatchEvidence:
+    """Why keypoints say that a query shows an entry's picture, or a part of it.
+
+    Attributes:
+        inliers: pairs of keypoints, one of each picture, that agree on one transform.
+        coverage: 0–1, how much of what is visible of the entry's picture holds such pairs.
+        agreement: 0–1, how alike the directions of brightness are, laid over one another.
+        matrix: affine, from the registered picture's stored pixels to the query's:
+            x' = m[0]·x + m[1]·y + m[2], y' = m[3]·x + m[4]·y + m[5].
+        polygon: outline of the registered picture in the query, cut off at its edges, in stored
+            pixels as x, y.
+    """
+
+    inliers: int
+    coverage: float
+    agreement: float
+    matrix: tuple[float, float, float, float, float, float]
+    polygon: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,21 +313,31 @@ class Match:
     """A query met an entry.
 
     Attributes:
-        distance: in bits, 0 for an exact digest.
-        signal: which kind of fingerprint matched; an exact digest outranks PDQ.
-        transform: what was done to the registered picture to get the query.
+        distance: in bits, 0 for an exact digest, None for keypoints, which have no distance.
+        signal: which kind of fingerprint matched; an exact digest outranks PDQ, PDQ keypoints.
+        transform: what was done to the registered picture to get the query; for keypoints the
+            nearest of the eight.
         frame: the query's frame that matched, 0 for a still picture.
         revision: the store's revision that was searched.
+        rectangle: the part of the frame that matched; None for all of it, and for keypoints.
+        evidence: for keypoints only.
     """
 
     entry: int
     bank: str
     signal: Signal
-    distance: int
+    distance: int | None
     transform: Transform
     trust: Trust
     frame: int
     revision: int
+    rectangle: Rectangle | None = None
+    evidence: PatchEvidence | None = None
+
+    @property
+    def tier(self) -> int:
+        """0: digests and PDQ, of the whole or of a rectangle; 1: keypoints."""
+        return 1 if self.signal is Signal.PATCHES else 0
 
 
 @dataclass(frozen=True, slots=True)

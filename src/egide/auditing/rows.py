@@ -17,7 +17,7 @@ class MatchRow:
         item, shard: names, as the source gives them.
         key: webdataset key or Parquet column; `offset`: of the bytes in a tar, or the row.
         signal, transform, trust: values of the enumerations of those names in `egide.model`.
-        distance: in bits; 0 for an exact digest.
+        distance: in bits; 0 for an exact digest, None for keypoints.
         frame: which frame of the item, 0 for a still picture.
         sha256: of the item's bytes, hexadecimal; None where only a hash list was audited.
     """
@@ -29,7 +29,7 @@ class MatchRow:
     entry: int
     bank: str
     signal: str
-    distance: int
+    distance: int | None
     transform: str
     frame: int
     trust: str
@@ -74,7 +74,7 @@ def match_schema() -> Any:
             pa.field("entry", pa.int64(), nullable=False),
             pa.field("bank", pa.string(), nullable=False),
             pa.field("signal", pa.string(), nullable=False),
-            pa.field("distance", pa.int16(), nullable=False),
+            pa.field("distance", pa.int16()),
             pa.field("transform", pa.string(), nullable=False),
             pa.field("frame", pa.int32(), nullable=False),
             pa.field("trust", pa.string(), nullable=False),

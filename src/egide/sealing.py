@@ -1,0 +1,1 @@
+"""Keypoints sealed with a key that is kept outside the store."""
