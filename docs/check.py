@@ -57,7 +57,7 @@ def missing_errors() -> list[str]:
 def missing_settings() -> list[str]:
     """Find settings that docs/settings.md does not list."""
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
-    names = ["EGIDE_STORE", "EGIDE_SNAPSHOT_DIR"]
+    names = ["EGIDE_STORE", "EGIDE_SNAPSHOT_DIR", "EGIDE_PATCH_KEY", "EGIDE_PATCH_KEY_FILE"]
     names += [f"EGIDE_{field.name.upper()}" for field in fields(Limits)]
     return [f"docs/settings.md: {name} is missing" for name in names if f"`{name}`" not in text]
 

@@ -30,14 +30,22 @@ HOSTILE_NAMES = (
 def summary(**changes: Any) -> dict[str, Any]:
     """The figures of an audit of 10,000 items with 12 matched ones, changed as asked."""
     figures: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "egide_version": "0.1.0",
         "items": 10_000,
         "hashed": 9_962,
         "unreadable": 38,
         "not_matchable": 5,
         "matched_items": 12,
-        "matches": 14,
+        "matches": 16,
+        "ways": {"file": 2, "whole": 10, "part": 2, "patches": 2},
+        "patches": {
+            "searched": True,
+            "code": None,
+            "pictures": 1_200,
+            "damaged": 0,
+            "not_enough_detail": 3,
+        },
         "radius_bits": None,
         "banks": [{"name": "helpline", "radius_bits": 31, "entries": 48_210}],
         "store_id": "3f1b7c52-6f0e-4f4e-9d0a-2f6f5a6f6c11",
@@ -93,21 +101,30 @@ def match(item: str = "cats/0001.jpg", **changes: Any) -> MatchRow:
         offset=None,
         entry=17,
         bank="helpline",
+        tier=0,
         signal="pdq",
         distance=4,
         transform="identity",
         frame=0,
         trust="unverified",
+        width=1200,
+        height=800,
+        rectangle=None,
+        inliers=None,
+        coverage=None,
+        agreement=None,
+        matrix=None,
+        polygon=None,
         sha256="ab" * 32,
     )
     return replace(row, **changes)
 
 
 def matches() -> list[MatchRow]:
-    """The fourteen matches of `summary()`, in every transform and trust."""
+    """The sixteen matches of `summary()`, in every transform, trust and way."""
     distances = [0, 0, 0, 0, 2, 2, 2, 4, 4, 8, 14, 22, 28, 30]
     trusts = ["confirmed", "unverified", "unverified", "disputed"]
-    return [
+    whole_or_part = [
         match(
             f"people/portrait_{index:04}.jpg",
             shard=f"shard-{index % 3:03}.tar",
@@ -119,9 +136,28 @@ def matches() -> list[MatchRow]:
             transform=TRANSFORMS[index % 8 if index > 1 else 0].value,
             frame=3 if index == 9 else 0,
             trust=trusts[index % 4],
+            rectangle=[120, 40, 640, 700] if index > 11 else None,
         )
         for index, distance in enumerate(distances)
     ]
+    return [*whole_or_part, by_keypoints(1), by_keypoints(2)]
+
+
+def by_keypoints(number: int) -> MatchRow:
+    """One match by keypoints, tilted and cut off at the right edge of the item."""
+    return match(
+        f"people/collage_{number:04}.jpg",
+        entry=42_000 + number,
+        tier=1,
+        signal="patches",
+        distance=None,
+        transform="flip-horizontal",
+        inliers=60 + number,
+        coverage=0.71,
+        agreement=0.93,
+        matrix=[-0.8, 0.1, 1100.0, 0.1, 0.8, 60.0],
+        polygon=[1100, 60, 1200, 70, 1200, 600, 420, 640, 380, 120],
+    )
 
 
 def unreadable() -> list[UnreadableRow]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         withdraw_source,
     )
     from egide.engine.searching import match, open_store
-    from egide.errors import EgideError, ItemError
+    from egide.errors import EgideError, ItemError, PatchesError
     from egide.hashing import fingerprint
     from egide.hashlist import BadLine, HashListFormat
     from egide.model import (
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
         Limits,
         Match,
         Mode,
+        PatchEvidence,
         Pdq,
+        Rectangle,
+        Region,
         Registration,
         Signal,
         State,
@@ -64,7 +67,7 @@ _HOMES = {
         "withdraw_source",
     ),
     "egide.engine.searching": ("match", "open_store"),
-    "egide.errors": ("EgideError", "ItemError"),
+    "egide.errors": ("EgideError", "ItemError", "PatchesError"),
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),
     "egide.model": (
@@ -74,7 +77,10 @@ _HOMES = {
         "Limits",
         "Match",
         "Mode",
+        "PatchEvidence",
         "Pdq",
+        "Rectangle",
+        "Region",
         "Registration",
         "Signal",
         "State",
@@ -100,8 +106,12 @@ __all__ = [
     "Match",
     "MatchRow",
     "Mode",
+    "PatchEvidence",
+    "PatchesError",
     "Pdq",
     "Progress",
+    "Rectangle",
+    "Region",
     "RegisteredFile",
     "Registration",
     "Signal",

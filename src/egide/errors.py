@@ -305,19 +305,19 @@ class PatchKeyMissing(PatchesError):
 
 
 class PatchKeyInvalid(PatchesError):
-    """The patch key in {name} is none: {reason}. Make one with `egide key patches`."""
+    """The patch key in {name} cannot be used: {reason}."""
 
     code = "patch-key-invalid"
 
 
 class PatchKeyWrong(PatchesError):
-    """The patches in {store} were sealed with another patch key: set the one they were registered with."""
+    """The patches in {store} were sealed with another patch key: set the one they were registered with, or, if it is lost, erase them with `egide bank drop-patches`."""
 
     code = "patch-key-wrong"
 
 
 class PatchKeyExists(PatchesError):
-    """There is a patch key at {name} already: without it, what it sealed is lost, so it is never replaced."""
+    """{name} exists already: a patch key is never replaced, since what it sealed would be lost."""
 
     code = "patch-key-exists"
 

@@ -158,7 +158,7 @@ class PatchQuery:
     """The keypoints of a picture that is searched for, which need not be kept.
 
     Attributes:
-        straight: of the frame as it is stored; this is what registering keeps.
+        straight: of the frame as it is stored; registering keeps the first of them.
         mirrored: of the frame mirrored left to right, in the mirrored frame's pixels.
         luma: the frame's brightness, one byte a sample, row by row.
         luma_width, luma_height: samples.
@@ -201,8 +201,8 @@ class Fingerprint:
 
     @property
     def matchable(self) -> bool:
-        """Whether any frame's PDQ may be searched for; else only exact digests match."""
-        return any(frame.matchable for frame in self.frames)
+        """Whether the PDQ of any frame or region may be searched for; else only digests match."""
+        return any(frame.matchable for frame in self.frames) or bool(self.regions)
 
 
 class Trust(StrEnum):
@@ -267,6 +267,8 @@ class Entry:
         pdqs, sha256, md5: empty or None once the entry is withdrawn or expired: they are erased.
         revision: the store's revision at which the entry last changed.
         added, changed: UTC; `expires`: UTC, or None for no end.
+        trimmed_pdqs: as in `Registration`; searched for like `pdqs`, never in a hash list, and
+            erased with them.
         has_patches: whether keypoints are kept; they are read by `Store.read_patches` alone.
     """
 
@@ -284,6 +286,7 @@ class Entry:
     changed: datetime
     expires: datetime | None
     revision: int
+    trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
     has_patches: bool = False
 
 

@@ -1,1 +1,253 @@
-"""Keypoints sealed with a key that is kept outside the store."""
+"""Keypoints sealed with a key that is kept outside the store.
+
+AES-256 in Galois counter mode, from `cryptography`. A sealed set is one byte of version, a random
+nonce of 96 bits, the ciphertext and a tag of 128 bits. With random nonces one key is good for 2³²
+sets (NIST SP 800-38D, section 8.3), some hundred times what a store holds.
+
+What is sealed is bound to a context, so that it opens nowhere else: a row that is moved to another
+entry, bank or store is damaged. Sealing hides neither that there is a row nor how long it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import hmac
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from egide.errors import (
+    OutputUnwritable,
+    PatchesUnavailable,
+    PatchKeyExists,
+    PatchKeyInvalid,
+    PatchKeyMissing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_VARIABLE = "EGIDE_PATCH_KEY"
+KEY_FILE_VARIABLE = "EGIDE_PATCH_KEY_FILE"
+KEY_BYTES = 32
+KEY_ID_BYTES = 8
+NONCE_BYTES = 12
+TAG_BYTES = 16
+_VERSION = b"\x01"
+_MAX_KEY_FILE_BYTES = 4096
+_KEY_TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class SealBroken(ValueError):
+    """What was to be unsealed is no sealed set of this key and context."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchKey:
+    """The key that seals keypoints. Neither `repr` nor any error shows it.
+
+    Attributes:
+        secret: 32 random bytes, from which what encrypts and what identifies are derived.
+    """
+
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Make a new random key."""
+        return cls(secrets.token_bytes(KEY_BYTES))
+
+    @classmethod
+    def parse(cls, text: str, *, name: str) -> Self:
+        """Read a key from its text, base64url of 32 bytes.
+
+        Args:
+            text: 43 characters, or 44 with the padding; spaces and line ends around it are allowed.
+            name: what errors call it.
+
+        Raises:
+            PatchKeyInvalid: it is no key. The message does not repeat it.
+        """
+        text = text.strip()
+        if not text:
+            raise PatchKeyInvalid(name=name, reason="it is empty")
+        try:
+            if not _KEY_TEXT.fullmatch(text):
+                raise binascii.Error
+            secret = base64.urlsafe_b64decode(text[:43] + "=")
+        except binascii.Error:
+            reason = "it is not 43 or 44 characters of base64url"
+            raise PatchKeyInvalid(name=name, reason=reason) from None
+        return cls(secret)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a key from its file.
+
+        Raises:
+            PatchKeyInvalid: there is none, it cannot be read, others may read it, or it is no key.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+            with os.fdopen(descriptor, "rb") as stream:
+                mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+                raw = stream.read(_MAX_KEY_FILE_BYTES)
+        except OSError as error:
+            reason = (error.strerror or "it cannot be read").lower()
+            raise PatchKeyInvalid(name=path, reason=reason) from error
+        if mode & _OTHERS:
+            reason = f"its mode is {mode:04o}, so that others may use it; chmod 600 it"
+            raise PatchKeyInvalid(name=path, reason=reason)
+        return cls.parse(raw.decode("ascii", "replace"), name=str(path))
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the key from `EGIDE_PATCH_KEY`, or from the file of `key_path`.
+
+        Raises:
+            PatchKeyMissing: no variable is set, and there is no file in the usual place.
+            PatchKeyInvalid: what is there is no key; or both variables are set, and only one of
+                them can be what was used before.
+        """
+        text = environment.get(KEY_VARIABLE)
+        if text and environment.get(KEY_FILE_VARIABLE):
+            raise PatchKeyInvalid(
+                name=KEY_VARIABLE, reason=f"{KEY_FILE_VARIABLE} is set as well; unset one of them"
+            )
+        if text:
+            return cls.parse(text, name=KEY_VARIABLE)
+        path = key_path(environment)
+        if not environment.get(KEY_FILE_VARIABLE) and not os.path.lexists(path):
+            raise PatchKeyMissing
+        return cls.read(path)
+
+    @property
+    def key_id(self) -> bytes:
+        """What tells this key from others, 8 bytes; the key cannot be found from it."""
+        return self._derive(b"id")[:KEY_ID_BYTES]
+
+    def seal(self, data: bytes, context: bytes) -> bytes:
+        """Encrypt and authenticate `data`, so that it opens with this key and context only.
+
+        Raises:
+            PatchesUnavailable: `cryptography` is not installed.
+        """
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return _VERSION + nonce + self._cipher().encrypt(nonce, data, _VERSION + context)
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Give back what was sealed.
+
+        Raises:
+            SealBroken: changed, cut, of another key, context or version.
+            PatchesUnavailable: `cryptography` is not installed.
+        """
+        cipher = self._cipher()
+        from cryptography.exceptions import InvalidTag
+
+        head = len(_VERSION) + NONCE_BYTES
+        if len(sealed) < head + TAG_BYTES or sealed[:1] != _VERSION:
+            raise SealBroken
+        try:
+            return cipher.decrypt(sealed[1:head], sealed[head:], _VERSION + context)
+        except InvalidTag:
+            raise SealBroken from None
+
+    def write(self, path: Path) -> None:
+        """Write the key into a new file for its owner only, safely on the disk on return.
+
+        Raises:
+            PatchKeyExists: there is something at `path`; it is never replaced.
+            OutputUnwritable: it cannot be written.
+        """
+        text = base64.urlsafe_b64encode(self.secret) + b"\n"
+        try:
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    os.fchmod(descriptor, 0o600)
+                    stream.write(text)
+                    stream.flush()
+                    os.fsync(descriptor)
+            except BaseException:
+                path.unlink()
+                raise
+            _sync_folder(path.parent)
+        except FileExistsError as error:
+            raise PatchKeyExists(name=path) from error
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def _cipher(self) -> AESGCM:
+        require_cryptography()
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._derive(b"seal"))
+
+    def _derive(self, purpose: bytes) -> bytes:
+        return hmac.digest(self.secret, b"egide patches 1 " + purpose, "sha256")
+
+
+def require_cryptography() -> None:
+    """Find out early whether sealing is possible.
+
+    Raises:
+        PatchesUnavailable: `cryptography` is not installed.
+    """
+    try:
+        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
+    except ImportError as error:
+        raise PatchesUnavailable from error
+
+
+def key_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where the key's file is: `EGIDE_PATCH_KEY_FILE`, or the usual place.
+
+    That is `egide/patches.key` in `XDG_CONFIG_HOME`, by default in `~/.config`.
+
+    Raises:
+        PatchKeyMissing: the user has no home folder, and no variable names another.
+    """
+    named = environment.get(KEY_FILE_VARIABLE)
+    if named:
+        return Path(named)
+    # The specification has a relative path ignored.
+    configured = environment.get("XDG_CONFIG_HOME", "")
+    if configured.startswith("/"):
+        return Path(configured, "egide", "patches.key")
+    try:
+        home = Path(environment.get("HOME") or Path.home())
+    except RuntimeError as error:
+        raise PatchKeyMissing from error
+    return home / ".config" / "egide" / "patches.key"
+
+
+def _unwritable(path: Path, error: OSError) -> OutputUnwritable:
+    return OutputUnwritable(
+        name=path, reason=(error.strerror or "the disk reports an error").lower()
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,4 +1,7 @@
-"""Settings from the environment, all in one place; docs/settings.md is their table."""
+"""Settings from the environment, but for the patch key's, which `egide.sealing` reads.
+
+docs/settings.md is the table of all of them.
+"""
 
 from __future__ import annotations
 

@@ -22,8 +22,9 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.model import Registration, State
-from egide.store import Store, lifecycle, schema
+from egide.model import Registration, State, Trust
+from egide.store import Store, schema
+from egide.store.register import identity_of
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -168,14 +169,66 @@ def test_a_newer_store_is_refused(path: Path) -> None:
             open_it(url_of(path))
 
 
-def test_an_older_store_is_refused_until_it_is_upgraded(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lifecycle, "SCHEMA_REVISIONS", ("0001", "0002"))
+def first_schema(path: Path) -> None:
+    """Make a store as the first version did, with three entries, one of them withdrawn."""
+    from alembic import command
+    from alembic.config import Config
+
+    engine = sa.create_engine(url_of(path))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "egide.store:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    execute(
+        path,
+        "PRAGMA journal_mode=WAL",
+        f"INSERT INTO store_meta VALUES ('an id', x'{bytes(32).hex()}', 1)",
+        "INSERT INTO banks VALUES (1, 'helpline', 31, '', 1, 1, 1)",
+        "INSERT INTO revisions VALUES (1, 1, 'create-bank', 1, 0), (2, 2, 'register', 1, 3)",
+    )
+    for number in range(3):
+        one = registration(number)
+        identity = identity_of(one, bytes(32)).hex()
+        execute(
+            path,
+            "INSERT INTO entries VALUES"
+            f" ({number + 1}, 1, x'{identity}', x'{b''.join(one.pdqs).hex()}',"
+            f" x'{(one.sha256 or b'').hex()}', NULL, 80, 'confirmed', 'active',"
+            f" '{one.source}', 'kept', 2, 2, NULL, 2)",
+        )
+    execute(
+        path,
+        "UPDATE entries SET state = 'withdrawn', pdqs = NULL, sha256 = NULL, note = ''"
+        " WHERE id = 3",
+    )
+
+
+def test_an_older_store_is_refused_until_it_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    first_schema(path)
     with pytest.raises(StoreTooOld, match="schema 0001; this Egide needs 0002"):
         Store.open(url_of(path))
+    Store.upgrade(url_of(path)).close()
     with Store.upgrade(url_of(path)) as store:
-        assert store.bank_counts("helpline").total == 50
+        assert (store.id, store.revision()) == ("an id", 2)
+        found = list(store.entries("helpline"))
+        assert [entry.pdqs for entry in found] == [registration(0).pdqs, registration(1).pdqs, ()]
+        assert {(entry.trimmed_pdqs, entry.has_patches) for entry in found} == {((), False)}
+        assert (found[0].note, found[0].trust) == ("kept", Trust.CONFIRMED)
+        done = store.register("helpline", (registration(number) for number in range(4)))
+        assert (done.known, done.refused, done.added) == (2, 1, 1)
+
+
+def test_an_upgraded_store_is_like_a_new_one(path: Path, tmp_path: Path) -> None:
+    first_schema(tmp_path / "old.db")
+    Store.upgrade(url_of(tmp_path / "old.db")).close()
+    new, upgraded = sa.create_engine(url_of(path)), sa.create_engine(url_of(tmp_path / "old.db"))
+    with new.connect() as wanted, upgraded.connect() as made:
+        assert described(made) == described(wanted)
+    new.dispose()
+    upgraded.dispose()
 
 
 def test_a_read_only_store_can_be_read(path: Path) -> None:
@@ -268,7 +321,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(path: Path, tmp_path:
     migrated = sa.create_engine(url_of(path))
     with declared.connect() as wanted, migrated.connect() as made:
         assert described(made) == described(wanted)
-        assert len(described(made)) == 4
+        assert len(described(made)) == 5
     declared.dispose()
     migrated.dispose()
 

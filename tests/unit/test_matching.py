@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from egide import matching
 from egide.errors import BankMissing, RadiusInvalid
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher
-from egide.model import TRANSFORMS, Fingerprint, Match, Pdq, Signal, Transform, Trust
+from egide.matching import fingerprints as matching
+from egide.model import (
+    TRANSFORMS,
+    Fingerprint,
+    Match,
+    Pdq,
+    Rectangle,
+    Region,
+    Signal,
+    Transform,
+    Trust,
+)
 from search_data import NOW, bank, entry, flip_bits, random_codes
 
 if TYPE_CHECKING:
@@ -245,3 +255,45 @@ def test_a_large_batch_gives_what_single_look_ups_give(
     found = matcher.match(batch)
     assert sum(map(len, found)) > 100
     assert found == [matcher.match([each])[0] for each in batch]
+
+
+def part(number: int, distance: int = 0, *, left: int = 0, frame: int = 0) -> Region:
+    """A region with one of 64 unrelated codes, with that many bits changed."""
+    rectangle = Rectangle(left, 0, 100, 100)
+    return Region(frame, rectangle, Pdq(code(number, distance), 100), trimmed=False)
+
+
+def test_a_region_that_matches_is_named(opened: Open) -> None:
+    query = Fingerprint((Pdq(code(9), 100),), regions=(part(5), part(0, 3, left=7)))
+    match = only(Matcher(opened([entry(1, code(0))])).match([query]))
+    assert (match.distance, match.rectangle) == (3, Rectangle(7, 0, 100, 100))
+
+
+def test_the_whole_comes_before_a_region_as_near_and_after_a_nearer_one(opened: Open) -> None:
+    matcher = Matcher(opened([entry(1, code(0))]))
+    whole = (Pdq(code(0, 5), 100),)
+    assert only(matcher.match([Fingerprint(whole, regions=(part(0, 5),))])).rectangle is None
+    assert only(matcher.match([Fingerprint(whole, regions=(part(0, 4),))])).rectangle is not None
+
+
+def test_the_first_of_two_regions_as_near_is_named(opened: Open) -> None:
+    regions = (part(0, 4, left=1), part(0, 4, left=2))
+    match = only(Matcher(opened([entry(1, code(0))])).match([Fingerprint((), regions=regions)]))
+    assert match.rectangle == Rectangle(1, 0, 100, 100)
+
+
+def test_a_region_names_its_frame_and_its_transform(opened: Open) -> None:
+    variants = b"".join(code(number) for number in (20, 21, 22, 0, 23, 24, 25, 26))
+    region = Region(2, Rectangle(1, 2, 3, 4), Pdq(code(20), 90, variants), trimmed=True)
+    frames = tuple(Pdq(code(number), 90) for number in (30, 31, 32))
+    match = only(
+        Matcher(opened([entry(1, code(0))])).match([Fingerprint(frames, regions=(region,))])
+    )
+    assert (match.frame, match.transform) == (2, TRANSFORMS[3])
+
+
+def test_a_digest_outranks_a_region(opened: Open) -> None:
+    snapshot = opened([entry(1, code(0), sha256=b"s" * 32)])
+    query = Fingerprint((), sha256=b"s" * 32, regions=(part(0),))
+    match = only(Matcher(snapshot).match([query]))
+    assert (match.signal, match.rectangle) == (Signal.SHA256, None)

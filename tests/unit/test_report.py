@@ -287,20 +287,30 @@ def test_each_match_says_how_and_how_far_to_trust_it() -> None:
         samples.match("b.jpg", transform="rotate-90", distance=1, trust="disputed"),
         samples.match("c.jpg", transform="from-the-future", trust="from-the-future"),
         samples.match("d.gif", key="000123", offset=4096, frame=2),
+        samples.match("e.jpg", rectangle=[300, 0, 600, 800]),
+        samples.by_keypoints(1),
     ]
-    html = render(rows, matches=4)
+    html = render(rows, matches=6)
     cells = [
         " ".join(Outline(row).text.split())
         for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)
         if "dataset/#00003" in row and "broken" not in row
     ]
     assert cells == [
-        "a.jpg dataset/#00003 – helpline 17 0 bits the same file, byte for byte confirmed",
-        "b.jpg dataset/#00003 – helpline 17 1 bit turned 90° clockwise disputed",
-        "c.jpg dataset/#00003 – helpline 17 4 bits from-the-future from-the-future",
+        "a.jpg dataset/#00003 – helpline 17 0 bits same file confirmed",
+        "b.jpg dataset/#00003 – helpline 17 1 bit the whole picture turned 90° clockwise disputed",
+        (
+            "c.jpg dataset/#00003 – helpline 17 4 bits the whole picture"
+            " from-the-future from-the-future"
+        ),
         (
             "d.gif dataset/#00003 000123 offset 4,096 frame 2, counted from 0"
-            " helpline 17 4 bits as registered unverified"
+            " helpline 17 4 bits the whole picture as registered unverified"
+        ),
+        "e.jpg dataset/#00003 – helpline 17 4 bits a part of the picture as registered unverified",
+        (
+            "people/collage_0001.jpg dataset/#00003 – helpline 42,001 61 points"
+            " keypoints mirrored left to right unverified"
         ),
     ]
 
@@ -309,7 +319,7 @@ def test_an_override_of_the_radius_shows_in_the_banks_and_the_command() -> None:
     text = Outline(render(radius_bits=12, mode="exact", banks=TWO_BANKS)).text
     assert "the radius was set to 12 bits for all banks" in text
     assert "31 bits" not in text
-    assert "--exact --radius 12" in text
+    assert "--exact --thorough --radius 12" in text
 
 
 def test_english_messages_are_marked_as_such_on_the_french_page() -> None:
@@ -399,8 +409,8 @@ def test_damaged_results_are_named(tmp_path: Path, name: str, damage: str) -> No
 
 
 def test_results_of_another_schema_are_refused(tmp_path: Path) -> None:
-    write_results(tmp_path, [], schema_version=2)
-    with pytest.raises(OutputMismatch, match="summary schema 2"):
+    write_results(tmp_path, [], schema_version=3)
+    with pytest.raises(OutputMismatch, match="summary schema 3"):
         write_report(tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from string import Formatter
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import report_samples as samples
 from egide.auditing import report
 from egide.auditing.wording import LANGUAGES, Wording, load_strings
-from egide.errors import EgideError, ItemError, SourceError, UsageError
+from egide.errors import EgideError, ItemError, PatchesError, SourceError, UsageError
 
 ENGLISH, FRENCH = Wording("en"), Wording("fr")
 
@@ -42,6 +43,17 @@ def test_every_reason_for_an_unreadable_item_has_words() -> None:
     assert worded == codes | {"unknown"}
 
 
+def test_everything_that_can_stand_in_the_way_of_keypoints_has_words() -> None:
+    of_one_entry_or_of_making_a_key = {"patches-error", "patches-damaged", "patch-key-exists"}
+    codes = {kind.code for kind in subclasses(PatchesError)} - of_one_entry_or_of_making_a_key
+    worded = {key.removeprefix("hindrance.") for key in load_strings("en") if "hindrance." in key}
+    assert worded == codes | {"unknown"}
+
+
+def patches(**changes: Any) -> dict[str, Any]:
+    return samples.summary()["patches"] | changes
+
+
 def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
     """Audits that between them make the page say all it can say."""
     banks = [{"name": f"bank{n}", "radius_bits": 31, "entries": 1} for n in range(6)]
@@ -60,7 +72,19 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
     nothing = {"matched_items": 0, "matches": 0, "distances": {}}
     rows, broken = samples.matches(), samples.unreadable()
     long_name = "x" * 501
+    codes_of_patches = [
+        key.removeprefix("hindrance.") for key in load_strings("en") if "hindrance." in key
+    ]
+    second_tier = [
+        patches(searched=False),
+        patches(pictures=0),
+        patches(pictures=1, damaged=1, not_enough_detail=1),
+        patches(damaged=2),
+        *(patches(searched=False, code=code) for code in codes_of_patches),
+    ]
     return [
+        *((samples.summary(**nothing, patches=patches), [], []) for patches in second_tier),
+        (samples.summary(matches=1), [replace(samples.by_keypoints(1), inliers=1)], []),
         (samples.summary(banks=banks, unreadable_codes=codes, sources=sources), rows, broken),
         (samples.summary(**one, scanned_items=1, radius_bits=1), [samples.match()], broken[:1]),
         (samples.summary(**nothing, throughput=[[0, 0], [60, 100]], items=1), [], []),

@@ -326,7 +326,9 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(*{"fsync": (os, "fsync", full), "write": (container, "_write", full)}[call])
+    monkeypatch.setattr(
+        *{"fsync": (os, "fsync", full), "write": (container, "write_sections", full)}[call]
+    )
     with pytest.raises(SnapshotUnwritable, match="No space"):
         build(filled, [entry(1, bytes(32))])
     monkeypatch.undo()

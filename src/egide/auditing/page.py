@@ -12,7 +12,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from egide.auditing.charts import Histogram, Throughput, histogram, throughput
-from egide.model import DEFAULT_RADIUS_BITS, Trust
+from egide.auditing.rows import WAYS
+from egide.auditing.where import where
+from egide.model import DEFAULT_RADIUS_BITS, MAX_REGIONS, Trust
 from egide.visible import visible_name
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from egide.auditing.rows import MatchRow, UnreadableRow
+    from egide.auditing.where import Where
     from egide.auditing.wording import Wording
 
 MAX_MATCH_ROWS = 1000
@@ -37,6 +40,13 @@ class Figure(NamedTuple):
     note: str
 
 
+class MatchLine(NamedTuple):
+    """A match, and which part of the item it is about, if not all of it."""
+
+    row: MatchRow
+    where: Where | None
+
+
 class BankLine(NamedTuple):
     """A bank that was compared; `radius_bits` is the one that was used."""
 
@@ -51,7 +61,9 @@ class Page:
     """All that the template shows, besides the strings.
 
     Attributes:
-        match_rows, unreadable_rows: the first of them; `*_left` counts the others.
+        match_lines, unreadable_rows: the first of them; `*_left` counts the others.
+        ways: the ways in which matches were found, how many each, the most certain first.
+        patches: whether edited copies were looked for by keypoints, in words.
         trusts: matches by trust, in the order confirmed, unverified, disputed.
         codes: unreadable items by code, the most frequent first.
         others: files passed over because they are no pictures, and their suffixes.
@@ -63,8 +75,10 @@ class Page:
     sentence: str
     figures: tuple[Figure, ...]
     banks: tuple[BankLine, ...]
-    match_rows: tuple[MatchRow, ...]
+    match_lines: tuple[MatchLine, ...]
     matches_left: int
+    ways: tuple[tuple[str, int], ...]
+    patches: str
     trusts: tuple[tuple[str, int], ...]
     unreadable_rows: tuple[UnreadableRow, ...]
     unreadable_left: int
@@ -73,6 +87,7 @@ class Page:
     distances: Histogram | None
     values: str
     speed: Throughput | None
+    max_regions: int = MAX_REGIONS
 
 
 def build_page(
@@ -91,12 +106,12 @@ def build_page(
         wording: the language of the page.
         generated: when the page is written, aware.
     """
-    match_rows: list[MatchRow] = []
+    match_lines: list[MatchLine] = []
     counts: Counter[tuple[str, str]] = Counter()
     for row in matches:
         counts[row.bank, row.trust] += 1
-        if len(match_rows) < MAX_MATCH_ROWS:
-            match_rows.append(row)
+        if len(match_lines) < MAX_MATCH_ROWS:
+            match_lines.append(MatchLine(row, where(row)))
     unreadable_rows = tuple(islice(unreadable, MAX_UNREADABLE_ROWS))
 
     override = summary["radius_bits"]
@@ -123,8 +138,10 @@ def build_page(
         sentence=_sentence(summary, wording),
         figures=_figures(summary, wording),
         banks=banks,
-        match_rows=tuple(match_rows),
-        matches_left=summary["matches"] - len(match_rows),
+        match_lines=tuple(match_lines),
+        matches_left=summary["matches"] - len(match_lines),
+        ways=tuple((way, summary["ways"][way]) for way in WAYS if summary["ways"].get(way)),
+        patches=_patches(summary["patches"], wording),
         trusts=tuple((trust.value, trusts[trust]) for trust in order),
         unreadable_rows=unreadable_rows,
         unreadable_left=summary["unreadable"] - len(unreadable_rows),
@@ -167,7 +184,27 @@ def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
         if summary[figure]:
             rest = wording.plural(f"result.{figure}", summary[figure])
             sentence = wording.text("result.join", sentence=sentence, rest=rest)
+    if summary["patches"]["code"]:
+        rest = wording.text("result.not_thorough")
+        sentence = wording.text("result.join", sentence=sentence, rest=rest)
     return wording.text("result.end", sentence=sentence)
+
+
+def _patches(patches: Mapping[str, Any], wording: Wording) -> str:
+    """Whether edited copies were looked for by keypoints, and what limited that."""
+    if patches["code"]:
+        key = f"hindrance.{patches['code']}"
+        reason = wording.text(key if wording.has(key) else "hindrance.unknown")
+        return wording.text("patches.hindered", reason=reason)
+    if not patches["searched"]:
+        return wording.text("patches.not_asked")
+    if not patches["pictures"]:
+        return wording.text("patches.none")
+    counted = {"searched": patches["pictures"]}
+    counted |= {limit: patches[limit] for limit in ("damaged", "not_enough_detail")}
+    return " ".join(
+        wording.plural(f"patches.{name}", count) for name, count in counted.items() if count
+    )
 
 
 def _figures(summary: Mapping[str, Any], wording: Wording) -> tuple[Figure, ...]:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 REPORT_NAME = "report.html"
 _BATCH_ROWS = 16_384
-# The page shows no digest, so the widest column is not read.
-_MATCH_COLUMNS = tuple(field.name for field in fields(MatchRow) if field.name != "sha256")
+# The page shows neither digests nor matrices, so these wide columns are not read.
+_NOT_SHOWN = {"matrix", "sha256"}
+_MATCH_COLUMNS = tuple(field.name for field in fields(MatchRow) if field.name not in _NOT_SHOWN)
 _UNREADABLE_COLUMNS = tuple(field.name for field in fields(UnreadableRow))
 
 
@@ -86,7 +87,7 @@ def write_report(out_dir: Path, *, lang: str = "en") -> Path:
     html = render_report(
         _read_summary(out_dir),
         (
-            MatchRow(*(*row, None))
+            MatchRow(**dict(zip(_MATCH_COLUMNS, row, strict=True)), matrix=None, sha256=None)
             for row in _read_rows(out_dir / "matches.parquet", _MATCH_COLUMNS)
         ),
         (

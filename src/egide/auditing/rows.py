@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from egide.model import Signal
+
 if TYPE_CHECKING:
+    from egide.auditing.sources import Item
     from egide.errors import EgideError
+    from egide.model import Fingerprint, Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +20,14 @@ class MatchRow:
     Attributes:
         item, shard: names, as the source gives them.
         key: webdataset key or Parquet column; `offset`: of the bytes in a tar, or the row.
+        tier: 0 for digests and PDQ, 1 for keypoints.
         signal, transform, trust: values of the enumerations of those names in `egide.model`.
         distance: in bits; 0 for an exact digest, None for keypoints.
         frame: which frame of the item, 0 for a still picture.
+        width, height: of the item's first frame in stored pixels; 0 where they are not known.
+        rectangle: left, top, width, height of the part that matched; None for the whole frame.
+        inliers, coverage, agreement, matrix: of `egide.model.PatchEvidence`; None but for tier 1.
+        polygon: x, y, x, y … of the registered picture's outline in the item; None but for tier 1.
         sha256: of the item's bytes, hexadecimal; None where only a hash list was audited.
     """
 
@@ -28,12 +37,30 @@ class MatchRow:
     offset: int | None
     entry: int
     bank: str
+    tier: int
     signal: str
     distance: int | None
     transform: str
     frame: int
     trust: str
+    width: int
+    height: int
+    rectangle: list[int] | None
+    inliers: int | None
+    coverage: float | None
+    agreement: float | None
+    matrix: list[float] | None
+    polygon: list[int] | None
     sha256: str | None = field(repr=False)
+
+    @property
+    def way(self) -> str:
+        """How the item was found: `file`, `whole`, `part` or `patches`."""
+        if self.signal == Signal.PATCHES:
+            return "patches"
+        if self.signal != Signal.PDQ:
+            return "file"
+        return "whole" if self.rectangle is None else "part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,39 @@ class UnreadableRow:
 
 
 Finding = MatchRow | UnreadableRow
+
+
+WAYS = ("file", "whole", "part", "patches")
+"""How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it, and
+by keypoints, which are tier 1."""
+
+
+def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> MatchRow:
+    """Turn a match into its row."""
+    part, evidence = match.rectangle, match.evidence
+    return MatchRow(
+        item=printable(item.name),
+        shard=printable(shard),
+        key=None if item.key is None else printable(item.key),
+        offset=item.offset,
+        entry=match.entry,
+        bank=match.bank,
+        tier=match.tier,
+        signal=match.signal.value,
+        distance=match.distance,
+        transform=match.transform.value,
+        frame=match.frame,
+        trust=match.trust.value,
+        width=print_.width,
+        height=print_.height,
+        rectangle=[part.left, part.top, part.width, part.height] if part else None,
+        inliers=evidence.inliers if evidence else None,
+        coverage=round(evidence.coverage, 4) if evidence else None,
+        agreement=round(evidence.agreement, 4) if evidence else None,
+        matrix=list(evidence.matrix) if evidence else None,
+        polygon=[value for point in evidence.polygon for value in point] if evidence else None,
+        sha256=print_.sha256.hex() if print_.sha256 else None,
+    )
 
 
 def unreadable_row(item: str, shard: str, error: EgideError) -> UnreadableRow:
@@ -73,11 +133,20 @@ def match_schema() -> Any:
             pa.field("offset", pa.int64()),
             pa.field("entry", pa.int64(), nullable=False),
             pa.field("bank", pa.string(), nullable=False),
+            pa.field("tier", pa.int8(), nullable=False),
             pa.field("signal", pa.string(), nullable=False),
             pa.field("distance", pa.int16()),
             pa.field("transform", pa.string(), nullable=False),
             pa.field("frame", pa.int32(), nullable=False),
             pa.field("trust", pa.string(), nullable=False),
+            pa.field("width", pa.int32(), nullable=False),
+            pa.field("height", pa.int32(), nullable=False),
+            pa.field("rectangle", pa.list_(pa.int32())),
+            pa.field("inliers", pa.int32()),
+            pa.field("coverage", pa.float64()),
+            pa.field("agreement", pa.float64()),
+            pa.field("matrix", pa.list_(pa.float64())),
+            pa.field("polygon", pa.list_(pa.int32())),
             pa.field("sha256", pa.string()),
         ]
     )

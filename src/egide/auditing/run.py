@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from egide._version import __version__
 from egide.auditing.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
+from egide.auditing.pinned import Pinned
 from egide.auditing.sources import open_source
 from egide.auditing.summary import (
     SUMMARY_SCHEMA,
@@ -25,9 +25,7 @@ from egide.auditing.summary import (
     SourceSummary,
     Totals,
 )
-from egide.engine.searching import open_snapshot
 from egide.errors import UsageError
-from egide.index.snapshot import Snapshot
 from egide.matching import Matcher
 from egide.model import DEFAULT_LIMITS, Limits, Mode
 
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
 
     from egide.auditing.rows import Finding
     from egide.auditing.sources import Shard, Source
+    from egide.errors import PatchesError
     from egide.store import Store
 
 _SAMPLES = 200
@@ -82,6 +81,9 @@ class Audit:
         workers: processes, at least 1.
         columns: image columns of Parquet files; empty to find them.
         limits: what one file may ask of this machine.
+        thorough: also find edited copies by keypoints, where entries have them.
+        on_patches_error: called, if given, with what stands in the way of that (no key, another
+            key, no OpenCV), and the audit goes on without; by default the error is raised.
         fresh: forget what an earlier run left in `out`.
         on_progress: called several times a second.
 
@@ -89,6 +91,7 @@ class Audit:
         SourceError: a source does not exist or is of no known kind.
         BankMissing, RadiusInvalid, UsageError: of the arguments.
         OutputBusy, OutputMismatch, OutputUnwritable: `out` cannot be used.
+        PatchesError: keypoints were asked for and cannot be searched.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class Audit:
         workers: int = 1,
         columns: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
+        thorough: bool = False,
+        on_patches_error: Callable[[PatchesError], None] | None = None,
         fresh: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -120,6 +125,8 @@ class Audit:
         self._mode = mode
         self._workers = workers
         self._limits = limits
+        self._thorough = thorough
+        self._on_patches_error = on_patches_error
         self._fresh = fresh
         self._report = on_progress or (lambda _progress: None)
         self._started = datetime.now(UTC)
@@ -128,12 +135,15 @@ class Audit:
         """Run the audit."""
         with ExitStack() as stack:
             folder = self._out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            # Held open by number: workers that start later search the same revision, even when
-            # another process has replaced the file by then.
-            descriptor = self._pin_snapshot()
-            stack.callback(os.close, descriptor)
-            pinned = Path(f"/dev/fd/{descriptor}")
-            snapshot = stack.enter_context(Snapshot.open(pinned, verify=True))
+            pinned = stack.enter_context(
+                Pinned(
+                    self._store,
+                    thorough=self._thorough,
+                    banks=self._banks,
+                    on_patches_error=self._on_patches_error,
+                )
+            )
+            snapshot = pinned.snapshot
             matcher = Matcher(
                 snapshot, banks=self._banks, radius_bits=self._radius_bits, now=self._started
             )
@@ -141,29 +151,24 @@ class Audit:
             stack.callback(output.close)
             output.open(self._addresses, fresh=self._fresh)
             executor = LocalExecutor(
-                self._worker_settings(snapshot, output),
+                self._worker_settings(pinned, output),
                 self._workers,
                 item_timeout_s=self._limits.item_timeout_s,
-                inherit=(descriptor,),
+                inherit=pinned.inherit,
             )
             run = _Run(self._workers, self._report)
             with executor:
-                run.plan(output, self._sources, self._salt(snapshot))
+                run.plan(output, self._sources, self._salt(pinned))
                 yield from run.scan(output, executor)
             totals = Totals(run.source_ends)
             run.report("merging")
             output.merge(totals)
-            self.summary = self._summarise(matcher, run, totals)
+            self.summary = self._summarise(pinned, matcher, run, totals)
             output.write_summary(self.summary.to_json())
 
-    def _pin_snapshot(self) -> int:
-        while True:
-            with open_snapshot(self._store) as snapshot, suppress(FileNotFoundError):
-                return os.open(snapshot.path, os.O_RDONLY)
-            # A withdrawal in another process has just removed it; the next one is without it.
-
-    def _salt(self, snapshot: Snapshot) -> str:
+    def _salt(self, pinned: Pinned) -> str:
         """Digest all that a part depends on besides its shard: another value, another part."""
+        snapshot = pinned.snapshot
         values = [
             __version__,
             snapshot.store_id,
@@ -173,12 +178,13 @@ class Audit:
             self._mode.value,
             asdict(self._limits),
             snapshot.count_expired(self._started),
+            pinned.searches_patches,
         ]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
-    def _worker_settings(self, snapshot: Snapshot, output: Output) -> dict[str, Any]:
+    def _worker_settings(self, pinned: Pinned, output: Output) -> dict[str, Any]:
         return {
-            "snapshot": str(snapshot.path),
+            **pinned.paths(),
             "banks": self._banks,
             "radius_bits": self._radius_bits,
             "as_of": self._started.isoformat(),
@@ -187,7 +193,9 @@ class Audit:
             "parts": str(output.parts),
         }
 
-    def _summarise(self, matcher: Matcher, run: _Run, totals: Totals) -> AuditSummary:
+    def _summarise(
+        self, pinned: Pinned, matcher: Matcher, run: _Run, totals: Totals
+    ) -> AuditSummary:
         snapshot = matcher.snapshot
         entries_of = snapshot.count_entries()
         banks = [
@@ -211,6 +219,10 @@ class Audit:
             not_matchable=totals.not_matchable,
             matched_items=totals.matched_items,
             matches=totals.matches,
+            ways=dict(totals.ways),
+            patches=pinned.summary(
+                thorough=self._thorough, not_enough_detail=totals.not_enough_detail
+            ),
             radius_bits=self._radius_bits,
             banks=banks,
             store_id=snapshot.store_id,

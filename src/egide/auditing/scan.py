@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import MatchRow, UnreadableRow, printable, unreadable_row
+from egide.auditing.rows import MatchRow, UnreadableRow, match_row, printable, unreadable_row
 from egide.auditing.sources import Item, Other, read_shard
 from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from egide.auditing.sources import Shard
-    from egide.matching import Matcher
+    from egide.matching import Matcher, ThoroughMatcher
     from egide.model import Limits, Mode
 
 BATCH_ITEMS = 1024
 """Fingerprints searched for together: 8 codes each, enough to spread the cost of a search."""
+BATCH_PATCHED_ITEMS = 64
+"""With keypoints, which take up to a third of a megabyte an item and are searched one by one."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Part:
     Attributes:
         items: everything that is or claims to be a picture: `hashed + unreadable`.
         not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
+        not_enough_detail: hashed, but with too few keypoints to be searched for by them.
         others: files that are no pictures, counted by suffix.
         digest: SHA-256 over name and content digest of each item in order.
     """
@@ -38,6 +41,7 @@ class Part:
     items: int = 0
     hashed: int = 0
     not_matchable: int = 0
+    not_enough_detail: int = 0
     matched_items: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
@@ -52,6 +56,7 @@ class Part:
             "hashed": self.hashed,
             "unreadable": len(self.unreadable),
             "not_matchable": self.not_matchable,
+            "not_enough_detail": self.not_enough_detail,
             "matched_items": self.matched_items,
             "matches": len(self.matches),
             "bytes": self.bytes,
@@ -65,14 +70,16 @@ class Scanner:
     """What every shard of one audit is scanned with.
 
     Attributes:
+        thorough: also look for keypoints; `matcher` knows how to search for them.
         on_item: called before each item is read, with its number in the shard and the bytes so
             far; and with -1 when the scanner does other work.
     """
 
-    matcher: Matcher
+    matcher: Matcher | ThoroughMatcher
     mode: Mode
     limits: Limits
     with_md5: bool
+    thorough: bool = False
     on_item: Callable[[int, int], None] = lambda _number, _bytes: None
 
     def scan(
@@ -101,13 +108,15 @@ class Scanner:
             if isinstance(outcome, Fingerprint):
                 part.hashed += 1
                 part.not_matchable += not outcome.matchable and bool(outcome.frames)
+                patches = outcome.patches
+                part.not_enough_detail += patches is not None and not patches.straight.searchable
                 proof = outcome.sha256 or b"".join(frame.code for frame in outcome.frames)
                 batch.append((item, outcome))
             else:
                 part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
                 proof = outcome.code.encode()
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
-            if len(batch) >= BATCH_ITEMS:
+            if len(batch) >= (BATCH_PATCHED_ITEMS if self.thorough else BATCH_ITEMS):
                 self._match(batch, shard, part)
         self._match(batch, shard, part)
         part.digest = digest.hexdigest()
@@ -152,7 +161,12 @@ class Scanner:
         part.bytes += len(item.content)
         try:
             return fingerprint(
-                item.content, name=item.name, mode=self.mode, limits=self.limits, md5=self.with_md5
+                item.content,
+                name=item.name,
+                mode=self.mode,
+                limits=self.limits,
+                md5=self.with_md5,
+                patches=self.thorough,
             )
         except ItemError as error:
             return error
@@ -167,21 +181,5 @@ class Scanner:
         found = self.matcher.match([print_ for _, print_ in batch])
         for (item, print_), matches in zip(batch, found, strict=True):
             part.matched_items += bool(matches)
-            part.matches.extend(
-                MatchRow(
-                    item=printable(item.name),
-                    shard=printable(shard.name),
-                    key=None if item.key is None else printable(item.key),
-                    offset=item.offset,
-                    entry=match.entry,
-                    bank=match.bank,
-                    signal=match.signal.value,
-                    distance=match.distance,
-                    transform=match.transform.value,
-                    frame=match.frame,
-                    trust=match.trust.value,
-                    sha256=print_.sha256.hex() if print_.sha256 else None,
-                )
-                for match in matches
-            )
+            part.matches.extend(match_row(item, shard.name, print_, match) for match in matches)
         batch.clear()

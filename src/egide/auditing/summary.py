@@ -8,12 +8,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import MatchRow
+from egide.auditing.rows import WAYS, MatchRow
 
 if TYPE_CHECKING:
     from egide.auditing.rows import Finding
 
-SUMMARY_SCHEMA = 1
+SUMMARY_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,32 @@ class SourceSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchesSummary:
+    """Whether edited copies were looked for by their keypoints.
+
+    Attributes:
+        searched: by `--thorough`, and with nothing in the way.
+        code: of the error that was in the way; None where there was none.
+        pictures: registered pictures whose keypoints were searched.
+        damaged: registered pictures whose keypoints could not be read.
+        not_enough_detail: items with too few keypoints to be searched for by them.
+    """
+
+    searched: bool
+    code: str | None
+    pictures: int
+    damaged: int
+    not_enough_detail: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSummary:
     """What `summary.json` holds.
 
     Attributes:
         items: everything that is or claims to be a picture: `hashed + unreadable`.
         not_matchable: hashed, of too low a PDQ quality; only exact digests were compared.
+        ways: matches by the way they were found: `file`, `whole`, `part` or `patches`.
         radius_bits: the radius given for this audit, or None where each bank's own was used.
         others: files that are no pictures, counted by suffix; they were not compared.
         dataset_sha256: over name and content digest of every item, in order.
@@ -58,6 +78,8 @@ class AuditSummary:
     not_matchable: int
     matched_items: int
     matches: int
+    ways: dict[str, int]
+    patches: PatchesSummary
     radius_bits: int | None
     banks: list[BankSummary]
     store_id: str
@@ -100,12 +122,14 @@ class Totals:
     hashed: int = 0
     unreadable: int = 0
     not_matchable: int = 0
+    not_enough_detail: int = 0
     matched_items: int = 0
     matches: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     distances: Counter[int] = field(default_factory=Counter)
+    ways: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(WAYS, 0)))
     _digest: Any = field(default_factory=hashlib.sha256, repr=False)
     _parts: int = 0
 
@@ -118,6 +142,7 @@ class Totals:
         self.hashed += counts["hashed"]
         self.unreadable += counts["unreadable"]
         self.not_matchable += counts["not_matchable"]
+        self.not_enough_detail += counts["not_enough_detail"]
         self.matched_items += counts["matched_items"]
         self.matches += counts["matches"]
         self.bytes += counts["bytes"]
@@ -125,9 +150,11 @@ class Totals:
         self._digest.update(bytes.fromhex(counts["digest"]))
 
     def add_finding(self, finding: Finding) -> None:
-        """Count a row by its distance or its code."""
+        """Count a row by its distance and the way it was found, or by its code."""
         if isinstance(finding, MatchRow):
-            self.distances[finding.distance] += 1
+            self.ways[finding.way] += 1
+            if finding.distance is not None:
+                self.distances[finding.distance] += 1
         else:
             self.codes[finding.code] += 1
 

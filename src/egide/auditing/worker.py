@@ -23,7 +23,7 @@ from egide.auditing.parts import write_part
 from egide.auditing.scan import Scanner
 from egide.auditing.sources import Shard
 from egide.index.snapshot import Snapshot
-from egide.matching import Matcher
+from egide.matching import Matcher, ThoroughMatcher
 from egide.model import Limits, Mode
 
 if TYPE_CHECKING:
@@ -45,21 +45,30 @@ def main() -> None:
     _limit_memory(limits.worker_memory_bytes)
     folder = Path(settings["parts"])
     with Snapshot.open(Path(settings["snapshot"])) as snapshot:
+        matcher = Matcher(
+            snapshot,
+            banks=settings["banks"],
+            radius_bits=settings["radius_bits"],
+            now=_moment(settings["as_of"]),
+        )
+        thorough = settings["patches"] is not None
         scanner = Scanner(
-            matcher=Matcher(
-                snapshot,
-                banks=settings["banks"],
-                radius_bits=settings["radius_bits"],
-                now=_moment(settings["as_of"]),
-            ),
+            matcher=_thorough(matcher, Path(settings["patches"])) if thorough else matcher,
             mode=Mode(settings["mode"]),
             limits=limits,
             with_md5=snapshot.has_md5,
+            thorough=thorough,
             on_item=_note(settings["slot"]),
         )
         _reply(replies, {"ready": True})
         for line in sys.stdin:
             _reply(replies, _run(json.loads(line), scanner, folder))
+
+
+def _thorough(matcher: Matcher, patches: Path) -> ThoroughMatcher:
+    from egide.index.patches import PatchIndex
+
+    return ThoroughMatcher(matcher, PatchIndex.open(patches))
 
 
 def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide audit dataset/ shard-{000..009}.tar train.parquet --out audit/",
             "egide audit s3://bucket/shards/ --out audit/ --workers 8 --lang fr",
+            "egide audit dataset/ --out audit/ --thorough",
             "egide audit hashes.csv --out audit/ --json",
         ),
     )(audit)
@@ -70,6 +71,10 @@ def audit(
     exact: Annotated[
         bool, typer.Option("--exact/--fast", help="Decode JPEG in full instead of at a fraction.")
     ] = False,
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Also search by keypoints, where entries have them."),
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Scan everything again, whatever --out holds.")
     ] = False,
@@ -79,8 +84,10 @@ def audit(
     """Compare every picture of a dataset with the banks.
 
     Interrupted or killed, the same command goes on where it stopped. With --out it writes
-    matches.parquet, unreadable.parquet, summary.json and report.html. Exits with 0 if nothing
-    matched, 1 if something did, 3 if nothing could be compared.
+    matches.parquet, unreadable.parquet, summary.json and report.html. With --thorough, entries
+    registered with --patches are also found in copies that were cropped, written on or changed in
+    part; it takes several times as long. Exits with 0 if nothing matched, 1 if something did, 3 if
+    nothing could be compared, or nothing matched and --thorough could not be done.
     """
     import egide
     from egide.settings import limits_from_environment
@@ -96,6 +103,8 @@ def audit(
             workers=workers,
             columns=column or (),
             limits=limits_from_environment(),
+            thorough=thorough,
+            on_patches_error=_warn_of_patches,
             fresh=fresh,
             on_progress=on_progress,
         )
@@ -112,8 +121,12 @@ def audit(
         _print_result(summary, first, path)
     if summary.matches:
         raise typer.Exit(Exit.FOUND)
-    if not summary.hashed:
+    if not summary.hashed or (thorough and not summary.patches.searched):
         raise typer.Exit(Exit.FAILED)
+
+
+def _warn_of_patches(error: egide.PatchesError) -> None:
+    warn(f"Not searched by keypoints: {error} [{error.code}]")
 
 
 def _print_result(
@@ -141,7 +154,7 @@ def _print_result(
                     m.bank,
                     str(m.entry),
                     m.signal,
-                    str(m.distance),
+                    "–" if m.distance is None else str(m.distance),
                     m.transform,
                     m.trust,
                 ]
@@ -170,6 +183,13 @@ def _print_result(
         )
     else:
         say(f"No match to bank {banks} at revision {summary.store_revision}.")
+    if summary.ways["part"]:
+        say(f"Found in a part of a picture only: {summary.ways['part']:,} matches.")
+    if summary.ways["patches"]:
+        say(f"Found by keypoints only: {summary.ways['patches']:,} matches.")
+    if summary.patches.not_enough_detail:
+        count = summary.patches.not_enough_detail
+        say(f"Not enough detail to search by keypoints: {count:,}.")
     if summary.unreadable:
         codes = ", ".join(f"{count:,} {code}" for code, count in summary.unreadable_codes.items())
         say(f"Not compared: {codes}.")

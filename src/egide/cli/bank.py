@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 BankArgument = Annotated[str, typer.Argument(metavar="BANK", help="The bank's name.")]
 _SHOWN_BAD_LINES = 20
+_SHOWN_ENTRIES = 20
+_KEYPOINTS_SHOWN = {
+    "": "",
+    "stored": ", keypoints stored",
+    "not-enough-detail": ", too little detail for keypoints: none stored",
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,6 +58,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide bank add helpline photos/*.jpg",
             "egide bank add helpline folder/ --source case-17 --expires 2027-12-31",
+            "egide bank add helpline folder/ --patches",
         ),
     )(add)
     app.command(
@@ -160,6 +167,14 @@ def add(
     again: Annotated[
         bool, typer.Option("--again", help="Also take back in what was withdrawn before.")
     ] = False,
+    patches: Annotated[
+        bool,
+        typer.Option(
+            "--patches",
+            help="Also keep keypoints, sealed with the key of `egide key patches`: finds heavily "
+            "edited copies, and tells more of a picture. For those who agreed to it.",
+        ),
+    ] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -180,6 +195,7 @@ def add(
             note=note,
             expires=expires.replace(tzinfo=UTC) if expires else None,
             again=again,
+            patches=patches,
             limits=limits_from_environment(),
         ):
             if result.error is not None:
@@ -201,6 +217,7 @@ def _print_registered(result: Any, json: bool) -> None:
             "entry": result.entry,
             "outcome": result.outcome,
             "matchable": result.matchable,
+            "patches": result.patches,
         }
         if result.error is not None:
             values["error"] = {"code": result.error.code, "message": str(result.error)}
@@ -208,7 +225,11 @@ def _print_registered(result: Any, json: bool) -> None:
     elif result.error is not None:
         warn(f"{result.error} [{result.error.code}]")
     else:
-        detail = "" if result.matchable else ", too little detail: only identical files will match"
+        detail = _KEYPOINTS_SHOWN[result.patches]
+        if not result.matchable:
+            detail += ", too little detail for PDQ"
+            if result.patches != "stored":
+                detail += ": only identical files will match"
         say(f"{result.file}: entry {result.entry}, {result.outcome}{detail}")
 
 
@@ -343,6 +364,16 @@ def _written_whole(path: Path) -> Iterator[TextIO]:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise OutputUnwritable(name=path, reason=error.strerror) from error
+
+
+def patch_values(store: Store, bank: Bank) -> dict[str, Any]:
+    """Return which entries of a bank have keypoints, the first of them by number."""
+    key_id = store.patch_key_id()
+    return {
+        "with_patches": store.count_patches(bank.name),
+        "entries_with_patches": store.entries_with_patches(bank.name, limit=_SHOWN_ENTRIES),
+        "patch_key_id": None if key_id is None else key_id.hex(),
+    }
 
 
 def bank_values(store: Store, bank: Bank) -> dict[str, Any]:

@@ -44,6 +44,10 @@ def add_to(app: typer.Typer) -> None:
             "egide bank withdraw helpline 17 18", "egide bank withdraw helpline --source case-17"
         ),
     )(withdraw)
+    app.command(
+        "drop-patches",
+        epilog=examples("egide bank drop-patches helpline 17", "egide bank drop-patches helpline"),
+    )(drop_patches)
     app.command("confirm", epilog=examples("egide bank confirm helpline 17"))(confirm)
     app.command("dispute", epilog=examples("egide bank dispute helpline 17"))(dispute)
     app.command("tombstone", epilog=examples("egide bank tombstone helpline 17"))(tombstone)
@@ -76,11 +80,13 @@ def list_entries(
     print_table(
         "",
         [("entry", "right"), ("state", "left"), ("trust", "left"), ("quality", "right"),
-         ("source", "left"), ("added", "left"), ("expires", "left"), ("note", "left")],
+         ("patches", "left"), ("source", "left"), ("added", "left"), ("expires", "left"),
+         ("note", "left")],
         (
             [
                 str(entry.id), entry.state, entry.trust,
-                "" if entry.quality is None else str(entry.quality), entry.source,
+                "" if entry.quality is None else str(entry.quality),
+                "yes" if entry.has_patches else "", entry.source,
                 f"{entry.added:%Y-%m-%d}", f"{entry.expires:%Y-%m-%d}" if entry.expires else "",
                 entry.note,
             ]
@@ -101,19 +107,22 @@ def show(
 ) -> None:
     """Show a bank, or one of its entries."""
     import egide
-    from egide.cli.bank import bank_values
+    from egide.cli.bank import bank_values, patch_values
 
     with egide.open_store(store) as opened:
         if entry is None:
-            values = bank_values(opened, opened.bank(name))
+            bank = opened.bank(name)
+            values = {**bank_values(opened, bank), **patch_values(opened, bank)}
         else:
             values = _values(opened.entry(name, entry))
     if json:
         print_json(values)
         return
     for key, value in values.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        say(f"{key:12} {'' if shown is None else shown}")
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if key == "entries_with_patches" and len(value) < values["with_patches"]:
+            shown += ", …"
+        say(f"{key:{max(map(len, values))}} {'' if shown is None else shown}")
 
 
 def withdraw(
@@ -131,7 +140,7 @@ def withdraw(
 ) -> None:
     """End consent: entries stop matching and are erased.
 
-    Their fingerprints and notes go, here and in the search snapshot.
+    Their fingerprints, keypoints and notes go, here and in the search snapshot.
     This cannot be undone from here: the pictures are needed to register them again.
     """
     import egide
@@ -144,6 +153,30 @@ def withdraw(
         else:
             revision = egide.withdraw(opened, name, entries or [])
     _print_change("withdrawn", revision, json)
+
+
+def drop_patches(
+    name: BankArgument,
+    entries: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="ENTRY", min=1, help="Numbers; by default all of the bank."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Erase the keypoints of entries and keep the entries.
+
+    They go on to match by the other fingerprints. Needs no key, so it also helps when that is lost.
+    """
+    import egide
+
+    with egide.open_store(store) as opened:
+        count = opened.erase_patches(name, entries or None)
+        revision = opened.revision()
+    if json:
+        print_json({"dropped": count, "revision": revision})
+    else:
+        say(f"Keypoints of {count:,} entries erased at revision {revision}.")
 
 
 def confirm(
@@ -227,6 +260,7 @@ def _values(entry: Entry) -> dict[str, Any]:
         *(["pdq"] * bool(entry.pdqs)),
         *(["sha256"] * (entry.sha256 is not None)),
         *(["md5"] * (entry.md5 is not None)),
+        *(["patches"] * entry.has_patches),
     ]
     return {
         "entry": entry.id,

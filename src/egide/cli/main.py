@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from egide._version import __version__
-from egide.cli import audit, bank, entries, hash_files, match, report, store
+from egide.cli import audit, bank, entries, hash_files, key, match, report, store
 from egide.cli.terminal import Exit, examples, print_json, warn
 from egide.errors import (
     BankNameInvalid,
@@ -87,6 +87,14 @@ bank_app = typer.Typer(
 bank.add_to(bank_app)
 entries.add_to(bank_app)
 app.add_typer(bank_app, name="bank")
+key_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Keys, which are kept apart from the store.",
+    epilog=examples("egide key patches"),
+)
+key.add_to(key_app)
+app.add_typer(key_app, name="key")
 store_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,

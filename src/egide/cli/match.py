@@ -24,7 +24,11 @@ from egide.cli.terminal import (
 from egide.errors import EgideError, ItemError, UsageError
 
 if TYPE_CHECKING:
+    from egide.errors import PatchesError
     from egide.model import Fingerprint, Match
+
+
+_SHOWN_HINDRANCES = 20
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide match suspicious.png",
             "egide match --json --bank helpline uploads/*.jpg",
+            "egide match --no-patches uploads/",
             "egide match --pdq f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22",
         ),
     )(match)
@@ -50,22 +55,41 @@ def match(
     store: StoreOption = DEFAULT_STORE,
     bank: BanksOption = None,
     radius: RadiusOption = None,
+    patches: Annotated[
+        bool,
+        typer.Option(
+            "--patches/--no-patches", help="Also search by keypoints, where entries have them."
+        ),
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Search the banks for pictures or PDQ hashes.
 
-    Mirrored and rotated copies are found too (not from a --pdq, which has only one orientation).
-    Exits with 0 if nothing matched, 1 if something did, 3 if any file could not be compared and
-    nothing matched.
+    Mirrored and rotated copies are found too (not from a --pdq, which has only one orientation),
+    and those within a border, a collage or a screenshot. Entries registered with --patches are
+    also found in copies that were cropped, written on or changed in part.
+    Exits with 0 if nothing matched, 1 if something did, 3 if nothing matched and something could
+    not be compared.
     """
     import egide
+    from egide.engine.patches import can_search_patches
 
-    queries = [*_of_files(files or []), *_of_hashes(pdq or [])]
-    if not queries:
+    if not (files or pdq):
         raise UsageError(reason="name a file, or give a hash with --pdq")
-    good = [outcome for _, outcome in queries if not isinstance(outcome, EgideError)]
+    hindrances: list[PatchesError] = []
     with egide.open_store(store) as opened:
-        found = iter(egide.match(opened, good, banks=bank, radius_bits=radius))
+        thorough = patches and can_search_patches(opened, banks=bank, on_error=hindrances.append)
+        queries = [*_of_files(files or [], patches=thorough), *_of_hashes(pdq or [])]
+        good = [outcome for _, outcome in queries if not isinstance(outcome, EgideError)]
+        found = iter(
+            egide.match(
+                opened,
+                good,
+                banks=bank,
+                radius_bits=radius,
+                on_patches_error=hindrances.append,
+            )
+        )
     matched = failed = 0
     for name, outcome in queries:
         if isinstance(outcome, EgideError):
@@ -74,14 +98,16 @@ def match(
             continue
         matches = next(found)
         matched += bool(matches)
-        _print_result(name, outcome, matches, json)
+        _print_result(name, outcome, matches, hindrances, json)
+    for hindrance in hindrances[:_SHOWN_HINDRANCES]:
+        warn(f"Not searched by keypoints: {hindrance} [{hindrance.code}]")
     if matched:
         raise typer.Exit(Exit.FOUND)
-    if failed:
+    if failed or hindrances:
         raise typer.Exit(Exit.FAILED)
 
 
-def _of_files(files: list[Path]) -> list[tuple[str, Fingerprint | ItemError]]:
+def _of_files(files: list[Path], *, patches: bool) -> list[tuple[str, Fingerprint | ItemError]]:
     import egide
     from egide.engine.registering import picture_files
     from egide.settings import limits_from_environment
@@ -90,7 +116,8 @@ def _of_files(files: list[Path]) -> list[tuple[str, Fingerprint | ItemError]]:
     queries: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
         try:
-            queries.append((str(path), egide.fingerprint(path, name=str(path), limits=limits)))
+            print_ = egide.fingerprint(path, name=str(path), limits=limits, patches=patches)
+            queries.append((str(path), print_))
         except ItemError as error:
             queries.append((str(path), error))
     return queries
@@ -116,17 +143,30 @@ def _print_error(name: str, error: EgideError, json: bool) -> None:
         warn(f"{error} [{error.code}]")
 
 
-def _print_result(name: str, query: Fingerprint, matches: list[Match], json: bool) -> None:
+def _print_result(
+    name: str,
+    query: Fingerprint,
+    matches: list[Match],
+    hindrances: list[PatchesError],
+    json: bool,
+) -> None:
     matchable = query.matchable or not query.frames
+    enough = None if query.patches is None else query.patches.straight.searchable
     if json:
-        rows: list[dict[str, Any]] = [asdict(match) for match in matches]
-        print_json({"query": name, "matchable": matchable, "matches": rows})
+        rows = [{**asdict(match), "tier": match.tier} for match in matches]
+        values: dict[str, Any] = {"query": name, "matchable": matchable, "matches": rows}
+        if hindrances:
+            values["patches"] = hindrances[0].code
+        elif enough is not None:
+            values["patches"] = "searched" if enough else "not-enough-detail"
+        print_json(values)
         return
     if not matches:
-        detail = (
-            "" if matchable else " (not matchable: too little detail, only identical files match)"
-        )
-        say(f"{name}: no match{detail}")
+        details = [
+            *(["not matchable: too little detail, only identical files match"] * (not matchable)),
+            *(["not enough detail to search by keypoints"] * (enough is False)),
+        ]
+        say(f"{name}: no match" + (f" ({'; '.join(details)})" if details else ""))
         return
     print_table(
         f"{name}: {len(matches)} match{'es' if len(matches) > 1 else ''} "
@@ -139,5 +179,41 @@ def _print_result(name: str, query: Fingerprint, matches: list[Match], json: boo
             ("transform", "left"),
             ("trust", "left"),
         ],
-        ([m.bank, str(m.entry), m.signal, str(m.distance), m.transform, m.trust] for m in matches),
+        (
+            [
+                m.bank,
+                str(m.entry),
+                m.signal,
+                "–" if m.distance is None else str(m.distance),
+                m.transform,
+                m.trust,
+            ]
+            for m in matches
+        ),
+    )
+    for match in matches:
+        if (why := explanation(match, query)) is not None:
+            say(why)
+
+
+def explanation(match: Match, query: Fingerprint) -> str | None:
+    """Say where in the query an entry was found, and why; None where it is all of the query."""
+    size = f"of {query.width}×{query.height} pixels"
+    if match.rectangle is not None:
+        part = match.rectangle
+        return (
+            f"Entry {match.entry}: found in the rectangle {part.width}×{part.height} "
+            f"at ({part.left}, {part.top}) {size}."
+        )
+    if (evidence := match.evidence) is None:
+        return None
+    a, b, _, c, d, _ = evidence.matrix
+    scale = abs(a * d - b * c) ** 0.5
+    mirrored = ", mirrored" if a * d - b * c < 0 else ""
+    corners = " ".join(f"({x}, {y})" for x, y in evidence.polygon)
+    return (
+        f"Entry {match.entry}: {evidence.inliers} keypoints agree that it is shown at "
+        f"{scale:.0%} of its size{mirrored}, within {corners} {size}; they cover "
+        f"{evidence.coverage:.0%} of what is visible of it, and {evidence.agreement:.0%} of its "
+        f"brightness pattern agrees."
     )

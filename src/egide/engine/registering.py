@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egide.engine.searching import forget_snapshot
-from egide.errors import ItemError
+from egide.errors import ItemError, PatchKeyWrong
 from egide.hashing import fingerprint
+from egide.hashing.patches import registered as registered_patches
+from egide.hashing.patches import require_opencv
 from egide.model import DEFAULT_LIMITS, Registration
+from egide.sealing import PatchKey, require_cryptography
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +35,8 @@ class RegisteredFile:
         outcome: `added`, `renewed` (it had expired or been withdrawn), `known` (it was there
             already), `refused` (withdrawn or found false before, and it stays so), or `failed`.
         matchable: False where the picture has too little detail: only identical files will match.
+        patches: where keypoints were asked for: `stored`, or `not-enough-detail`, which means that
+            the entry has none; empty where they were not asked for or there is no active entry.
     """
 
     file: str
@@ -39,6 +44,7 @@ class RegisteredFile:
     outcome: str
     matchable: bool
     error: ItemError | None = None
+    patches: str = ""
 
 
 def register(
@@ -50,6 +56,8 @@ def register(
     note: str = "",
     expires: datetime | None = None,
     again: bool = False,
+    patches: bool = False,
+    patch_key: PatchKey | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[RegisteredFile]:
     """Fingerprint pictures and put the fingerprints into a bank; the pictures stay where they are.
@@ -64,23 +72,31 @@ def register(
         note: free text, erased with the fingerprint on withdrawal.
         expires: when the entries end by themselves.
         again: also take back in what was withdrawn before.
+        patches: also keep the keypoints of each picture, sealed, so that heavily edited copies are
+            found. They tell far more of the picture than the other fingerprints do.
+        patch_key: seals the keypoints; by default that of the environment, see `PatchKey.load`.
         limits: what one file may ask of this machine.
 
     Raises:
         BankMissing, StoreError: nothing of the chunk in hand was registered.
+        PatchesError: keypoints cannot be found or sealed, or are sealed with another key; raised
+            before any file is read.
     """
     store.bank(bank)
+    key = _ready_for_patches(store, patch_key) if patches else None
     waiting: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
         try:
-            outcome: Fingerprint | ItemError = fingerprint(path, name=str(path), limits=limits)
+            outcome: Fingerprint | ItemError = fingerprint(
+                path, name=str(path), limits=limits, patches=patches
+            )
         except ItemError as error:
             outcome = error
         waiting.append((str(path), outcome))
         if len(waiting) >= _REGISTER_CHUNK:
-            yield from _register(store, bank, waiting, source, note, expires, again)
+            yield from _register(store, bank, waiting, source, note, expires, again, key)
             waiting = []
-    yield from _register(store, bank, waiting, source, note, expires, again)
+    yield from _register(store, bank, waiting, source, note, expires, again, key)
 
 
 def _register(
@@ -91,34 +107,63 @@ def _register(
     note: str,
     expires: datetime | None,
     again: bool,
+    key: PatchKey | None,
 ) -> Iterator[RegisteredFile]:
+    from egide.store import OutcomeKind
+
     registrations = [
         registration_of(outcome, source=source, note=note, expires=expires)
         for _, outcome in files
         if not isinstance(outcome, ItemError)
     ]
-    registered = store.register(bank, registrations, again=again, outcomes=True)
-    outcomes = iter(registered.outcomes)
+    registered = store.register(bank, registrations, again=again, outcomes=True, patch_key=key)
+    outcomes = zip(registered.outcomes, registrations, strict=True)
     for file, outcome in files:
         if isinstance(outcome, ItemError):
             yield RegisteredFile(file, None, "failed", matchable=False, error=outcome)
         else:
-            made = next(outcomes)
-            yield RegisteredFile(file, made.entry, made.kind.value, outcome.matchable)
+            made, registration = next(outcomes)
+            matchable = bool(registration.pdqs or registration.trimmed_pdqs)
+            kept = "" if made.kind is OutcomeKind.REFUSED else _patches_word(outcome, registration)
+            yield RegisteredFile(file, made.entry, made.kind.value, matchable, patches=kept)
+
+
+def _ready_for_patches(store: Store, key: PatchKey | None) -> PatchKey:
+    """Find what stands in the way of keeping keypoints, before any picture is read."""
+    require_opencv()
+    require_cryptography()
+    key = key or PatchKey.load()
+    if store.patch_key_id() not in {None, key.key_id}:
+        raise PatchKeyWrong(store=store.url)
+    return key
+
+
+def _patches_word(print_: Fingerprint, registration: Registration) -> str:
+    if print_.patches is None:
+        return ""
+    return "not-enough-detail" if registration.patches is None else "stored"
 
 
 def registration_of(
     print_: Fingerprint, *, source: str, note: str = "", expires: datetime | None = None
 ) -> Registration:
-    """Return what a bank keeps of a picture: digests, and the PDQ of frames with enough detail."""
+    """Return what a bank keeps of a picture: digests, and the PDQ of frames with enough detail.
+
+    Keypoints are kept if they were asked for and are enough to tell the picture from others.
+    """
+    patches = None if print_.patches is None else registered_patches(print_.patches)
     return Registration(
         pdqs=tuple(dict.fromkeys(frame.code for frame in print_.frames if frame.matchable)),
+        trimmed_pdqs=tuple(
+            dict.fromkeys(region.pdq.code for region in print_.regions if region.trimmed)
+        ),
         sha256=print_.sha256,
         md5=print_.md5,
         quality=print_.pdq.quality if print_.pdq else None,
         source=source,
         note=note,
         expires=expires,
+        patches=patches if patches is not None and patches.searchable else None,
     )
 
 

@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egide.engine.patches import NO_PATCHES, open_patches
 from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, SnapshotUnwritable
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
-from egide.matching import Matcher
+from egide.matching import Matcher, ThoroughMatcher
 from egide.settings import DEFAULT_STORE, snapshot_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from egide.errors import PatchesError
     from egide.model import Fingerprint, Match
     from egide.store import Store
 
@@ -42,24 +44,33 @@ def match(
     *,
     banks: Sequence[str] | None = None,
     radius_bits: int | None = None,
+    on_patches_error: Callable[[PatchesError], None] | None = None,
 ) -> list[list[Match]]:
-    """Search the store for fingerprints.
+    """Search the store for fingerprints, and by keypoints for those that have any.
 
     Args:
         store: an open store.
         fingerprints: of `fingerprint`, or made of hash values.
         banks: names; None for all enabled ones.
         radius_bits: 0–63 instead of each bank's own.
+        on_patches_error: called, if given, with what stands in the way of searching by keypoints,
+            and the search goes on without; by default the error is raised.
 
     Returns:
         for each fingerprint its matches, nearest first.
 
     Raises:
         BankMissing, RadiusInvalid: of the arguments.
+        PatchesError: keypoints were asked for and cannot be searched.
     """
-    with open_snapshot(store) as snapshot:
+    patches = NO_PATCHES
+    if any(fingerprint.patches for fingerprint in fingerprints):
+        patches = open_patches(store, banks=banks, on_error=on_patches_error)
+    with patches, open_snapshot(store) as snapshot:
         matcher = Matcher(snapshot, banks=banks, radius_bits=radius_bits, now=datetime.now(UTC))
-        return matcher.match(fingerprints)
+        if patches.index is None:
+            return matcher.match(fingerprints)
+        return ThoroughMatcher(matcher, patches.index).match(fingerprints)
 
 
 def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from egide.hashing import digest
+from egide.hashing.patches import MIN_SCALED_SIDE as MIN_PATCHED_SIDE
+from egide.hashing.patches import extract
 from egide.hashing.pdq import hash_coefficients, reference_coefficients
 from egide.hashing.product import mirror_coefficients
+from egide.hashing.regions import find_regions
 from egide.media import Frame, Picture, decode, decode_image, read_bytes
-from egide.model import DEFAULT_LIMITS, Fingerprint, Mode, Pdq
+from egide.media.decode import MIN_SCALED_SIDE
+from egide.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from egide.model import Limits
+    from egide.model import Limits, PatchQuery
 
 DISTINCT_BITS = 10
 """A frame within this many bits of one already kept is not kept: a search that finds the one finds
 the other, at a third of the default radius further at most."""
+SAME_REGION_BITS = 4
+"""A region within this many bits of its frame, or of one already kept, is not kept."""
 
 
 def fingerprint(
@@ -29,6 +35,8 @@ def fingerprint(
     mode: Mode = Mode.EXACT,
     limits: Limits = DEFAULT_LIMITS,
     md5: bool = True,
+    regions: bool = True,
+    patches: bool = False,
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
 
@@ -39,28 +47,48 @@ def fingerprint(
         mode: exact for registration, fast for scanning.
         limits: on bytes, pixels and frames.
         md5: whether to compute MD5 beside SHA-256; it takes longer than SHA-256.
+        regions: whether to look for parts that are pictures of their own.
+        patches: whether to find the keypoints of the first frame.
 
     Returns:
-        the PDQ of each distinct frame, the digests, and the stored size.
+        the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
+        keypoints if they were asked for.
 
     Raises:
         ItemError: one of its subclasses, for whatever is wrong with the file.
+        PatchesUnavailable: keypoints were asked for, and OpenCV is not installed.
     """
     if isinstance(source, str | Path):
         name = name or str(source)
         source = read_bytes(Path(source), name=name, limits=limits)
     if not isinstance(source, bytes):
         frame = decode_image(source, name=name or "the image", limits=limits)
-        return Fingerprint((hash_frame(frame, mode),), width=frame.columns, height=frame.rows)
-    picture = decode(source, name=name or "the data", mode=mode, limits=limits)
-    frames, skipped = _distinct(picture, mode, limits)
+        whole = hash_frame(frame, mode)
+        parts = hash_regions(frame, whole) if regions else ()
+        return Fingerprint(
+            (whole,),
+            width=frame.columns,
+            height=frame.rows,
+            regions=parts,
+            patches=extract(frame, [part.rectangle for part in parts]) if patches else None,
+        )
+    picture = decode(
+        source,
+        name=name or "the data",
+        mode=mode,
+        limits=limits,
+        min_scaled_side=MIN_PATCHED_SIDE if patches else MIN_SCALED_SIDE,
+    )
+    found = _distinct(picture, mode, limits, MAX_REGIONS if regions else 0, patches=patches)
     return Fingerprint(
-        frames,
+        found.frames,
         sha256=digest.sha256(source),
         md5=digest.md5(source) if md5 else None,
         width=picture.width,
         height=picture.height,
-        frames_skipped=skipped,
+        frames_skipped=found.skipped,
+        regions=found.regions,
+        patches=found.patches,
     )
 
 
@@ -76,18 +104,69 @@ def hash_frame(frame: Frame, mode: Mode) -> Pdq:
     return hash_coefficients(mirrors, quality)
 
 
-def _distinct(picture: Picture, mode: Mode, limits: Limits) -> tuple[tuple[Pdq, ...], int]:
+def hash_regions(
+    frame: Frame, whole: Pdq, position: int = 0, limit: int = MAX_REGIONS
+) -> tuple[Region, ...]:
+    """Hash the parts of a frame that look like pictures of their own.
+
+    Args:
+        frame: any.
+        whole: its hash.
+        position: of the frame, in the fingerprint.
+        limit: how many at most.
+
+    Returns:
+        those with enough detail to be searched for and unlike the frame and one another.
+    """
+    kept: list[Region] = []
+    codes = [int.from_bytes(whole.code)]
+    for found in find_regions(frame, limit):
+        top, left, bottom, right = found.box
+        rectangle = found.rectangle
+        mirrors, quality = mirror_coefficients(
+            frame.pixels[top:bottom, left:right], (rectangle.height, rectangle.width), frame.scale
+        )
+        pdq = hash_coefficients(mirrors, quality)
+        code = int.from_bytes(pdq.code)
+        if pdq.matchable and _differs(code, codes, SAME_REGION_BITS):
+            kept.append(Region(position, rectangle, pdq, found.trimmed))
+            codes.append(code)
+    return tuple(kept)
+
+
+class _Distinct(NamedTuple):
+    """What is kept of a picture's frames, and how many of them were not looked at."""
+
+    frames: tuple[Pdq, ...]
+    regions: tuple[Region, ...]
+    patches: PatchQuery | None
+    skipped: int
+
+
+def _distinct(
+    picture: Picture, mode: Mode, limits: Limits, max_regions: int, *, patches: bool
+) -> _Distinct:
     """The first frame, and each later one that can be searched for and differs from those kept."""
     kept: list[Pdq] = []
     codes: list[int] = []
+    regions: list[Region] = []
+    keypoints: PatchQuery | None = None
     for frame in islice(picture.frames, limits.max_decoded_frames):
         found = hash_frame(frame, mode)
         code = int.from_bytes(found.code)
         if kept and not found.matchable:
             continue
-        if all((code ^ other).bit_count() > DISTINCT_BITS for other in codes):
+        if _differs(code, codes, DISTINCT_BITS):
+            parts = hash_regions(frame, found, len(kept), max_regions - len(regions))
+            if patches and not kept:
+                keypoints = extract(frame, [part.rectangle for part in parts])
+            regions += parts
             kept.append(found)
             codes.append(code)
         if len(kept) == limits.max_frames:
             break
-    return tuple(kept), picture.count_left()
+    return _Distinct(tuple(kept), tuple(regions), keypoints, picture.count_left())
+
+
+def _differs(code: int, others: list[int], bits: int) -> bool:
+    return all((code ^ other).bit_count() > bits for other in others)

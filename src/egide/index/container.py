@@ -81,7 +81,7 @@ def write_container(
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
-            _write(file, metadata, sections)
+            write_sections(file, metadata, sections)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -95,7 +95,14 @@ def write_container(
                 temporary.unlink()
 
 
-def _write(file: BinaryIO, metadata: Mapping[str, object], sections: Mapping[str, Section]) -> None:
+def write_sections(
+    file: BinaryIO, metadata: Mapping[str, object], sections: Mapping[str, Section]
+) -> None:
+    """Write header and sections into an empty file that can seek.
+
+    Raises:
+        OSError: no space.
+    """
     table: dict[str, dict[str, object]] = {}
     # Checksums have a fixed width, so the header written first is as long as the final one.
     for name, section in sections.items():

@@ -121,7 +121,7 @@ class _Columns:
         self.entry_bank.append(bank)
         self.entry_trust.append(_TRUSTS.index(entry.trust))
         self.entry_expires_us.append(unix_us(entry.expires))
-        for code in entry.pdqs:
+        for code in entry.pdqs + entry.trimmed_pdqs:
             self._check_size(entry, code, PDQ_BYTES)
             self.codes += code
             self.code_owner.append(owner)

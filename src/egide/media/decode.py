@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 ANIMATION_BUDGET = 2
 """All frames of an animation together may have this many times `max_pixels`."""
 
+MIN_SCALED_SIDE = 200
+"""Short side of a scaled decode, in samples; measured in docs/decisions/0002-fast-pdq.md."""
+
 _SCALES = (8, 4, 2)
-_MIN_SCALED_SIDE = 200
-# Short side of a scaled decode, in samples; measured in docs/decisions/0002-fast-pdq.md.
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,14 @@ class Picture:
     count_left: Callable[[], int]
 
 
-def decode(data: bytes, *, name: str, mode: Mode, limits: Limits) -> Picture:
+def decode(
+    data: bytes,
+    *,
+    name: str,
+    mode: Mode,
+    limits: Limits,
+    min_scaled_side: int = MIN_SCALED_SIDE,
+) -> Picture:
     """Recognise the format and check the size; decoding begins with the first frame asked for.
 
     Args:
@@ -85,6 +93,7 @@ def decode(data: bytes, *, name: str, mode: Mode, limits: Limits) -> Picture:
         name: what error messages call it.
         mode: exact decodes every pixel; fast may decode JPEG at a fraction of its size.
         limits: on bytes, and on pixels as the header declares them.
+        min_scaled_side: short side in samples under which a JPEG is not scaled down.
 
     Raises:
         ItemError: one of its subclasses, for whatever is wrong with the file.
@@ -96,7 +105,7 @@ def decode(data: bytes, *, name: str, mode: Mode, limits: Limits) -> Picture:
     if mode is Mode.FAST and found is Format.JPEG:
         header = jpeg.read_header(data)
         if header is not None:
-            return _decode_scaled(data, header, name=name, limits=limits)
+            return _decode_scaled(data, header, name=name, limits=limits, min_side=min_scaled_side)
     with _explained(name, data, found):
         if found is Format.HEIC:
             return _decode_heic(data, name=name, limits=limits)
@@ -116,11 +125,13 @@ def decode_image(image: Image.Image, *, name: str, limits: Limits) -> Frame:
         return _frame(image)
 
 
-def _decode_scaled(data: bytes, header: jpeg.JpegHeader, *, name: str, limits: Limits) -> Picture:
+def _decode_scaled(
+    data: bytes, header: jpeg.JpegHeader, *, name: str, limits: Limits, min_side: int
+) -> Picture:
     width, height = header.width, header.height
     _check_pixels(width, height, name=name, limits=limits)
     short = min(width, height)
-    scale = next((s for s in _SCALES if short >= s * _MIN_SCALED_SIDE), 1)
+    scale = next((s for s in _SCALES if short >= s * min_side), 1)
     others: list[Picture] = []
 
     def frames() -> Iterator[Frame]:

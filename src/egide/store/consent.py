@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from egide.errors import EntryMissing, StateConflict
 from egide.model import State, Trust
+from egide.store import patches as patch_rows
 from egide.store.schema import MAX_ENTRY_ID, entries
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from egide.store.revisions import Change
 
 _CHUNK = 2000
-_ERASED: dict[str, Any] = {"pdqs": None, "sha256": None, "md5": None, "note": ""}
+_ERASED: dict[str, Any] = {"pdqs": None, "trimmed": 0, "sha256": None, "md5": None, "note": ""}
 _WITHDRAWABLE = (State.ACTIVE.value, State.EXPIRED.value)
 
 
@@ -74,6 +75,17 @@ def expire(change: Change, bank: Bank | None, now_unix_s: int) -> None:
     )
 
 
+def erase_patches(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
+    """Erase the keypoints of entries and nothing else; see `Store.erase_patches`."""
+    if entry_ids is not None:
+        _check(change.connection, bank, entry_ids, action="changed", allowed=set(State))
+    held = patch_rows.entry_ids(change.connection, bank)
+    ids = held if entry_ids is None else sorted(set(held).intersection(entry_ids))
+    _update(change, bank, ids, {})
+    for chunk in _chunks(ids):
+        patch_rows.erase(change, chunk)
+
+
 def _check(
     connection: sa.Connection,
     bank: Bank,
@@ -117,6 +129,7 @@ def _update(
     change: Change, bank: Bank | None, entry_ids: Sequence[int], values: dict[str, Any]
 ) -> None:
     change.bank_id = None if bank is None else bank.id
+    change.erased = change.erased or (bool(entry_ids) and values.items() >= _ERASED.items())
     # In chunks: one statement over a million rows held 200 MB of undo log.
     for chunk in _chunks(entry_ids):
         result = change.connection.execute(
@@ -125,6 +138,8 @@ def _update(
             .values(**values, changed=change.at, revision=change.revision())
         )
         change.entries += result.rowcount
+        if "state" in values:  # whatever ends an entry's being active ends its keypoints
+            patch_rows.erase(change, chunk)
 
 
 def _chunks(entry_ids: Sequence[int]) -> Iterator[Sequence[int]]:

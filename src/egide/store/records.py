@@ -8,8 +8,10 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from egide.model import PDQ_BYTES, Bank, Entry, State, Trust
-from egide.store.schema import banks, entries
+from egide.store.schema import banks, entries, patches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +35,8 @@ ENTRY_COLUMNS = (
     entries.c.changed,
     entries.c.expires,
     entries.c.revision,
+    entries.c.trimmed,
+    sa.exists().where(patches.c.entry_id == entries.c.id),
 )
 """In the order of the fields of `Entry`."""
 
@@ -155,11 +159,15 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         changed,
         expires,
         revision,
+        trimmed,
+        has_patches,
     ) = row
+    pdqs = split_codes(codes)
+    whole = -trimmed or None
     return Entry(
         entry_id,
         bank_names[bank_id],
-        split_codes(codes),
+        pdqs[:whole],
         sha256,
         md5,
         quality,
@@ -171,6 +179,8 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         moment(changed),
         None if expires is None else moment(expires),
         revision,
+        pdqs[-trimmed:] if trimmed else (),
+        bool(has_patches),
     )
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State
+from egide.store import patches as patch_rows
 from egide.store.records import Outcome, OutcomeKind, Registered, unix_seconds
 from egide.store.schema import entries
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from egide.model import Bank, Registration
+    from egide.store.patches import Sealer
     from egide.store.revisions import Change
 
 IDENTITY_BYTES = 16
@@ -43,25 +45,28 @@ def register(
     registrations: Iterable[Registration],
     *,
     identity_key: bytes,
+    sealer: Sealer,
     again: bool,
     outcomes: bool,
 ) -> Registered:
     """Register in chunks within one transaction; see `Store.register`."""
     change.bank_id = bank.id
     counts: Counter[OutcomeKind] = Counter()
+    completed = 0
     kept: list[Outcome] = []
     pending = iter(registrations)
     while chunk := list(islice(pending, _CHUNK)):
         identities = [identity_of(registration, identity_key) for registration in chunk]
         kinds = _register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
+        completed += _keep_patches(change, bank, sealer, chunk, identities, kinds)
         if outcomes:
             found = _find(change.connection, bank, identities)
             kept.extend(
                 Outcome(found[identity].entry, kind)
                 for identity, kind in zip(identities, kinds, strict=True)
             )
-    change.entries = counts[OutcomeKind.ADDED] + counts[OutcomeKind.RENEWED]
+    change.entries = counts[OutcomeKind.ADDED] + counts[OutcomeKind.RENEWED] + completed
     return Registered(
         added=counts[OutcomeKind.ADDED],
         renewed=counts[OutcomeKind.RENEWED],
@@ -72,8 +77,32 @@ def register(
     )
 
 
+def _keep_patches(
+    change: Change,
+    bank: Bank,
+    sealer: Sealer,
+    chunk: Sequence[Registration],
+    identities: Sequence[bytes],
+    kinds: Sequence[OutcomeKind],
+) -> int:
+    """Keep the keypoints of a chunk; return how many known entries got others than they had."""
+    wanted = {
+        identity: registration.patches
+        for registration, identity, kind in zip(chunk, identities, kinds, strict=True)
+        if registration.patches is not None and kind is not OutcomeKind.REFUSED
+    }
+    if not wanted:
+        return 0
+    found = _find(change.connection, bank, list(wanted))
+    numbers = {identity: entry.entry for identity, entry in found.items()}
+    return patch_rows.keep(change, bank, sealer, wanted, numbers)
+
+
 def identity_of(registration: Registration, identity_key: bytes) -> bytes:
     """What one source's one fingerprint is recognised by, 16 bytes, useless without the key.
+
+    Trimmed codes and keypoints are no part of it: a hash list does not have them, and an entry
+    that was registered without is still the same.
 
     Every part is preceded by its length, so that no two registrations run into the same bytes.
 
@@ -93,7 +122,7 @@ def identity_of(registration: Registration, identity_key: bytes) -> bytes:
 
 
 def _check(registration: Registration, sha256: bytes, md5: bytes) -> None:
-    for code in registration.pdqs:
+    for code in registration.pdqs + registration.trimmed_pdqs:
         if len(code) != PDQ_BYTES:
             raise HashInvalid(signal=Signal.PDQ, digits=2 * PDQ_BYTES)
     for signal, digest in ((Signal.SHA256, sha256), (Signal.MD5, md5)):
@@ -127,6 +156,7 @@ def _register_chunk(
     found = _find(change.connection, bank, identities)
     kinds: list[OutcomeKind] = []
     inserts: list[dict[str, Any]] = []
+    renewed: list[int] = []
     seen: set[bytes] = set()
     for registration, identity in zip(chunk, identities, strict=True):
         expires = None if registration.expires is None else unix_seconds(registration.expires)
@@ -147,11 +177,14 @@ def _register_chunk(
                     .where(entries.c.id == old.entry)
                     .values(_row(registration, expires, change))
                 )
+                renewed.append(old.entry)
         if kind in {OutcomeKind.ADDED, OutcomeKind.RENEWED}:
             seen.add(identity)
         kinds.append(kind)
     if inserts:
         change.connection.execute(sa.insert(entries), inserts)
+    # One that was only overdue still has keypoints, although the consent to them has ended.
+    patch_rows.erase(change, renewed)
     return kinds
 
 
@@ -171,8 +204,12 @@ def _decide(old: _Found, expires: int | None, now: int, *, again: bool) -> Outco
 
 
 def _row(registration: Registration, expires: int | None, change: Change) -> dict[str, Any]:
+    pdqs, trimmed = registration.pdqs, registration.trimmed_pdqs
+    if trimmed:
+        trimmed = tuple(code for code in dict.fromkeys(trimmed) if code not in pdqs)
     return {
-        "pdqs": b"".join(registration.pdqs) or None,
+        "pdqs": b"".join(pdqs + trimmed) or None,
+        "trimmed": len(trimmed),
         "sha256": registration.sha256 or None,
         "md5": registration.md5 or None,
         "quality": registration.quality,

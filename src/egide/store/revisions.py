@@ -26,12 +26,15 @@ class Change:
         connection: where to write.
         at: Unix seconds to stamp rows with.
         entries: how many entries the change touches; counted by the caller.
+        erased: whether it erases or replaces what must not stay in the write-ahead log; set by
+            whoever does so.
     """
 
     def __init__(self, connection: sa.Connection, action: str) -> None:
         self.connection = connection
         self.at = int(time.time())
         self.entries = 0
+        self.erased = False
         self.bank_id: int | None = None
         self._action = action
         self._revision: int | None = None

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Blob(LargeBinary):
         """Bytes come out as they are."""
 
 
-SCHEMA_REVISIONS = ("0001",)
+SCHEMA_REVISIONS = ("0001", "0002")
 """Every migration in order, as Alembic has them; the last one is what this Egide writes."""
 
 MAX_ENTRY_ID = 2**63 - 1
@@ -114,6 +115,8 @@ entries = Table(
     Column("changed", BigInteger, nullable=False),
     Column("expires", BigInteger),
     Column("revision", BigInteger, nullable=False),
+    # How many of `pdqs`, at its end, are of frames without their borders.
+    Column("trimmed", SmallInteger, nullable=False, server_default=text("0")),
     # Chains of OR, most frequent word first: with IN, SQLite builds a table for each row, and the
     # three checks took 40 % of the time of an insert.
     CheckConstraint(
@@ -142,4 +145,15 @@ Index(
     entries.c.expires,
     sqlite_where=entries.c.expires.is_not(None),
     postgresql_where=entries.c.expires.is_not(None),
+)
+
+# A table of its own: rows of 20 KB between the entries would make every list of them slow.
+patches = Table(
+    "patches",
+    metadata,
+    Column("entry_id", BigId, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("key_id", Blob, nullable=False),
+    Column("sealed", Blob, nullable=False),
+    # Tells which keys there are, and counts, without reading the rows themselves.
+    Index("ix_patches_key", "key_id", "entry_id"),
 )

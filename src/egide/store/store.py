@@ -4,135 +4,39 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
-from egide.errors import StoreError, UsageError
 from egide.model import DEFAULT_RADIUS_BITS, State, Trust
 from egide.store import banks as bank_rows
 from egide.store import consent, reading
-from egide.store.lifecycle import open_database
+from egide.store import patches as patch_rows
+from egide.store.opened import OpenedStore
+from egide.store.patches import Sealer
 from egide.store.records import unix_seconds
 from egide.store.register import register
-from egide.store.revisions import change, current_revision, find_revision
-from egide.store.schema import store_meta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from egide.model import Bank, Entry, Registration
-    from egide.store.connect import Database
+    from egide.sealing import PatchKey
+    from egide.store.patches import SealedPatches
     from egide.store.reading import ActiveView
-    from egide.store.records import BankCounts, Registered, Revision
-    from egide.store.revisions import Change
-
-DEFAULT_URL = "sqlite:///egide.db"
-DEFAULT_BUSY_TIMEOUT_S = 10.0
+    from egide.store.records import BankCounts, Registered
 
 
-class Store:
+class Store(OpenedStore):
     """Banks and entries in a database, shared by threads and processes.
 
     Every method that changes something is one transaction and makes at most one revision. All of
     them raise StoreError of the fitting kind when the database does not play along: StoreLocked,
-    StoreReadOnly, StoreFull, StoreUnreadable; nothing was changed then.
+    StoreReadOnly, StoreFull, StoreUnreadable; nothing was changed then. `Store.open` opens one.
 
     Attributes:
         url: where the store is, without its password.
         path: of the SQLite file.
         id: a random UUID that tells this store from every other; a copy of the file has the same.
     """
-
-    def __init__(self, database: Database) -> None:
-        """Take over an opened database; use `Store.open`."""
-        self._database = database
-        self.url = database.shown
-        self.path: Path | None = database.path
-        with database.read() as connection:
-            row = connection.execute(
-                sa.select(store_meta.c.store_id, store_meta.c.identity_key)
-            ).one()
-        self.id: str = row.store_id
-        self._identity_key: bytes = row.identity_key
-        self._log_holds_erased = False
-
-    @classmethod
-    def open(
-        cls,
-        url: str = DEFAULT_URL,
-        *,
-        create: bool = False,
-        busy_timeout_s: float = DEFAULT_BUSY_TIMEOUT_S,
-    ) -> Self:
-        """Open the store at `url`, an SQLAlchemy URL such as `sqlite:///folder/egide.db`.
-
-        Args:
-            url: of the store.
-            create: make it where there is none, readable by its owner only.
-            busy_timeout_s: how long a write waits for another process that writes.
-
-        Raises:
-            UsageError: the URL is a path, in memory, or of a database that Egide cannot use.
-            StoreMissing: there is none, and `create` is False.
-            StoreForeign: the database belongs to something else.
-            StoreTooOld: `Store.upgrade` it first.
-            StoreTooNew: a newer Egide wrote it.
-        """
-        return cls._open(url, create=create, upgrade=False, busy_timeout_s=busy_timeout_s)
-
-    @classmethod
-    def upgrade(
-        cls, url: str = DEFAULT_URL, *, busy_timeout_s: float = DEFAULT_BUSY_TIMEOUT_S
-    ) -> Self:
-        """Open the store at `url` and bring the tables of an older Egide up to date.
-
-        Raises:
-            UsageError, StoreMissing, StoreForeign, StoreTooNew: as for `open`.
-        """
-        return cls._open(url, create=False, upgrade=True, busy_timeout_s=busy_timeout_s)
-
-    @classmethod
-    def _open(cls, url: str, *, create: bool, upgrade: bool, busy_timeout_s: float) -> Self:
-        database = open_database(url, create=create, upgrade=upgrade, busy_timeout_s=busy_timeout_s)
-        try:
-            return cls(database)
-        except BaseException:
-            database.close()
-            raise
-
-    def close(self) -> None:
-        """Close the store; what was erased leaves the write-ahead log now at the latest."""
-        if self._log_holds_erased:
-            self._forget_erased()
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Store({self.url!r})"
-
-    def revision(self) -> int:
-        """The number of the last change, 0 for a new store."""
-        with self._database.read() as connection:
-            return current_revision(connection)
-
-    def revision_info(self, revision: int) -> Revision:
-        """When a change was made, and what it was.
-
-        Raises:
-            UsageError: there is no such revision.
-        """
-        with self._database.read() as connection:
-            found = find_revision(connection, revision)
-        if found is None:
-            raise UsageError(reason=f"the store has no revision {revision}")
-        return found
 
     def create_bank(
         self, name: str, *, radius_bits: int = DEFAULT_RADIUS_BITS, description: str = ""
@@ -142,7 +46,7 @@ class Store:
         Raises:
             BankNameInvalid, BankExists, RadiusInvalid: the name or the radius will not do.
         """
-        with change(self._database, "create-bank") as made:
+        with self._changing("create-bank") as made:
             return bank_rows.create_bank(
                 made, name, radius_bits=radius_bits, description=description
             )
@@ -161,7 +65,7 @@ class Store:
             BankMissing: there is none of that name.
             RadiusInvalid: it is not within 0 to 63.
         """
-        with change(self._database, "update-bank") as made:
+        with self._changing("update-bank") as made:
             return bank_rows.update_bank(
                 made, name, radius_bits=radius_bits, description=description, enabled=enabled
             )
@@ -196,36 +100,43 @@ class Store:
         *,
         again: bool = False,
         outcomes: bool = False,
+        patch_key: PatchKey | None = None,
     ) -> Registered:
         """Register fingerprints, as many as there are, in one transaction and in flat memory.
 
         The same fingerprint of the same source is the same entry: an active one is left as it is
         (its note, expiry and trust too), an expired one becomes active again, a withdrawn one
-        stays withdrawn and a tombstoned one stays tombstoned.
+        stays withdrawn and a tombstoned one stays tombstoned. Keypoints are added to an active
+        entry, or replace its own, and that is a change; without them it keeps those that it has.
 
         Args:
             bank: the name of the bank.
             registrations: read once; if it raises, nothing was registered.
             again: the person changed their mind: a withdrawn entry becomes active again.
             outcomes: also return the entry of each registration, in order.
+            patch_key: seals keypoints, and is kept nowhere in the store.
 
         Raises:
             BankMissing: there is none of that name.
             HashInvalid: a fingerprint has the wrong length.
             UsageError: a registration holds no fingerprint or an impossible source.
+            PatchKeyMissing: a registration holds keypoints, and there is no key to seal them.
+            PatchKeyWrong: the store's other keypoints were sealed with another key.
+            PatchesUnavailable: `cryptography` is not installed.
         """
-        with change(self._database, "register") as made:
+        with self._changing("register") as made:
             return register(
                 made,
                 bank_rows.get_bank(made.connection, bank),
                 registrations,
                 identity_key=self._identity_key,
+                sealer=self._sealer(patch_key),
                 again=again,
                 outcomes=outcomes,
             )
 
     def withdraw(self, bank: str, entry_ids: Sequence[int]) -> int:
-        """Withdraw entries: they no longer match, and their fingerprints and notes are erased.
+        """Withdraw entries: they no longer match; fingerprints, keypoints and notes are erased.
 
         Only the keyed identity stays, so that the same fingerprint is recognised when a list
         brings it again. Active and expired entries can be withdrawn; for withdrawn ones nothing
@@ -238,12 +149,9 @@ class Store:
             BankMissing, EntryMissing: there is no such bank, or no such entry in it.
             StateConflict: an entry is tombstoned.
         """
-        return self._erase(
-            "withdraw",
-            lambda made: consent.withdraw(
-                made, bank_rows.get_bank(made.connection, bank), entry_ids
-            ),
-        )[0]
+        with self._changing("withdraw") as made:
+            consent.withdraw(made, bank_rows.get_bank(made.connection, bank), entry_ids)
+            return made.final_revision()
 
     def withdraw_source(self, bank: str, source: str) -> int:
         """Withdraw all that one source registered; tombstoned entries stay as they are.
@@ -254,12 +162,9 @@ class Store:
         Raises:
             BankMissing: there is none of that name.
         """
-        return self._erase(
-            "withdraw-source",
-            lambda made: consent.withdraw_source(
-                made, bank_rows.get_bank(made.connection, bank), source
-            ),
-        )[0]
+        with self._changing("withdraw-source") as made:
+            consent.withdraw_source(made, bank_rows.get_bank(made.connection, bank), source)
+            return made.final_revision()
 
     def expire(self, now: datetime | None = None, bank: str | None = None) -> int:
         """Erase the active entries whose time is up, like withdrawn ones.
@@ -275,29 +180,15 @@ class Store:
             BankMissing: there is none of that name.
         """
         at = unix_seconds(now or datetime.now(UTC))
-        return self._erase(
-            "expire",
-            lambda made: consent.expire(
-                made, None if bank is None else bank_rows.get_bank(made.connection, bank), at
-            ),
-        )[1]
-
-    def _erase(self, action: str, erase: Callable[[Change], None]) -> tuple[int, int]:
-        with change(self._database, action) as made:
-            erase(made)
-            revision = made.final_revision()
-        if made.entries:
-            self._forget_erased()
-        return revision, made.entries
-
-    def _forget_erased(self) -> None:
-        try:
-            self._log_holds_erased = not self._database.truncate_log()
-        except StoreError:
-            self._log_holds_erased = True
+        with self._changing("expire") as made:
+            swept = None if bank is None else bank_rows.get_bank(made.connection, bank)
+            consent.expire(made, swept, at)
+            return made.entries
 
     def tombstone(self, bank: str, entry_ids: Sequence[int]) -> int:
         """Mark active entries as confirmed false positives: kept, but never matching again.
+
+        Their keypoints are erased: nothing needs them any more.
 
         Returns:
             the store's revision afterwards.
@@ -306,7 +197,7 @@ class Store:
             BankMissing, EntryMissing: there is no such bank, or no such entry in it.
             StateConflict: an entry is withdrawn or expired.
         """
-        with change(self._database, "tombstone") as made:
+        with self._changing("tombstone") as made:
             consent.tombstone(made, bank_rows.get_bank(made.connection, bank), entry_ids)
             return made.final_revision()
 
@@ -327,7 +218,7 @@ class Store:
         return self._set_trust("dispute", bank, entry_ids, Trust.DISPUTED)
 
     def _set_trust(self, action: str, bank: str, entry_ids: Sequence[int], trust: Trust) -> int:
-        with change(self._database, action) as made:
+        with self._changing(action) as made:
             consent.set_trust(made, bank_rows.get_bank(made.connection, bank), entry_ids, trust)
             return made.final_revision()
 
@@ -394,3 +285,88 @@ class Store:
         """Revision, banks and active entries, all of one moment: what a snapshot is built from."""
         with self._database.read() as connection:
             yield reading.read_active(connection, self.id)
+
+    @contextmanager
+    def read_patches(
+        self,
+        key: PatchKey,
+        banks: Collection[str] | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> Iterator[SealedPatches]:
+        """Revision and keypoints, all of one moment: what an index of keypoints is built from.
+
+        Args:
+            key: that sealed them.
+            banks: names; None for all.
+            now: entries that have expired by then are left out; by default the present.
+
+        Raises:
+            BankMissing: there is none of that name.
+            PatchKeyWrong: they were sealed with another key; raised before any is read.
+            PatchesUnavailable: `cryptography` is not installed.
+        """
+        at = unix_seconds(now or datetime.now(UTC))
+        with self._database.read() as connection:
+            yield patch_rows.read(connection, self._sealer(key), banks=banks, now_unix_s=at)
+
+    def has_patches(self, banks: Collection[str] | None = None) -> bool:
+        """Whether any entry of these banks, by default of all, has keypoints.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            return patch_rows.held(connection, banks)
+
+    def count_patches(self, bank: str) -> int:
+        """How many entries of a bank have keypoints.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            return patch_rows.count(connection, bank_rows.get_bank(connection, bank))
+
+    def entries_with_patches(
+        self, bank: str, *, after: int = 0, limit: int | None = None
+    ) -> list[int]:
+        """The numbers of the entries of a bank that have keypoints, in order.
+
+        Args:
+            bank: the name of the bank.
+            after: only entries with a greater number.
+            limit: at most so many.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            found = bank_rows.get_bank(connection, bank)
+            return patch_rows.entry_ids(connection, found, after=after, limit=limit)
+
+    def patch_key_id(self) -> bytes | None:
+        """The `PatchKey.key_id` that sealed the store's keypoints; None where there are none."""
+        with self._database.read() as connection:
+            return patch_rows.key_id(connection)
+
+    def erase_patches(self, bank: str, entry_ids: Sequence[int] | None = None) -> int:
+        """Erase the keypoints of entries and leave all else of them; needs no key.
+
+        Args:
+            bank: the name of the bank.
+            entry_ids: of the bank; None for all. Nothing happens to those without keypoints.
+
+        Returns:
+            how many entries had keypoints.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+        """
+        with self._changing("erase-patches") as made:
+            found = bank_rows.get_bank(made.connection, bank)
+            consent.erase_patches(made, found, entry_ids)
+            return made.entries
+
+    def _sealer(self, key: PatchKey | None) -> Sealer:
+        return Sealer(self.id, self.url, key)

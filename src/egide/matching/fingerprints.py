@@ -1,4 +1,4 @@
-"""Candidates of the index and the state of their entries, made into matches."""
+"""Digests and PDQ: candidates of the snapshot and the state of their entries, made into matches."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from egide.index.snapshot import unix_us
 from egide.model import PDQ_BYTES, TRANSFORMS, Match, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from egide.index.snapshot import Snapshot, SnapshotBank
-    from egide.model import Fingerprint
+    from egide.model import Fingerprint, Pdq
 
 _RANKED_SIGNALS = (Signal.SHA256, Signal.MD5, Signal.PDQ)
 """An exact digest outranks PDQ."""
@@ -75,9 +75,10 @@ class Matcher:
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
         """Match many fingerprints at once, which is much quicker than one by one.
 
-        Every matchable frame is searched for in all its variants, and both digests. An entry is
-        reported once for a fingerprint: by an exact digest if one is equal, else by its least
-        distance, then the first transform in the order of `TRANSFORMS`, then the first frame.
+        Every matchable frame and region is searched for in all its variants, and both digests. An
+        entry is reported once for a fingerprint: by an exact digest if one is equal, else by its
+        least distance, then a whole frame before a region, then the first transform in the order of
+        `TRANSFORMS`, then the first frame, and the first region.
 
         Args:
             fingerprints: any number.
@@ -107,7 +108,7 @@ class Matcher:
             entries.trust[found["owner"]].tolist(),
             strict=True,
         ):
-            item, _, rank, distance, transform, frame = hit
+            item, _, rank, distance, region, transform, frame = hit
             matches[item].append(
                 Match(
                     entry=entry,
@@ -118,6 +119,9 @@ class Matcher:
                     trust=self.snapshot.trusts[trust],
                     frame=frame,
                     revision=self.revision,
+                    rectangle=(
+                        None if region == _WHOLE else fingerprints[item].regions[region].rectangle
+                    ),
                 )
             )
         return matches
@@ -136,24 +140,22 @@ class Matcher:
             found["item"] = np.array([item for item, _ in known])[hits.query]
             found["owner"] = hits.owner
             found["rank"] = rank
+            found["region"] = _WHOLE
             parts.append(self._allowed(found))
         return np.concatenate(parts)
 
     def _pdq(self, fingerprints: Sequence[Fingerprint]) -> list[NDArray[np.void]]:
         codes: list[bytes] = []
-        items: list[int] = []
-        frames: list[int] = []
+        places: list[tuple[int, int, int]] = []
         for item, fingerprint in enumerate(fingerprints):
-            for frame, pdq in enumerate(fingerprint.frames):
-                if pdq.matchable:
-                    codes.append(pdq.variants or pdq.code)
-                    items.append(item)
-                    frames.append(frame)
+            for frame, region, pdq in _searched(fingerprint):
+                codes.append(pdq.variants or pdq.code)
+                places.append((item, frame, region))
         if not codes:
             return []
         queries = np.frombuffer(b"".join(codes), np.uint8).reshape(-1, PDQ_BYTES)
         ends = np.cumsum([len(variants) // PDQ_BYTES for variants in codes])
-        item_of, frame_of = np.array(items), np.array(frames)
+        item_of, frame_of, region_of = np.array(places).T
         parts = []
         for first in range(0, len(queries), _QUERIES_PER_SEARCH):
             some = queries[first : first + _QUERIES_PER_SEARCH]
@@ -167,17 +169,31 @@ class Matcher:
             found["distance"] = hits.distance
             found["transform"] = query - np.concatenate([[0], ends[:-1]])[searched]
             found["frame"] = frame_of[searched]
+            found["region"] = region_of[searched]
             parts.append(_best(self._allowed(found)))
         return parts
 
     def _allowed(self, found: NDArray[np.void]) -> NDArray[np.void]:
         """Drop what is outside its bank's radius, in a bank not searched, or expired."""
+        owner = found["owner"]
+        near = found["distance"] <= self._radius_of_bank[self.snapshot.entries.bank[owner]]
+        allowed: NDArray[np.void] = found[near & self.searches(owner)]
+        return allowed
+
+    def searches(self, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which entries may match: in a bank that is searched, and not expired.
+
+        Args:
+            owner: int64[k], positions in the snapshot's entries.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
         entries = self.snapshot.entries
         now_us = unix_us(self._now or datetime.now(UTC))
-        owner = found["owner"]
-        near = found["distance"] <= self._radius_of_bank[entries.bank[owner]]
-        allowed: NDArray[np.void] = found[near & (entries.expires_us[owner] > now_us)]
-        return allowed
+        searched = self._radius_of_bank[entries.bank[owner]] >= 0
+        may: NDArray[np.bool_] = searched & (entries.expires_us[owner] > now_us)
+        return may
 
 
 _FOUND = np.dtype(
@@ -186,11 +202,26 @@ _FOUND = np.dtype(
         ("owner", np.int64),
         ("rank", np.int16),
         ("distance", np.int16),
+        ("region", np.int16),
         ("transform", np.int16),
         ("frame", np.int64),
     ]
 )
-"""A candidate: a fingerprint's position, an entry's position, and how the two met."""
+"""A candidate: a fingerprint's position, an entry's position, and how the two met.
+
+The order of the fields is the order of preference."""
+_WHOLE = -1
+"""In place of a region's position: the whole frame, which comes before any region."""
+
+
+def _searched(fingerprint: Fingerprint) -> Iterator[tuple[int, int, Pdq]]:
+    """Each hash that may be searched for, with its frame and region."""
+    for frame, pdq in enumerate(fingerprint.frames):
+        if pdq.matchable:
+            yield frame, _WHOLE, pdq
+    for position, region in enumerate(fingerprint.regions):
+        if region.pdq.matchable:
+            yield region.frame, position, region.pdq
 
 
 def _best(found: NDArray[np.void]) -> NDArray[np.void]:

@@ -1,0 +1,102 @@
+"""What one audit searches, held open until its end whatever becomes of the store meanwhile."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from egide.auditing.summary import PatchesSummary
+from egide.engine.patches import NO_PATCHES, open_patches
+from egide.engine.searching import open_snapshot
+from egide.index.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egide.engine.patches import OpenPatches
+    from egide.errors import PatchesError
+    from egide.store import Store
+
+_ATTEMPTS = 3
+
+
+class Pinned:
+    """A snapshot and, if asked for, a patch index, both of the same revision of the store.
+
+    Workers get both as open file descriptors: those that start later search the same revision,
+    even when another process has replaced the snapshot by then, and the index is in no file that
+    has a name.
+
+    Attributes:
+        snapshot: opened and verified.
+        inherit: the file descriptors that workers need.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        thorough: bool,
+        banks: Sequence[str] | None,
+        on_patches_error: Callable[[PatchesError], None] | None,
+    ) -> None:
+        """Open both.
+
+        Raises:
+            PatchesError: keypoints were asked for and cannot be searched, and nobody is told.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._patches: OpenPatches = NO_PATCHES
+            with ExitStack() as opened:
+                if thorough:
+                    self._patches = open_patches(store, banks=banks, on_error=on_patches_error)
+                descriptor = _pin_snapshot(store)
+                opened.callback(os.close, descriptor)
+                path = Path(f"/dev/fd/{descriptor}")
+                self.snapshot = opened.enter_context(Snapshot.open(path, verify=True))
+                self.inherit: tuple[int, ...] = (descriptor,)
+                if self._patches.index is not None:
+                    opened.callback(self._patches.index.close)
+                    self.inherit += (self._patches.index.fileno(),)
+                same = self._patches.revision == self.snapshot.revision
+                # In a store that never rests, entries that came in between have one tier only.
+                if not thorough or same or attempt == _ATTEMPTS:
+                    self._resources = opened.pop_all()
+                    return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._resources.close()
+
+    @property
+    def searches_patches(self) -> bool:
+        """Whether there is a second tier to search."""
+        return self._patches.index is not None
+
+    def paths(self) -> dict[str, str | None]:
+        """Where workers that inherit the descriptors find both."""
+        index = self._patches.index
+        patches = None if index is None else f"/dev/fd/{index.fileno()}"
+        return {"snapshot": str(self.snapshot.path), "patches": patches}
+
+    def summary(self, *, thorough: bool, not_enough_detail: int) -> PatchesSummary:
+        """What the audit says of its second tier."""
+        index, error = self._patches.index, self._patches.error
+        return PatchesSummary(
+            searched=thorough and error is None,
+            code=None if error is None else error.code,
+            pictures=0 if index is None else len(index),
+            damaged=len(self._patches.damaged),
+            not_enough_detail=not_enough_detail,
+        )
+
+
+def _pin_snapshot(store: Store) -> int:
+    while True:
+        with open_snapshot(store) as snapshot, suppress(FileNotFoundError):
+            return os.open(snapshot.path, os.O_RDONLY)
+        # A withdrawal in another process has just removed it; the next one is without it.

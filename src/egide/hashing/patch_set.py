@@ -1,0 +1,168 @@
+"""How the keypoints of one frame are kept: fixed-size records that can be viewed in place.
+
+A keypoint is six bytes and 32 bytes of descriptor. Its place is a fraction of the frame, so that
+the precision is the same for a thumbnail and for a scan: 1/65535 of a side is under a tenth of a
+pixel up to 6000 pixels. Sizes are kept to 4 %, angles to 1.4°: ORB itself is not more exact.
+
+The coarse grid keeps, for each two neighbouring cells, which one is brighter and whether clearly
+so: two bits, from which no brightness can be read back.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from egide.model import PATCH_BYTES, PatchSet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KEYPOINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("size", "u1"), ("angle", "u1")])
+"""Place as a fraction of each side, the logarithm of the size, the angle in 1/256 of a turn."""
+MAX_PATCHES = 4096
+"""Keypoints of one frame: more are refused on reading. Extraction stays far below."""
+SIGN_GRID = 24
+"""Cells of the coarse grid in each direction, whatever the frame's shape."""
+SIGN_BYTES = 4 * SIGN_GRID * SIGN_GRID // 8
+
+_FULL = 65535.0
+_SIZE_STEPS = 16
+# Steps an octave: a byte holds sizes from 1 to 2¹⁶ pixels.
+
+_FORMAT = 1
+_HEADER = struct.Struct("<BxHII")
+# Format, keypoints, width, height.
+
+
+class PatchView(NamedTuple):
+    """The keypoints of one frame as arrays; `words` and `descriptors` share the set's memory.
+
+    Attributes:
+        points: x and y in stored pixels, shape (n, 2).
+        sizes: diameter of the patch in stored pixels, shape (n,).
+        angles: direction of the patch in degrees, clockwise from the x axis, shape (n,).
+        descriptors: shape (n, 32).
+        words: the same bits, shape (n, 4).
+        brighter: whether brightness rises from a cell to its neighbour, shape (2, grid, grid): to
+            the right, and below; the last column of the one and the last row of the other are 0.
+        clear: whether the difference is large enough to be relied on, like `brighter`.
+    """
+
+    points: NDArray[np.float32]
+    sizes: NDArray[np.float32]
+    angles: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    brighter: NDArray[np.bool_]
+    clear: NDArray[np.bool_]
+
+
+def build(
+    size: tuple[int, int],
+    points: NDArray[np.float32],
+    sizes: NDArray[np.float32],
+    angles: NDArray[np.float32],
+    descriptors: NDArray[np.uint8],
+    brighter: NDArray[np.bool_],
+    clear: NDArray[np.bool_],
+) -> PatchSet:
+    """Round and pack what `view` gives back.
+
+    Args:
+        size: width and height of the frame, in stored pixels.
+        points: as in `PatchView`, like all that follow.
+        sizes: at least 1.
+        angles: in degrees.
+        descriptors: 32 bytes each.
+        brighter: on the coarse grid.
+        clear: on the coarse grid.
+    """
+    records = np.zeros(len(points), KEYPOINT)
+    for axis, name in enumerate(("x", "y")):
+        share = points[:, axis].astype(np.float64) / size[axis]
+        records[name] = np.clip(np.rint(share * _FULL), 0, _FULL)
+    steps = np.rint(np.log2(np.maximum(sizes, 1)) * _SIZE_STEPS)
+    records["size"] = np.clip(steps, 0, 255)
+    records["angle"] = np.rint(angles * (256 / 360)).astype(np.int64) % 256
+    return PatchSet(
+        width=size[0],
+        height=size[1],
+        keypoints=records.tobytes(),
+        descriptors=np.ascontiguousarray(descriptors, np.uint8).tobytes(),
+        signs=np.packbits(np.stack([brighter, clear])).tobytes(),
+    )
+
+
+def view(patches: PatchSet) -> PatchView:
+    """Give the keypoints as arrays."""
+    records = np.frombuffer(patches.keypoints, KEYPOINT)
+    descriptors = np.frombuffer(patches.descriptors, np.uint8).reshape(-1, PATCH_BYTES)
+    points = np.empty((len(records), 2), np.float32)
+    points[:, 0] = records["x"] * np.float32(patches.width / _FULL)
+    points[:, 1] = records["y"] * np.float32(patches.height / _FULL)
+    bits = np.unpackbits(np.frombuffer(patches.signs, np.uint8))
+    signs = bits.reshape(2, 2, SIGN_GRID, SIGN_GRID).view(np.bool_)
+    return PatchView(
+        points=points,
+        sizes=np.exp2(records["size"].astype(np.float32) / _SIZE_STEPS),
+        angles=records["angle"].astype(np.float32) * np.float32(360 / 256),
+        descriptors=descriptors,
+        words=descriptors.view(np.uint64),
+        brighter=signs[0],
+        clear=signs[1],
+    )
+
+
+def first(patches: PatchSet, count: int) -> PatchSet:
+    """The most useful keypoints of a set, which come first in it."""
+    return replace(
+        patches,
+        keypoints=patches.keypoints[: count * KEYPOINT.itemsize],
+        descriptors=patches.descriptors[: count * PATCH_BYTES],
+    )
+
+
+def pack(patches: PatchSet) -> bytes:
+    """Write a set as bytes, 12 and those of its parts; `unpack` reads them.
+
+    Raises:
+        ValueError: the set is not one that `unpack` would give back.
+    """
+    count = patches.count
+    header = _HEADER.pack(_FORMAT, min(count, 65535), patches.width, patches.height)
+    data = header + patches.keypoints + patches.descriptors + patches.signs
+    if unpack(data) != patches:
+        raise ValueError("the parts of the set do not belong together")
+    return data
+
+
+def unpack(data: bytes) -> PatchSet:
+    """Read what `pack` wrote.
+
+    Raises:
+        ValueError: the bytes are of another format, cut off, or too many.
+    """
+    if len(data) < _HEADER.size:
+        raise ValueError("the set is cut off")
+    version, count, width, height = _HEADER.unpack_from(data)
+    if version != _FORMAT or data[1]:
+        raise ValueError(f"the set is of format {version}, known is {_FORMAT}")
+    if count > MAX_PATCHES:
+        raise ValueError(f"the set has more than {MAX_PATCHES} keypoints")
+    if not width or not height:
+        raise ValueError("the set is of a frame without pixels")
+    keypoints = _HEADER.size + count * KEYPOINT.itemsize
+    descriptors = keypoints + count * PATCH_BYTES
+    if len(data) != descriptors + SIGN_BYTES:
+        raise ValueError("the length of the set is not what its header says")
+    return PatchSet(
+        width=width,
+        height=height,
+        keypoints=data[_HEADER.size : keypoints],
+        descriptors=data[keypoints:descriptors],
+        signs=data[descriptors:],
+    )

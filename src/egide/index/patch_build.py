@@ -1,0 +1,114 @@
+"""Lay out the keypoints of many pictures for searching: sections of a container."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from egide.hashing.patch_set import KEYPOINT, SIGN_BYTES
+from egide.index.container import Section, array_section
+from egide.index.patch_bits import KEY_BITS, WORDS, reorder
+from egide.model import PATCH_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from egide.model import PatchSet
+
+BANDS = 6
+"""Of the eight that `patch_bits` has: the other two would find 2 % more for a third more memory."""
+LINE_WORDS = 16
+"""Filter words are read by whole lines of 64 bytes."""
+_MIN_KEY_BITS = 8
+_BUCKET_ROWS = 2
+# Rows a bucket aimed at. Fewer would need more offsets, more would have to be read for nothing.
+
+
+class PatchColumns:
+    """The pictures so far, as growing columns. Equal sets of several entries are kept once."""
+
+    def __init__(self) -> None:
+        self.entry_id = array("q")
+        self.entry_picture = array("I")
+        self.size = array("I")
+        self.start = array("q", [0])
+        self.signs = bytearray()
+        self.keypoints = bytearray()
+        self.words = bytearray()
+        self._known: dict[bytes, int] = {}
+
+    def add(self, entry: int, patches: PatchSet) -> None:
+        """Take one entry; one with too little detail to be told from others is left out."""
+        if not patches.searchable:
+            return
+        parts = (patches.keypoints, patches.descriptors, patches.signs)
+        head = f"{patches.width} {patches.height} {patches.count} ".encode()
+        digest = hashlib.blake2b(head + b"".join(parts), digest_size=16).digest()
+        picture = self._known.setdefault(digest, len(self.start) - 1)
+        self.entry_id.append(entry)
+        self.entry_picture.append(picture)
+        if picture < len(self.start) - 1:
+            return
+        descriptors = np.frombuffer(patches.descriptors, np.uint8).reshape(-1, PATCH_BYTES)
+        self.words += reorder(descriptors).tobytes()
+        self.keypoints += patches.keypoints
+        self.signs += patches.signs
+        self.size.extend((patches.width, patches.height))
+        self.start.append(self.start[-1] + patches.count)
+
+    @property
+    def key_bits(self) -> int:
+        """How many bits of a band make a bucket's number."""
+        buckets = self.start[-1] // _BUCKET_ROWS
+        return min(max(buckets.bit_length(), _MIN_KEY_BITS), KEY_BITS - 1)
+
+    def sections(self) -> dict[str, Section]:
+        """Describe the container; the lists of a band are made when they are written."""
+        words = np.frombuffer(self.words, np.uint32).reshape(-1, WORDS)
+        rows = len(words)
+        bits = self.key_bits
+        order = np.argsort(np.array(self.entry_picture, np.uint32), kind="stable")
+        lines = -(-rows // LINE_WORDS)
+        return {
+            "entry_id": array_section(np.array(self.entry_id, np.int64)[order]),
+            "entry_picture": array_section(np.array(self.entry_picture, np.uint32)[order]),
+            "size": array_section(np.array(self.size, np.uint32).reshape(-1, 2)),
+            "start": array_section(np.array(self.start, np.int64)),
+            "signs": array_section(np.frombuffer(self.signs, np.uint8).reshape(-1, SIGN_BYTES)),
+            "keypoint": array_section(
+                np.frombuffer(self.keypoints, np.uint8).reshape(-1, KEYPOINT.itemsize)
+            ),
+            "word": array_section(words),
+            "band": Section(
+                "<u4",
+                (BANDS, (1 << bits) + 1 + rows + lines * LINE_WORDS),
+                lambda: _bands(words, bits),
+            ),
+        }
+
+
+def _bands(words: NDArray[np.uint32], bits: int) -> Iterator[NDArray[np.uint32]]:
+    for band in range(BANDS):
+        yield from _band(words, band, bits)
+
+
+def _band(words: NDArray[np.uint32], band: int, bits: int) -> Iterable[NDArray[np.uint32]]:
+    """Make one band's list: bucket offsets, rows in bucket order, the next band's words of those.
+
+    The filter words are filled up to whole lines with zeros.
+    """
+    keys = words[:, band].astype(np.uint64) >> np.uint64(32 - bits)
+    # Sorting one number that holds both is several times quicker than argsort.
+    keys = np.sort((keys << np.uint64(32)) | np.arange(len(words), dtype=np.uint64))
+    rows = keys.astype(np.uint32)
+    counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=1 << bits)
+    offsets = np.zeros((1 << bits) + 1, np.uint32)
+    np.cumsum(counts, out=offsets[1:])
+    filters = np.zeros(-(-len(words) // LINE_WORDS) * LINE_WORDS, np.uint32)
+    filters[: len(words)] = words[:, band + 1][rows]
+    return offsets, rows, filters

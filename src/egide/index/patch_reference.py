@@ -1,0 +1,46 @@
+"""Patch search by brute force: every picture is proposed, every patch compared with every other.
+
+The oracle of the tests and of the benchmark. `egide.index.patches` proposes far fewer pictures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from egide.hashing.patch_set import view
+from egide.index.patch_common import COMMON_BITS, most_pictures
+from egide.index.patches import Candidate, Candidates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from egide.model import PatchQuery, PatchSet
+
+
+def candidates(pictures: Sequence[PatchSet], query: PatchQuery) -> Candidates:
+    """Propose all pictures, for both sides of the query.
+
+    Args:
+        pictures: different ones; versions of one picture are not told apart here.
+        query: what is searched for.
+    """
+    found = tuple(
+        Candidate(picture, mirrored, 0.0)
+        for picture in range(len(pictures))
+        for mirrored in (False, True)
+    )
+    return Candidates(found, _usable(pictures, query.straight), _usable(pictures, query.mirrored))
+
+
+def _usable(pictures: Sequence[PatchSet], side: PatchSet) -> NDArray[np.bool_]:
+    words = view(side).words
+    seen = np.zeros(len(words), np.int64)
+    for picture in pictures:
+        apart = np.bitwise_count(words[:, None] ^ view(picture).words).sum(axis=2)
+        seen += (apart <= COMMON_BITS).any(axis=1)
+    usable: NDArray[np.bool_] = seen <= most_pictures(len(pictures))
+    return usable

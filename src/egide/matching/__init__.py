@@ -1,0 +1,6 @@
+"""Candidates of an index and the state of their entries, made into matches."""
+
+from egide.matching.fingerprints import MAX_MATCHES, Matcher
+from egide.matching.thorough import ThoroughMatcher
+
+__all__ = ["MAX_MATCHES", "Matcher", "ThoroughMatcher"]

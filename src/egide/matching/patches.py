@@ -1,0 +1,159 @@
+"""Keypoints: candidates of the patch index that are proved, made into matches."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from egide.hashing.patch_set import view
+from egide.index.patch_common import COMMON_BITS, are_versions
+from egide.matching.patch_proof import near_descriptors, prove
+from egide.model import Match, Signal, Transform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from egide.index.patches import Candidate, Candidates, PatchIndex
+    from egide.matching.fingerprints import Matcher
+    from egide.model import PatchEvidence, PatchQuery
+
+DOUBTFUL_AGREEMENT = 0.85
+"""Under this a frame over half of two pictures looks like a copy with a large part replaced. Then
+only that counts which no other candidate shows: pictures in the same frame are candidates together,
+also in a bank that is too small, or has too few of them, for the frame to be common in it."""
+
+_MIN_SHARED = 20
+# By chance a query has six keypoints near some of another picture's.
+
+_QUARTER_TURNS = (
+    Transform.IDENTITY,
+    Transform.ROTATE_90,
+    Transform.ROTATE_180,
+    Transform.ROTATE_270,
+)
+# A mirrored copy is the picture mirrored left to right and then turned so far, clockwise.
+_MIRRORED_TURNS = (
+    Transform.FLIP_HORIZONTAL,
+    Transform.TRANSVERSE,
+    Transform.FLIP_VERTICAL,
+    Transform.TRANSPOSE,
+)
+
+
+class PatchMatcher:
+    """Matches keypoints against an index, for the banks and the moment that a matcher chose."""
+
+    def __init__(self, index: PatchIndex, matcher: Matcher) -> None:
+        """Leave out entries that the matcher's snapshot has not, or in banks it does not search.
+
+        Args:
+            index: of a store's keypoints.
+            matcher: of the same store.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        self._index = index
+        self._matcher = matcher
+        known = matcher.snapshot.entries.id
+        order = np.argsort(known, kind="stable")
+        place = np.searchsorted(known, index.entry_id, sorter=order)
+        self._owner = np.full(len(index.entry_id), -1, np.int64)
+        inside = np.flatnonzero(place < len(known))
+        owner = order[place[inside]]
+        same = known[owner] == index.entry_id[inside]
+        self._owner[inside[same]] = owner[same]
+
+    def match(self, query: PatchQuery) -> list[Match]:
+        """Match the keypoints of one picture.
+
+        Returns:
+            the entries whose pictures it shows, or parts of them, the one with the most inliers
+            first, then by number. At most `MAX_CANDIDATES` pictures are found, with all entries
+            that have equal keypoints.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        index, searched = self._index, self._searched()
+        pictures = np.zeros(index.pictures, np.bool_)
+        pictures[index.entry_picture[searched]] = True
+        if not pictures.any():
+            return []
+        candidates = index.candidates(query, searched=pictures)
+        best: dict[int, PatchEvidence] = {}
+        for candidate in candidates.found:
+            evidence = self._prove(query, candidate, candidates)
+            known = best.get(candidate.picture)
+            if evidence is not None and (known is None or known.inliers < evidence.inliers):
+                best[candidate.picture] = evidence
+        matches = [
+            self._match(place, evidence)
+            for picture, evidence in best.items()
+            for place in index.entries(picture).tolist()
+            if searched[place]
+        ]
+        return sorted(matches, key=_merit)
+
+    def _prove(
+        self, query: PatchQuery, candidate: Candidate, candidates: Candidates
+    ) -> PatchEvidence | None:
+        """Prove a candidate; where that leaves doubt, by what no other candidate shows."""
+        patches = self._index.patch_set(candidate.picture)
+        usable = candidates.usable_mirrored if candidate.mirrored else candidates.usable
+        evidence = prove(query, candidate.mirrored, patches, usable)
+        if evidence is None or evidence.agreement >= DOUBTFUL_AGREEMENT:
+            return evidence
+        words = view(query.mirrored if candidate.mirrored else query.straight).words
+        own = usable.copy()
+        for other in candidates.found:
+            rival = self._index.patch_set(other.picture)
+            if other.mirrored is not candidate.mirrored or are_versions(patches.signs, rival.signs):
+                continue
+            shown, _, bits = near_descriptors(words, view(rival).words)
+            shared = np.unique(shown[bits <= COMMON_BITS])
+            if len(shared) >= _MIN_SHARED:
+                own[shared] = False
+        if np.array_equal(own, usable):
+            return evidence
+        return prove(query, candidate.mirrored, patches, own)
+
+    def _searched(self) -> NDArray[np.bool_]:
+        """Say which of the index's entries may match now."""
+        searched = self._owner >= 0
+        searched[searched] = self._matcher.searches(self._owner[searched])
+        return searched
+
+    def _match(self, place: int, evidence: PatchEvidence) -> Match:
+        snapshot = self._matcher.snapshot
+        owner = self._owner[place]
+        return Match(
+            entry=int(snapshot.entries.id[owner]),
+            bank=snapshot.banks[int(snapshot.entries.bank[owner])].name,
+            signal=Signal.PATCHES,
+            distance=None,
+            transform=nearest_transform(evidence.matrix),
+            trust=snapshot.trusts[int(snapshot.entries.trust[owner])],
+            frame=0,
+            revision=snapshot.revision,
+            evidence=evidence,
+        )
+
+
+def _merit(match: Match) -> tuple[int, int]:
+    assert match.evidence is not None
+    return -match.evidence.inliers, match.entry
+
+
+def nearest_transform(matrix: tuple[float, float, float, float, float, float]) -> Transform:
+    """Return the symmetry of a rectangle that an affine transform is nearest to."""
+    a, b, _, c, d, _ = matrix
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        # Undo a mirroring that came first; what is left turns.
+        a, c = -a, -c
+    turn = math.atan2(c - b, a + d)
+    turns = _MIRRORED_TURNS if mirrored else _QUARTER_TURNS
+    return turns[round(turn / (math.pi / 2)) % 4]

@@ -1,0 +1,48 @@
+"""Both tiers in one: fingerprints first, then keypoints for what they did not find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from egide.matching.fingerprints import MAX_MATCHES
+from egide.matching.patches import PatchMatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from egide.index.patches import PatchIndex
+    from egide.matching.fingerprints import Matcher
+    from egide.model import Fingerprint, Match
+
+
+class ThoroughMatcher:
+    """Matches fingerprints against a snapshot, and their keypoints against a patch index.
+
+    Attributes:
+        matcher: the first tier, whose snapshot, banks and moment count for the second too.
+    """
+
+    def __init__(self, matcher: Matcher, patches: PatchIndex) -> None:
+        """Join the tiers; entries that `patches` has and the snapshot has not never match."""
+        self.matcher = matcher
+        self._patches = PatchMatcher(patches, matcher)
+
+    def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
+        """Match fingerprints, those that have `patches` by keypoints too.
+
+        Returns:
+            for each fingerprint its nearest `MAX_MATCHES`: those of `Matcher.match`, then the
+            entries that only keypoints found, the one with the most inliers first. An entry is
+            reported once, by the first tier if that found it.
+
+        Raises:
+            SnapshotError: as for `Matcher.match`.
+        """
+        found = self.matcher.match(fingerprints)
+        for fingerprint, matches in zip(fingerprints, found, strict=True):
+            if fingerprint.patches is not None:
+                known = {match.entry for match in matches}
+                more = self._patches.match(fingerprint.patches)
+                matches.extend(match for match in more if match.entry not in known)
+                del matches[MAX_MATCHES:]
+        return found
