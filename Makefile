@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench bench-edits format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -23,6 +23,9 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
+
+bench-edits: $(VENV)/.bench-edits
+	@PYTHONPATH=benchmarks $(BIN)/python -m edits $(BENCH_ARGS)
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
@@ -42,5 +45,11 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[heic,jxl]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[heic,jxl,patches]" --group $*
+	@touch $@
+
+# Perception asks for older rich and OpenCV than Egide does; hashing works with these.
+$(VENV)/.bench-edits: pyproject.toml $(VENV)/.core
+	@$(BIN)/python -m pip install --quiet --editable ".[patches]" --group bench-edits
+	@$(BIN)/python -m pip install --quiet --no-deps Perception==0.9.3
 	@touch $@

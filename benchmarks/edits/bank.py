@@ -1,0 +1,137 @@
+"""A bank of thousands of pictures, searched as the product searches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from edits.edit import generator
+from edits.geometric import cropped
+from edits.pairwise import BOTH, PLAIN, TIER_0, query_fingerprint
+from edits.photometric import coloured, encoded
+from edits.replaced import Shape, replaced
+from edits.tally import Outcome
+from egide.hashing import fingerprint
+from egide.hashing.patches import registered
+from egide.index.patches import PatchIndex
+from egide.index.snapshot import Snapshot
+from egide.index.snapshot_build import build_snapshot
+from egide.matching import Matcher, ThoroughMatcher
+from egide.model import Bank as BankRecord
+from egide.model import Entry, Fingerprint, Match, PatchSet, State, Trust
+
+_NOW = datetime(2026, 11, 22, tzinfo=UTC)
+_DISTRACTOR_SIZE = (480, 360)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What registering keeps of a picture."""
+
+    key: str
+    pdqs: tuple[bytes, ...]
+    trimmed_pdqs: tuple[bytes, ...]
+    patches: PatchSet
+
+
+def keep(key: str, data: bytes) -> Kept:
+    """Fingerprint a file as registering does."""
+    found = fingerprint(data, md5=False, patches=True)
+    assert found.patches is not None
+    return Kept(
+        key,
+        tuple(pdq.code for pdq in found.frames if pdq.matchable),
+        tuple(region.pdq.code for region in found.regions if region.trimmed),
+        registered(found.patches),
+    )
+
+
+def distractor(number: int, sources: Sequence[Image.Image]) -> bytes:
+    """A picture that is no copy of any other: parts of two photos, one set softly into the other.
+
+    Args:
+        number: another number gives another picture.
+        sources: photos that are neither registered nor searched for.
+    """
+    rng = generator("distractor", str(number))
+    ground, part = (
+        cropped(sources[place], *(float(share) for share in rng.uniform((0.4, 0, 0), (0.8, 1, 1))))
+        for place in rng.permutation(len(sources))[:2]
+    )
+    if rng.integers(2):
+        ground = ImageOps.mirror(ground)
+    ground = ImageOps.fit(ground, _DISTRACTOR_SIZE)
+    mixed = replaced(ground, rng, [part], float(rng.uniform(0.35, 0.6)), Shape.ELLIPSE)
+    return encoded(coloured(mixed, *(float(factor) for factor in rng.uniform(0.8, 1.2, 3))))
+
+
+class Bank:
+    """Registered pictures in a snapshot and a patch index.
+
+    Attributes:
+        patches: the index of keypoints.
+    """
+
+    def __init__(self, kept: Sequence[Kept], path: Path) -> None:
+        """Build both indexes; `path` is where the snapshot is written."""
+        self._keys = [each.key for each in kept]
+        build_snapshot(
+            path,
+            store_id="bench",
+            revision=1,
+            banks=[BankRecord(1, "bench", 31, "", enabled=True)],
+            entries=(_entry(number, each) for number, each in enumerate(kept, 1)),
+            created=_NOW,
+        )
+        self._snapshot = Snapshot.open(path)
+        self._tier0 = Matcher(self._snapshot)
+        self.patches = PatchIndex.build(
+            (number, each.patches) for number, each in enumerate(kept, 1)
+        )
+        self._both = ThoroughMatcher(self._tier0, self.patches)
+
+    def __len__(self) -> int:
+        """How many pictures are registered."""
+        return len(self._keys)
+
+    def find(self, seen: Fingerprint, method: str) -> list[Match]:
+        """Search by whole pictures, by tier 0, or by both tiers."""
+        if method == PLAIN:
+            return self._tier0.match([replace(seen, regions=(), patches=None)])[0]
+        return (self._tier0 if method == TIER_0 else self._both).match([seen])[0]
+
+    def examine(self, edit: str, key: str, data: bytes) -> Iterator[Outcome]:
+        """Ask which registered pictures a query shows; see `Pairwise.examine`."""
+        seen = query_fingerprint(data)
+        right = self._keys.count(key)
+        for method in (PLAIN, TIER_0, BOTH):
+            found = {self._keys[match.entry - 1] for match in self.find(seen, method)}
+            wrong = tuple(sorted(found - {key}))
+            yield Outcome(
+                method, edit, key, key in found if right else None, wrong, len(self) - right
+            )
+
+
+def _entry(number: int, kept: Kept) -> Entry:
+    return Entry(
+        id=number,
+        bank="bench",
+        pdqs=kept.pdqs,
+        sha256=None,
+        md5=None,
+        quality=None,
+        trust=Trust.UNVERIFIED,
+        state=State.ACTIVE,
+        source="bench",
+        note="",
+        added=_NOW,
+        changed=_NOW,
+        expires=None,
+        revision=1,
+        trimmed_pdqs=kept.trimmed_pdqs,
+        has_patches=True,
+    )
