@@ -25,11 +25,11 @@ class Plan:
     """
 
     half: str
-    share: float = 0.5
-    others: int = 48
+    share: float = 0.25
+    others: int = 24
     bank: int = 10_000
-    bank_share: float = 0.2
-    timed: int = 2 * len(EDITS)
+    bank_share: float = 0.5
+    timed: int = len(EDITS)
     overlays: int = len(OVERLAYS)
     under_overlay: int = 24
     low_texture: int = 20

@@ -85,7 +85,15 @@ def _bank(results: Results) -> Iterator[str]:
         f" ({results.banked[BOTH].queries} of the queries), built in {speed.build_s:.1f} s,"
         f" {speed.patch_bytes / 1e3:.1f} kB of keypoints a picture in memory:\n"
     )
-    titles = ("recall", "recall one by one", "false pairs", "pairs", "median ms", "slowest ms")
+    titles = (
+        "recall",
+        "recall one by one",
+        "false pairs",
+        "pairs",
+        "median ms",
+        "slowest ms",
+        "with decoding",
+    )
     yield from _head("method", titles)
     for method in _BANKED:
         tally = results.banked[method]
@@ -98,11 +106,12 @@ def _bank(results: Results) -> Iterator[str]:
                 f"{tally.pairs:,}",
                 f"{speed.median_ms[method]:.1f}",
                 f"{speed.slowest_ms[method]:.1f}",
+                f"{speed.file_ms[method]:.1f}",
             ],
         )
     yield (
         f"\nTimes are of {speed.queries} queries on one core, from decoded pixels to matches"
-        " (decoding is left out)."
+        " (decoding is left out, but for the last column)."
     )
     for method in _BANKED:
         for edit, key, other in results.banked[method].wrong[:5]:

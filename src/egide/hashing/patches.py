@@ -52,6 +52,8 @@ _LEVELS_A_BAND = 3
 _FAST_THRESHOLD = 8
 # ORB's own, 20, leaves soft pictures without keypoints.
 _CANDIDATES = 4000
+_CANDIDATES_EACH = 8
+# Corners to choose from: more of a small part take time and are not chosen.
 _EDGE = 12
 # ORB's own, 31, loses a third of a small picture; OpenCV mirrors pixels beyond the edge.
 
@@ -148,7 +150,7 @@ def _both_sides(cv2: Any, grey: NDArray[np.uint8], limit: int) -> tuple[_Found, 
     if min(width, height) < _MIN_SIDE:
         return _NOTHING, _NOTHING
     orb = cv2.ORB_create(
-        nfeatures=_CANDIDATES,
+        nfeatures=min(_CANDIDATES, _CANDIDATES_EACH * limit),
         scaleFactor=_STEP,
         nlevels=_LEVELS,
         edgeThreshold=_EDGE,
