@@ -349,7 +349,7 @@ def test_progress_is_told(store: egide.Store, dataset: list[str]) -> None:
     seen: list[egide.Progress] = []
     remember: Callable[[egide.Progress], None] = seen.append
     run(dataset, store, on_progress=remember)
-    assert {"listing", "scanning", "merging"} == {progress.phase for progress in seen}
+    assert {"preparing", "listing", "scanning", "merging"} == {progress.phase for progress in seen}
     assert seen[-1].shards_done == seen[-1].shards_total == 3
     assert seen[-1].items == 26
     assert seen[-1].bytes_done == seen[-1].bytes_total

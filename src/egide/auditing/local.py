@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from egide import errors
 from egide.auditing.worker import SLOT
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
+from egide.sealing import KEY_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from egide.auditing.sources import Shard
@@ -176,6 +177,11 @@ class LocalExecutor:
             worker.send(job)
 
 
+def _without_key(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the patch key: workers search an index that is unsealed already."""
+    return {name: value for name, value in environment.items() if name != KEY_VARIABLE}
+
+
 class _Worker:
     """One child process and what it is doing."""
 
@@ -194,7 +200,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries print file names there
             pass_fds=[self._slot.fileno(), *inherit],
-            env={**os.environ, **_ONE_THREAD},
+            env={**_without_key(os.environ), **_ONE_THREAD},
         )
         assert self._process.stdout is not None
         self.output = self._process.stdout

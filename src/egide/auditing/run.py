@@ -45,7 +45,7 @@ class Progress:
     """How far an audit has come. Bytes are what the sources say of themselves, so an estimate.
 
     Attributes:
-        phase: `listing`, `scanning` or `merging`.
+        phase: `preparing` (what is searched), `listing`, `scanning` or `merging`.
         shards_kept, bytes_kept: taken over from a run before; among `shards_done`, `bytes_done`.
         items: read in this run.
     """
@@ -135,6 +135,7 @@ class Audit:
         """Run the audit."""
         with ExitStack() as stack:
             folder = self._out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self._report(Progress(phase="preparing"))
             pinned = stack.enter_context(
                 Pinned(
                     self._store,

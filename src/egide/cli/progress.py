@@ -72,6 +72,8 @@ def _lines() -> Callable[[Progress], None]:
 
 def describe(progress: Progress) -> str:
     """Return counts, rate and remaining time in words; no names."""
+    if progress.phase == "preparing":
+        return "what is searched"
     if progress.phase == "listing":
         return f"{progress.bytes_total / 1e6:,.0f} MB so far"
     parts = [f"{progress.items:,} items"]
