@@ -163,11 +163,13 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         has_patches,
     ) = row
     pdqs = split_codes(codes)
-    whole = -trimmed or None
+    trimmed_pdqs: tuple[bytes, ...] = ()
+    if trimmed:
+        pdqs, trimmed_pdqs = pdqs[:-trimmed], pdqs[-trimmed:]
     return Entry(
         entry_id,
         bank_names[bank_id],
-        pdqs[:whole],
+        pdqs,
         sha256,
         md5,
         quality,
@@ -179,7 +181,7 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         moment(changed),
         None if expires is None else moment(expires),
         revision,
-        pdqs[-trimmed:] if trimmed else (),
+        trimmed_pdqs,
         bool(has_patches),
     )
 
