@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.errors import FileMissing, FileUnreadable, HashInvalid, SchemaTooNew
+from egide.errors import FileMissing, FileUnreadable, HashInvalid, SchemaTooNew, UsageError
 from egide.hashlist import (
     BadLine,
     HashLine,
@@ -408,3 +408,8 @@ def test_a_damaged_list_is_never_more_than_bad_lines(seed: int) -> None:
         return
     assert all(isinstance(line, HashLine | BadLine) for line in lines)
     assert any(isinstance(line, HashLine) for line in lines)
+
+
+def test_keypoints_are_no_value_of_a_hash_list() -> None:
+    with pytest.raises(UsageError, match="pdq, sha256, md5"):
+        list(read_hash_list(io.BytesIO(b"00"), name="list", signal=Signal.PATCHES))

@@ -26,7 +26,7 @@ from egide.cli.terminal import (
 )
 from egide.errors import FileMissing, FileUnreadable, OutputUnwritable, UsageError
 from egide.hashlist import BadLine, HashListFormat
-from egide.model import DEFAULT_RADIUS_BITS, Signal, State, Trust
+from egide.model import DEFAULT_RADIUS_BITS, SIGNAL_BYTES, Signal, State, Trust
 from egide.visible import visible
 
 if TYPE_CHECKING:
@@ -240,7 +240,11 @@ def import_list(
     ],
     signal: Annotated[
         Signal | None,
-        typer.Option("--signal", help="What plain lines of 64 digits are (pdq unless given)."),
+        typer.Option(
+            "--signal",
+            metavar="|".join(SIGNAL_BYTES),
+            help="What plain lines of 64 digits are (pdq unless given).",
+        ),
     ] = None,
     source: Annotated[
         str | None, typer.Option("--source", help="Who the list is from; by default its name.")

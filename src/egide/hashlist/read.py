@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from egide.errors import FileMissing, FileUnreadable, HashInvalid
+from egide.errors import FileMissing, FileUnreadable, HashInvalid, UsageError
 from egide.hashlist.read_csv import CsvReader, find_delimiter
 from egide.hashlist.values import SIGNAL_TYPES, BadLine, HashLine, meaningless, parse_hex
 from egide.model import SIGNAL_BYTES, Signal
@@ -36,7 +36,11 @@ def read_hash_list(
     Raises:
         SchemaTooNew: a newer Egide wrote the list.
         FileMissing, FileUnreadable: the path cannot be read.
+        UsageError: `signal` is of no kind that a list can hold.
     """
+    if signal is not None and signal not in SIGNAL_BYTES:
+        kinds = ", ".join(SIGNAL_BYTES)
+        raise UsageError(reason=f"a hash list holds {kinds}, and no {signal}")
     if isinstance(stream, Path):
         try:
             with stream.open("rb") as opened:
