@@ -37,7 +37,7 @@ MIN_AGREEMENT = 0.75
 """Share of the directions of brightness that must be the same; by chance half of them are."""
 FEW_INLIERS = 14
 """Fewer may agree by chance, among very many pictures."""
-MIN_AGREEMENT_OF_FEW = 0.85
+MIN_AGREEMENT_OF_FEW = 0.92
 """What is asked instead where inliers are few."""
 
 _FIRST_WORD_BITS = 20
