@@ -26,12 +26,15 @@ import numpy as np
 from egide.index import reference
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
-from egide.model import Bank, Entry, State, Trust
+from egide.model import Bank
+from entries import BANK, entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from egide.model import Entry
 
 RADIUS_BITS = 31
 BATCH = 4096
@@ -60,26 +63,8 @@ def machine() -> dict[str, str]:
     }
 
 
-def entries(codes: NDArray[np.uint8]) -> Iterator[Entry]:
-    """Give each code an entry of its own."""
-    now = datetime.now(UTC)
-    for number, code in enumerate(codes):
-        yield Entry(
-            id=number,
-            bank="bench",
-            pdqs=(code.tobytes(),),
-            sha256=None,
-            md5=None,
-            quality=None,
-            trust=Trust.UNVERIFIED,
-            state=State.ACTIVE,
-            source="bench",
-            note="",
-            added=now,
-            changed=now,
-            expires=None,
-            revision=1,
-        )
+def _entries(codes: NDArray[np.uint8]) -> Iterator[Entry]:
+    return (entry(number, (code.tobytes(),)) for number, code in enumerate(codes))
 
 
 def planted(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
@@ -182,18 +167,18 @@ def run(size: int, repeats: int) -> dict[str, object]:
     codes = np.random.default_rng(1).integers(0, 256, (size, 32), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "snapshot"
-        bank = Bank(1, "bench", RADIUS_BITS, "", True)
+        bank = Bank(1, BANK, RADIUS_BITS, "", True)
         build_s = seconds(
             lambda: build_snapshot(
                 path,
                 store_id="bench",
                 revision=1,
                 banks=[bank],
-                entries=entries(codes),
+                entries=_entries(codes),
                 created=datetime.now(UTC),
             )
         )
-        entries_s = seconds(lambda: sum(1 for _ in entries(codes)))
+        entries_s = seconds(lambda: sum(1 for _ in _entries(codes)))
         open_s = alternate({"open": lambda: Snapshot.open(path).close()}, 9)["open"]
         verify_s = seconds(lambda: Snapshot.open(path, verify=True))
         peer: Any = PDQIndex()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -22,9 +21,9 @@ from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher, ThoroughMatcher
 from egide.model import Bank as BankRecord
-from egide.model import Entry, Fingerprint, Match, PatchSet, State, Trust
+from egide.model import Fingerprint, Match, PatchSet
+from entries import BANK, NOW, entry
 
-_NOW = datetime(2026, 11, 22, tzinfo=UTC)
 _DISTRACTOR_SIZE = (480, 360)
 
 
@@ -83,9 +82,12 @@ class Bank:
             path,
             store_id="bench",
             revision=1,
-            banks=[BankRecord(1, "bench", 31, "", enabled=True)],
-            entries=(_entry(number, each) for number, each in enumerate(kept, 1)),
-            created=_NOW,
+            banks=[BankRecord(1, BANK, 31, "", enabled=True)],
+            entries=(
+                entry(number, each.pdqs, each.trimmed_pdqs, has_patches=True)
+                for number, each in enumerate(kept, 1)
+            ),
+            created=NOW,
         )
         self._snapshot = Snapshot.open(path)
         self._tier0 = Matcher(self._snapshot)
@@ -114,24 +116,3 @@ class Bank:
             yield Outcome(
                 method, edit, key, key in found if right else None, wrong, len(self) - right
             )
-
-
-def _entry(number: int, kept: Kept) -> Entry:
-    return Entry(
-        id=number,
-        bank="bench",
-        pdqs=kept.pdqs,
-        sha256=None,
-        md5=None,
-        quality=None,
-        trust=Trust.UNVERIFIED,
-        state=State.ACTIVE,
-        source="bench",
-        note="",
-        added=_NOW,
-        changed=_NOW,
-        expires=None,
-        revision=1,
-        trimmed_pdqs=kept.trimmed_pdqs,
-        has_patches=True,
-    )

@@ -12,12 +12,14 @@ from egide.cli.progress import show_progress
 from egide.cli.report import Language, LanguageOption
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    MATCH_COLUMNS,
     BanksOption,
     Exit,
     JsonOption,
     RadiusOption,
     StoreOption,
     examples,
+    match_cells,
     print_json,
     print_table,
     say,
@@ -137,29 +139,8 @@ def _print_result(
             "Matches"
             if len(first) == summary.matches
             else f"First {len(first)} of {summary.matches} matches",
-            [
-                ("item", "left"),
-                ("shard", "left"),
-                ("bank", "left"),
-                ("entry", "right"),
-                ("by", "left"),
-                ("distance", "right"),
-                ("transform", "left"),
-                ("trust", "left"),
-            ],
-            (
-                [
-                    m.item,
-                    m.shard,
-                    m.bank,
-                    str(m.entry),
-                    m.signal,
-                    "–" if m.distance is None else str(m.distance),
-                    m.transform,
-                    m.trust,
-                ]
-                for m in first
-            ),
+            [("item", "left"), ("shard", "left"), *MATCH_COLUMNS],
+            ([row.item, row.shard, *match_cells(row)] for row in first),
         )
     rate = summary.scanned_items / summary.seconds if summary.seconds else 0
     figures = {

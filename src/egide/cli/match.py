@@ -10,12 +10,14 @@ import typer
 
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    MATCH_COLUMNS,
     BanksOption,
     Exit,
     JsonOption,
     RadiusOption,
     StoreOption,
     examples,
+    match_cells,
     print_json,
     print_table,
     say,
@@ -171,25 +173,8 @@ def _print_result(
     print_table(
         f"{name}: {len(matches)} match{'es' if len(matches) > 1 else ''} "
         f"at revision {matches[0].revision}",
-        [
-            ("bank", "left"),
-            ("entry", "right"),
-            ("by", "left"),
-            ("distance", "right"),
-            ("transform", "left"),
-            ("trust", "left"),
-        ],
-        (
-            [
-                m.bank,
-                str(m.entry),
-                m.signal,
-                "–" if m.distance is None else str(m.distance),
-                m.transform,
-                m.trust,
-            ]
-            for m in matches
-        ),
+        MATCH_COLUMNS,
+        map(match_cells, matches),
     )
     for match in matches:
         if (why := explanation(match, query)) is not None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from egide.auditing.rows import MatchRow
+    from egide.model import Match
+
 StoreOption = Annotated[
     str,
     typer.Option("--store", envvar="EGIDE_STORE", help="The database, as a URL.", metavar="URL"),
@@ -38,6 +41,16 @@ RadiusOption = Annotated[
 ]
 
 __all__ = ["DEFAULT_STORE", "BanksOption", "Exit", "JsonOption", "RadiusOption", "StoreOption"]
+
+MATCH_COLUMNS = (
+    ("bank", "left"),
+    ("entry", "right"),
+    ("by", "left"),
+    ("distance", "right"),
+    ("transform", "left"),
+    ("trust", "left"),
+)
+"""The columns of `match_cells`, for `print_table`."""
 
 
 class Exit(IntEnum):
@@ -103,3 +116,15 @@ def print_table(
     for row in rows:
         table.add_row(*(escape(str(visible_name(cell))) for cell in row))
     console().print(table)
+
+
+def match_cells(match: Match | MatchRow) -> list[str]:
+    """Return a match as cells of a table, in the order of `MATCH_COLUMNS`."""
+    return [
+        match.bank,
+        str(match.entry),
+        match.signal,
+        "–" if match.distance is None else str(match.distance),
+        match.transform,
+        match.trust,
+    ]
