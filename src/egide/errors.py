@@ -388,6 +388,204 @@ class SnapshotUnwritable(SnapshotError):
     code = "snapshot-unwritable"
 
 
+# --- a served register ------------------------------------------------------------------------
+
+
+class ServerUnavailable(EgideError):
+    """Serving needs an extra: pip install 'egide[server]'."""
+
+    code = "server-unavailable"
+
+
+class Unauthorized(EgideError):
+    """No valid key: send `Authorization: Bearer KEY` with a key that is neither expired nor revoked."""
+
+    code = "unauthorized"
+
+
+class Forbidden(EgideError):
+    """A key of role {role} may not do this: it needs the permission {permission}."""
+
+    code = "forbidden"
+
+
+class RateLimited(EgideError):
+    """Too many requests with this key: try again in {retry_after_s} s."""
+
+    code = "rate-limited"
+
+
+class QuotaExceeded(EgideError):
+    """The key's quota of {quota} fingerprints a day is used up: try again in {retry_after_s} s, or ask for a greater one."""
+
+    code = "quota-exceeded"
+
+
+class KeyMissing(EgideError):
+    """No key {key}: list keys with `egide key list`."""
+
+    code = "key-missing"
+
+
+class KeyExists(EgideError):
+    """A key {key} exists already: choose another name."""
+
+    code = "key-exists"
+
+
+class ApprovalNeeded(EgideError):
+    """{action} needs a second person: approval {approval} awaits a decision; repeat the request with it afterwards."""
+
+    code = "approval-needed"
+
+
+class ApprovalInvalid(EgideError):
+    """Approval {approval} does not serve here: {reason}."""
+
+    code = "approval-invalid"
+
+
+class IdempotencyConflict(EgideError):
+    """This idempotency key was used for another request: use a new one for each."""
+
+    code = "idempotency-conflict"
+
+
+class IdempotencyBusy(EgideError):
+    """The first request with this idempotency key is still running: try again in a second."""
+
+    code = "idempotency-busy"
+
+
+class BodyTooLarge(EgideError):
+    """The request's body is over the limit of {limit} bytes."""
+
+    code = "body-too-large"
+
+
+class BatchTooLarge(EgideError):
+    """{count} items are over the limit of {limit} a request: send them in several."""
+
+    code = "batch-too-large"
+
+
+class RequestInvalid(EgideError):
+    """The request cannot be understood: {reason}."""
+
+    code = "request-invalid"
+
+
+class RequestTimeout(EgideError):
+    """The request's body did not arrive within {limit_s} s."""
+
+    code = "request-timeout"
+
+
+class Overloaded(EgideError):
+    """Too much is being done at once: try again in {retry_after_s} s."""
+
+    code = "overloaded"
+
+
+class NotReady(EgideError):
+    """The register is not ready: {reason}."""
+
+    code = "not-ready"
+
+
+class SettingInvalid(EgideError):
+    """The setting {name} cannot be used: {reason}."""
+
+    code = "setting-invalid"
+
+
+# --- reaching out -----------------------------------------------------------------------------
+
+
+class FetchError(EgideError):
+    """Cannot fetch the URL: {reason}."""
+
+    code = "fetch-failed"
+
+
+class FetchDisabled(FetchError):
+    """Fetching by URL is off: post the file, or allow hosts with EGIDE_FETCH_HOSTS."""
+
+    code = "fetch-disabled"
+
+
+class FetchRefused(FetchError):
+    """The URL may not be fetched: {reason}."""
+
+    code = "fetch-refused"
+
+
+class FetchTooLarge(FetchError):
+    """What the URL gives is over the limit of {limit} bytes."""
+
+    code = "fetch-too-large"
+
+
+class FetchTimeout(FetchError):
+    """The URL did not answer in full within {limit_s} s."""
+
+    code = "fetch-timeout"
+
+
+class WebhookMissing(EgideError):
+    """No webhook {webhook}: list webhooks with `egide webhook list`."""
+
+    code = "webhook-missing"
+
+
+class WebhookExists(EgideError):
+    """A webhook {webhook} exists already: choose another name."""
+
+    code = "webhook-exists"
+
+
+# --- partner registers ------------------------------------------------------------------------
+
+
+class SyncError(EgideError):
+    """Cannot follow {upstream}: {reason}."""
+
+    code = "sync-failed"
+
+
+class UpstreamMissing(EgideError):
+    """No partner register {upstream}: list them with `egide sync list`."""
+
+    code = "upstream-missing"
+
+
+class UpstreamExists(EgideError):
+    """A partner register {upstream} exists already: choose another name."""
+
+    code = "upstream-exists"
+
+
+class UpstreamChanged(SyncError):
+    """{upstream} is another register than before: if that is right, remove it and add it again."""
+
+    code = "upstream-changed"
+
+
+class UpstreamRefused(SyncError):
+    """{upstream} refused the key ({status}): ask for a new one and put it into the key file."""
+
+    code = "upstream-refused"
+
+
+# --- the log ----------------------------------------------------------------------------------
+
+
+class LogBroken(EgideError):
+    """The log was tampered with at record {seq}: {reason}."""
+
+    code = "log-broken"
+
+
 # --- audit ------------------------------------------------------------------------------------
 
 

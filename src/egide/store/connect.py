@@ -41,11 +41,13 @@ class Database:
     Attributes:
         shown: the URL for messages, without its password.
         path: of the SQLite file.
+        holds_erased: whether what was erased may still stand in the write-ahead log.
     """
 
     def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
         self.shown = url.render_as_string(hide_password=True)
         self.path = sqlite_path(url)
+        self.holds_erased = False
         # An error's text quotes its statement; with its parameters it would quote fingerprints.
         self._engine = sa.create_engine(
             url, hide_parameters=True, connect_args={"timeout": busy_timeout_s}

@@ -138,6 +138,7 @@ def _update(
             .values(**values, changed=change.at, revision=change.revision())
         )
         change.entries += result.rowcount
+        change.touch(chunk)
         if "state" in values:  # whatever ends an entry's being active ends its keypoints
             patch_rows.erase(change, chunk)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Self
 
 import sqlalchemy as sa
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "sqlite:///egide.db"
 DEFAULT_BUSY_TIMEOUT_S = 10.0
+_POLL_S = 0.1
+LOCAL_ACTOR = "local"
+"""Whoever uses the command line, or Python."""
 
 
 class OpenedStore:
@@ -31,11 +36,13 @@ class OpenedStore:
         url: where the store is, without its password.
         path: of the SQLite file.
         id: a random UUID that tells this store from every other; a copy of the file has the same.
+        actor: who changes it, as its log says.
     """
 
     def __init__(self, database: Database) -> None:
         """Take over an opened database; use `Store.open`."""
         self._database = database
+        self.actor = LOCAL_ACTOR
         self.url = database.shown
         self.path: Path | None = database.path
         with database.read() as connection:
@@ -44,7 +51,6 @@ class OpenedStore:
             ).one()
         self.id: str = row.store_id
         self._identity_key: bytes = row.identity_key
-        self._log_holds_erased = False
 
     @classmethod
     def open(
@@ -92,7 +98,7 @@ class OpenedStore:
 
     def close(self) -> None:
         """Close the store; what was erased leaves the write-ahead log now at the latest."""
-        if self._log_holds_erased:
+        if self._database.holds_erased:
             self._forget_erased()
         self._database.close()
 
@@ -102,6 +108,12 @@ class OpenedStore:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def acting_as(self, actor: str) -> Self:
+        """The same open store, in whose log another actor stands; close the first one only."""
+        other = copy(self)
+        other.actor = actor
+        return other
+
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
@@ -109,6 +121,17 @@ class OpenedStore:
         """The number of the last change, 0 for a new store."""
         with self._database.read() as connection:
             return current_revision(connection)
+
+    def wait_for_change(self, since: int, timeout_s: float) -> int:
+        """Wait until the store has a later revision than `since`, or until the time is up.
+
+        Returns:
+            the store's revision; `since` where nothing has changed.
+        """
+        end = time.monotonic() + timeout_s
+        while (now := self.revision()) <= since and time.monotonic() < end:
+            time.sleep(_POLL_S)
+        return now
 
     def revision_info(self, revision: int) -> Revision:
         """When a change was made, and what it was.
@@ -125,13 +148,15 @@ class OpenedStore:
     @contextmanager
     def _changing(self, action: str) -> Iterator[Change]:
         """A change, after which nothing that it erased stays in the write-ahead log."""
-        with change(self._database, action) as made:
+        with change(
+            self._database, action, actor=self.actor, identity_key=self._identity_key
+        ) as made:
             yield made
         if made.erased:
             self._forget_erased()
 
     def _forget_erased(self) -> None:
         try:
-            self._log_holds_erased = not self._database.truncate_log()
+            self._database.holds_erased = not self._database.truncate_log()
         except StoreError:
-            self._log_holds_erased = True
+            self._database.holds_erased = True

@@ -16,6 +16,7 @@ from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State
 from egide.store import patches as patch_rows
+from egide.store.log import MAX_SUBJECTS
 from egide.store.records import Outcome, OutcomeKind, Registered, unix_seconds
 from egide.store.schema import entries
 
@@ -60,6 +61,7 @@ def register(
         kinds = _register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
         completed += _keep_patches(change, bank, sealer, chunk, identities, kinds)
+        change.touch(_numbers(change, bank, identities, kinds))
         if outcomes:
             found = _find(change.connection, bank, identities)
             kept.extend(
@@ -75,6 +77,16 @@ def register(
         revision=change.final_revision(),
         outcomes=tuple(kept),
     )
+
+
+def _numbers(
+    change: Change, bank: Bank, identities: Sequence[bytes], kinds: Sequence[OutcomeKind]
+) -> list[int]:
+    """The numbers of the entries that a chunk changed, or of one too many to be named."""
+    made = {OutcomeKind.ADDED, OutcomeKind.RENEWED}
+    changed = [one for one, kind in zip(identities, kinds, strict=True) if kind in made]
+    found = _find(change.connection, bank, changed[: MAX_SUBJECTS + 1])
+    return [entry.entry for entry in found.values()]
 
 
 def _keep_patches(

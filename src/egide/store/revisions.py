@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.store import log
 from egide.store.records import Revision, moment
 from egide.store.schema import banks, revisions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from egide.store.connect import Database
 
@@ -28,16 +30,23 @@ class Change:
         entries: how many entries the change touches; counted by the caller.
         erased: whether it erases or replaces what must not stay in the write-ahead log; set by
             whoever does so.
+        detail: further words for the log.
     """
 
-    def __init__(self, connection: sa.Connection, action: str) -> None:
+    def __init__(
+        self, connection: sa.Connection, action: str, *, actor: str, identity_key: bytes
+    ) -> None:
         self.connection = connection
         self.at = int(time.time())
         self.entries = 0
         self.erased = False
         self.bank_id: int | None = None
+        self.detail: dict[str, str | int] = {}
         self._action = action
+        self._actor = actor
+        self._identity_key = identity_key
         self._revision: int | None = None
+        self._touched: set[int] = set()
 
     def revision(self) -> int:
         """The revision that stamps what is being changed."""
@@ -56,21 +65,50 @@ class Change:
             return current_revision(self.connection)
         return self._revision
 
+    def touch(self, entry_ids: Iterable[int]) -> None:
+        """Have the log name these entries, unless they are too many in all."""
+        if len(self._touched) <= log.MAX_SUBJECTS:
+            self._touched.update(islice(entry_ids, log.MAX_SUBJECTS + 1))
+
     def close(self) -> None:
-        """Write down what the revision did."""
-        if self._revision is not None:
-            self.connection.execute(
-                sa.update(revisions)
-                .where(revisions.c.id == self._revision)
-                .values(entries=self.entries, bank_id=self.bank_id)
-            )
+        """Write down what the revision did, for readers of changes and in the log."""
+        if self._revision is None:
+            return
+        self.connection.execute(
+            sa.update(revisions)
+            .where(revisions.c.id == self._revision)
+            .values(entries=self.entries, bank_id=self.bank_id)
+        )
+        bank = None
+        if self.bank_id is not None:
+            bank = self.connection.execute(
+                sa.select(banks.c.name).where(banks.c.id == self.bank_id)
+            ).scalar_one()
+        named = sorted(self._touched) if len(self._touched) <= log.MAX_SUBJECTS else ()
+        log.append(
+            self.connection,
+            at=self.at,
+            actor=self._actor,
+            action=self._action,
+            bank=bank,
+            revision=self._revision,
+            subjects=[log.entry_reference(self._identity_key, entry) for entry in named],
+            detail={"entries": self.entries, **self.detail},
+        )
 
 
 @contextmanager
-def change(database: Database, action: str) -> Iterator[Change]:
-    """A write transaction that makes at most one revision; an exception undoes all of it."""
+def change(database: Database, action: str, *, actor: str, identity_key: bytes) -> Iterator[Change]:
+    """A write transaction that makes at most one revision; an exception undoes all of it.
+
+    Args:
+        database: to write to.
+        action: a word for what is done, for the log.
+        actor: who does it, as the log calls them.
+        identity_key: of the store; hides the numbers of entries in the log.
+    """
     with database.write() as connection:
-        made = Change(connection, action)
+        made = Change(connection, action, actor=actor, identity_key=identity_key)
         yield made
         made.close()
 
