@@ -1,0 +1,93 @@
+"""Which network addresses belong to the public internet.
+
+Python's own `is_global` changed between patch releases (CVE-2024-4032), so the tables stand here;
+an address is public only if both agree.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Address = IPv4Address | IPv6Address
+    Network = IPv4Network | IPv6Network
+
+LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+# Source: IANA, IPv4 Special-Purpose Address Registry (RFC 6890), and 168.63.129.16, which is public
+# by its number but answers inside Azure with the secrets of a virtual machine.
+_SPECIAL_V4 = tuple(
+    map(
+        IPv4Network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "168.63.129.16/32",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
+        ),
+    )
+)
+# Source: IANA, IPv6 Global Unicast Address Assignments and Special-Purpose Address Registry. All
+# else outside 2000::/3 is not assigned, or is local. 2001::/23 holds Teredo, 2002::/16 is 6to4:
+# tunnels to an IPv4 address that the number names, both given up, neither needed to reach anyone.
+_GLOBAL_V6 = IPv6Network("2000::/3")
+_SPECIAL_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_ISATAP = (0x00005EFE, 0x02005EFE)
+# Never an address to connect to, whatever is allowed; 0.0.0.0 and :: lead to this machine.
+_NEVER: tuple[Network, ...] = (
+    IPv4Network("0.0.0.0/8"),
+    IPv4Network("224.0.0.0/4"),
+    IPv4Network("240.0.0.0/4"),
+    IPv6Network("::/128"),
+    IPv6Network("ff00::/8"),
+)
+
+
+def reached(address: Address) -> Address:
+    """Return the address that a connection to `address` ends at: IPv4 where IPv6 only wraps it.
+
+    Unwraps IPv4-mapped addresses and NAT64's well-known prefix (RFC 6052). A network's own NAT64
+    prefix cannot be told from any other address.
+    """
+    if isinstance(address, IPv6Address) and (address in _MAPPED or address in _NAT64):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def may_reach(address: Address, allowed_networks: Sequence[Network]) -> bool:
+    """Whether an address may be connected to: it is public, or in a network that is allowed."""
+    end = reached(address)
+    if any(end in network for network in _NEVER):
+        return False
+    return any(end in network for network in allowed_networks) or _public(end)
+
+
+def _public(address: Address) -> bool:
+    if isinstance(address, IPv4Address):
+        return address.is_global and not any(address in network for network in _SPECIAL_V4)
+    # ISATAP (RFC 5214): the last half of the address names an IPv4 address to tunnel to.
+    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return False
+    return (
+        address.is_global
+        and address in _GLOBAL_V6
+        and address.scope_id is None
+        and not any(address in network for network in _SPECIAL_V6)
+    )

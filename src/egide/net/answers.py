@@ -1,0 +1,143 @@
+"""JSON from another machine, read so that nothing of it is taken on trust."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MAX_NUMBER = 2**63 - 1
+"""The greatest revision or number that a store can hold."""
+
+# RFC 3339, section 5.6.
+_MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+class AnswerInvalidError(ValueError):
+    """Something in an answer is not what it must be; the message names the place, no value."""
+
+
+def read_json(body: bytes, *, max_items: int) -> Node:
+    """Read JSON text, refusing what is too much to read.
+
+    Args:
+        body: UTF-8.
+        max_items: commas and opening brackets in all. 32 MiB of empty lists become 900 MB of
+            Python objects, so this is counted before reading.
+
+    Raises:
+        AnswerInvalidError: it is no JSON, too deep, has too many items, a name twice or no number.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > max_items:
+        raise AnswerInvalidError("too many items")
+    try:
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
+        )
+    # Deeper than Python's stack is a RecursionError, a number of over 4,300 digits a ValueError.
+    except (ValueError, RecursionError):
+        raise AnswerInvalidError("no JSON that can be read") from None
+    return Node(value, "the answer")
+
+
+class Node:
+    """A value in an answer and its place; each method gives it as one type, or refuses it."""
+
+    __slots__ = ("_place", "_value")
+
+    def __init__(self, value: object, place: str) -> None:
+        self._value = value
+        self._place = place
+
+    def error(self) -> AnswerInvalidError:
+        """Return the error that names this place."""
+        return AnswerInvalidError(self._place)
+
+    def get(self, name: str) -> Node:
+        """Return a member of an object that must have it. Further members are no error."""
+        if type(self._value) is not dict or name not in self._value:
+            raise AnswerInvalidError(f"{self._place}: {name}")
+        return Node(self._value[name], f"{self._place}: {name}")
+
+    def items(self, most: int) -> list[Node]:
+        """Return the items of a list of at most `most`."""
+        if type(self._value) is not list or len(self._value) > most:
+            raise self.error()
+        return [Node(value, f"{self._place}[{at}]") for at, value in enumerate(self._value)]
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is null."""
+        return self._value is None
+
+    def integer(self, least: int, most: int = MAX_NUMBER) -> int:
+        """Return a whole number between two others, both included."""
+        if type(self._value) is not int or not least <= self._value <= most:
+            raise self.error()
+        return self._value
+
+    def seconds(self) -> float:
+        """Return a number of at least 0."""
+        if type(self._value) not in {int, float}:
+            raise self.error()
+        value: Any = self._value
+        if not 0 <= value <= MAX_NUMBER:
+            raise self.error()
+        return float(value)
+
+    def boolean(self) -> bool:
+        """Return true or false."""
+        if type(self._value) is not bool:
+            raise self.error()
+        return self._value
+
+    def text(self, pattern: re.Pattern[str]) -> str:
+        """Return text that is of a form from beginning to end."""
+        if type(self._value) is not str or not pattern.fullmatch(self._value):
+            raise self.error()
+        return self._value
+
+    def one_of(self, words: Collection[str]) -> str:
+        """Return one of some words."""
+        if type(self._value) is not str or self._value not in words:
+            raise self.error()
+        return self._value
+
+    def hexadecimal(self, length: int) -> bytes:
+        """Return `length` bytes from twice as many hexadecimal digits."""
+        if type(self._value) is not str or len(self._value) != 2 * length:
+            raise self.error()
+        try:
+            value = bytes.fromhex(self._value)
+        except ValueError:
+            raise self.error() from None
+        # It skips spaces, so that fewer bytes come out.
+        if len(value) != length:
+            raise self.error()
+        return value
+
+    def moment(self) -> datetime:
+        """Return a moment in UTC."""
+        if type(self._value) is not str or not _MOMENT.fullmatch(self._value):
+            raise self.error()
+        try:
+            return datetime.fromisoformat(self._value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise self.error() from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise AnswerInvalidError("a name twice")
+    return made
+
+
+def _no_constant(name: str) -> object:
+    raise AnswerInvalidError(name)
