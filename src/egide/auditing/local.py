@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from egide import errors
 from egide.auditing.worker import SLOT
+from egide.engine.child import ONE_THREAD
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
 from egide.sealing import KEY_VARIABLE
 
@@ -32,9 +33,6 @@ MAX_DEATHS = 20
 """After this many dead workers in one shard, an item is blamed at once."""
 MAX_UNEXPLAINED_DEATHS = 3
 """So many workers may die over one shard while none of its items is being read."""
-_ONE_THREAD = dict.fromkeys(
-    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
-)
 
 
 @dataclass(slots=True)
@@ -200,7 +198,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries print file names there
             pass_fds=[self._slot.fileno(), *inherit],
-            env={**_without_key(os.environ), **_ONE_THREAD},
+            env={**_without_key(os.environ), **ONE_THREAD},
         )
         assert self._process.stdout is not None
         self.output = self._process.stdout

@@ -13,7 +13,6 @@ import os
 import signal
 import struct
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from egide import errors
 from egide.auditing.parts import write_part
 from egide.auditing.scan import Scanner
 from egide.auditing.sources import Shard
+from egide.engine.child import end_with_parent, limit_memory
 from egide.index.snapshot import Snapshot
 from egide.matching import Matcher, ThoroughMatcher
 from egide.model import Limits, Mode
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 SLOT = struct.Struct("<qqd")
 """Item number (-1: none), bytes read of the shard, `time.monotonic()` of the item's start."""
-_LOOK_EVERY_S = 0.5
 
 
 def main() -> None:
@@ -40,9 +39,9 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not look like a reply
     settings = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with, args=(settings["parent"],), daemon=True).start()
+    end_with_parent(settings["parent"])  # the next run takes its shard up again
     limits = Limits(**settings["limits"])
-    _limit_memory(limits.worker_memory_bytes)
+    limit_memory(limits.worker_memory_bytes)
     folder = Path(settings["parts"])
     with Snapshot.open(Path(settings["snapshot"])) as snapshot:
         matcher = Matcher(
@@ -85,28 +84,11 @@ def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:
     return {"done": part.counts()}
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone, also in the midst of an item that hangs."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_EVERY_S)
-    os._exit(1)  # the next run takes this shard up again
-
-
 def _note(slot: int) -> Callable[[int, int], None]:
     def note(number: int, bytes_read: int) -> None:
         os.pwrite(slot, SLOT.pack(number, bytes_read, time.monotonic()), 0)
 
     return note
-
-
-def _limit_memory(limit_bytes: int) -> None:
-    """Bound private memory; the snapshot is shared and not counted. Linux only, else no bound."""
-    if limit_bytes and sys.platform == "linux":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        if hard == resource.RLIM_INFINITY or hard > limit_bytes:
-            resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
 
 
 def _moment(text: str) -> Any:
