@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
+import re
+import secrets
+import unicodedata
+from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from egide.errors import BankMissing, Forbidden
@@ -68,6 +74,27 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.MODERATOR: _CURATOR | {Permission.JUDGE, Permission.APPROVE},
     Role.ADMIN: frozenset(Permission),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many fingerprints a key may ask about: in a second, in the mean, and in a day of UTC."""
+
+    per_second: int
+    per_day: int
+
+
+DEFAULT_RATES: dict[Role, Rate] = {
+    # Eleven uploads a second round the clock, 100 in a burst. To meet one of a million PDQs by
+    # chance takes more than 10^30 questions, so the quota bounds the asking of known ones.
+    Role.MATCHER: Rate(100, 1_000_000),
+    Role.PARTNER: Rate(100, 1_000_000),
+    # People at a screen, who look up what is before them.
+    Role.CURATOR: Rate(20, 50_000),
+    Role.MODERATOR: Rate(20, 50_000),
+    Role.ADMIN: Rate(100, 1_000_000),
+}
+"""What a key may ask about where its maker says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +166,46 @@ class Key:
         for bank in banks:
             self.require_bank(bank)
         return tuple(banks)
+
+
+_HANDLE_CHARS = 12
+_SECRET_BYTES = 32
+_TOKEN = re.compile(r"egide_([a-z2-7]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+def new_token() -> tuple[str, bytes, str]:
+    """Make the secret part of a key.
+
+    Returns:
+        the handle, which is no secret (12 characters, 60 random bits); the SHA-256 of the secret,
+        32 bytes, which the store keeps; and the token, `egide_HANDLE_SECRET`, to be shown once.
+        The secret has 256 random bits, so that a plain hash of it says nothing.
+    """
+    handle = b32encode(secrets.token_bytes(8)).decode().lower()[:_HANDLE_CHARS]
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    return handle, sha256(secret).digest(), f"egide_{handle}_{_encode(secret)}"
+
+
+def parse_token(text: str) -> tuple[str, bytes] | None:
+    """The handle and the secret, 32 bytes, of a token; None for anything else."""
+    found = _TOKEN.fullmatch(text)
+    if found is None:
+        return None
+    handle, encoded = found.groups()
+    secret = urlsafe_b64decode(encoded + "=")
+    # The last character has two bits to spare: only one of its four spellings is the token.
+    return (handle, secret) if _encode(secret) == encoded else None
+
+
+def secret_matches(secret: bytes, secret_hash: bytes) -> bool:
+    """Whether a secret is the one of that SHA-256, in a time that tells nothing of either."""
+    return hmac.compare_digest(sha256(secret).digest(), secret_hash)
+
+
+def same_person(holder: str) -> str:
+    """What two holders have in common who count as one person: case and spacing do not matter."""
+    return " ".join(unicodedata.normalize("NFKC", holder).casefold().split())
+
+
+def _encode(secret: bytes) -> str:
+    return urlsafe_b64encode(secret).decode().rstrip("=")

@@ -247,6 +247,36 @@ class StoreForeign(StoreError):
     code = "store-foreign"
 
 
+class StoreNotEmpty(StoreError):
+    """The database {store} is not empty: restore into a new one, which Egide fills by itself."""
+
+    code = "store-not-empty"
+
+
+class PostgresqlUnavailable(StoreError):
+    """A store on PostgreSQL needs an extra: pip install 'egide[postgresql]'."""
+
+    code = "postgresql-unavailable"
+
+
+class BackupExists(StoreError):
+    """{name} exists already: a backup replaces no file. Name another."""
+
+    code = "backup-exists"
+
+
+class BackupUnwritable(StoreError):
+    """Cannot write the backup to {name}: {reason}. Nothing is left of it."""
+
+    code = "backup-unwritable"
+
+
+class BackupIncomplete(StoreError):
+    """The copy of {store} is not complete ({reason}): it was undone. Try again, and report it if it stays so."""
+
+    code = "backup-incomplete"
+
+
 class BankMissing(EgideError):
     """No bank {bank}: list banks with `egide bank list`, or create it with `egide bank create`."""
 
@@ -433,6 +463,12 @@ class KeyExists(EgideError):
     code = "key-exists"
 
 
+class NameInvalid(EgideError):
+    """{name} cannot be a name: use 1 to 64 letters, digits, dots, hyphens or underscores, and neither `local` nor `egide`."""
+
+    code = "name-invalid"
+
+
 class ApprovalNeeded(EgideError):
     """{action} needs a second person: approval {approval} awaits a decision; repeat the request with it afterwards."""
 
@@ -473,6 +509,18 @@ class RequestInvalid(EgideError):
     """The request cannot be understood: {reason}."""
 
     code = "request-invalid"
+
+
+class PathMissing(EgideError):
+    """There is nothing at this path: /openapi.json lists what there is."""
+
+    code = "path-missing"
+
+
+class MethodNotAllowed(EgideError):
+    """This path does not take this method; it takes {allowed}."""
+
+    code = "method-not-allowed"
 
 
 class RequestTimeout(EgideError):
@@ -569,6 +617,18 @@ class UpstreamChanged(SyncError):
     """{upstream} is another register than before: if that is right, remove it and add it again."""
 
     code = "upstream-changed"
+
+
+class UpstreamBusy(SyncError):
+    """{upstream} is being followed by another process at this moment: it goes on there."""
+
+    code = "upstream-busy"
+
+
+class UpstreamKeyInvalid(SyncError):
+    """The key for {upstream} in {name} cannot be used: {reason}."""
+
+    code = "upstream-key-invalid"
 
 
 class UpstreamRefused(SyncError):

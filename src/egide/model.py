@@ -223,6 +223,16 @@ class State(StrEnum):
     """A confirmed false positive."""
 
 
+class FeedbackKind(StrEnum):
+    """What a partner says became of a match with an entry."""
+
+    MATCHED = "matched"
+    REMOVED = "removed"
+    DECLINED = "declined"
+    """It was seen and is left where it is."""
+    FALSE_POSITIVE = "false-positive"
+
+
 @dataclass(frozen=True, slots=True)
 class Bank:
     """A named collection of entries, with its own match radius."""

@@ -1,4 +1,4 @@
-"""The stores that the contract is checked on; PostgreSQL joins them with its own URL."""
+"""The stores that the contract is checked on, each test on both databases."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,14 +7,25 @@ import pytest
 
 from egide.store import Store
 
+SHORT_S = 0.2
 
-@pytest.fixture(params=["sqlite"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store; on SQLite, opening makes it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/egide.db"
+    url: str = request.getfixturevalue("postgres_store_url")
+    return url
+
+
+@pytest.fixture
+def open_store(store_url: str) -> Iterator[Callable[[], Store]]:
     """Open the test's store, each time with connections of its own, as another process would."""
     opened: list[Store] = []
 
     def open_it() -> Store:
-        store = Store.open(f"sqlite:///{tmp_path}/egide.db", create=True, busy_timeout_s=0.2)
+        store = Store.open(store_url, create=True, busy_timeout_s=SHORT_S)
         opened.append(store)
         return store
 

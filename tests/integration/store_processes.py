@@ -52,3 +52,10 @@ def die_in_mid_registration(url: str, writing: Event) -> None:
 
     with Store.open(url) as store:
         store.register("helpline", forever())  # type: ignore[arg-type]
+
+
+def withdraw_later(url: str, bank: str, entry: int, go: Event) -> None:
+    """Withdraw an entry once told to."""
+    with Store.open(url) as store:
+        go.wait(30)
+        store.withdraw(bank, [entry])

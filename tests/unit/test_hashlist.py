@@ -16,6 +16,7 @@ from egide.hashlist import (
     BadLine,
     HashLine,
     HashListFormat,
+    csv_pieces,
     parse_hex,
     read_hash_list,
     write_hash_list,
@@ -413,3 +414,14 @@ def test_a_damaged_list_is_never_more_than_bad_lines(seed: int) -> None:
 def test_keypoints_are_no_value_of_a_hash_list() -> None:
     with pytest.raises(UsageError, match="pdq, sha256, md5"):
         list(read_hash_list(io.BytesIO(b"00"), name="list", signal=Signal.PATCHES))
+
+
+@pytest.mark.parametrize("count", [0, 1, 500, 501, 1234])
+def test_pieces_are_the_same_list(count: int) -> None:
+    entries = [entry(number, note=f"note {number}", sha256=SHA256) for number in range(count)]
+    entries += [entry(count, state=State.TOMBSTONED)]
+
+    pieces = list(csv_pieces(iter(entries)))
+
+    assert "".join(pieces) == exported(entries)
+    assert max(map(len, pieces)) < 200_000

@@ -336,6 +336,7 @@ def export(
         raise UsageError(reason="--json describes what was written: it needs --out")
     with egide.open_store(store) as opened:
         opened.bank(name)
+        opened.log.append("export", bank=name, detail={"format": list_format.value})
         if out is None:
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8")

@@ -1,22 +1,48 @@
-"""`egide key …`: keys, which are kept apart from the store."""
+"""`egide key …`: the keys of a served register, and the one that seals keypoints."""
 
 from __future__ import annotations
 
 import os
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egide.cli.terminal import JsonOption, examples, print_json, say
+from egide.access import Role
+from egide.cli.terminal import (
+    DEFAULT_STORE,
+    JsonOption,
+    StoreOption,
+    examples,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
 from egide.errors import UsageError
 
 if TYPE_CHECKING:
+    from egide.access import Key
     from egide.sealing import PatchKey
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")]
+_OF_PEOPLE = {Role.CURATOR, Role.MODERATOR, Role.ADMIN}
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    app.command(
+        "create",
+        epilog=examples(
+            "egide key create --role matcher --name uploads",
+            'egide key create --role moderator --name ben --holder "Ben Okri" --bank helpline',
+            "KEY=$(egide key create --role partner --name forum --expires 2027-12-31)",
+        ),
+    )(create)
+    app.command("list", epilog=examples("egide key list --json"))(list_keys)
+    app.command("revoke", epilog=examples("egide key revoke uploads"))(revoke)
     app.command(
         "patches",
         epilog=examples(
@@ -25,6 +51,150 @@ def add_to(app: typer.Typer) -> None:
             "egide key patches --show-id",
         ),
     )(patches)
+
+
+def create(
+    role: Annotated[Role, typer.Option("--role", help="What it is for.")],
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="What the log calls whoever uses it.")
+    ],
+    holder: Annotated[
+        str | None,
+        typer.Option(
+            "--holder",
+            metavar="PERSON",
+            help="Who gets it; two keys of one holder are one person. "
+            "Needed for curators, moderators and admins; otherwise the name by default.",
+        ),
+    ] = None,
+    banks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bank", metavar="BANK", help="Keep it to this bank; repeat for more. By default all."
+        ),
+    ] = None,
+    expires: Annotated[
+        datetime | None,
+        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day (UTC) on which it ends."),
+    ] = None,
+    per_second: Annotated[
+        int | None,
+        typer.Option(
+            "--per-second",
+            metavar="N",
+            help="Fingerprints that it may ask about in a second; by default its role's.",
+        ),
+    ] = None,
+    per_day: Annotated[
+        int | None, typer.Option("--per-day", metavar="N", help="… and in a day of UTC.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Make a key for a served register, and print it: this once, and never again.
+
+    The store keeps only a hash of it.
+    """
+    import egide
+
+    if holder is None and role in _OF_PEOPLE:
+        raise UsageError(
+            reason=f"say with --holder who gets a key of role {role}: some acts take two people, "
+            "and two keys of one holder are one person"
+        )
+    ends = expires.replace(tzinfo=UTC) if expires else None
+    if ends is not None and ends <= datetime.now(UTC):
+        raise UsageError(reason="--expires names a day that has come already")
+    with egide.open_store(store, create=True) as opened:
+        key, token = opened.keys.create(
+            name,
+            role,
+            holder or name,
+            banks=banks or None,
+            per_second=per_second,
+            per_day=per_day,
+            expires=ends,
+        )
+    if json:
+        print_json({**_key_values(key), "key": token})
+        return
+    reach = "all banks" if key.banks is None else ", ".join(key.banks)
+    warn(f"Key {key.name}, role {key.role}, for {reach}. It is shown this once:")
+    sys.stdout.write(token + "\n")
+    sys.stdout.flush()
+    warn("Keep it secret. Send it as `Authorization: Bearer KEY`.")
+    warn(f"If it gets lost or known: egide key revoke {key.name}")
+
+
+def list_keys(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """List the keys of a served register, without their secrets."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        keys = opened.keys.list()
+    if json:
+        print_json({"keys": [_key_values(key) for key in keys]})
+        return
+    if not keys:
+        say("No keys yet: make one with egide key create.")
+        return
+    now = datetime.now(UTC)
+    print_table(
+        "",
+        (
+            ("name", "left"), ("role", "left"), ("holder", "left"), ("banks", "left"),
+            ("a second", "right"), ("a day", "right"), ("expires", "left"), ("state", "left"),
+        ),
+        (
+            (
+                key.name, key.role, key.holder,
+                "all" if key.banks is None else ", ".join(key.banks),
+                f"{key.per_second:,}", f"{key.per_day:,}",
+                f"{key.expires:%Y-%m-%d}" if key.expires else "", _state(key, now),
+            )
+            for key in keys
+        ),
+    )  # fmt: skip
+
+
+def revoke(
+    name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+) -> None:
+    """Have a key open nothing any more, within a second in every process that serves.
+
+    Its name stays taken, since the log tells of it.
+    """
+    import egide
+
+    with egide.open_store(store) as opened:
+        key = opened.keys.revoke(name)
+    if json:
+        print_json(_key_values(key))
+    else:
+        say(f"Key {key.name} is revoked.")
+
+
+def _key_values(key: Key) -> dict[str, Any]:
+    return {
+        "name": key.name,
+        "handle": key.handle,
+        "role": key.role.value,
+        "holder": key.holder,
+        "banks": None if key.banks is None else list(key.banks),
+        "per_second": key.per_second,
+        "per_day": key.per_day,
+        "created": key.created.isoformat(),
+        "created_by": key.created_by,
+        "expires": key.expires.isoformat() if key.expires else None,
+        "revoked": key.revoked.isoformat() if key.revoked else None,
+        "state": _state(key, datetime.now(UTC)),
+    }
+
+
+def _state(key: Key, now: datetime) -> str:
+    if key.revoked is not None:
+        return "revoked"
+    return "live" if key.live(now) else "expired"
 
 
 def patches(

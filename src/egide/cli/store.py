@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from egide.cli.terminal import (
@@ -11,13 +15,30 @@ from egide.cli.terminal import (
     examples,
     print_json,
     say,
+    warn,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egide.store.copying import Copied
+
+BackupArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
+_LINE_EVERY_S = 10.0
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("info", epilog=examples("egide store info"))(info)
     app.command("upgrade", epilog=examples("egide store upgrade"))(upgrade)
+    app.command("backup", epilog=examples("egide store backup /mnt/backups/monday.db"))(backup)
+    app.command(
+        "restore",
+        epilog=examples(
+            "egide store restore /mnt/backups/monday.db --store sqlite:///new.db",
+            "egide store restore egide.db --store postgresql://egide@localhost/egide",
+        ),
+    )(restore)
 
 
 def info(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
@@ -44,7 +65,7 @@ def info(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     """Bring an older store to this version's schema.
 
-    Make a copy of the database first.
+    Stop what serves the store, and make a backup with the version that you have, first.
     """
     import egide
 
@@ -54,3 +75,59 @@ def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> Non
         print_json(values)
     else:
         say(f"{values['store']} is up to date.")
+
+
+def backup(
+    file: BackupArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+) -> None:
+    """Copy the store, while others use it, into a new file.
+
+    The file is a store of its own, in SQLite, whatever database the original is in. It holds all
+    fingerprints, so keep it as private as the store. What is withdrawn later is still in it: delete
+    old backups, and withdraw again after restoring one.
+    """
+    import egide
+
+    with egide.open_store(store) as opened:
+        copied = opened.backup(file, on_progress=_progress(quiet=json))
+        url = opened.url
+    if json:
+        print_json({"file": str(file), **_values(copied)})
+        return
+    say(f"Copied {url} as of revision {copied.revision} to {file}, readable by you alone.")
+    say("It holds all fingerprints, and goes on holding what is withdrawn from now on.")
+
+
+def restore(
+    file: BackupArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+) -> None:
+    """Fill a new store from a backup: a new file, or an empty database of PostgreSQL.
+
+    Any store in a file will do, so this is also how to move from SQLite to PostgreSQL. Stop what
+    uses the old store first. What was withdrawn after the backup was made is in the store again:
+    withdraw it before anything uses the new one.
+    """
+    from egide.store.copying import restore_store
+
+    copied = restore_store(file, store, on_progress=_progress(quiet=json))
+    if json:
+        print_json({"file": str(file), **_values(copied)})
+        return
+    say(f"Restored revision {copied.revision} from {file}: {sum(copied.rows.values()):,} rows.")
+    say("What was withdrawn after that revision is in it again: withdraw it now.")
+
+
+def _values(copied: Copied) -> dict[str, object]:
+    return {"id": copied.store_id, "revision": copied.revision, "rows": copied.rows}
+
+
+def _progress(*, quiet: bool) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        if not quiet and time.monotonic() - last >= _LINE_EVERY_S:
+            last = time.monotonic()
+            warn(f"copied {done:,} of {total:,} rows")
+
+    return show

@@ -11,13 +11,14 @@ from egide.hashlist.values import (
     HashListFormat,
     parse_hex,
 )
-from egide.hashlist.write import write_hash_list
+from egide.hashlist.write import csv_pieces, write_hash_list
 
 __all__ = [
     "SCHEMA_VERSION",
     "BadLine",
     "HashLine",
     "HashListFormat",
+    "csv_pieces",
     "parse_hex",
     "read_hash_list",
     "write_hash_list",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from egide.hashlist.fields import neutralise
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from egide.model import Entry
+
+_PIECE_ENTRIES = 500
 
 
 def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListFormat) -> int:  # noqa: A002
@@ -46,27 +50,49 @@ def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListForma
     return count
 
 
+def csv_pieces(entries: Iterable[Entry]) -> Iterator[str]:
+    """The CSV of the active ones of `entries` in pieces of some hundred, for whoever streams it.
+
+    Args:
+        entries: read once, as the pieces are asked for.
+    """
+    active = (entry for entry in entries if entry.state is State.ACTIVE)
+    piece = io.StringIO(newline="")
+    csv.writer(piece, lineterminator="\n").writerow(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
+    yield piece.getvalue()
+    while page := list(islice(active, _PIECE_ENTRIES)):
+        piece = io.StringIO(newline="")
+        writer = csv.writer(piece, lineterminator="\n")
+        for entry in page:
+            writer.writerows(_csv_rows(entry))
+        yield piece.getvalue()
+
+
 def _write_csv(entries: Iterable[Entry], out: TextIO) -> int:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
     count = 0
     for entry in entries:
-        shared = (
-            neutralise(entry.bank),
-            "POSITIVE_CLASS",
-            "",
-            SCHEMA_VERSION,
-            entry.id,
-            "" if entry.quality is None else entry.quality,
-            entry.trust.value,
-            neutralise(entry.source),
-            neutralise(entry.note),
-            entry.added.isoformat(),
-            "" if entry.expires is None else entry.expires.isoformat(),
-        )
-        writer.writerows((signal.value, value.hex(), *shared) for signal, value in _signals(entry))
+        writer.writerows(_csv_rows(entry))
         count += 1
     return count
+
+
+def _csv_rows(entry: Entry) -> Iterator[tuple[object, ...]]:
+    shared = (
+        neutralise(entry.bank),
+        "POSITIVE_CLASS",
+        "",
+        SCHEMA_VERSION,
+        entry.id,
+        "" if entry.quality is None else entry.quality,
+        entry.trust.value,
+        neutralise(entry.source),
+        neutralise(entry.note),
+        entry.added.isoformat(),
+        "" if entry.expires is None else entry.expires.isoformat(),
+    )
+    return ((signal.value, value.hex(), *shared) for signal, value in _signals(entry))
 
 
 def _signals(entry: Entry) -> Iterator[tuple[Signal, bytes]]:

@@ -1,5 +1,10 @@
 """Banks, entries and revisions in a database."""
 
+from egide.store.approvals import Approval, ApprovalState
+from egide.store.feedback import Feedback, PartnerFeedback, UpstreamFeedback
+from egide.store.idempotency import StoredAnswer
+from egide.store.log_check import LogVerdict
+from egide.store.log_records import LogRecord
 from egide.store.opened import DEFAULT_URL
 from egide.store.patches import SealedPatches
 from egide.store.reading import ActiveView
@@ -9,11 +14,19 @@ from egide.store.store import Store
 __all__ = [
     "DEFAULT_URL",
     "ActiveView",
+    "Approval",
+    "ApprovalState",
     "BankCounts",
+    "Feedback",
+    "LogRecord",
+    "LogVerdict",
     "Outcome",
     "OutcomeKind",
+    "PartnerFeedback",
     "Registered",
     "Revision",
     "SealedPatches",
     "Store",
+    "StoredAnswer",
+    "UpstreamFeedback",
 ]

@@ -1,59 +1,48 @@
-"""Connections to the database of a store: transactions, SQLite settings, errors in our own words.
+"""What a store needs of its database: transactions, errors in our own words, word of changes.
 
-The only module that knows which database it talks to. PostgreSQL needs a branch here (a table lock
-for `write`, REPEATABLE READ for `read`), and nothing elsewhere.
+`egide.store.sqlite` and `egide.store.postgresql` are the two that there are; the statements are the
+same for both.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from pathlib import Path
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from egide.errors import (
-    EgideError,
-    StoreFull,
-    StoreLocked,
-    StoreReadOnly,
-    StoreUnreadable,
-    UsageError,
-)
+from egide.errors import StoreLocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-_WRITES = "egide_writes"
-_CHECKPOINT_TIMEOUT_MS = 1000
-# A million identities make an index of about 35 MB; a cache that holds it keeps a big import from
-# writing the same pages again and again.
-_CACHE_KIB = 64 * 1024
-_LOG_LIMIT_BYTES = 64 * 1024 * 1024
+    from egide.errors import EgideError
+
+POLL_S = 0.1
+# A follower asks for the revision at least so often, should word of a change ever be lost.
+_RECHECK_S = 5.0
 
 
-class Database:
+class Database(ABC):
     """A pool of connections to one database, with a read and a write transaction.
 
     Attributes:
         shown: the URL for messages, without its password.
-        path: of the SQLite file.
-        holds_erased: whether what was erased may still stand in the write-ahead log.
+        path: of the file; None where the database is none.
+        holds_erased: whether what was erased may still stand in the database's files.
     """
 
-    def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
-        self.shown = url.render_as_string(hide_password=True)
-        self.path = sqlite_path(url)
+    def __init__(self, engine: sa.Engine, *, shown: str, path: Path | None) -> None:
+        self.shown = shown
+        self.path = path
         self.holds_erased = False
-        # An error's text quotes its statement; with its parameters it would quote fingerprints.
-        self._engine = sa.create_engine(
-            url, hide_parameters=True, connect_args={"timeout": busy_timeout_s}
-        )
-        event.listen(self._engine, "connect", _set_up_sqlite)
-        event.listen(self._engine, "begin", _begin_sqlite)
+        self._engine = engine
+        self._closed = Event()
+        self._watching = Lock()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -62,7 +51,7 @@ class Database:
         Raises:
             StoreError: of the kind that fits what the database reports.
         """
-        with self._translated(), self._engine.connect() as connection, connection.begin():
+        with self._translated(), self._reader() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -75,150 +64,115 @@ class Database:
         Raises:
             StoreError: of the kind that fits what the database reports; nothing was changed.
         """
-        with self._translated(), self._engine.connect() as plain:
-            connection = plain.execution_options(**{_WRITES: True})
-            with connection.begin():
-                yield connection
+        with self._translated(writes=True), self._writer() as connection, connection.begin():
+            self._exclude_writers(connection)
+            yield connection
 
-    def use_write_ahead_log(self) -> None:
-        """Let readers read while a process writes; a lasting property of the file."""
-        with self._translated():
-            self._outside_transaction("PRAGMA journal_mode=WAL")
+    def wait_for_change(
+        self, current_revision: Callable[[], int], since: int, timeout_s: float
+    ) -> int:
+        """Wait for a later revision than `since`; see `Store.wait_for_change`.
 
-    def truncate_log(self) -> bool:
-        """Empty the write-ahead log, where erased fingerprints would otherwise stay a while.
-
-        Returns:
-            whether it was done; False while another process reads.
+        One thread is told of changes by the database; others that wait at the same time ask for
+        the revision every tenth of a second.
         """
-        with self._translated():
-            row = self._outside_transaction(
-                "PRAGMA wal_checkpoint(TRUNCATE)", busy_timeout_ms=_CHECKPOINT_TIMEOUT_MS
-            )
-        return row is not None and row[0] == 0
+        end = time.monotonic() + timeout_s
+        told = self._watching.acquire(blocking=False)
+        try:
+            while not self._closed.is_set():
+                if told:
+                    self._watch()  # before the revision is read, so that none falls in between
+                revision = current_revision()
+                left_s = end - time.monotonic()
+                if revision > since or left_s <= 0:
+                    return revision
+                if told:
+                    self._wait(min(left_s, _RECHECK_S))
+                else:
+                    self._closed.wait(min(left_s, POLL_S))
+            return since
+        finally:
+            if told:
+                self._watching.release()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use, and end the waiting for changes."""
+        self._closed.set()
+        with self._watching:
+            self._unwatch()
         self._engine.dispose()
 
-    def _outside_transaction(
-        self, statement: str, busy_timeout_ms: int | None = None
-    ) -> tuple[Any, ...] | None:
-        raw = self._engine.raw_connection()
-        try:
-            cursor = raw.cursor()
-            if busy_timeout_ms is None:
-                cursor.execute(statement)
-                return cursor.fetchone()
-            usual_ms = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-            cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
-            try:
-                cursor.execute(statement)
-                return cursor.fetchone()
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout={usual_ms}")
-        finally:
-            raw.close()
+    @abstractmethod
+    def check_place(self, *, create: bool) -> None:
+        """See that there is a database to connect to.
+
+        Args:
+            create: make an empty one where that is possible.
+
+        Raises:
+            StoreMissing, StoreUnreadable, StoreReadOnly, StoreFull: there is none.
+        """
+
+    @abstractmethod
+    def prepare_new(self) -> None:
+        """Set what lasts as long as the database does."""
+
+    @abstractmethod
+    def announce(self, connection: sa.Connection) -> None:
+        """Tell who waits for changes, when the transaction of `connection` is committed."""
+
+    @abstractmethod
+    def forget_erased(self) -> bool:
+        """Remove what was erased from where the database keeps it a while longer.
+
+        Returns:
+            whether it was done; False while somebody still reads an earlier state.
+        """
+
+    @abstractmethod
+    def load(self, connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows as they are, numbers included; values in the order of the columns."""
+
+    @abstractmethod
+    def end_loading(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+        """Have the numbering of loaded tables go on after their last number."""
+
+    @abstractmethod
+    def _reader(self) -> sa.Connection:
+        """A connection whose transactions only read."""
+
+    @abstractmethod
+    def _writer(self) -> sa.Connection:
+        """A connection whose transactions write."""
+
+    @abstractmethod
+    def _exclude_writers(self, connection: sa.Connection) -> None:
+        """Have the transaction that has just begun be the only one that writes."""
+
+    @abstractmethod
+    def _watch(self) -> None:
+        """Have commits from now on end `_wait`; called again where it is so already."""
+
+    @abstractmethod
+    def _wait(self, timeout_s: float) -> None:
+        """Return when something was committed, perhaps without need; or at `close`."""
+
+    @abstractmethod
+    def _unwatch(self) -> None:
+        """Let go of what `_watch` holds."""
+
+    @abstractmethod
+    def _known(self, error: BaseException | None, *, writes: bool) -> EgideError | None:
+        """The error of ours for one of the driver, or None for one that would be a defect."""
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, *, writes: bool = False) -> Iterator[None]:
         try:
             yield
+        except sa.exc.TimeoutError as error:  # of the pool: all connections are in use
+            raise StoreLocked(store=self.shown) from error
         except sa.exc.DBAPIError as error:
-            known = translate(error.orig, self.shown)
+            known = self._known(error.orig, writes=writes)
             if known is None:
                 raise
             raise known from error
-        except sqlite3.Error as error:
-            known = translate(error, self.shown)
-            if known is None:
-                raise
-            raise known from error
-
-
-def parse_url(text: str) -> sa.URL:
-    """The URL of a store, checked for what Egide can use.
-
-    Raises:
-        UsageError: it is a path, another database, or SQLite in memory.
-    """
-    if "://" not in text:
-        raise UsageError(
-            reason=f"a store is named by a URL, and {text!r} is none; "
-            f"for a file write sqlite:///{text}"
-        )
-    try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError) as error:
-        # The text may hold a password, so it is not repeated.
-        raise UsageError(
-            reason="the store's URL cannot be understood; write sqlite:///egide.db"
-        ) from error
-    if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
-        raise UsageError(
-            reason=f"a store on {url.drivername} is not possible; write sqlite:///egide.db"
-        )
-    if sqlite_path(url) is None:
-        raise UsageError(
-            reason="a store in memory cannot be shared by processes; write sqlite:///egide.db"
-        )
-    return url
-
-
-def sqlite_path(url: sa.URL) -> Path | None:
-    """Where the SQLite file of `url` is, or None for a database in memory."""
-    database = url.database
-    if not database or database == ":memory:" or url.query.get("mode") == "memory":
-        return None
-    if database.startswith("file:"):
-        name = unquote(database.removeprefix("file:").removeprefix("//"))
-        return Path(name) if name and name != ":memory:" else None
-    return Path(database)
-
-
-def translate(error: BaseException | None, shown: str) -> EgideError | None:
-    """The error of ours for an error of the database, or None for one that would be a defect.
-
-    Source: https://www.sqlite.org/rescode.html; the low byte is the primary code.
-    """
-    if not isinstance(error, sqlite3.Error):
-        return None
-    # A pool that cannot connect reports no code.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}:
-        return StoreLocked(store=shown)
-    if code == sqlite3.SQLITE_READONLY:
-        return StoreReadOnly(store=shown)
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFull(store=shown)
-    reason = _UNREADABLE.get(code)
-    return StoreUnreadable(store=shown, reason=reason) if reason else None
-
-
-_UNREADABLE = {
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
-    sqlite3.SQLITE_PERM: "permission denied",
-    sqlite3.SQLITE_AUTH: "permission denied",
-    sqlite3.SQLITE_NOTADB: "it is no SQLite database",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged",
-    sqlite3.SQLITE_IOERR: "the disk reports an error",
-}
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin too late; ours begin where `_begin_sqlite` says.
-    connection.isolation_level = None
-    for pragma in (
-        "foreign_keys=ON",
-        "secure_delete=ON",
-        "temp_store=MEMORY",
-        "synchronous=FULL",
-        f"cache_size=-{_CACHE_KIB}",
-        f"journal_size_limit={_LOG_LIMIT_BYTES}",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -75,6 +75,16 @@ def expire(change: Change, bank: Bank | None, now_unix_s: int) -> None:
     )
 
 
+def expire_source(change: Change, bank: Bank, source: str) -> None:
+    """End the active entries of a source that nobody hears from any longer; it may renew them."""
+    _update_where(
+        change,
+        bank,
+        sa.and_(entries.c.source == source, entries.c.state == State.ACTIVE.value),
+        {**_ERASED, "state": State.EXPIRED.value},
+    )
+
+
 def erase_patches(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
     """Erase the keypoints of entries and nothing else; see `Store.erase_patches`."""
     if entry_ids is not None:

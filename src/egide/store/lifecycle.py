@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import secrets
 import time
 import uuid
@@ -11,21 +9,12 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.errors import (
-    StoreForeign,
-    StoreFull,
-    StoreLocked,
-    StoreMissing,
-    StoreReadOnly,
-    StoreTooNew,
-    StoreTooOld,
-    StoreUnreadable,
-)
-from egide.store.connect import Database, parse_url
+from egide.errors import StoreForeign, StoreMissing, StoreTooNew, StoreTooOld
 from egide.store.schema import SCHEMA_REVISIONS, store_meta
+from egide.store.urls import is_sqlite, parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from egide.store.connect import Database
 
 _IDENTITY_KEY_BYTES = 32
 _alembic_version = sa.table("alembic_version", sa.column("version_num", sa.String))
@@ -45,53 +34,50 @@ def open_database(url: str, *, create: bool, upgrade: bool, busy_timeout_s: floa
         StoreError: StoreMissing, StoreForeign, StoreTooOld, StoreTooNew, or what the database
             reports.
     """
-    database = Database(parse_url(url), busy_timeout_s=busy_timeout_s)
+    database = connect(url, busy_timeout_s=busy_timeout_s)
     try:
-        _check_file(database, create=create)
+        database.check_place(create=create)
         with database.read() as connection:
-            found = _schema_revision(connection, database.shown)
+            found = schema_revision(connection, database.shown)
         if found is None:
             if not create:
                 raise StoreMissing(store=database.shown)
-            _create(database, busy_timeout_s=busy_timeout_s)
+            _create(database)
         elif found != SCHEMA_REVISIONS[-1]:
             _refuse_newer(found, database.shown)
             if not upgrade:
                 raise StoreTooOld(store=database.shown, found=found, expected=SCHEMA_REVISIONS[-1])
             with database.write() as connection:
-                _migrate(connection)
+                make_tables(connection)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _check_file(database: Database, *, create: bool) -> None:
-    path = database.path
-    assert path is not None
-    try:
-        # For the owner only: the log and its index take over the mode of the database.
-        if create and not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        elif not path.exists():
-            raise StoreMissing(store=database.shown)
-        elif path.is_dir():
-            raise StoreUnreadable(store=database.shown, reason="it is a folder")
-    except FileExistsError:
-        return  # another process was quicker
-    except FileNotFoundError as error:
-        raise StoreUnreadable(store=database.shown, reason="its folder does not exist") from error
-    except OSError as error:
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise StoreReadOnly(store=database.shown) from error
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StoreFull(store=database.shown) from error
-        raise StoreUnreadable(
-            store=database.shown, reason=error.strerror or "the disk reports an error"
-        ) from error
+def connect(url: str, *, busy_timeout_s: float) -> Database:
+    """Make ready to connect to the database at `url`, whatever is in it.
+
+    Raises:
+        UsageError: the URL is none that a store can have.
+        PostgresqlUnavailable: it is of PostgreSQL, and psycopg is not installed.
+    """
+    parsed = parse_url(url)
+    if is_sqlite(parsed):
+        from egide.store.sqlite import SqliteDatabase
+
+        return SqliteDatabase(parsed, busy_timeout_s=busy_timeout_s)
+    from egide.store.postgresql import PostgresqlDatabase
+
+    return PostgresqlDatabase(parsed, busy_timeout_s=busy_timeout_s)
 
 
-def _schema_revision(connection: sa.Connection, shown: str) -> str | None:
+def schema_revision(connection: sa.Connection, shown: str) -> str | None:
+    """The version of the tables that are there, or None where there are no tables.
+
+    Raises:
+        StoreForeign: they are those of something else.
+    """
     tables = set(sa.inspect(connection).get_table_names())
     if not tables:
         return None
@@ -108,18 +94,12 @@ def _refuse_newer(found: str, shown: str) -> None:
         raise StoreTooNew(store=shown, found=found)
 
 
-def _create(database: Database, *, busy_timeout_s: float) -> None:
-    for _ in _until(busy_timeout_s):
-        try:
-            # SQLite does not wait here when another process changes the mode at the same time.
-            database.use_write_ahead_log()
-            break
-        except StoreLocked:
-            continue
+def _create(database: Database) -> None:
+    database.prepare_new()
     with database.write() as connection:
-        if _schema_revision(connection, database.shown) is not None:
+        if schema_revision(connection, database.shown) is not None:
             return  # another process was quicker
-        _migrate(connection)
+        make_tables(connection)
         connection.execute(
             sa.insert(store_meta).values(
                 store_id=str(uuid.uuid4()),
@@ -129,15 +109,8 @@ def _create(database: Database, *, busy_timeout_s: float) -> None:
         )
 
 
-def _until(timeout_s: float) -> Iterator[None]:
-    end = time.monotonic() + timeout_s
-    yield
-    while time.monotonic() < end:
-        time.sleep(0.02)
-        yield
-
-
-def _migrate(connection: sa.Connection) -> None:
+def make_tables(connection: sa.Connection) -> None:
+    """Make the tables, or bring them up to date, within a write transaction."""
     # 0.7 s to import, and needed once in the life of a store.
     from alembic import command
     from alembic.config import Config

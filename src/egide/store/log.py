@@ -7,66 +7,117 @@ note or a file name.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from hashlib import blake2b, sha256
+import time
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.errors import EntryMissing
+from egide.store import log_check
+from egide.store.log_records import START, LogRecord, canonical, read_records
+from egide.store.schema import MAX_ENTRY_ID
 from egide.store.service_schema import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
-START = bytes(32)
-"""What stands in the first record in place of a hash before it."""
+    from egide.store.connect import Database
+    from egide.store.log_check import LogVerdict
+
 MAX_SUBJECTS = 100
 """A record names so many entries; of more it says the revision that changed them, and how many."""
 _REFERENCE_BYTES = 12
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """One thing that was done.
+class Log:
+    """The log of a store, to be read, checked, and added to."""
 
-    Attributes:
-        seq: from 1, without a gap.
-        at: Unix seconds.
-        actor: a key's name, `local` for the command line, `egide` for the register itself.
-        action: a word: `register`, `withdraw`, `create-key` …
-        bank: its name, or None.
-        revision: of the store, that it made; None where nothing changed that has revisions.
-        subjects: references of the entries, see `entry_reference`.
-        detail: further words and numbers.
-        previous: the hash of record `seq` − 1, or `START`.
-        hash: SHA-256 of all of this.
-    """
+    def __init__(self, database: Database, identity_key: bytes, actor: str) -> None:
+        self._database = database
+        self._identity_key = identity_key
+        self._actor = actor
 
-    seq: int
-    at: int
-    actor: str
-    action: str
-    bank: str | None
-    revision: int | None
-    subjects: tuple[str, ...]
-    detail: Mapping[str, str | int]
-    previous: bytes
-    hash: bytes
+    def append(
+        self,
+        action: str,
+        *,
+        bank: str | None = None,
+        entry_ids: Iterable[int] = (),
+        detail: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Write down an act that makes no revision, such as an export, in a transaction of its own.
 
-    def computed_hash(self) -> bytes:
-        """What `hash` has to be."""
-        content = [
-            self.seq,
-            self.at,
-            self.actor,
-            self.action,
-            self.bank,
-            self.revision,
-            list(self.subjects),
-            dict(self.detail),
-        ]
-        return sha256(self.previous + _canonical(content).encode()).digest()
+        Args:
+            action: a word for it.
+            bank: that it was done with.
+            entry_ids: that it was done with, if they are at most `MAX_SUBJECTS`.
+            detail: further words; never a fingerprint, a key, a note or a file name.
+        """
+        with self._database.write() as connection:
+            append(
+                connection,
+                at=int(time.time()),
+                actor=self._actor,
+                action=action,
+                bank=bank,
+                subjects=[entry_reference(self._identity_key, entry) for entry in entry_ids],
+                detail=detail,
+            )
+
+    def records(
+        self, *, after: int = 0, limit: int | None = None, entry: int | None = None
+    ) -> Generator[LogRecord]:
+        """The records in order, in flat memory; a reading transaction stays open until the last.
+
+        Args:
+            after: only records of a greater number.
+            limit: at most so many.
+            entry: only records that name this entry. Acts on more than `MAX_SUBJECTS` entries at
+                once name none.
+
+        Raises:
+            EntryMissing: there can be no such entry.
+            LogBroken: a record cannot be read.
+        """
+        subject = None
+        if entry is not None:
+            if not 0 < entry <= MAX_ENTRY_ID:
+                raise EntryMissing(entry=entry, bank="any")
+            subject = entry_reference(self._identity_key, entry)
+        return self._records(after, limit, subject)
+
+    def _records(self, after: int, limit: int | None, subject: str | None) -> Generator[LogRecord]:
+        with self._database.read() as connection:
+            yield from read_records(connection, after=after, subject=subject, limit=limit)
+
+    def head(self) -> tuple[int, bytes]:
+        """Number and hash of the last record; 0 and `START` where there is none."""
+        with self._database.read() as connection:
+            return _head(connection)
+
+    def verify(
+        self,
+        *,
+        expected_head: tuple[int, bytes] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> LogVerdict:
+        """Check every record, the chain of them, and that they fit the store's revisions and keys.
+
+        Whoever can write the whole database can also write a whole new chain, so the number and
+        hash of a record are to be noted elsewhere and given here.
+
+        Args:
+            expected_head: number and hash of a record, as noted earlier.
+            on_progress: called now and then with how many records were checked.
+
+        Raises:
+            LogBroken: naming the first record that is wrong.
+        """
+        with self._database.read() as connection:
+            return log_check.verify(
+                connection, expected_head=expected_head, on_progress=on_progress
+            )
 
 
 def append(
@@ -84,23 +135,20 @@ def append(
 
     Arguments are the fields of `LogRecord`.
     """
-    last = connection.execute(
-        sa.select(log.c.seq, log.c.hash).order_by(log.c.seq.desc()).limit(1)
-    ).one_or_none()
-    seq, previous = (1, START) if last is None else (last.seq + 1, last.hash)
+    last, previous = _head(connection)
     record = LogRecord(
-        seq, at, actor, action, bank, revision, tuple(subjects), detail or {}, previous, b""
+        last + 1, at, actor, action, bank, revision, tuple(subjects), detail or {}, previous, b""
     )
     connection.execute(
         sa.insert(log).values(
-            seq=seq,
+            seq=record.seq,
             at=at,
             actor=actor,
             action=action,
             bank=bank,
             revision=revision,
             subjects=",".join(record.subjects),
-            detail=_canonical(dict(record.detail)),
+            detail=canonical(dict(record.detail)),
             previous=previous,
             hash=record.computed_hash(),
         )
@@ -115,5 +163,8 @@ def entry_reference(identity_key: bytes, entry_id: int) -> str:
     return digest.hexdigest()
 
 
-def _canonical(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+def _head(connection: sa.Connection) -> tuple[int, bytes]:
+    last = connection.execute(
+        sa.select(log.c.seq, log.c.hash).order_by(log.c.seq.desc()).limit(1)
+    ).one_or_none()
+    return (0, START) if last is None else (last.seq, last.hash)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Self
@@ -15,16 +14,16 @@ from egide.store.revisions import change, current_revision, find_revision
 from egide.store.schema import store_meta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from egide.store.connect import Database
+    from egide.store.copying import Copied
     from egide.store.records import Revision
     from egide.store.revisions import Change
 
 DEFAULT_URL = "sqlite:///egide.db"
 DEFAULT_BUSY_TIMEOUT_S = 10.0
-_POLL_S = 0.1
 LOCAL_ACTOR = "local"
 """Whoever uses the command line, or Python."""
 
@@ -34,14 +33,15 @@ class OpenedStore:
 
     Attributes:
         url: where the store is, without its password.
-        path: of the SQLite file.
+        path: of the SQLite file; None on PostgreSQL.
         id: a random UUID that tells this store from every other; a copy of the file has the same.
         actor: who changes it, as its log says.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, forget_at_once: bool = True) -> None:
         """Take over an opened database; use `Store.open`."""
         self._database = database
+        self._forget_at_once = forget_at_once
         self.actor = LOCAL_ACTOR
         self.url = database.shown
         self.path: Path | None = database.path
@@ -59,22 +59,28 @@ class OpenedStore:
         *,
         create: bool = False,
         busy_timeout_s: float = DEFAULT_BUSY_TIMEOUT_S,
+        forget_at_once: bool = True,
     ) -> Self:
-        """Open the store at `url`, an SQLAlchemy URL such as `sqlite:///folder/egide.db`.
+        """Open the store at `url`.
 
         Args:
-            url: of the store.
-            create: make it where there is none, readable by its owner only.
+            url: an SQLAlchemy URL: `sqlite:///folder/egide.db`, `postgresql://user@host/database`.
+            create: make it where there is none; a file is readable by its owner only, a database
+                of PostgreSQL must be there and be empty.
             busy_timeout_s: how long a write waits for another process that writes.
+            forget_at_once: after each withdrawal do what `forget_erased` does; else whoever opened
+                the store calls that, say every few seconds.
 
         Raises:
             UsageError: the URL is a path, in memory, or of a database that Egide cannot use.
+            PostgresqlUnavailable: the extra `egide[postgresql]` is not installed.
             StoreMissing: there is none, and `create` is False.
             StoreForeign: the database belongs to something else.
             StoreTooOld: `Store.upgrade` it first.
             StoreTooNew: a newer Egide wrote it.
         """
-        return cls._open(url, create=create, upgrade=False, busy_timeout_s=busy_timeout_s)
+        database = open_database(url, create=create, upgrade=False, busy_timeout_s=busy_timeout_s)
+        return cls._of(database, forget_at_once=forget_at_once)
 
     @classmethod
     def upgrade(
@@ -85,22 +91,42 @@ class OpenedStore:
         Raises:
             UsageError, StoreMissing, StoreForeign, StoreTooNew: as for `open`.
         """
-        return cls._open(url, create=False, upgrade=True, busy_timeout_s=busy_timeout_s)
+        database = open_database(url, create=False, upgrade=True, busy_timeout_s=busy_timeout_s)
+        return cls._of(database, forget_at_once=True)
 
     @classmethod
-    def _open(cls, url: str, *, create: bool, upgrade: bool, busy_timeout_s: float) -> Self:
-        database = open_database(url, create=create, upgrade=upgrade, busy_timeout_s=busy_timeout_s)
+    def _of(cls, database: Database, *, forget_at_once: bool) -> Self:
         try:
-            return cls(database)
+            return cls(database, forget_at_once=forget_at_once)
         except BaseException:
             database.close()
             raise
 
     def close(self) -> None:
-        """Close the store; what was erased leaves the write-ahead log now at the latest."""
-        if self._database.holds_erased:
-            self._forget_erased()
+        """Close the store; `forget_erased` is tried once more, and waiting for changes ends."""
+        self.forget_erased()
         self._database.close()
+
+    def forget_erased(self) -> bool:
+        """Have what was erased leave the database's files, as far as the database can.
+
+        SQLite's write-ahead log is emptied; PostgreSQL removes dead rows (`VACUUM`). Returns at
+        once where this process has erased nothing since.
+
+        Returns:
+            whether nothing is left to do; False while somebody reads an earlier state of the
+            store, or the database does not play along: call it again later.
+        """
+        if self._database.holds_erased:
+            # First: what another thread erases from now on counts again.
+            self._database.holds_erased = False
+            try:
+                done = self._database.forget_erased()
+            except StoreError:
+                done = False
+            if not done:
+                self._database.holds_erased = True
+        return not self._database.holds_erased
 
     def __enter__(self) -> Self:
         return self
@@ -125,13 +151,38 @@ class OpenedStore:
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Wait until the store has a later revision than `since`, or until the time is up.
 
+        For one follower, in a thread of its own, again and again: a commit of any process ends the
+        wait within some 50 ms on SQLite and at once on PostgreSQL. Others may wait beside it.
+
         Returns:
-            the store's revision; `since` where nothing has changed.
+            the store's revision; `since` where nothing has changed, and at once after `close`.
+
+        Raises:
+            StoreUnreadable: the database cannot be reached at the moment; waiting can go on once
+                it is back, on connections that are made anew.
         """
-        end = time.monotonic() + timeout_s
-        while (now := self.revision()) <= since and time.monotonic() < end:
-            time.sleep(_POLL_S)
-        return now
+        return self._database.wait_for_change(self.revision, since, timeout_s)
+
+    def backup(
+        self, path: Path, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> Copied:
+        """Copy the store, while others use it, into a new SQLite file for its owner only.
+
+        The copy is of one moment and is a store itself, to be kept as private as this one: it has
+        all fingerprints, and what is withdrawn later stays in it. The log says that it was made.
+
+        Args:
+            path: where no file is yet; it appears there when it is complete.
+            on_progress: called with rows done and rows in all.
+
+        Raises:
+            BackupExists: there is a file already.
+            BackupUnwritable: it cannot be written.
+            StoreReadOnly: the log cannot be written to.
+        """
+        from egide.store.copying import back_up
+
+        return back_up(self._database, path, actor=self.actor, on_progress=on_progress)
 
     def revision_info(self, revision: int) -> Revision:
         """When a change was made, and what it was.
@@ -146,17 +197,13 @@ class OpenedStore:
         return found
 
     @contextmanager
-    def _changing(self, action: str) -> Iterator[Change]:
-        """A change, after which nothing that it erased stays in the write-ahead log."""
+    def _changing(self, action: str, actor: str | None = None) -> Iterator[Change]:
+        """A change, after which nothing that it erased stays in the database's files."""
         with change(
-            self._database, action, actor=self.actor, identity_key=self._identity_key
+            self._database, action, actor=actor or self.actor, identity_key=self._identity_key
         ) as made:
             yield made
         if made.erased:
-            self._forget_erased()
-
-    def _forget_erased(self) -> None:
-        try:
-            self._database.holds_erased = not self._database.truncate_log()
-        except StoreError:
             self._database.holds_erased = True
+            if self._forget_at_once:
+                self.forget_erased()

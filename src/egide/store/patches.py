@@ -31,6 +31,7 @@ _bank_id = (
     .correlate(patches)
     .scalar_subquery()
 )
+_key_ids = sa.select(patches.c.key_id).limit(1)
 
 
 class Sealer(NamedTuple):
@@ -164,8 +165,8 @@ def count(connection: sa.Connection, bank: Bank) -> int:
 
 def key_id(connection: sa.Connection) -> bytes | None:
     """Which key sealed the store's keypoints, or None where there are none."""
-    found: bytes | None = connection.execute(sa.select(sa.func.max(patches.c.key_id))).scalar()
-    return found
+    # Not MAX: PostgreSQL has none for bytes before its version 18.
+    return connection.execute(_key_ids.order_by(patches.c.key_id.desc())).scalar()
 
 
 def held(connection: sa.Connection, banks: Collection[str] | None) -> bool:
@@ -228,8 +229,8 @@ def _checked_key(connection: sa.Connection, sealer: Sealer) -> PatchKey:
     if sealer.key is None:
         raise PatchKeyMissing
     # One by one each is a step in the index; asked for together, they are a walk through it.
-    for extreme in (sa.func.min, sa.func.max):
-        found = connection.execute(sa.select(extreme(patches.c.key_id))).scalar()
+    for order in (patches.c.key_id.asc(), patches.c.key_id.desc()):
+        found = connection.execute(_key_ids.order_by(order)).scalar()
         if found not in {None, sealer.key.key_id}:
             raise PatchKeyWrong(store=sealer.shown)
     return sealer.key

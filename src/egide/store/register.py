@@ -34,7 +34,9 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _lengths = struct.Struct(">IIII").pack
 
 
-class _Found(NamedTuple):
+class Known(NamedTuple):
+    """An entry that is there already: its number, its state, and when it ends in Unix seconds."""
+
     entry: int
     state: str
     expires: int | None
@@ -58,12 +60,12 @@ def register(
     pending = iter(registrations)
     while chunk := list(islice(pending, _CHUNK)):
         identities = [identity_of(registration, identity_key) for registration in chunk]
-        kinds = _register_chunk(change, bank, chunk, identities, again=again)
+        kinds = register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
         completed += _keep_patches(change, bank, sealer, chunk, identities, kinds)
         change.touch(_numbers(change, bank, identities, kinds))
         if outcomes:
-            found = _find(change.connection, bank, identities)
+            found = find_known(change.connection, bank, identities)
             kept.extend(
                 Outcome(found[identity].entry, kind)
                 for identity, kind in zip(identities, kinds, strict=True)
@@ -85,7 +87,7 @@ def _numbers(
     """The numbers of the entries that a chunk changed, or of one too many to be named."""
     made = {OutcomeKind.ADDED, OutcomeKind.RENEWED}
     changed = [one for one, kind in zip(identities, kinds, strict=True) if kind in made]
-    found = _find(change.connection, bank, changed[: MAX_SUBJECTS + 1])
+    found = find_known(change.connection, bank, changed[: MAX_SUBJECTS + 1])
     return [entry.entry for entry in found.values()]
 
 
@@ -105,7 +107,7 @@ def _keep_patches(
     }
     if not wanted:
         return 0
-    found = _find(change.connection, bank, list(wanted))
+    found = find_known(change.connection, bank, list(wanted))
     numbers = {identity: entry.entry for identity, entry in found.items()}
     return patch_rows.keep(change, bank, sealer, wanted, numbers)
 
@@ -157,7 +159,7 @@ def _check_text(text: str, max_chars: int) -> None:
         raise UsageError(reason=f"a source or note is too long: at most {max_chars} characters")
 
 
-def _register_chunk(
+def register_chunk(
     change: Change,
     bank: Bank,
     chunk: Sequence[Registration],
@@ -165,7 +167,19 @@ def _register_chunk(
     *,
     again: bool,
 ) -> list[OutcomeKind]:
-    found = _find(change.connection, bank, identities)
+    """Register some thousand at most; whoever calls counts them and has the log name them.
+
+    Args:
+        change: the transaction.
+        bank: to register in.
+        chunk: of registrations, checked by `identity_of`.
+        identities: of each, what it is recognised by.
+        again: as for `Store.register`.
+
+    Returns:
+        what was done with each.
+    """
+    found = find_known(change.connection, bank, identities)
     kinds: list[OutcomeKind] = []
     inserts: list[dict[str, Any]] = []
     renewed: list[int] = []
@@ -200,7 +214,7 @@ def _register_chunk(
     return kinds
 
 
-def _decide(old: _Found, expires: int | None, now: int, *, again: bool) -> OutcomeKind:
+def _decide(old: Known, expires: int | None, now: int, *, again: bool) -> OutcomeKind:
     if old.state == State.TOMBSTONED:
         return OutcomeKind.REFUSED
     if old.state == State.WITHDRAWN:
@@ -235,12 +249,13 @@ def _row(registration: Registration, expires: int | None, change: Change) -> dic
     }
 
 
-def _find(
+def find_known(
     connection: sa.Connection, bank: Bank, identities: Sequence[bytes]
-) -> dict[bytes, _Found]:
+) -> dict[bytes, Known]:
+    """The entries of a bank that have these identities, some thousand at most."""
     rows = connection.execute(
         sa.select(entries.c.identity, entries.c.id, entries.c.state, entries.c.expires)
         .where(entries.c.bank_id == bank.id)
         .where(entries.c.identity.in_(identities))
     )
-    return {identity: _Found(entry, state, expires) for identity, entry, state, expires in rows}
+    return {identity: Known(entry, state, expires) for identity, entry, state, expires in rows}

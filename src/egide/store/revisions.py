@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from egide.store import log
+from egide.store.outbox import announce_change
 from egide.store.records import Revision, moment
 from egide.store.schema import banks, revisions
 
@@ -51,13 +52,18 @@ class Change:
     def revision(self) -> int:
         """The revision that stamps what is being changed."""
         if self._revision is None:
-            result = self.connection.execute(
-                sa.insert(revisions).values(at=self.at, action=self._action, entries=0)
+            # Not the database's own counting: PostgreSQL's leaves gaps where a change is undone.
+            number = current_revision(self.connection) + 1
+            self.connection.execute(
+                sa.insert(revisions).values(id=number, at=self.at, action=self._action, entries=0)
             )
-            key = result.inserted_primary_key
-            assert key is not None
-            self._revision = int(key[0])
+            self._revision = number
         return self._revision
+
+    @property
+    def made_revision(self) -> bool:
+        """Whether anything was changed."""
+        return self._revision is not None
 
     def final_revision(self) -> int:
         """The store's revision when this change is committed, whether or not it made one."""
@@ -95,6 +101,17 @@ class Change:
             subjects=[log.entry_reference(self._identity_key, entry) for entry in named],
             detail={"entries": self.entries, **self.detail},
         )
+        if self.entries:
+            announce_change(
+                self.connection,
+                at=self.at,
+                action=self._action,
+                bank=bank,
+                revision=self._revision,
+                entry_ids=named,
+                entries=self.entries,
+                actor=self._actor,
+            )
 
 
 @contextmanager
@@ -111,6 +128,8 @@ def change(database: Database, action: str, *, actor: str, identity_key: bytes) 
         made = Change(connection, action, actor=actor, identity_key=identity_key)
         yield made
         made.close()
+        if made.made_revision:
+            database.announce(connection)
 
 
 def current_revision(connection: sa.Connection) -> int:

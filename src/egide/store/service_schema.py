@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from egide.store.schema import BigId, Blob, metadata
@@ -70,13 +71,15 @@ key_banks = Table(
     Column("bank_id", BigId, ForeignKey("banks.id"), primary_key=True, autoincrement=False),
 )
 
-# How much of its daily quota a key has used; days are counted from 1970, in UTC.
+# How many fingerprints a key has asked about in a day, and how many it has added without a second
+# person; days are counted from 1970, in UTC.
 key_usage = Table(
     "key_usage",
     metadata,
     Column("key_id", BigId, ForeignKey("keys.id"), primary_key=True, autoincrement=False),
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("used", BigInteger, nullable=False),
+    Column("added", BigInteger, nullable=False),
 )
 
 # What needs a second person. Nothing of the request itself is kept, only its digest: whoever asked
@@ -154,6 +157,9 @@ upstreams = Table(
     Column("last_success", BigInteger),
     Column("last_error", String(48)),
     Column("failures", Integer, nullable=False),
+    # The process that follows it, and until when no other does.
+    Column("leased_by", String(36)),
+    Column("leased_until", BigInteger, nullable=False, server_default=text("0")),
     Index("uq_upstreams_name", "name", unique=True),
     sqlite_autoincrement=True,
 )
@@ -164,6 +170,10 @@ upstream_entries = Table(
     Column("upstream_id", BigId, ForeignKey("upstreams.id"), primary_key=True, autoincrement=False),
     Column("remote_entry", BigInteger, primary_key=True, autoincrement=False),
     Column("entry_id", BigId, ForeignKey("entries.id"), nullable=False),
+    # As the upstream had it set here: where the entry's differs, somebody here has judged.
+    Column("trust", String(16), nullable=False),
+    # Whether it was the upstream that ended the entry, and not somebody here.
+    Column("ended", Boolean(create_constraint=False), nullable=False),
     Index("ix_upstream_entries_entry", "entry_id"),
 )
 

@@ -10,10 +10,10 @@ from egide.model import DEFAULT_RADIUS_BITS, State, Trust
 from egide.store import banks as bank_rows
 from egide.store import consent, reading
 from egide.store import patches as patch_rows
-from egide.store.opened import OpenedStore
 from egide.store.patches import Sealer
 from egide.store.records import unix_seconds
 from egide.store.register import register
+from egide.store.served import ServedStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from egide.store.records import BankCounts, Registered
 
 
-class Store(OpenedStore):
+class Store(ServedStore):
     """Banks and entries in a database, shared by threads and processes.
 
     Every method that changes something is one transaction and makes at most one revision. All of

@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("key_id", BIG_ID, autoincrement=False, nullable=False),
         sa.Column("day", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("used", sa.BigInteger, nullable=False),
+        sa.Column("added", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("key_id", "day", name="pk_key_usage"),
         sa.ForeignKeyConstraint(["key_id"], ["keys.id"], name="fk_key_usage_key_id"),
     )
@@ -143,6 +144,8 @@ def upgrade() -> None:
         sa.Column("last_success", sa.BigInteger, nullable=True),
         sa.Column("last_error", sa.String(48), nullable=True),
         sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("leased_by", sa.String(36), nullable=True),
+        sa.Column("leased_until", sa.BigInteger, server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_upstreams"),
         sa.ForeignKeyConstraint(["bank_id"], ["banks.id"], name="fk_upstreams_bank_id"),
         sqlite_autoincrement=True,
@@ -153,6 +156,8 @@ def upgrade() -> None:
         sa.Column("upstream_id", BIG_ID, autoincrement=False, nullable=False),
         sa.Column("remote_entry", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("entry_id", BIG_ID, nullable=False),
+        sa.Column("trust", sa.String(16), nullable=False),
+        sa.Column("ended", sa.Boolean(create_constraint=False), nullable=False),
         sa.PrimaryKeyConstraint("upstream_id", "remote_entry", name="pk_upstream_entries"),
         sa.ForeignKeyConstraint(
             ["upstream_id"], ["upstreams.id"], name="fk_upstream_entries_upstream_id"

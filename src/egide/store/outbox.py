@@ -1,0 +1,371 @@
+"""Messages to webhooks, until they are delivered or given up.
+
+A message about a change of entries is written in the transaction of that change, so that neither is
+there without the other. Several processes may deliver at once: a message is claimed for a while by
+moving on the time at which it is due.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from egide.store import log
+from egide.store.records import moment
+from egide.store.service_schema import outbox, webhooks
+from egide.store.webhooks import WebhookEvent, events_of, find_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from egide.store.connect import Database
+
+RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
+"""After each attempt but the last, which makes eight in about a day and a half."""
+MAX_ATTEMPTS = len(RETRY_DELAYS_S) + 1
+KEPT_DELIVERED_S = 86_400
+KEPT_DEAD_S = 30 * 86_400
+_MESSAGE_ID_BYTES = 16
+_GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that was claimed, to be posted now.
+
+    Attributes:
+        id: of the message here; `message_id` is what the receiver tells repeats by.
+        attempt: from 1.
+        secret: signs it.
+    """
+
+    id: int
+    webhook: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    message_id: str
+    event: str
+    body: str = field(repr=False)
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was given up.
+
+    Attributes:
+        last_status: the receiver's last answer, None where there was none.
+        last_error: a code of ours, None where there was an answer.
+    """
+
+    id: int
+    webhook: str
+    message_id: str
+    event: str
+    created: datetime
+    attempts: int
+    last_status: int | None
+    last_error: str | None
+
+
+class Outbox:
+    """The messages of a store; see `Store.outbox`."""
+
+    def __init__(self, database: Database, actor: str) -> None:
+        self._database = database
+        self._actor = actor
+
+    def add(self, messages: Iterable[tuple[WebhookEvent, Mapping[str, Any]]]) -> int:
+        """Write messages to whoever wants them, all in one transaction.
+
+        Args:
+            messages: each an event and its data, which must hold no fingerprint.
+
+        Returns:
+            how many were written: none where no webhook wants any.
+        """
+        with self._database.write() as connection:
+            return add_messages(connection, int(time.time()), messages)
+
+    def claim(
+        self, *, limit: int, per_webhook: int, lease_s: int, now_unix_s: int | None = None
+    ) -> list[Delivery]:
+        """Take messages that are due; for `lease_s` seconds no other process gets them.
+
+        Args:
+            limit: at most so many.
+            per_webhook: at most so many to one, so that a slow receiver holds up no other.
+            lease_s: whoever has not said by then what became of a message is taken for dead.
+            now_unix_s: by default the present.
+        """
+        now = int(time.time()) if now_unix_s is None else now_unix_s
+        is_due = (
+            outbox.c.state == "pending",
+            outbox.c.next_at <= now,
+            webhooks.c.enabled.is_(True),
+        )
+        to_webhook = outbox.join(webhooks, webhooks.c.id == outbox.c.webhook_id)
+        any_due = sa.select(outbox.c.id).select_from(to_webhook).where(*is_due).limit(1)
+        with self._database.read() as connection:
+            if connection.execute(any_due).first() is None:
+                return []
+        position = (
+            sa.func.row_number()
+            .over(partition_by=outbox.c.webhook_id, order_by=(outbox.c.next_at, outbox.c.id))
+            .label("position")
+        )
+        first = sa.select(outbox.c.id, position).select_from(to_webhook).where(*is_due).subquery()
+        query = (
+            sa.select(outbox, webhooks.c.name, webhooks.c.url, webhooks.c.secret)
+            .join(webhooks, webhooks.c.id == outbox.c.webhook_id)
+            .join(first, first.c.id == outbox.c.id)
+            .where(first.c.position <= per_webhook)
+            .order_by(outbox.c.next_at, outbox.c.id)
+            .limit(limit)
+        )
+        with self._database.write() as connection:
+            rows = connection.execute(query).all()
+            connection.execute(
+                sa.update(outbox)
+                .where(outbox.c.id.in_([row.id for row in rows]))
+                .values(next_at=now + lease_s, attempts=outbox.c.attempts + 1)
+            )
+        return [
+            Delivery(
+                id=row.id,
+                webhook=row.name,
+                url=row.url,
+                secret=row.secret.decode(),
+                message_id=row.message_id,
+                event=row.event,
+                body=row.payload,
+                attempt=row.attempts + 1,
+            )
+            for row in rows
+        ]
+
+    def delivered(self, delivery: Delivery, status: int) -> None:
+        """Write down that the receiver took a message."""
+        with self._database.write() as connection:
+            _settle(
+                connection,
+                delivery,
+                {"state": "delivered", "last_status": status, "last_error": None},
+            )
+
+    def failed(
+        self,
+        delivery: Delivery,
+        *,
+        status: int | None = None,
+        error: str | None = None,
+        now_unix_s: int | None = None,
+    ) -> bool:
+        """Write down that an attempt failed; after the last one the message is dead.
+
+        A receiver that answers 410 is gone: its webhook is switched off with the message.
+
+        Args:
+            delivery: that failed.
+            status: what the receiver answered, if it did.
+            error: a code, if it did not.
+            now_unix_s: by default the present.
+
+        Returns:
+            whether the message is dead.
+        """
+        now = int(time.time()) if now_unix_s is None else now_unix_s
+        gone = status == _GONE
+        dead = gone or delivery.attempt >= MAX_ATTEMPTS
+        with self._database.write() as connection:
+            values: dict[str, Any] = {"last_status": status, "last_error": error}
+            if dead:
+                values["state"] = "dead"
+            else:
+                values["next_at"] = now + RETRY_DELAYS_S[delivery.attempt - 1]
+            _settle(connection, delivery, values)
+            if gone:
+                _switch_off(connection, delivery.webhook, now)
+        return dead
+
+    def dead_letters(self, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
+        """The messages that were given up, by number."""
+        query = (
+            sa.select(outbox, webhooks.c.name)
+            .join(webhooks, webhooks.c.id == outbox.c.webhook_id)
+            .where(outbox.c.state == "dead", outbox.c.id > after)
+            .order_by(outbox.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            DeadLetter(
+                id=row.id,
+                webhook=row.name,
+                message_id=row.message_id,
+                event=row.event,
+                created=moment(row.created),
+                attempts=row.attempts,
+                last_status=row.last_status,
+                last_error=row.last_error,
+            )
+            for row in rows
+        ]
+
+    def retry(self, webhook: str) -> int:
+        """Try all dead messages to a webhook again, as if they were new, and switch it on.
+
+        Returns:
+            how many there are.
+
+        Raises:
+            WebhookMissing: there is none of that name.
+        """
+        now = int(time.time())
+        with self._database.write() as connection:
+            webhook_id = find_id(connection, webhook)
+            count = connection.execute(
+                sa.update(outbox)
+                .where(outbox.c.webhook_id == webhook_id, outbox.c.state == "dead")
+                .values(state="pending", attempts=0, next_at=now)
+            ).rowcount
+            connection.execute(
+                sa.update(webhooks).where(webhooks.c.id == webhook_id).values(enabled=True)
+            )
+            log.append(
+                connection,
+                at=now,
+                actor=self._actor,
+                action="retry-webhook",
+                detail={"webhook": webhook, "messages": count},
+            )
+        return count
+
+    def forget(self, *, now_unix_s: int | None = None) -> int:
+        """Delete messages that were delivered over a day ago, or given up over 30 days ago.
+
+        Returns:
+            how many.
+        """
+        now = int(time.time()) if now_unix_s is None else now_unix_s
+        old = sa.or_(
+            # The lease of a delivered message ended soon after its delivery.
+            sa.and_(outbox.c.state == "delivered", outbox.c.next_at < now - KEPT_DELIVERED_S),
+            sa.and_(outbox.c.state == "dead", outbox.c.next_at < now - KEPT_DEAD_S),
+        )
+        with self._database.read() as connection:
+            if connection.execute(sa.select(outbox.c.id).where(old).limit(1)).first() is None:
+                return 0
+        with self._database.write() as connection:
+            return connection.execute(sa.delete(outbox).where(old)).rowcount
+
+    def counts(self) -> dict[str, int]:
+        """How many messages there are by state, `pending`, `delivered` and `dead`."""
+        query = sa.select(outbox.c.state, sa.func.count()).group_by(outbox.c.state)
+        with self._database.read() as connection:
+            return Counter({row[0]: row[1] for row in connection.execute(query)})
+
+
+def add_messages(
+    connection: sa.Connection,
+    at: int,
+    messages: Iterable[tuple[WebhookEvent, Mapping[str, Any]]],
+) -> int:
+    """Write messages within a transaction; see `Outbox.add`.
+
+    Returns:
+        how many rows were written.
+    """
+    receivers = connection.execute(
+        sa.select(webhooks.c.id, webhooks.c.events)
+        .where(webhooks.c.enabled.is_(True))
+        .order_by(webhooks.c.id)
+    ).all()
+    if not receivers:
+        return 0
+    wanted = [(row.id, events_of(row.events)) for row in receivers]
+    rows = [
+        {
+            "webhook_id": webhook_id,
+            "message_id": f"msg_{secrets.token_urlsafe(_MESSAGE_ID_BYTES)}",
+            "event": event.value,
+            "payload": _body(event, at, data),
+            "state": "pending",
+            "created": at,
+            "next_at": at,
+            "attempts": 0,
+        }
+        for event, data in messages
+        for webhook_id, events in wanted
+        if event in events
+    ]
+    if rows:
+        connection.execute(sa.insert(outbox), rows)
+    return len(rows)
+
+
+def announce_change(
+    connection: sa.Connection,
+    *,
+    at: int,
+    action: str,
+    bank: str | None,
+    revision: int,
+    entry_ids: Sequence[int],
+    entries: int,
+    actor: str,
+) -> None:
+    """Write the messages about a change of entries, within its transaction.
+
+    Args:
+        connection: of the transaction.
+        at: Unix seconds.
+        action: what was done, as the log says it.
+        bank: its name, None for several.
+        revision: that the change made.
+        entry_ids: of the entries; empty where they are too many to name.
+        entries: how many there are.
+        actor: who did it, as the log says it.
+    """
+    data = {
+        "action": action,
+        "bank": bank,
+        "entries": list(entry_ids),
+        "count": entries,
+        "revision": revision,
+        "by": actor,
+    }
+    add_messages(connection, at, [(WebhookEvent.ENTRY_CHANGED, data)])
+
+
+def _body(event: WebhookEvent, at: int, data: Mapping[str, Any]) -> str:
+    content = {"type": event.value, "timestamp": moment(at).isoformat(), "data": dict(data)}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def _settle(connection: sa.Connection, delivery: Delivery, values: Mapping[str, Any]) -> None:
+    """Change a message, unless it was claimed again after the lease of this delivery."""
+    connection.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.id == delivery.id,
+            outbox.c.state == "pending",
+            outbox.c.attempts == delivery.attempt,
+        )
+        .values(**values)
+    )
+
+
+def _switch_off(connection: sa.Connection, name: str, now: int) -> None:
+    connection.execute(sa.update(webhooks).where(webhooks.c.name == name).values(enabled=False))
+    log.append(
+        connection, at=now, actor="egide", action="switch-off-webhook", detail={"webhook": name}
+    )

@@ -1,0 +1,251 @@
+"""A store in an SQLite file: settings, transactions, errors, the write-ahead log."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from egide.errors import (
+    EgideError,
+    StoreFull,
+    StoreLocked,
+    StoreMissing,
+    StoreReadOnly,
+    StoreUnreadable,
+)
+from egide.store.connect import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_WRITES = "egide_writes"
+_CHECKPOINT_TIMEOUT_MS = 1000
+# A million identities make an index of about 35 MB; a cache that holds it keeps a big import from
+# writing the same pages again and again.
+_CACHE_KIB = 64 * 1024
+_LOG_LIMIT_BYTES = 64 * 1024 * 1024
+# One look takes 4 µs.
+_LOOK_EVERY_S = 0.05
+
+
+class SqliteDatabase(Database):
+    """An SQLite file; see `Database`."""
+
+    def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
+        path = sqlite_path(url)
+        assert path is not None
+        # An error's text quotes its statement; with its parameters it would quote fingerprints.
+        engine = sa.create_engine(
+            url, hide_parameters=True, connect_args={"timeout": busy_timeout_s}
+        )
+        event.listen(engine, "connect", _set_up)
+        event.listen(engine, "begin", _begin)
+        super().__init__(engine, shown=url.render_as_string(hide_password=True), path=path)
+        self._busy_timeout_s = busy_timeout_s
+        self._looker: Any = None
+        self._seen_version = 0
+
+    def check_place(self, *, create: bool) -> None:
+        """See that there is a file; see `Database.check_place`."""
+        path = self.path
+        assert path is not None
+        try:
+            # For the owner only: the log and its index take over the mode of the database.
+            if create and not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            elif not path.exists():
+                raise StoreMissing(store=self.shown)
+            elif path.is_dir():
+                raise StoreUnreadable(store=self.shown, reason="it is a folder")
+        except FileExistsError:
+            return  # another process was quicker
+        except OSError as error:
+            raise file_error(error, self.shown) from error
+
+    def prepare_new(self) -> None:
+        """Let readers read while a process writes; a lasting property of the file."""
+        end = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                with self._translated(writes=True):
+                    self._outside_transaction("PRAGMA journal_mode=WAL")
+            except StoreLocked:
+                # SQLite does not wait here when another process changes the mode at the same time.
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+    def announce(self, connection: sa.Connection) -> None:
+        """Nothing: whoever waits sees that the file has changed."""
+
+    def forget_erased(self) -> bool:
+        """Empty the write-ahead log, where erased fingerprints would otherwise stay a while."""
+        with self._translated(writes=True):
+            row = self._outside_transaction(
+                "PRAGMA wal_checkpoint(TRUNCATE)", busy_timeout_ms=_CHECKPOINT_TIMEOUT_MS
+            )
+        return row is not None and row[0] == 0
+
+    def load(self, connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows as they are; see `Database.load`."""
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        places = ", ".join("?" for _ in table.columns)
+        connection.exec_driver_sql(
+            f'INSERT INTO "{table.name}" ({columns}) VALUES ({places})',  # noqa: S608 - names of ours
+            rows,
+        )
+
+    def end_loading(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+        """Nothing: SQLite's numbering goes on by itself."""
+
+    def _reader(self) -> sa.Connection:
+        return self._engine.connect()
+
+    def _writer(self) -> sa.Connection:
+        return self._engine.connect().execution_options(**{_WRITES: True})
+
+    def _exclude_writers(self, connection: sa.Connection) -> None:
+        """Nothing: `BEGIN IMMEDIATE` did."""
+
+    def _watch(self) -> None:
+        try:
+            if self._looker is None:
+                self._looker = self._engine.raw_connection()
+                self._looker.detach()
+            self._seen_version = self._version()
+        except (sqlite3.Error, sa.exc.SQLAlchemyError):
+            self._unwatch()
+
+    def _wait(self, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
+        while (left_s := end - time.monotonic()) > 0:
+            if self._closed.wait(min(_LOOK_EVERY_S, left_s)) or self._looker is None:
+                return
+            try:
+                if self._version() != self._seen_version:
+                    return
+            except sqlite3.Error:
+                self._unwatch()
+                return
+
+    def _version(self) -> int:
+        """A number that differs once another connection, of any process, has committed."""
+        version: int = self._looker.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def _unwatch(self) -> None:
+        if self._looker is not None:
+            with suppress(sqlite3.Error):
+                self._looker.close()
+            self._looker = None
+
+    def _outside_transaction(
+        self, statement: str, busy_timeout_ms: int | None = None
+    ) -> tuple[Any, ...] | None:
+        raw = self._engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            if busy_timeout_ms is None:
+                cursor.execute(statement)
+                return cursor.fetchone()
+            usual_ms = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+            cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
+            try:
+                cursor.execute(statement)
+                return cursor.fetchone()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={usual_ms}")
+        finally:
+            raw.close()
+
+    @contextmanager
+    def _translated(self, *, writes: bool = False) -> Iterator[None]:
+        try:
+            with super()._translated(writes=writes):
+                yield
+        except sqlite3.Error as error:
+            known = self._known(error, writes=writes)
+            if known is None:
+                raise
+            raise known from error
+
+    def _known(self, error: BaseException | None, *, writes: bool) -> EgideError | None:
+        """The error of ours; SQLite tells reading and writing apart by itself.
+
+        Source: https://www.sqlite.org/rescode.html; the low byte is the primary code.
+        """
+        del writes
+        if not isinstance(error, sqlite3.Error):
+            return None
+        # A pool that cannot connect reports no code.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}:
+            return StoreLocked(store=self.shown)
+        if code == sqlite3.SQLITE_READONLY:
+            return StoreReadOnly(store=self.shown)
+        if code == sqlite3.SQLITE_FULL:
+            return StoreFull(store=self.shown)
+        reason = _UNREADABLE.get(code)
+        return StoreUnreadable(store=self.shown, reason=reason) if reason else None
+
+
+_UNREADABLE = {
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "permission denied",
+    sqlite3.SQLITE_AUTH: "permission denied",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite database",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+}
+
+
+def sqlite_path(url: sa.URL) -> Path | None:
+    """Where the SQLite file of `url` is, or None for a database in memory."""
+    database = url.database
+    if not database or database == ":memory:" or url.query.get("mode") == "memory":
+        return None
+    if database.startswith("file:"):
+        name = unquote(database.removeprefix("file:").removeprefix("//"))
+        return Path(name) if name and name != ":memory:" else None
+    return Path(database)
+
+
+def file_error(error: OSError, shown: str) -> EgideError:
+    """The error of ours for a file that cannot be made."""
+    if isinstance(error, FileNotFoundError):
+        return StoreUnreadable(store=shown, reason="its folder does not exist")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return StoreReadOnly(store=shown)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreFull(store=shown)
+    return StoreUnreadable(store=shown, reason=error.strerror or "the disk reports an error")
+
+
+def _set_up(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin too late; ours begin where `_begin` says.
+    connection.isolation_level = None
+    for pragma in (
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+        "synchronous=FULL",
+        f"cache_size=-{_CACHE_KIB}",
+        f"journal_size_limit={_LOG_LIMIT_BYTES}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,414 @@
+"""Registers that this one follows: where they are, how far they are known, who follows them.
+
+What a page of their changes does to the entries here is `egide.store.partner_page`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from egide.errors import SyncError, UpstreamBusy, UpstreamExists, UpstreamMissing, UsageError
+from egide.model import Trust
+from egide.store import consent, log
+from egide.store.banks import get_bank
+from egide.store.feed import FOLLOWED, Position
+from egide.store.keys import check_name
+from egide.store.partner_page import Applied, apply_page, check_page
+from egide.store.records import moment
+from egide.store.schema import banks
+from egide.store.service_schema import upstream_entries, upstreams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from egide.net.register_client import RemoteChanges
+    from egide.store.connect import Database
+    from egide.store.revisions import Change
+
+DEFAULT_TRUST_MAP = {
+    Trust.UNVERIFIED: Trust.UNVERIFIED,
+    Trust.CONFIRMED: Trust.UNVERIFIED,
+    Trust.DISPUTED: Trust.DISPUTED,
+}
+"""What a partner's word counts for here, unless somebody decides otherwise."""
+MAX_URL_CHARS = 2000
+_SUCCESS_WRITTEN_EVERY_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A partner's register that this one follows.
+
+    Attributes:
+        key_file: holds the key for it; the key itself is not in the store.
+        remote_bank: the bank there; `bank` is the one here.
+        trust_map: which trust an entry gets here, by its trust there.
+        enabled: False while it is paused.
+        remote_store_id: of the register behind the URL; None until it was followed once.
+        position: how far its changes are known here.
+        ended: the same for the entries that ended, which are asked for first.
+        feedback_sent: the number of the last feedback that it has.
+        last_try, last_success: UTC, or None.
+        last_error: the code of what went wrong last, None if nothing did.
+        failures: how often in a row it could not be followed.
+        leased_until: Unix seconds; until then one process follows it and no other.
+    """
+
+    id: int
+    name: str
+    url: str = field(repr=False)
+    key_file: str = field(repr=False)
+    remote_bank: str
+    bank: str
+    trust_map: Mapping[Trust, Trust]
+    enabled: bool
+    remote_store_id: str | None
+    position: Position
+    ended: Position
+    feedback_sent: int
+    last_try: datetime | None
+    last_success: datetime | None
+    last_error: str | None
+    failures: int
+    leased_until: int
+
+    @property
+    def source(self) -> str:
+        """What its entries have for a source here, and what the log calls it."""
+        return source_of(self.name)
+
+
+class Upstreams:
+    """The upstreams of a store; see `Store.upstreams`."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity_key: bytes,
+        actor: str,
+        changing: Callable[[str, str], AbstractContextManager[Change]],
+    ) -> None:
+        """Work on a store.
+
+        Args:
+            database: of the store.
+            identity_key: of the store.
+            actor: who adds, removes and pauses.
+            changing: opens a transaction that changes entries, given an action and an actor.
+        """
+        self._database = database
+        self._identity_key = identity_key
+        self._actor = actor
+        self._changing = changing
+
+    def add(
+        self,
+        name: str,
+        url: str,
+        key_file: str,
+        *,
+        remote_bank: str,
+        bank: str,
+        trust_map: Mapping[Trust, Trust] = DEFAULT_TRUST_MAP,
+    ) -> Upstream:
+        """Add an upstream, to be followed from its beginning.
+
+        Args:
+            name: by the rule for names of banks.
+            url: of the register; whoever calls has checked it.
+            key_file: absolute path of the file that holds the key for it.
+            remote_bank: the bank to follow.
+            bank: where its entries go here.
+            trust_map: what is left out is as in `DEFAULT_TRUST_MAP`.
+
+        Raises:
+            NameInvalid, UsageError: the name will not do, or the URL is too long.
+            UpstreamExists: there is one of that name.
+            BankMissing: there is no such bank here.
+        """
+        check_name(name)
+        if len(url) > MAX_URL_CHARS:
+            raise UsageError(reason=f"a register's URL has at most {MAX_URL_CHARS} characters")
+        trusts = {**DEFAULT_TRUST_MAP, **trust_map}
+        with self._database.write() as connection:
+            into = get_bank(connection, bank)
+            if connection.execute(_named(name)).one_or_none() is not None:
+                raise UpstreamExists(upstream=name)
+            connection.execute(
+                sa.insert(upstreams).values(
+                    name=name,
+                    url=url,
+                    key_file=key_file,
+                    remote_bank=remote_bank,
+                    bank_id=into.id,
+                    trust_map=json.dumps({old.value: new.value for old, new in trusts.items()}),
+                    enabled=True,
+                    cursor_revision=0,
+                    cursor_entry=0,
+                    ended_revision=0,
+                    ended_entry=0,
+                    feedback_sent=0,
+                    failures=0,
+                )
+            )
+            self._log(connection, "create-upstream", bank, {"upstream": name})
+        return self.get(name)
+
+    def get(self, name: str) -> Upstream:
+        """The upstream of that name.
+
+        Raises:
+            UpstreamMissing: there is none.
+        """
+        with self._database.read() as connection:
+            return _get(connection, name)
+
+    def all(self) -> list[Upstream]:
+        """All upstreams, in the order in which they were added."""
+        with self._database.read() as connection:
+            rows = connection.execute(_SELECT.order_by(upstreams.c.id)).all()
+        return [_upstream_of(row) for row in rows]
+
+    def remove(self, name: str) -> int:
+        """Follow an upstream no longer, and erase its entries like expired ones.
+
+        Nobody would hear any longer which of them are withdrawn. Tombstones stay. Following the
+        same bank again renews what expired.
+
+        Returns:
+            how many entries were erased.
+
+        Raises:
+            UpstreamMissing: there is none of that name.
+        """
+        with self._changing("remove-upstream", self._actor) as made:
+            upstream = _get(made.connection, name)
+            bank = get_bank(made.connection, upstream.bank)
+            consent.expire_source(made, bank, upstream.source)
+            made.detail["upstream"] = name
+            made.connection.execute(
+                sa.delete(upstream_entries).where(upstream_entries.c.upstream_id == upstream.id)
+            )
+            made.connection.execute(sa.delete(upstreams).where(upstreams.c.id == upstream.id))
+            if not made.entries:
+                self._log(made.connection, "remove-upstream", bank.name, {"upstream": name})
+            return made.entries
+
+    def set_enabled(self, name: str, enabled: bool) -> Upstream:
+        """Pause an upstream, or go on with it where it was left.
+
+        Raises:
+            UpstreamMissing: there is none of that name.
+        """
+        with self._database.write() as connection:
+            upstream = _get(connection, name)
+            if upstream.enabled is not enabled:
+                _set(connection, upstream.id, enabled=enabled)
+                action = "resume-upstream" if enabled else "pause-upstream"
+                self._log(connection, action, upstream.bank, {"upstream": name})
+        return self.get(name)
+
+    def apply(self, upstream: Upstream, page: RemoteChanges, *, ended: bool) -> Applied:
+        """Do to the entries here what a page says, and go on to where it ends; all or nothing.
+
+        Args:
+            upstream: as it was read before the page was asked for.
+            page: what the upstream answered to its `position`, or to its `ended`.
+            ended: the latter; it then holds no active entry.
+
+        Raises:
+            UpstreamMissing: it was removed meanwhile.
+            UpstreamBusy: somebody else has got on with it meanwhile; the page may be older than
+                what is here, so nothing of it is used. Read the upstream again.
+            UpstreamChanged: another register answered, or an older state of it.
+            SyncError: it was paused meanwhile, or the page contradicts itself.
+        """
+        position = upstream.ended if ended else upstream.position
+        following = Position(page.next_since, page.next_after)
+        if not page.entries and following == position and upstream.remote_store_id is not None:
+            # Every two seconds for each upstream: nothing is written for it.
+            check_page(upstream, page, ended=ended)
+            return Applied()
+        with self._changing("sync", upstream.source) as made:
+            now = _get(made.connection, upstream.name)
+            if not now.enabled:
+                raise SyncError(upstream=upstream.name, reason="it is paused")
+            if (now.id, now.position, now.ended) != (
+                upstream.id,
+                upstream.position,
+                upstream.ended,
+            ):
+                raise UpstreamBusy(upstream=upstream.name)
+            check_page(now, page, ended=ended)
+            bank = get_bank(made.connection, now.bank)
+            applied = apply_page(made, now, bank, page, identity_key=self._identity_key)
+            made.detail.update({"upstream": now.name, **applied.counts()})
+            revision, entry = (
+                (upstreams.c.ended_revision, upstreams.c.ended_entry)
+                if ended
+                else (upstreams.c.cursor_revision, upstreams.c.cursor_entry)
+            )
+            _set(
+                made.connection,
+                now.id,
+                remote_store_id=page.store_id,
+                **{revision.name: page.next_since, entry.name: page.next_after},
+            )
+        return applied
+
+    def set_feedback_sent(self, upstream: Upstream, feedback_id: int) -> None:
+        """Write down that an upstream has all feedback up to a number."""
+        with self._database.write() as connection:
+            _set(connection, upstream.id, feedback_sent=feedback_id)
+
+    def succeeded(self, name: str, *, error: str | None = None) -> None:
+        """Write down that an upstream was followed to its end.
+
+        While nothing else changes, every ten seconds is enough.
+
+        Args:
+            name: of the upstream; nothing happens where it was removed.
+            error: a code, where its changes are known here but it could not be told something.
+        """
+        at = int(time.time())
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(
+                    upstreams.c.last_success, upstreams.c.last_error, upstreams.c.failures
+                ).where(upstreams.c.name == name)
+            ).one_or_none()
+        if row is None:
+            return
+        fresh = row.last_success is not None and at - row.last_success < _SUCCESS_WRITTEN_EVERY_S
+        if fresh and row.last_error == error and row.failures == 0:
+            return
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(upstreams)
+                .where(upstreams.c.name == name)
+                .values(last_try=at, last_success=at, last_error=error, failures=0)
+            )
+
+    def failed(self, name: str, error: str) -> int:
+        """Write down that an upstream could not be followed.
+
+        Args:
+            name: of the upstream; nothing happens where it was removed.
+            error: a code.
+
+        Returns:
+            how often in a row.
+        """
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(upstreams)
+                .where(upstreams.c.name == name)
+                .values(
+                    last_try=int(time.time()),
+                    last_error=error,
+                    failures=upstreams.c.failures + 1,
+                )
+            )
+            query = sa.select(upstreams.c.failures).where(upstreams.c.name == name)
+            return connection.execute(query).scalar() or 0
+
+    def lease(self, name: str, holder: str, lease_s: int) -> bool:
+        """Become, or stay, the one who follows an upstream.
+
+        Two who follow at once do no harm, see `apply`, but twice the work.
+
+        Args:
+            name: of the upstream.
+            holder: a random text of at most 36 characters.
+            lease_s: for so long, unless renewed or released.
+
+        Returns:
+            whether it is so; False while another holds it, or where there is no such upstream.
+        """
+        now = int(time.time())
+        with self._database.write() as connection:
+            result = connection.execute(
+                sa.update(upstreams)
+                .where(
+                    upstreams.c.name == name,
+                    sa.or_(upstreams.c.leased_by == holder, upstreams.c.leased_until <= now),
+                )
+                .values(leased_by=holder, leased_until=now + lease_s)
+            )
+        return result.rowcount == 1
+
+    def release(self, holder: str) -> None:
+        """Let others follow whatever this one follows."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(upstreams)
+                .where(upstreams.c.leased_by == holder)
+                .values(leased_by=None, leased_until=0)
+            )
+
+    def _log(
+        self, connection: sa.Connection, action: str, bank: str, detail: Mapping[str, str | int]
+    ) -> None:
+        log.append(
+            connection,
+            at=int(time.time()),
+            actor=self._actor,
+            action=action,
+            bank=bank,
+            detail=detail,
+        )
+
+
+def source_of(name: str) -> str:
+    """What the entries of an upstream have for a source here."""
+    return f"{FOLLOWED}{name}"
+
+
+_SELECT = sa.select(upstreams, banks.c.name.label("bank_name")).join(
+    banks, banks.c.id == upstreams.c.bank_id
+)
+
+
+def _named(name: str) -> sa.Select[Any]:
+    return _SELECT.where(upstreams.c.name == name)
+
+
+def _get(connection: sa.Connection, name: str) -> Upstream:
+    row = connection.execute(_named(name)).one_or_none()
+    if row is None:
+        raise UpstreamMissing(upstream=name)
+    return _upstream_of(row)
+
+
+def _set(connection: sa.Connection, upstream_id: int, **values: Any) -> None:
+    connection.execute(sa.update(upstreams).where(upstreams.c.id == upstream_id).values(**values))
+
+
+def _upstream_of(row: sa.Row[Any]) -> Upstream:
+    trusts = json.loads(row.trust_map)
+    return Upstream(
+        id=row.id,
+        name=row.name,
+        url=row.url,
+        key_file=row.key_file,
+        remote_bank=row.remote_bank,
+        bank=row.bank_name,
+        trust_map={Trust(old): Trust(new) for old, new in trusts.items()},
+        enabled=row.enabled,
+        remote_store_id=row.remote_store_id,
+        position=Position(row.cursor_revision, row.cursor_entry),
+        ended=Position(row.ended_revision, row.ended_entry),
+        feedback_sent=row.feedback_sent,
+        last_try=None if row.last_try is None else moment(row.last_try),
+        last_success=None if row.last_success is None else moment(row.last_success),
+        last_error=row.last_error,
+        failures=row.failures,
+        leased_until=row.leased_until,
+    )

@@ -1,0 +1,158 @@
+"""Backing a store up and restoring it: from either database, into either."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
+from egide.model import State
+from egide.sealing import PatchKey
+from egide.store import Store
+from egide.store.copying import restore_store
+from egide.store.schema import metadata
+from patch_samples import patch_set
+from store_samples import picture
+
+KEY = PatchKey(b"k" * 32)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def other_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where nothing is yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/other.db"
+    new: Callable[..., str] = request.getfixturevalue("postgres_url")
+    return new()
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """A store with something of everything in it."""
+    store.create_bank("second", radius_bits=20, description="two")
+    store.register("helpline", [picture(number) for number in range(2500)])
+    store.register("second", [picture(1, patches=patch_set(1))], patch_key=KEY)
+    store.withdraw("helpline", [1, 5])
+    store.tombstone("helpline", [7])
+    store.confirm("helpline", [8])
+    return store
+
+
+def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    with store._database.read() as connection:
+        return {
+            table.name: sorted(
+                (tuple(row) for row in connection.execute(sa.select(table))), key=repr
+            )
+            for table in metadata.sorted_tables
+        }
+
+
+def test_a_backup_restored_anywhere_is_the_same_store(
+    filled: Store, other_url: str, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+    copied = filled.backup(tmp_path / "backup.db", on_progress=lambda *at: seen.append(at))
+    before = rows(filled)
+    total = sum(len(held) for held in before.values())
+    assert seen[-1] == (total, total)
+    assert copied.rows == {name: len(held) for name, held in before.items()}
+    restored = restore_store(tmp_path / "backup.db", other_url, actor="her")
+    assert restored == copied
+    with Store.open(other_url) as other:
+        after = rows(other)
+        assert len(after["log"]) == len(before["log"]) + 1
+        after["log"] = [row for row in after["log"] if row in before["log"]]
+        assert after == before
+        assert (other.id, other.revision()) == (filled.id, filled.revision())
+
+
+def test_a_restored_store_goes_on_where_the_original_stood(
+    filled: Store, other_url: str, tmp_path: Path
+) -> None:
+    filled.backup(tmp_path / "backup.db")
+    restore_store(tmp_path / "backup.db", other_url)
+    with Store.open(other_url) as other:
+        done = other.register("helpline", [picture(9000), picture(0), picture(2)], outcomes=True)
+        assert (done.added, done.refused, done.known) == (1, 1, 1)
+        assert done.revision == filled.revision() + 1
+        assert done.outcomes[0].entry > 2501
+        assert other.create_bank("third").id > other.bank("second").id
+        with other.read_patches(KEY) as kept:
+            assert [found for _, found in kept] == [patch_set(1)]
+
+
+def test_the_log_tells_of_backup_and_restoring(
+    filled: Store, other_url: str, tmp_path: Path
+) -> None:
+    filled.acting_as("her").backup(tmp_path / "backup.db")
+    restore_store(tmp_path / "backup.db", other_url, actor="him")
+    with Store.open(other_url) as other, other._database.read() as connection:
+        query = sa.text("SELECT seq, action, actor FROM log ORDER BY seq DESC LIMIT 2")
+        (last, *restore), (previous, *backup) = connection.execute(query)
+        assert (restore, backup) == (["restore", "him"], ["backup", "her"])
+        assert last == previous + 1
+        assert other.log.verify().records == last
+    assert filled.log.verify().records == previous
+
+
+def test_a_backup_is_a_private_store_of_one_moment(filled: Store, tmp_path: Path) -> None:
+    def meanwhile(done: int, total: int) -> None:
+        if done < total:
+            filled.withdraw("helpline", [100])
+
+    path = tmp_path / "folder é" / "backup.db"
+    path.parent.mkdir()
+    revision = filled.revision()
+    filled.backup(path, on_progress=meanwhile)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+    assert filled.entry("helpline", 100).state is State.WITHDRAWN
+    with Store.open(f"sqlite:///{path}") as copy:
+        assert copy.revision() == revision
+        assert copy.entry("helpline", 100).state is State.ACTIVE
+
+
+def test_nothing_that_stands_is_replaced(filled: Store, other_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    path.write_text("precious")
+    with pytest.raises(BackupExists, match="replaces no file"):
+        filled.backup(path)
+    assert path.read_text() == "precious"
+    path.unlink()
+    filled.backup(path)
+    Store.open(other_url, create=True).close()
+    with pytest.raises(StoreNotEmpty, match="not empty"):
+        restore_store(path, other_url)
+    with Store.open(other_url) as other:
+        assert other.revision() == 0
+        assert other.id != filled.id
+
+
+def test_a_copy_that_is_broken_off_leaves_nothing(
+    filled: Store, other_url: str, tmp_path: Path
+) -> None:
+    def break_off(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        filled.backup(folder / "backup.db", on_progress=break_off)
+    assert list(folder.iterdir()) == []
+    filled.backup(folder / "backup.db")
+    with pytest.raises(KeyboardInterrupt):
+        restore_store(folder / "backup.db", other_url, on_progress=break_off)
+    with pytest.raises(StoreMissing):
+        Store.open(other_url)
+    assert restore_store(folder / "backup.db", other_url).store_id == filled.id
+
+
+def test_what_is_no_place_or_no_backup_is_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(BackupUnwritable, match="No such file or directory"):
+        store.backup(tmp_path / "no" / "backup.db")
+    with pytest.raises(StoreMissing, match=r"no\.db"):
+        restore_store(tmp_path / "no.db", f"sqlite:///{tmp_path}/new.db")
+    assert not (tmp_path / "new.db").exists()

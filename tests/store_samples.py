@@ -1,0 +1,23 @@
+"""Registrations of nothing in particular, each its own."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+from egide.model import Registration
+
+
+def code(number: int) -> bytes:
+    """32 bytes that look like a PDQ or a SHA-256."""
+    return sha256(b"%d" % number).digest()
+
+
+def picture(number: int, **fields: object) -> Registration:
+    """A registration with all fingerprints; `fields` are of `Registration`."""
+    one = Registration(
+        pdqs=(code(number), code(-number - 1)),
+        sha256=code(10**6 + number),
+        md5=code(2 * 10**6 + number)[:16],
+        quality=90,
+        note=f"note {number}",
+    )
+    return replace(one, **fields)  # type: ignore[arg-type]
