@@ -51,3 +51,9 @@ def snapshot_dir(environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the folder for search snapshots, or None for the store's own."""
     text = environment.get(PREFIX + "SNAPSHOT_DIR")
     return Path(text) if text else None
+
+
+def cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the user's folder for what can be made anew: `~/.cache/egide`."""
+    text = environment.get("XDG_CACHE_HOME")
+    return (Path(text) if text else Path.home() / ".cache") / "egide"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egide.engine.patches import NO_PATCHES, open_patches
@@ -11,10 +10,11 @@ from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, Sna
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher, ThoroughMatcher
-from egide.settings import DEFAULT_STORE, snapshot_dir
+from egide.settings import DEFAULT_STORE, cache_dir, snapshot_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from egide.errors import PatchesError
     from egide.model import Fingerprint, Match
@@ -94,7 +94,7 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
         snapshot.close()
     for _ in range(_BUILD_ATTEMPTS - 1):
         try:
-            _build_snapshot(store, path)
+            build_store_snapshot(store, path)
             snapshot = Snapshot.open(path, verify=verify)
         except (SnapshotMissing, SnapshotUnwritable) as error:
             if isinstance(error, SnapshotMissing) or isinstance(error.__cause__, FileNotFoundError):
@@ -104,11 +104,16 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
         if snapshot.revision == store.revision():
             return snapshot
         snapshot.close()
-    _build_snapshot(store, path)
+    build_store_snapshot(store, path)
     return Snapshot.open(path, verify=verify)
 
 
-def _build_snapshot(store: Store, path: Path) -> None:
+def build_store_snapshot(store: Store, path: Path) -> None:
+    """Write the search snapshot of a store at its present revision.
+
+    Raises:
+        SnapshotUnwritable: it cannot be written; nothing is left behind.
+    """
     with store.read_active() as active:
         build_snapshot(
             path,
@@ -136,8 +141,19 @@ def forget_snapshot(store: Store) -> None:
 
 
 def snapshot_path(store: Store) -> Path:
-    """Return where the snapshot of a store stands: beside its file, or in EGIDE_SNAPSHOT_DIR."""
+    """Return where the snapshot of a store stands.
+
+    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else in a private cache of the user's.
+    """
     folder = snapshot_dir()
-    if folder is not None or store.path is None:
-        return (folder or Path()) / f"{store.id}.snapshot"
-    return store.path.with_name(f"{store.path.name}.snapshot")
+    if folder is None and store.path is not None:
+        return store.path.with_name(f"{store.path.name}.snapshot")
+    if folder is None:
+        folder = cache_dir()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SnapshotUnwritable(
+                name=str(folder), reason=(error.strerror or "").lower()
+            ) from error
+    return folder / f"{store.id}.snapshot"

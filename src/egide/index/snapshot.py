@@ -223,7 +223,11 @@ class Snapshot:
     @property
     def has_md5(self) -> bool:
         """Whether any entry has an MD5, so whether computing one of a file can lead to a match."""
-        return self.digest_count(Signal.MD5) > 0
+        return self.has_digests(Signal.MD5)
+
+    def has_digests(self, signal: Signal) -> bool:
+        """Whether any digest of a kind can be found."""
+        return self.digest_count(signal) > 0
 
     def digest_count(self, signal: Signal) -> int:
         """How many digests of a kind can be found."""
@@ -256,6 +260,33 @@ class Snapshot:
         """
         _ = self.entries
         return self._checked(self._owner_of_row[rows])
+
+    def columns(self, owners: NDArray[np.int64]) -> Entries:
+        """Return what is known of these entries, in their order.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        entries = self.entries
+        return Entries(
+            entries.id[owners],
+            entries.bank[owners],
+            entries.trust[owners],
+            entries.expires_us[owners],
+        )
+
+    def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which of these entries have not ended: all, as a snapshot never changes."""
+        return np.ones(len(owners), np.bool_)
+
+    def digest_owners(self, signal: Signal) -> NDArray[np.uint32]:
+        """Return the entry of every digest of a kind, unchecked, one for each digest.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        return self._digests[signal].owner
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest.

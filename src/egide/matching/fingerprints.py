@@ -1,4 +1,4 @@
-"""Digests and PDQ: candidates of the snapshot and the state of their entries, made into matches."""
+"""Digests and PDQ: candidates of an index and the state of their entries, made into matches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from egide.errors import BankMissing
 from egide.index.kernel import check_radius
-from egide.index.snapshot import unix_us
+from egide.index.snapshot import Snapshot, unix_us
 from egide.model import PDQ_BYTES, TRANSFORMS, Match, Signal
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from egide.index.snapshot import Snapshot, SnapshotBank
+    from egide.index.searched import Searched
+    from egide.index.snapshot import Entries, SnapshotBank
     from egide.model import Fingerprint, Pdq
 
 _RANKED_SIGNALS = (Signal.SHA256, Signal.MD5, Signal.PDQ)
@@ -30,10 +31,10 @@ _QUERIES_PER_SEARCH = 8192
 
 
 class Matcher:
-    """Matches fingerprints against the banks of one snapshot.
+    """Matches fingerprints against the banks of one snapshot, or of one view of a live index.
 
     Attributes:
-        snapshot: what is searched.
+        searched: what is searched.
         banks: the banks that are searched.
         radius_bits: the widest radius in use among them; 0 where there is no bank.
         revision: the store's revision that is searched.
@@ -41,7 +42,7 @@ class Matcher:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        searched: Searched,
         *,
         banks: Collection[str] | None = None,
         radius_bits: int | None = None,
@@ -50,27 +51,38 @@ class Matcher:
         """Choose what to match against, and how widely.
 
         Args:
-            snapshot: kept open by the caller.
+            searched: a snapshot, kept open by the caller, or a live view.
             banks: search only these, even where one is disabled, since it was asked for by name;
                 None for all enabled ones.
             radius_bits: 0–63, instead of each bank's own.
             now: entries that have expired by then do not match; None for the time of each match.
 
         Raises:
-            BankMissing: the snapshot has no bank of that name.
+            BankMissing: there is no bank of that name.
             RadiusInvalid: a radius is outside 0–63.
         """
-        self.snapshot = snapshot
-        self.revision = snapshot.revision
-        self.banks = _chosen(snapshot, banks)
+        self.searched = searched
+        self.revision = searched.revision
+        self.banks = _chosen(searched.banks, banks)
         self._now = now
         # −1 for the banks that are not searched: no distance is so small.
-        self._radius_of_bank = np.full(len(snapshot.banks), -1, np.int16)
+        self._radius_of_bank = np.full(len(searched.banks), -1, np.int16)
         for bank in self.banks:
             radius = bank.radius_bits if radius_bits is None else radius_bits
             check_radius(radius)
-            self._radius_of_bank[snapshot.banks.index(bank)] = radius
+            self._radius_of_bank[searched.banks.index(bank)] = radius
         self.radius_bits = max(0, int(self._radius_of_bank.max(initial=0)))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that is searched, for those who search no live view.
+
+        Raises:
+            TypeError: a live view is searched.
+        """
+        if not isinstance(self.searched, Snapshot):
+            raise TypeError("a live view is searched, and no snapshot")
+        return self.searched
 
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
         """Match many fingerprints at once, which is much quicker than one by one.
@@ -93,19 +105,21 @@ class Matcher:
         matches: list[list[Match]] = [[] for _ in fingerprints]
         if not self.banks:
             return matches
-        found = _best(np.concatenate([self._digest_hits(fingerprints), *self._pdq(fingerprints)]))
-        entries = self.snapshot.entries
-        entry_id = entries.id[found["owner"]]
+        parts = [part for part in self._candidates(fingerprints) if len(part)]
+        if not parts:
+            return matches
+        found = _best(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        entry_id = self.searched.columns(found["owner"]).id
         order = np.lexsort((entry_id, found["distance"], found["item"]))
-        bank_names = [bank.name for bank in self.snapshot.banks]
-        found, entry_id = found[order], entry_id[order]
-        nearest = _rank(found["item"]) < MAX_MATCHES
-        found, entry_id = found[nearest], entry_id[nearest]
+        found = found[order]
+        found = found[_rank(found["item"]) < MAX_MATCHES]
+        entries = self.searched.columns(found["owner"])
+        bank_names = [bank.name for bank in self.searched.banks]
         for hit, entry, bank, trust in zip(
             found.tolist(),
-            entry_id.tolist(),
-            entries.bank[found["owner"]].tolist(),
-            entries.trust[found["owner"]].tolist(),
+            entries.id.tolist(),
+            entries.bank.tolist(),
+            entries.trust.tolist(),
             strict=True,
         ):
             item, _, rank, distance, region, transform, frame = hit
@@ -116,7 +130,7 @@ class Matcher:
                     signal=_RANKED_SIGNALS[rank],
                     distance=distance,
                     transform=TRANSFORMS[transform],
-                    trust=self.snapshot.trusts[trust],
+                    trust=self.searched.trusts[trust],
                     frame=frame,
                     revision=self.revision,
                     rectangle=(
@@ -126,25 +140,27 @@ class Matcher:
             )
         return matches
 
-    def _digest_hits(self, fingerprints: Sequence[Fingerprint]) -> NDArray[np.void]:
-        parts = [np.zeros(0, _FOUND)]
+    def _candidates(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
+        yield from self._digest_hits(fingerprints)
+        yield from self._pdq(fingerprints)
+
+    def _digest_hits(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
         for rank, signal in enumerate(_RANKED_SIGNALS[:2]):
-            if not self.snapshot.digest_count(signal):
-                continue
             digests = [(item, getattr(each, signal)) for item, each in enumerate(fingerprints)]
             known = [(item, digest) for item, digest in digests if digest is not None]
             if not known:
                 continue
-            hits = self.snapshot.find_digests(signal, [digest for _, digest in known])
+            hits = self.searched.find_digests(signal, [digest for _, digest in known])
+            if not len(hits.query):
+                continue
             found = np.zeros(len(hits.query), _FOUND)
             found["item"] = np.array([item for item, _ in known])[hits.query]
             found["owner"] = hits.owner
             found["rank"] = rank
             found["region"] = _WHOLE
-            parts.append(self._allowed(found))
-        return np.concatenate(parts)
+            yield self._allowed(found)
 
-    def _pdq(self, fingerprints: Sequence[Fingerprint]) -> list[NDArray[np.void]]:
+    def _pdq(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
         codes: list[bytes] = []
         places: list[tuple[int, int, int]] = []
         for item, fingerprint in enumerate(fingerprints):
@@ -152,47 +168,52 @@ class Matcher:
                 codes.append(pdq.variants or pdq.code)
                 places.append((item, frame, region))
         if not codes:
-            return []
+            return
         queries = np.frombuffer(b"".join(codes), np.uint8).reshape(-1, PDQ_BYTES)
         ends = np.cumsum([len(variants) // PDQ_BYTES for variants in codes])
         item_of, frame_of, region_of = np.array(places).T
-        parts = []
         for first in range(0, len(queries), _QUERIES_PER_SEARCH):
             some = queries[first : first + _QUERIES_PER_SEARCH]
-            hits = self.snapshot.search(some, self.radius_bits)
+            hits = self.searched.search(some, self.radius_bits)
+            if not len(hits):
+                continue
             query = hits.query + first
             searched = np.searchsorted(ends, query, "right")
             found = np.zeros(len(query), _FOUND)
             found["item"] = item_of[searched]
-            found["owner"] = self.snapshot.owners(hits.row)
+            found["owner"] = self.searched.owners(hits.row)
             found["rank"] = _RANKED_SIGNALS.index(Signal.PDQ)
             found["distance"] = hits.distance
             found["transform"] = query - np.concatenate([[0], ends[:-1]])[searched]
             found["frame"] = frame_of[searched]
             found["region"] = region_of[searched]
-            parts.append(_best(self._allowed(found)))
-        return parts
+            yield _best(self._allowed(found))
 
     def _allowed(self, found: NDArray[np.void]) -> NDArray[np.void]:
-        """Drop what is outside its bank's radius, in a bank not searched, or expired."""
+        """Drop what is outside its bank's radius, in a bank not searched, expired or gone."""
         owner = found["owner"]
-        near = found["distance"] <= self._radius_of_bank[self.snapshot.entries.bank[owner]]
-        allowed: NDArray[np.void] = found[near & self.searches(owner)]
+        entries = self.searched.columns(owner)
+        near = found["distance"] <= self._radius_of_bank[entries.bank]
+        allowed: NDArray[np.void] = found[near & self._may_match(owner, entries)]
         return allowed
 
     def searches(self, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which entries may match: in a bank that is searched, and not expired.
+        """Say which entries may match: in a bank that is searched, not expired and not gone.
 
         Args:
-            owner: int64[k], positions in the snapshot's entries.
+            owner: int64[k], positions of entries.
 
         Raises:
             SnapshotError: the snapshot was closed.
         """
-        entries = self.snapshot.entries
+        return self._may_match(owner, self.searched.columns(owner))
+
+    def _may_match(self, owner: NDArray[np.int64], entries: Entries) -> NDArray[np.bool_]:
         now_us = unix_us(self._now or datetime.now(UTC))
-        searched = self._radius_of_bank[entries.bank[owner]] >= 0
-        may: NDArray[np.bool_] = searched & (entries.expires_us[owner] > now_us)
+        inside = self._radius_of_bank[entries.bank] >= 0
+        may: NDArray[np.bool_] = (
+            inside & (entries.expires_us > now_us) & self.searched.present(owner)
+        )
         return may
 
 
@@ -242,11 +263,13 @@ def _rank(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return position - np.repeat(starts, np.diff(starts, append=len(groups)))
 
 
-def _chosen(snapshot: Snapshot, names: Collection[str] | None) -> tuple[SnapshotBank, ...]:
+def _chosen(
+    banks: Sequence[SnapshotBank], names: Collection[str] | None
+) -> tuple[SnapshotBank, ...]:
     if names is None:
-        return tuple(bank for bank in snapshot.banks if bank.enabled)
-    by_name = {bank.name: bank for bank in snapshot.banks}
+        return tuple(bank for bank in banks if bank.enabled)
+    known = {bank.name for bank in banks}
     for name in names:
-        if name not in by_name:
+        if name not in known:
             raise BankMissing(bank=name)
-    return tuple(bank for bank in snapshot.banks if bank.name in set(names))
+    return tuple(bank for bank in banks if bank.name in set(names))

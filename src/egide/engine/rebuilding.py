@@ -1,0 +1,214 @@
+"""Building the search snapshot beside those who search: in a child of low priority, one at a time.
+
+`python -m egide.engine.rebuilding PATH` is that child. It is told the store's URL by its
+environment, since command lines are for everyone to read and the URL may hold a password.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from egide.errors import EgideError, SnapshotUnwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.index.live import LiveIndex
+
+URL_VARIABLE = "EGIDE_REBUILD_STORE"
+_NICENESS = 10
+_BUSY_STATUS = 75
+_LEFT_BEHIND_S = 60.0
+"""A file that is being built is written to all the time; one that was not for so long is not."""
+_STOP_TIMEOUT_S = 5.0
+_FIRST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildRules:
+    """When a snapshot is built anew.
+
+    Attributes:
+        min_changes: that many in memory are never too many,
+        changes_share: nor is that share of the snapshot's entries.
+        forget_after_s: for so long a snapshot may hold a fingerprint that the store has erased.
+    """
+
+    min_changes: int = 50_000
+    changes_share: float = 0.1
+    forget_after_s: float = 900.0
+
+    def most_changes(self, index: LiveIndex) -> int:
+        """How many changes after the snapshot of a live index are not too many."""
+        return max(self.min_changes, int(self.changes_share * index.base.entry_count))
+
+    def due(self, index: LiveIndex, *, file_exists: bool, now_s: float) -> bool:
+        """Say whether a live index needs a new snapshot.
+
+        Args:
+            index: as it is now.
+            file_exists: whether the snapshot's file is there; a withdrawal may have removed it.
+            now_s: of `time.monotonic`.
+        """
+        if not file_exists:
+            return True
+        if index.held_changes > self.most_changes(index):
+            return True
+        since_s = index.erased_since_s
+        return since_s is not None and now_s - since_s > self.forget_after_s
+
+
+@contextmanager
+def building(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Be the only process of this machine that builds a snapshot; the system ends that with it.
+
+    Args:
+        path: of the snapshot.
+        wait: for another process that builds; else see what is yielded.
+
+    Yields:
+        whether this process is the one.
+
+    Raises:
+        SnapshotUnwritable: no permission, no such folder.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SnapshotUnwritable(name=str(path), reason=reason) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what builds of a snapshot left behind that were killed."""
+    for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - unfinished.stat().st_mtime > _LEFT_BEHIND_S:
+                unfinished.unlink()
+
+
+class Rebuilder:
+    """Starts the child, ends it, and tries again later where it failed.
+
+    Attributes:
+        failure: the code of the last build's error; None after a success.
+    """
+
+    def __init__(self, url: str, path: Path) -> None:
+        """Build the snapshot of a store.
+
+        Args:
+            url: of the store, with its password.
+            path: of the snapshot.
+        """
+        self.failure: str | None = None
+        self._url = url
+        self._path = path
+        self._child: subprocess.Popen[str] | None = None
+        self._started_s = 0.0
+        self._not_before_s = 0.0
+        self._failures = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether a child is building."""
+        return self._child is not None
+
+    def start(self) -> None:
+        """Start the child, unless one runs, another process builds, or it is too soon.
+
+        Raises:
+            SnapshotUnwritable: nothing can be written beside the snapshot.
+        """
+        if self._child is not None or time.monotonic() < self._not_before_s:
+            return
+        with building(self._path, wait=False) as free:
+            if not free:
+                return
+        self._started_s = time.monotonic()
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "egide.engine.rebuilding", str(self._path)],
+            env={**os.environ, URL_VARIABLE: self._url},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def poll(self) -> None:
+        """See whether the child has ended, and how."""
+        child = self._child
+        if child is None or child.poll() is None:
+            return
+        said, _ = child.communicate()
+        self._child = None
+        now_s = time.monotonic()
+        if child.returncode == _BUSY_STATUS:
+            return
+        if child.returncode == 0:
+            self.failure = None
+            self._failures = 0
+            # Half of one core at most, however often entries end.
+            self._not_before_s = now_s + (now_s - self._started_s)
+            return
+        self.failure = said.strip() or f"status {child.returncode}"
+        self._not_before_s = now_s + min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._failures += 1
+
+    def close(self) -> None:
+        """End the child, if one runs; it takes back what it has written."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.terminate()
+        try:
+            child.communicate(timeout=_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+
+
+def main() -> int:
+    """Be the child: build once, and say the code of what went wrong."""
+    from egide.engine.searching import build_store_snapshot
+    from egide.store import Store
+
+    # By default the signal would leave the unfinished file behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    os.nice(_NICENESS)
+    path = Path(sys.argv[1])
+    try:
+        with building(path, wait=False) as free:
+            if not free:
+                return _BUSY_STATUS
+            remove_unfinished(path)
+            with Store.open(os.environ[URL_VARIABLE]) as store:
+                build_store_snapshot(store, path)
+    except EgideError as error:
+        sys.stdout.write(error.code)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""The live index: a mapped snapshot, and in memory what has changed since.
+
+One thread applies changes, any number search. A search works on a `LiveView`, which never changes,
+with one exception: an entry that has ended vanishes from every view at once, also from those that
+a search holds already. An entry that is changed otherwise (confirmed, say) is a new owner in the
+next view and the old owner in those before, so that no search ever misses it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from egide.errors import SnapshotError
+from egide.index.grown import FOR_ALL_VIEWS, Grown
+from egide.index.kernel import Hits
+from egide.index.snapshot import DigestHits, Entries, SnapshotBank
+from egide.model import Signal, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from egide.index.grown import Segment
+    from egide.index.kernel import Piece
+    from egide.index.snapshot import Snapshot
+    from egide.model import Bank, Entry, Trust
+
+_OWNERS_PER_STEP = 1 << 16
+
+
+class LiveIndex:
+    """A snapshot that follows its store. All methods are for one thread; `view` is for all.
+
+    Attributes:
+        base: the snapshot.
+        view: what to search now.
+        erased_since_s: when an entry of the snapshot first ended, in seconds of `time.monotonic`:
+            since then the file holds what the store has erased. None while none has.
+    """
+
+    def __init__(self, base: Snapshot) -> None:
+        """Begin with what the snapshot holds.
+
+        Args:
+            base: built from a store, and not closed as long as this is in use.
+
+        Raises:
+            SnapshotError: its entries are not in order, so nothing that is in use wrote it.
+        """
+        ids = base.entries.id
+        if (ids[1:] <= ids[:-1]).any():
+            raise SnapshotError(name=str(base.path), reason="its entries are not in order")
+        self.base = base
+        self.erased_since_s: float | None = None
+        self._base_ids = ids
+        # Four bytes an entry, of which the system gives only the pages that are written.
+        self._base_gone_from = np.zeros(len(ids), np.uint32)
+        self._base_gone = 0
+        self._grown = Grown()
+        self._bank_position = {bank.name: place for place, bank in enumerate(base.banks)}
+        self.view = LiveView(
+            base, self._base_gone_from, self._grown, FOR_ALL_VIEWS, base.revision, base.banks
+        )
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries can be found, the expired ones that the store still has included."""
+        return len(self._base_ids) - self._base_gone + len(self._grown.newest)
+
+    @property
+    def held_changes(self) -> int:
+        """How much a new snapshot would take out of memory: codes, entries and gone entries."""
+        return max(self._grown.rows, self._grown.owner_count) + self._base_gone
+
+    def apply(
+        self, entries: Iterable[Entry], *, banks: Callable[[], Sequence[Bank]], revision: int
+    ) -> None:
+        """Take changed entries, then have new views show them all at once.
+
+        If `entries` or `banks` raises, only entries that have ended are gone; the same changes can
+        be applied again.
+
+        Args:
+            entries: as they are now, of `Store.changes`.
+            banks: called after the last entry, for all banks of the store.
+            revision: the store's, of which no change is missing then.
+        """
+        number = self.view.number + 1
+        changed = False
+        for entry in entries:
+            changed = True
+            ended = entry.state is not State.ACTIVE
+            gone_from = FOR_ALL_VIEWS if ended else number
+            self._mark_base(entry.id, gone_from)
+            self._grown.mark(entry.id, gone_from)
+            if not ended:
+                place = self._bank_position.setdefault(entry.bank, len(self._bank_position))
+                self._grown.add(entry, place)
+        known = self._placed(banks())
+        if changed or known != self.view.banks or revision != self.view.revision:
+            self.view = LiveView(
+                self.base, self._base_gone_from, self._grown, number, revision, known
+            )
+
+    def _mark_base(self, entry_id: int, gone_from: int) -> None:
+        place = int(self._base_ids.searchsorted(entry_id))
+        if place == len(self._base_ids) or self._base_ids[place] != entry_id:
+            return
+        known = self._base_gone_from[place]
+        if not known:
+            self._base_gone += 1
+        if not known or gone_from == FOR_ALL_VIEWS:
+            self._base_gone_from[place] = gone_from
+        if gone_from == FOR_ALL_VIEWS and self.erased_since_s is None:
+            self.erased_since_s = time.monotonic()
+
+    def _placed(self, banks: Sequence[Bank]) -> tuple[SnapshotBank, ...]:
+        """Return the banks in the order of their positions, which never change."""
+        for bank in banks:
+            self._bank_position.setdefault(bank.name, len(self._bank_position))
+        by_name = {bank.name: bank for bank in banks}
+        return tuple(
+            SnapshotBank(bank.id, bank.name, bank.radius_bits, bank.enabled)
+            for bank in map(by_name.__getitem__, self._bank_position)
+        )
+
+
+class LiveView:
+    """What can be found at one moment; see `egide.index.searched.Searched`.
+
+    An owner is a position in the snapshot's entries, or after them in those that grew. Rows are
+    numbered alike: the snapshot's, then those of each segment.
+
+    Attributes:
+        number: from 1, one more for each view of a live index.
+        revision: the store's, of which no change is missing.
+        banks: all banks, the disabled ones too.
+        trusts: the levels of trust, in the order of `Entries.trust`.
+    """
+
+    def __init__(
+        self,
+        base: Snapshot,
+        base_gone_from: NDArray[np.uint32],
+        grown: Grown,
+        number: int,
+        revision: int,
+        banks: tuple[SnapshotBank, ...],
+    ) -> None:
+        """Use `LiveIndex.view`."""
+        self.number = number
+        self.revision = revision
+        self.banks = banks
+        self.trusts: tuple[Trust, ...] = base.trusts
+        self._base = base
+        self._base_entries = base.entry_count
+        self._base_gone_from = base_gone_from
+        self._grown = grown
+        self._owner_count = grown.owner_count
+        self._segments: tuple[Segment, ...] = grown.segments()
+
+    def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        """Find every row within radius_bits of each query, of entries that are gone too.
+
+        Args:
+            queries: shape (q, 32).
+            radius_bits: 0–63.
+
+        Raises:
+            RadiusInvalid: the radius is outside 0–63.
+            SnapshotDamaged: the snapshot is.
+        """
+        hits = self._base.search(queries, radius_bits)
+        pieces: list[Piece] = []
+        first = self._base.row_count
+        for segment in self._segments:
+            more = segment.kernel.search(queries, radius_bits)
+            if len(more):
+                pieces.append((more.query, more.row + first, more.distance))
+            first += len(segment)
+        if not pieces:
+            return hits
+        return Hits.of([(hits.query, hits.row, hits.distance), *pieces])
+
+    def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the entries that hold the codes in these rows.
+
+        Raises:
+            SnapshotDamaged: an owner does not exist.
+        """
+        first = self._base.row_count
+        grown = rows >= first
+        if not grown.any():
+            return self._base.owners(rows)
+        owners = np.empty(len(rows), np.int64)
+        owners[~grown] = self._base.owners(rows[~grown])
+        for segment in self._segments:
+            inside = (rows >= first) & (rows < first + len(segment))
+            owners[inside] = segment.owner[rows[inside] - first]
+            first += len(segment)
+        owners[grown] += self._base_entries
+        return owners
+
+    def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
+        """Find the entries that hold each digest, of entries that are gone too.
+
+        Args:
+            signal: SHA256 or MD5.
+            digests: of that signal's length each.
+
+        Raises:
+            ValueError: a digest has another length.
+            SnapshotDamaged: an owner does not exist.
+        """
+        hits = self._base.find_digests(signal, digests)
+        query, owner = self._grown.find_digests(signal, digests, self._owner_count)
+        if not query:
+            return hits
+        queries = np.concatenate([hits.query, np.array(query, np.int64)])
+        owners = np.concatenate([hits.owner, np.array(owner, np.int64) + self._base_entries])
+        order = np.lexsort((owners, queries))
+        return DigestHits(queries[order], owners[order])
+
+    def has_digests(self, signal: Signal) -> bool:
+        """Whether any digest of a kind can be found."""
+        owners = self._base.digest_owners(signal)
+        for first in range(0, len(owners), _OWNERS_PER_STEP):
+            some = owners[first : first + _OWNERS_PER_STEP].astype(np.int64)
+            if self.present(some).any():
+                return True
+        # A copy: the thread that applies changes may be adding to it.
+        for known in list(self._grown.digests[signal].values()):
+            grown = np.array(known, np.int64)
+            grown = grown[grown < self._owner_count] + self._base_entries
+            if self.present(grown).any():
+                return True
+        return False
+
+    @property
+    def has_md5(self) -> bool:
+        """Whether any entry has an MD5, so whether computing one of a file can lead to a match."""
+        return self.has_digests(Signal.MD5)
+
+    def columns(self, owners: NDArray[np.int64]) -> Entries:
+        """Return what is known of these entries, in their order."""
+        grown = owners >= self._base_entries
+        if not grown.any():
+            return self._base.columns(owners)
+        base = self._base.columns(owners[~grown])
+        more = self._grown.owners[owners[grown] - self._base_entries]
+
+        def joined(old: NDArray[np.generic], new: NDArray[np.generic]) -> NDArray[np.generic]:
+            column = np.empty(len(owners), old.dtype)
+            column[~grown] = old
+            column[grown] = new
+            return column
+
+        return Entries(
+            joined(base.id, more["id"]),  # type: ignore[arg-type]
+            joined(base.bank, more["bank"]),  # type: ignore[arg-type]
+            joined(base.trust, more["trust"]),  # type: ignore[arg-type]
+            joined(base.expires_us, more["expires_us"]),  # type: ignore[arg-type]
+        )
+
+    def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which of these entries have neither ended by now nor been replaced in this view."""
+        gone_from = np.empty(len(owners), np.uint32)
+        grown = owners >= self._base_entries
+        gone_from[~grown] = self._base_gone_from[owners[~grown]]
+        if grown.any():
+            gone_from[grown] = self._grown.owners["gone_from"][owners[grown] - self._base_entries]
+        present: NDArray[np.bool_] = (gone_from == 0) | (gone_from > self.number)
+        return present

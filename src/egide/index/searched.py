@@ -1,0 +1,49 @@
+"""The seam between matching and what it searches: a snapshot, or a snapshot and what came after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from egide.index.kernel import Hits
+    from egide.index.snapshot import DigestHits, Entries, SnapshotBank
+    from egide.model import Signal, Trust
+
+
+class Searched(Protocol):
+    """Entries of one revision, found by code or digest; an *owner* is the position of an entry."""
+
+    @property
+    def revision(self) -> int:
+        """The store's revision that is searched."""
+
+    @property
+    def banks(self) -> tuple[SnapshotBank, ...]:
+        """All banks, the disabled ones too."""
+
+    @property
+    def trusts(self) -> tuple[Trust, ...]:
+        """The levels of trust, in the order of `Entries.trust`."""
+
+    def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        """Find every row within radius_bits (0–63) of each query, shape (q, 32)."""
+
+    def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the entries that hold the codes in these rows."""
+
+    def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
+        """Find the entries that hold each digest of a kind."""
+
+    def has_digests(self, signal: Signal) -> bool:
+        """Whether any digest of a kind can be found."""
+
+    def columns(self, owners: NDArray[np.int64]) -> Entries:
+        """Return what is known of these entries, in their order."""
+
+    def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which of these entries have neither ended nor been replaced."""
