@@ -45,7 +45,7 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[heic,jxl,patches]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[heic,jxl,patches,postgresql,server]" --group $*
 	@touch $@
 
 # Perception asks for older rich and OpenCV than Egide does; hashing works with these.

@@ -13,6 +13,7 @@ import typer.main
 from egide import errors
 from egide.cli.main import app
 from egide.model import Limits
+from egide.server.settings import CONFIG_VARIABLE, ServerSettings
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -59,6 +60,7 @@ def missing_settings() -> list[str]:
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
     names = ["EGIDE_STORE", "EGIDE_SNAPSHOT_DIR", "EGIDE_PATCH_KEY", "EGIDE_PATCH_KEY_FILE"]
     names += [f"EGIDE_{field.name.upper()}" for field in fields(Limits)]
+    names += [CONFIG_VARIABLE, *(f"EGIDE_{name.upper()}" for name in ServerSettings.model_fields)]
     return [f"docs/settings.md: {name} is missing" for name in names if f"`{name}`" not in text]
 
 

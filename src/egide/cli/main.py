@@ -14,19 +14,33 @@ import typer
 from typer.core import TyperGroup
 
 from egide._version import __version__
-from egide.cli import audit, bank, entries, hash_files, key, match, report, store
+from egide.cli import (
+    audit,
+    bank,
+    entries,
+    hash_files,
+    key,
+    log,
+    match,
+    report,
+    serve,
+    store,
+    sync,
+    webhook,
+)
 from egide.cli.terminal import Exit, examples, print_json, warn
 from egide.errors import (
     BankNameInvalid,
     EgideError,
     HashInvalid,
     Interrupted,
+    NameInvalid,
     RadiusInvalid,
     Unexpected,
     UsageError,
 )
 
-_WRONG_USAGE = (UsageError, BankNameInvalid, RadiusInvalid, HashInvalid)
+_WRONG_USAGE = (UsageError, BankNameInvalid, NameInvalid, RadiusInvalid, HashInvalid)
 
 
 class _Commands(TyperGroup):
@@ -78,6 +92,7 @@ audit.add_to(app)
 match.add_to(app)
 hash_files.add_to(app)
 report.add_to(app)
+serve.add_to(app)
 bank_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -90,11 +105,38 @@ app.add_typer(bank_app, name="bank")
 key_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Keys, which are kept apart from the store.",
-    epilog=examples("egide key patches"),
+    help="Keys: of a served register, and the one that seals keypoints.",
+    epilog=examples("egide key create --role matcher --name uploads", "egide key patches"),
 )
 key.add_to(key_app)
 app.add_typer(key_app, name="key")
+log_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The log of everything that was done: check it, read it, hand it on.",
+    epilog=examples("egide log verify", "egide log show --entry helpline 17"),
+)
+log.add_to(log_app)
+app.add_typer(log_app, name="log")
+sync_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Partners' registers that this one follows.",
+    epilog=examples(
+        "egide sync add helpline https://… --key-file helpline.key --from ncii --into partners",
+        "egide sync list",
+    ),
+)
+sync.add_to(sync_app)
+app.add_typer(sync_app, name="sync")
+webhook_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Webhooks: who is told of what happens here.",
+    epilog=examples("egide webhook add reviews https://… --event decision.review"),
+)
+webhook.add_to(webhook_app)
+app.add_typer(webhook_app, name="webhook")
 store_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,

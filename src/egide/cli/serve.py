@@ -1,0 +1,85 @@
+"""`egide serve`: the register over HTTP."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from egide.cli.terminal import JsonOption, examples, print_json, warn
+from egide.errors import ServerUnavailable
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(
+        "serve",
+        epilog=examples(
+            "egide serve",
+            "egide serve --store sqlite:///register.db --port 8080",
+            "egide serve --store postgresql://egide@db.example.org/egide",
+            "egide serve --config /etc/egide/egide.toml",
+        ),
+    )(serve)
+
+
+def serve(
+    store: Annotated[
+        str | None,
+        typer.Option("--store", metavar="URL", help="The database; it is made if there is none."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Listen there; by default 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", metavar="N", min=0, max=65535, help="By default 8000; 0 for any that is free."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", metavar="N", min=1, help="Processes that decode; by default one a core."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Settings as TOML; see docs/settings.md."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Serve the register over HTTP until the process is told to end.
+
+    Where no admin has a key, one is made and printed, this once. The log goes to standard error.
+    """
+    try:
+        from egide.server.running import run
+        from egide.server.settings import ServerSettings
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "egide":
+            raise
+        raise ServerUnavailable from error
+
+    def print_first_key(token: str) -> None:
+        if json:
+            print_json({"first_key": token})
+            return
+        warn("The first key, of role admin. It is shown this once:")
+        sys.stdout.write(token + "\n")
+        sys.stdout.flush()
+        warn("Keep it secret. Send it as `Authorization: Bearer KEY`.")
+        warn("For everything else make keys of lesser roles, with `egide key create`.")
+
+    def print_address(address: str) -> None:
+        if json:
+            print_json({"address": address, "docs": f"{address}/docs"})
+            return
+        sys.stdout.write(f"Egide serves at {address}, its API is described at {address}/docs\n")
+        sys.stdout.flush()
+
+    settings = ServerSettings.load(config, store=store, host=host, port=port, workers=workers)
+    run(settings, print_first_key, print_address)

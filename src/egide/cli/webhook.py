@@ -1,0 +1,210 @@
+"""`egide webhook …`: who is told of what happens here."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egide.cli.terminal import (
+    DEFAULT_STORE,
+    JsonOption,
+    StoreOption,
+    examples,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
+from egide.errors import UsageError
+
+if TYPE_CHECKING:
+    from egide.store.webhooks import Webhook, WebhookEvent
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")]
+_SHOWN = 100
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command(
+        "add",
+        epilog=examples(
+            "egide webhook add reviews https://hooks.example.org/egide --event decision.review",
+            "egide webhook add all https://… --event decision.block --event entry.changed",
+        ),
+    )(add)
+    app.command("list", epilog=examples("egide webhook list --json"))(list_webhooks)
+    app.command("dead", epilog=examples("egide webhook dead --json"))(dead)
+    app.command("retry", epilog=examples("egide webhook retry reviews"))(retry)
+    app.command("remove", epilog=examples("egide webhook remove reviews"))(remove)
+
+
+def add(
+    name: NameArgument,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where messages are posted to.")],
+    events: Annotated[
+        list[str],
+        typer.Option(
+            "--event",
+            metavar="EVENT",
+            help="decision.block, decision.review or entry.changed; repeat for more.",
+        ),
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Tell a URL of events, in messages signed in the Standard Webhooks way.
+
+    The secret that signs them is printed this once. `egide serve` delivers the messages.
+    """
+    import egide
+    from egide.engine.delivering import add_webhook
+    from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+
+    wanted = [_event_of(text) for text in events]
+    with egide.open_store(store) as opened:
+        webhook, secret = add_webhook(
+            opened, name, url, wanted, allowed_networks=own_networks(WEBHOOK_NETWORKS)
+        )
+    if json:
+        print_json({**_values(webhook), "secret": secret})
+        return
+    warn(f"Webhook {name} is told of {', '.join(webhook.events)}. The secret that signs what it")
+    warn("gets is shown this once:")
+    sys.stdout.write(f"{secret}\n")
+
+
+def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """List the webhooks and how many messages wait for each."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        rows = [_values(webhook) for webhook in opened.webhooks.all()]
+    if json:
+        print_json(rows)
+        return
+    if not rows:
+        say("No webhooks yet: make one with egide webhook add.")
+        return
+    print_table(
+        "",
+        [
+            ("name", "left"),
+            ("events", "left"),
+            ("enabled", "left"),
+            ("waiting", "right"),
+            ("dead", "right"),
+        ],
+        (
+            [
+                row["name"],
+                ", ".join(row["events"]),
+                "yes" if row["enabled"] else "no",
+                str(row["waiting"]),
+                str(row["dead"]),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def dead(
+    after: Annotated[int, typer.Option("--after", min=0, help="Only those after this one.")] = 0,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """List messages that were given up, a hundred at a time."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        letters = opened.outbox.dead_letters(after=after, limit=_SHOWN)
+    if json:
+        print_json(
+            [
+                {
+                    "id": letter.id,
+                    "webhook": letter.webhook,
+                    "message": letter.message_id,
+                    "event": letter.event,
+                    "created": letter.created.isoformat(),
+                    "attempts": letter.attempts,
+                    "last_status": letter.last_status,
+                    "last_error": letter.last_error,
+                }
+                for letter in letters
+            ]
+        )
+        return
+    if not letters:
+        say("No messages were given up.")
+        return
+    print_table(
+        "",
+        [
+            ("id", "right"),
+            ("webhook", "left"),
+            ("event", "left"),
+            ("created", "left"),
+            ("attempts", "right"),
+            ("last answer", "left"),
+        ],
+        (
+            [
+                str(letter.id),
+                letter.webhook,
+                letter.event,
+                letter.created.isoformat(),
+                str(letter.attempts),
+                str(letter.last_status or letter.last_error or "–"),
+            ]
+            for letter in letters
+        ),
+    )
+
+
+def retry(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """Try all messages to a webhook again that were given up, and switch it on."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        count = opened.outbox.retry(name)
+    if json:
+        print_json({"name": name, "messages": count})
+    else:
+        say(f"{count:,} messages to {name} are tried again.")
+
+
+def remove(
+    name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+) -> None:
+    """Remove a webhook and all messages to it that wait."""
+    import egide
+
+    with egide.open_store(store) as opened:
+        opened.webhooks.remove(name)
+    if json:
+        print_json({"name": name})
+    else:
+        say(f"{name} is told of nothing any longer.")
+
+
+def _event_of(text: str) -> WebhookEvent:
+    from egide.store.webhooks import WebhookEvent
+
+    try:
+        return WebhookEvent(text)
+    except ValueError:
+        known = ", ".join(WebhookEvent)
+        raise UsageError(reason=f"there is no event {text}; there are {known}") from None
+
+
+def _values(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "name": webhook.name,
+        "events": [event.value for event in webhook.events],
+        "enabled": webhook.enabled,
+        "waiting": webhook.waiting,
+        "dead": webhook.dead,
+    }

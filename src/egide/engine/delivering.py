@@ -1,0 +1,131 @@
+"""Delivering messages to webhooks: several at once, few to one, each until it is taken or dead."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from egide.access import Permission
+from egide.errors import EgideError, Forbidden
+from egide.net.webhooks import new_secret, post, webhook_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from egide.access import Key
+    from egide.net.addresses import Network
+    from egide.store import Store
+    from egide.store.outbox import Delivery
+    from egide.store.webhooks import Webhook, WebhookEvent
+
+AT_ONCE = 8
+AT_ONCE_TO_ONE = 2
+LEASE_S = 60
+"""Longer than an attempt can take, see `egide.net.webhooks.webhook_policy`."""
+_PERMISSION = Permission.MANAGE_WEBHOOKS.value
+_TAKEN = range(200, 300)
+
+
+class _Fate(StrEnum):
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of messages: taken, to be tried again, given up."""
+
+    delivered: int
+    failed: int
+    dead: int
+
+    @property
+    def tried(self) -> int:
+        """All of them."""
+        return self.delivered + self.failed + self.dead
+
+
+def require_all_banks(key: Key) -> None:
+    """Refuse a key that is kept to some banks: a webhook tells of all of them.
+
+    Raises:
+        Forbidden: it is.
+    """
+    if key.banks is not None:
+        raise Forbidden(role=f"{key.role.value}, kept to some banks,", permission=_PERMISSION)
+
+
+def add_webhook(
+    store: Store,
+    name: str,
+    url: str,
+    events: Collection[WebhookEvent],
+    *,
+    allowed_networks: tuple[Network, ...] = (),
+) -> tuple[Webhook, str]:
+    """Add a webhook with a new secret.
+
+    Args:
+        store: to add it to.
+        name: of the webhook.
+        url: to post to; without encryption only where networks of one's own are named.
+        events: to tell of.
+        allowed_networks: of one's own, beside the public internet.
+
+    Returns:
+        the webhook and its secret, which is shown to nobody again.
+
+    Raises:
+        FetchRefused: the URL is none that may be posted to.
+        UsageError, WebhookExists: as for `Webhooks.add`.
+    """
+    webhook_policy(url, allowed_networks=allowed_networks, allow_http=bool(allowed_networks))
+    secret = new_secret()
+    return store.webhooks.add(name, url, secret, events), secret
+
+
+def post_delivery(delivery: Delivery, *, allowed_networks: tuple[Network, ...] = ()) -> int:
+    """Post one message; return the status of the answer.
+
+    Raises:
+        FetchError: there is no answer, or the URL may not be reached.
+    """
+    policy = webhook_policy(
+        delivery.url, allowed_networks=allowed_networks, allow_http=bool(allowed_networks)
+    )
+    return post(delivery.url, delivery.secret, delivery.message_id, delivery.body.encode(), policy)
+
+
+def deliver_due(store: Store, post: Callable[[Delivery], int]) -> Delivered:
+    """Try the messages that are due, some at once; call it again as long as any was tried.
+
+    Args:
+        store: whose outbox is delivered; several processes may do so at once.
+        post: sends one message and returns the status of the answer.
+
+    Raises:
+        StoreError: what became of a message cannot be written down; it is tried again, under the
+            same identifier.
+    """
+    due = store.outbox.claim(limit=AT_ONCE, per_webhook=AT_ONCE_TO_ONE, lease_s=LEASE_S)
+    if not due:
+        return Delivered(0, 0, 0)
+    with ThreadPoolExecutor(len(due), thread_name_prefix="egide-webhook") as pool:
+        fates = list(pool.map(lambda delivery: _deliver(store, post, delivery), due))
+    return Delivered(*(fates.count(fate) for fate in _Fate))
+
+
+def _deliver(store: Store, post: Callable[[Delivery], int], delivery: Delivery) -> _Fate:
+    try:
+        status = post(delivery)
+    except EgideError as error:
+        dead = store.outbox.failed(delivery, error=error.code)
+    else:
+        if status in _TAKEN:
+            store.outbox.delivered(delivery, status)
+            return _Fate.DELIVERED
+        dead = store.outbox.failed(delivery, status=status)
+    return _Fate.DEAD if dead else _Fate.FAILED

@@ -1,0 +1,38 @@
+"""The log, as the holder of a key may read it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from egide.access import Permission
+
+if TYPE_CHECKING:
+    from egide.access import Key
+    from egide.store import Store
+    from egide.store.log_records import LogRecord
+
+
+def log_page(
+    store: Store, by: Key, *, after: int = 0, limit: int, entry: int | None = None
+) -> list[LogRecord]:
+    """Records of the log in order.
+
+    With a key that is kept to some banks, only what was done with those: the rest tells of others.
+
+    Args:
+        store: an open store.
+        by: the key of whoever reads.
+        after: only records of a greater number.
+        limit: at most so many.
+        entry: only records that name this entry.
+
+    Raises:
+        Forbidden: the key's role is not for this.
+        EntryMissing, LogBroken: as for `Log.records`.
+    """
+    by.require(Permission.READ_LOG)
+    if by.banks is None:
+        return list(store.log.records(after=after, limit=limit, entry=entry))
+    records = store.log.records(after=after, entry=entry)
+    return list(islice((one for one in records if one.bank in by.banks), limit))

@@ -1,0 +1,88 @@
+"""What the holder of a key registers: always under the key's name, never believed unseen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from egide.errors import RequestInvalid
+from egide.hashlist.values import meaningless
+from egide.model import Signal, Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from egide.access import Key
+    from egide.engine.approving import TwoPeople
+    from egide.model import Registration
+    from egide.store import Store
+    from egide.store.records import Registered
+
+
+def source_of(key: Key, within: str = "") -> str:
+    """The source of what a key registers: `key:NAME`, or `key:NAME/…` with the holder's own word.
+
+    No key can register as another, so that everything from one can be withdrawn by its source, and
+    nobody takes back in what somebody else withdrew.
+    """
+    return f"key:{key.name}/{within}" if within else f"key:{key.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What the holder of a key wants a bank to hold.
+
+    Attributes:
+        registrations: `source` is the holder's own word for it, or empty.
+        again: also take back in what had been withdrawn from the same source.
+        digest: of the request, 32 bytes, for a second person.
+        approval_id: of that person's approval, if there is one.
+    """
+
+    registrations: Sequence[Registration]
+    again: bool
+    digest: bytes
+    approval_id: int | None
+
+
+def submit(
+    store: Store, bank: str, submission: Submission, *, key: Key, two_people: TwoPeople
+) -> Registered:
+    """Register what the holder of a key sent, in one transaction: all of it or nothing.
+
+    Raises:
+        BankMissing: the key does not reach the bank, or there is none.
+        RequestInvalid: a fingerprint is no picture's.
+        ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_bulk`.
+    """
+    key.require_bank(bank)
+    store.bank(bank)
+    registrations = list(_checked(submission.registrations, key))
+    # By the codes, since one entry takes as many as an animation has frames.
+    count = sum(max(1, len(registration.pdqs)) for registration in registrations)
+    two_people.check_bulk(key, bank, count, submission.digest, submission.approval_id)
+    return store.acting_as(key.name).register(
+        bank, registrations, again=submission.again, outcomes=True
+    )
+
+
+def _checked(registrations: Iterable[Registration], key: Key) -> Iterator[Registration]:
+    for number, registration in enumerate(registrations):
+        reason = _meaningless(registration)
+        if reason is not None:
+            raise RequestInvalid(reason=f"entry {number} is {reason}")
+        yield replace(
+            registration,
+            source=source_of(key, registration.source),
+            trust=Trust.UNVERIFIED,
+        )
+
+
+def _meaningless(registration: Registration) -> str | None:
+    held = [(code, Signal.PDQ) for code in registration.pdqs]
+    if registration.sha256:
+        held.append((registration.sha256, Signal.SHA256))
+    if registration.md5:
+        held.append((registration.md5, Signal.MD5))
+    found = (meaningless(value, signal) for value, signal in held)
+    return next((reason for reason in found if reason is not None), None)

@@ -1,0 +1,219 @@
+"""Following another register: withdrawals first, then everything, a page a transaction."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from egide.errors import UpstreamBusy, UpstreamKeyInvalid
+from egide.net.register_client import (
+    MAX_PAGE,
+    RegisterClient,
+    RemoteFeedback,
+    partner_policy,
+)
+from egide.store.partner_page import Applied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egide.net.addresses import Network
+    from egide.store import Store
+    from egide.store.upstreams import Upstream
+
+ENDED_EVERY_S = 2.0
+"""So often, between pages of a long catching-up, withdrawals are asked for again."""
+_FEEDBACK_PAGE = 500
+_MAX_BUSY = 100
+_MAX_KEY_FILE_BYTES = 4096
+_KEY = re.compile(r"[!-~]{1,512}")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What following an upstream did.
+
+    Attributes:
+        upstream: its name.
+        applied: to the entries here.
+        pages: that changed something, or moved the position.
+        revision: of the upstream, as it said last.
+        caught_up: whether all of it is known here; False where following was stopped.
+    """
+
+    upstream: str
+    applied: Applied
+    pages: int
+    revision: int
+    caught_up: bool
+
+
+def follow_once(
+    store: Store,
+    name: str,
+    client: RegisterClient,
+    *,
+    page_entries: int = MAX_PAGE,
+    go_on: Callable[[SyncReport], bool] = lambda _report: True,
+) -> SyncReport:
+    """Take over all that an upstream has, from where it was left.
+
+    Entries that ended are asked for first, and again every two seconds while the rest comes in, so
+    that a withdrawal does not wait behind a million registrations. Each page is one transaction
+    with its position: killed anywhere, the next call goes on as if nothing had happened.
+
+    Args:
+        store: of this register.
+        name: of the upstream.
+        client: asks the upstream.
+        page_entries: in one page, at most `MAX_PAGE`.
+        go_on: called after each page; False stops before the next.
+
+    Raises:
+        UpstreamMissing: it was removed.
+        UpstreamBusy: others have been quicker time and again.
+        UpstreamChanged: another register answered, or an older state of it.
+        UpstreamRefused: it does not take the key.
+        SyncError: it cannot be reached, its answer is not as promised, or it is paused.
+        StoreError: of this register.
+    """
+    round_ = _Round(store, name, client, page_entries)
+    asked_for_ended = False
+    ended_at = 0.0
+    while True:
+        ended = not asked_for_ended or time.monotonic() - ended_at >= ENDED_EVERY_S
+        report, more = round_.take(ended=ended)
+        if ended and not more:
+            asked_for_ended = True
+            ended_at = time.monotonic()
+        if not ended and not more:
+            return report
+        if not go_on(report):
+            return report
+
+
+class _Round:
+    """Pages taken so far."""
+
+    def __init__(self, store: Store, name: str, client: RegisterClient, page_entries: int) -> None:
+        self._upstreams = store.upstreams
+        self._name = name
+        self._client = client
+        self._page_entries = page_entries
+        self._applied = Applied()
+        self._pages = 0
+        self._busy = 0
+
+    def take(self, *, ended: bool) -> tuple[SyncReport, bool]:
+        """Take one page; return what was done in all, and whether there are more of its kind."""
+        while True:
+            upstream = self._upstreams.get(self._name)
+            position = upstream.ended if ended else upstream.position
+            page = self._client.changes(
+                position.since,
+                position.after,
+                self._page_entries,
+                upstream.remote_bank,
+                only_ended=ended,
+            )
+            try:
+                self._applied += self._upstreams.apply(upstream, page, ended=ended)
+            except UpstreamBusy:
+                self._busy += 1
+                if self._busy >= _MAX_BUSY:
+                    raise
+                continue
+            self._pages += bool(page.entries)
+            report = SyncReport(
+                upstream=self._name,
+                applied=self._applied,
+                pages=self._pages,
+                revision=page.revision,
+                caught_up=not ended and not page.more,
+            )
+            return report, page.more
+
+
+def send_feedback(store: Store, name: str, client: RegisterClient) -> int:
+    """Tell an upstream what became of matches on its entries here; each once.
+
+    The position moves after the upstream has taken a page. If the answer is lost, the same is sent
+    again, which the upstream keeps once.
+
+    Returns:
+        how many were sent.
+
+    Raises:
+        UpstreamMissing: it was removed.
+        UpstreamRefused: it does not take the key.
+        SyncError: it cannot be reached, or did not take them.
+    """
+    sent = 0
+    while True:
+        upstream = store.upstreams.get(name)
+        waiting = store.feedback.for_upstream(upstream.id, upstream.feedback_sent, _FEEDBACK_PAGE)
+        if not waiting:
+            return sent
+        client.send_feedback(
+            [
+                RemoteFeedback(said.remote_entry, upstream.remote_bank, said.kind.value, said.at)
+                for said in waiting
+            ]
+        )
+        store.upstreams.set_feedback_sent(upstream, waiting[-1].id)
+        sent += len(waiting)
+
+
+def connect(upstream: Upstream, *, allowed_networks: tuple[Network, ...] = ()) -> RegisterClient:
+    """Make a client for an upstream, with the key from its file.
+
+    Args:
+        upstream: whose URL was checked when it was added; `http` was allowed then.
+        allowed_networks: of one's own, beside the public internet.
+
+    Raises:
+        UpstreamKeyInvalid: the file cannot be read, others may read it, or it holds no key.
+        FetchRefused: the URL may not be asked.
+    """
+    policy = partner_policy(
+        upstream.url,
+        allowed_networks=allowed_networks,
+        allow_http=upstream.url.lower().startswith("http://"),
+    )
+    key = read_key_file(Path(upstream.key_file), upstream.name)
+    return RegisterClient(upstream.url, key, policy, name=upstream.name)
+
+
+def read_key_file(path: Path, upstream: str) -> str:
+    """Read the key for an upstream; spaces and line ends around it are allowed.
+
+    Raises:
+        UpstreamKeyInvalid: it cannot be read, others may read it, or it holds no key. The message
+            does not repeat what it holds.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                reason = "it is no plain file"
+                raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason)
+            raw = stream.read(_MAX_KEY_FILE_BYTES)
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason) from error
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & _OTHERS:
+        reason = f"its mode is {mode:04o}, so that others may use it; chmod 600 it"
+        raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason)
+    key = raw.decode("ascii", "replace").strip()
+    if not _KEY.fullmatch(key):
+        reason = "it holds no key, which is one word"
+        raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason)
+    return key

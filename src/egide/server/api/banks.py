@@ -1,0 +1,95 @@
+"""Routes about banks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+
+from egide.access import Key, Permission
+from egide.engine.approving import TwoPeople
+from egide.errors import ApprovalInvalid, ApprovalNeeded, BankExists, BankMissing
+from egide.server.api.schemas_common import BankPath
+from egide.server.api.schemas_register import BankChange, BankShown, BanksShown, NewBank
+from egide.server.api.scope import ApprovalHeader, permitted_in_bank
+from egide.server.auth import permitted
+from egide.server.idempotency import WriteDep, write_responses
+from egide.server.problems import problem_responses
+from egide.server.service import ServiceDep
+from egide.store import Store
+
+router = APIRouter(prefix="/banks", tags=["banks"])
+
+
+@router.get("", response_model=BanksShown)
+def list_banks(
+    service: ServiceDep, key: Annotated[Key, permitted(Permission.READ_BANKS)]
+) -> BanksShown:
+    """List the banks that the key reaches, with how many entries they hold."""
+    found = [bank for bank in service.store.banks() if key.reaches(bank.name)]
+    return BanksShown(
+        banks=[BankShown.of(bank, service.store.bank_counts(bank.name)) for bank in found]
+    )
+
+
+@router.post("", status_code=201, response_model=BankShown, responses=write_responses(BankExists))
+def create_bank(
+    body: NewBank,
+    service: ServiceDep,
+    key: Annotated[Key, permitted(Permission.MANAGE_BANKS)],
+    write: WriteDep,
+) -> Response:
+    """Make an empty bank that searches use from then on."""
+    key.require_bank(body.name)
+    store = service.acting(key.name)
+
+    def create() -> BankShown:
+        store.create_bank(body.name, radius_bits=body.radius_bits, description=body.description)
+        return _shown(store, body.name)
+
+    return write.once(key, create, status=201)
+
+
+@router.get(
+    "/{bank}",
+    response_model=BankShown,
+    responses=problem_responses(BankMissing),
+    dependencies=[permitted_in_bank(Permission.READ_BANKS)],
+)
+def show_bank(
+    bank: BankPath,
+    service: ServiceDep,
+) -> BankShown:
+    """Show a bank and how many entries it holds."""
+    return _shown(service.store, bank)
+
+
+@router.patch(
+    "/{bank}",
+    response_model=BankShown,
+    responses=write_responses(BankMissing, ApprovalNeeded, ApprovalInvalid),
+)
+def change_bank(
+    bank: BankPath,
+    body: BankChange,
+    service: ServiceDep,
+    key: Annotated[Key, permitted_in_bank(Permission.MANAGE_BANKS)],
+    write: WriteDep,
+    approval: ApprovalHeader = None,
+) -> Response:
+    """Change a bank's radius, with a second person; or its description, or whether it is used."""
+    store = service.acting(key.name)
+
+    def change() -> BankShown:
+        if body.radius_bits is not None:
+            TwoPeople(store).check_radius(key, bank, body.radius_bits, approval)
+        store.update_bank(
+            bank, radius_bits=body.radius_bits, description=body.description, enabled=body.enabled
+        )
+        return _shown(store, bank)
+
+    return write.once(key, change)
+
+
+def _shown(store: Store, bank: str) -> BankShown:
+    return BankShown.of(store.bank(bank), store.bank_counts(bank))

@@ -1,0 +1,220 @@
+"""Routes about entries: register, list, show, end, judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from egide.access import Key, Permission
+from egide.engine.approving import TwoPeople
+from egide.engine.submitting import submit
+from egide.errors import (
+    ApprovalInvalid,
+    ApprovalNeeded,
+    BankMissing,
+    EntryMissing,
+    ItemError,
+    StateConflict,
+)
+from egide.hashlist.values import MAX_SOURCE_CHARS
+from egide.model import State, Trust
+from egide.server.api.registering import REGISTER_BODY, submission_of
+from egide.server.api.schemas_common import MAX_NUMBER, BankPath, EntryPath, LimitQuery
+from egide.server.api.schemas_register import (
+    EntriesShown,
+    EntryShown,
+    FeedbackShown,
+    FeedbacksShown,
+    OutcomeShown,
+    Registered,
+)
+from egide.server.api.scope import ApprovalHeader, permitted_in_bank
+from egide.server.idempotency import WriteDep, write_responses
+from egide.server.problems import problem_responses
+from egide.server.service import ServiceDep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egide.server.idempotency import Write
+    from egide.store import Store
+
+router = APIRouter(prefix="/banks/{bank}/entries", tags=["entries"])
+_READERS = permitted_in_bank(Permission.READ_ENTRIES)
+_MISSING = problem_responses(BankMissing, EntryMissing)
+_JUDGED = write_responses(BankMissing, EntryMissing, StateConflict)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Registered,
+    responses=write_responses(BankMissing, ApprovalNeeded, ApprovalInvalid, ItemError),
+    openapi_extra=REGISTER_BODY,
+)
+def register_entries(
+    bank: BankPath,
+    service: ServiceDep,
+    key: Annotated[Key, permitted_in_bank(Permission.REGISTER)],
+    write: WriteDep,
+    approval: ApprovalHeader = None,
+) -> Response:
+    """Register fingerprints, up to 10,000, or one picture, of which only the fingerprint is kept.
+
+    All of them or none. They are `unverified`, and their source is the key's name. What was
+    withdrawn before stays so unless `again` is true. More than the register lets one person add in
+    a day needs a second person.
+    """
+
+    def register() -> Registered:
+        done = submit(
+            service.store,
+            bank,
+            submission_of(write, service, approval),
+            key=key,
+            two_people=TwoPeople(service.store, service.settings.bulk_limit),
+        )
+        return Registered(
+            outcomes=[OutcomeShown(entry=one.entry, outcome=one.kind) for one in done.outcomes],
+            revision=done.revision,
+        )
+
+    return write.once(key, register, status=201)
+
+
+@router.get(
+    "",
+    response_model=EntriesShown,
+    responses=problem_responses(BankMissing),
+    dependencies=[_READERS],
+)
+def list_entries(
+    bank: BankPath,
+    service: ServiceDep,
+    state: State | None = None,
+    trust: Trust | None = None,
+    source: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_SOURCE_CHARS,
+            pattern=r"^[^\x00]*$",
+            description="Only what this source registered.",
+            examples=["key:uploads/case-17"],
+        ),
+    ] = None,
+    cursor: Annotated[
+        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the page before.")
+    ] = 0,
+    limit: LimitQuery = 100,
+) -> EntriesShown:
+    """List entries by number, without their fingerprints."""
+    found = list(
+        service.store.entries(
+            bank, state=state, trust=trust, source=source, after=cursor, limit=limit + 1
+        )
+    )
+    page = found[:limit]
+    return EntriesShown(
+        entries=[EntryShown.of(entry) for entry in page],
+        next=page[-1].id if len(found) > limit else None,
+    )
+
+
+@router.get("/{entry}", response_model=EntryShown, responses=_MISSING, dependencies=[_READERS])
+def show_entry(
+    bank: BankPath,
+    entry: EntryPath,
+    service: ServiceDep,
+) -> EntryShown:
+    """Show an entry without its fingerprint."""
+    return EntryShown.of(service.store.entry(bank, entry))
+
+
+@router.get(
+    "/{entry}/feedback",
+    response_model=FeedbacksShown,
+    responses=_MISSING,
+    dependencies=[_READERS],
+)
+def show_feedback(
+    bank: BankPath,
+    entry: EntryPath,
+    service: ServiceDep,
+) -> FeedbacksShown:
+    """Show what partners and platforms said became of matches with an entry."""
+    return FeedbacksShown(
+        feedback=[
+            FeedbackShown(partner=one.partner, kind=one.kind, at=one.at)
+            for one in service.store.feedback.of_entry(bank, entry)
+        ]
+    )
+
+
+@router.post("/{entry}/withdraw", response_model=EntryShown, responses=_JUDGED)
+def withdraw_entry(
+    bank: BankPath,
+    entry: EntryPath,
+    service: ServiceDep,
+    key: Annotated[Key, permitted_in_bank(Permission.WITHDRAW)],
+    write: WriteDep,
+) -> Response:
+    """End the consent to an entry: it matches nothing any more, and its fingerprint is erased."""
+    store = service.acting(key.name)
+    return _change(write, key, store, store.withdraw, bank, entry)
+
+
+@router.post("/{entry}/confirm", response_model=EntryShown, responses=_JUDGED)
+def confirm_entry(
+    bank: BankPath,
+    entry: EntryPath,
+    service: ServiceDep,
+    key: Annotated[Key, permitted_in_bank(Permission.JUDGE)],
+    write: WriteDep,
+) -> Response:
+    """Write down that a reviewer found an entry to be what it claims: it may block by itself."""
+    store = service.acting(key.name)
+    return _change(write, key, store, store.confirm, bank, entry)
+
+
+@router.post("/{entry}/dispute", response_model=EntryShown, responses=_JUDGED)
+def dispute_entry(
+    bank: BankPath,
+    entry: EntryPath,
+    service: ServiceDep,
+    key: Annotated[Key, permitted_in_bank(Permission.JUDGE)],
+    write: WriteDep,
+) -> Response:
+    """Write down that a reviewer doubts an entry: its matches ask for review."""
+    store = service.acting(key.name)
+    return _change(write, key, store, store.dispute, bank, entry)
+
+
+@router.post("/{entry}/tombstone", response_model=EntryShown, responses=_JUDGED)
+def tombstone_entry(
+    bank: BankPath,
+    entry: EntryPath,
+    service: ServiceDep,
+    key: Annotated[Key, permitted_in_bank(Permission.JUDGE)],
+    write: WriteDep,
+) -> Response:
+    """Mark an entry as a confirmed false positive: it never matches again."""
+    store = service.acting(key.name)
+    return _change(write, key, store, store.tombstone, bank, entry)
+
+
+def _change(
+    write: Write,
+    key: Key,
+    store: Store,
+    act: Callable[[str, Sequence[int]], int],
+    bank: str,
+    entry: int,
+) -> Response:
+    """Change the state or trust of one entry, and show it as it is then."""
+
+    def change() -> EntryShown:
+        act(bank, [entry])
+        return EntryShown.of(store.entry(bank, entry))
+
+    return write.once(key, change)

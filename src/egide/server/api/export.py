@@ -1,0 +1,53 @@
+"""The route that hands out a whole bank."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from egide.access import Key, Permission
+from egide.engine.approving import TwoPeople
+from egide.engine.lists import export_with_key
+from egide.errors import ApprovalInvalid, ApprovalNeeded, BankMissing
+from egide.server.api.schemas_common import BankPath
+from egide.server.api.scope import ApprovalHeader, permitted_in_bank
+from egide.server.problems import problem_responses
+from egide.server.service import ServiceDep
+
+router = APIRouter(prefix="/banks/{bank}/export", tags=["banks"])
+_CSV = "text/csv; charset=utf-8"
+
+
+@router.get(
+    "",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "A hash list, as `egide bank export` writes it.",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        },
+        **problem_responses(BankMissing, ApprovalNeeded, ApprovalInvalid),
+    },
+)
+def export_bank(
+    bank: BankPath,
+    service: ServiceDep,
+    key: Annotated[Key, permitted_in_bank(Permission.EXPORT)],
+    approval: ApprovalHeader = None,
+) -> StreamingResponse:
+    """Export the active entries of a bank with their fingerprints; needs a second person.
+
+    Each export needs an approval of its own, and the log tells of it. Fingerprints are personal
+    data: hand them only to whom the people agreed to.
+    """
+    pieces = export_with_key(
+        service.store,
+        bank,
+        key=key,
+        two_people=TwoPeople(service.store),
+        approval_id=approval,
+    )
+    headers = {"Content-Disposition": f'attachment; filename="{bank}.csv"'}
+    return StreamingResponse(pieces, media_type=_CSV, headers=headers)

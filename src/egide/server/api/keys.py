@@ -1,0 +1,70 @@
+"""Routes about keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from egide.access import Key, Permission
+from egide.engine.keys import create_key, list_keys, revoke_key
+from egide.errors import BankMissing, KeyExists, KeyMissing
+from egide.server.api.schemas_common import NAME_PATTERN
+from egide.server.api.schemas_people import KeyMade, KeyShown, KeysShown, NewKey
+from egide.server.auth import permitted
+from egide.server.idempotency import WriteDep, write_responses
+from egide.server.service import ServiceDep
+
+router = APIRouter(prefix="/keys", tags=["keys"])
+
+
+@router.get("", response_model=KeysShown)
+def show_keys(
+    service: ServiceDep, key: Annotated[Key, permitted(Permission.MANAGE_KEYS)]
+) -> KeysShown:
+    """List keys, without their secrets."""
+    return KeysShown(keys=[KeyShown.of(one) for one in list_keys(service.store, key)])
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=KeyMade,
+    responses=write_responses(BankMissing, KeyExists),
+)
+def make_key(
+    body: NewKey,
+    service: ServiceDep,
+    key: Annotated[Key, permitted(Permission.MANAGE_KEYS)],
+    write: WriteDep,
+) -> Response:
+    """Make a key. Its token is in the answer, this once; it reaches no bank that yours does not."""
+
+    def make() -> KeyMade:
+        made, token = create_key(
+            service.store,
+            key,
+            body.name,
+            body.role,
+            body.holder,
+            banks=body.banks,
+            per_second=body.per_second,
+            per_day=body.per_day,
+            expires=body.expires,
+        )
+        return KeyMade(key=KeyShown.of(made), token=token)
+
+    return write.once(key, make, status=201, kept=KeyMade.without_token)
+
+
+@router.post("/{name}/revoke", response_model=KeyShown, responses=write_responses(KeyMissing))
+def end_key(
+    name: Annotated[
+        str, Path(pattern=NAME_PATTERN, description="The key's name.", examples=["uploads"])
+    ],
+    service: ServiceDep,
+    key: Annotated[Key, permitted(Permission.MANAGE_KEYS)],
+    write: WriteDep,
+) -> Response:
+    """Revoke a key: within a second it opens nothing any more, in any process."""
+    return write.once(key, lambda: KeyShown.of(revoke_key(service.store, key, name)))

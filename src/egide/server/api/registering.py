@@ -1,0 +1,128 @@
+"""Bodies of a registration: fingerprints as JSON, or a form with a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+
+from egide.engine.registering import registration_of
+from egide.engine.submitting import Submission
+from egide.errors import RequestInvalid
+from egide.model import Registration
+from egide.server.api.schemas_common import GivenTime, Note, Request, inlined
+from egide.server.api.schemas_register import NewEntries, NewEntry, Source
+
+if TYPE_CHECKING:
+    from egide.server.bodies import Form
+    from egide.server.idempotency import Write
+    from egide.server.service import Service
+
+_FILE_FIELD = "file"
+
+
+class NewEntryForm(Request):
+    """What a form says beside its picture."""
+
+    note: Note = Field(default="", description="Erased with the fingerprint on withdrawal.")
+    source: Source | None = None
+    expires: GivenTime | None = Field(default=None, description="When it ends by itself.")
+    again: Literal["true", "false"] = Field(
+        default="false", description="Also take it back in if it had been withdrawn."
+    )
+
+
+_entries = TypeAdapter(NewEntries)
+_form = TypeAdapter(NewEntryForm)
+
+
+def _form_schema() -> dict[str, Any]:
+    schema = inlined(NewEntryForm)
+    for described in schema["properties"].values():  # a form has no null
+        described.update(described.pop("anyOf", [{}])[0])
+        described.pop("default", None)
+    schema["properties"] = {
+        _FILE_FIELD: {
+            "type": "string",
+            "format": "binary",
+            "description": "A picture. Its fingerprint is kept; the picture is not.",
+        },
+        **schema["properties"],
+    }
+    schema["required"] = [_FILE_FIELD]
+    return schema
+
+
+REGISTER_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": inlined(NewEntries),
+                "example": {
+                    "entries": [
+                        {
+                            "pdq": [
+                                "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
+                            ],
+                            "quality": 97,
+                            "source": "case-17",
+                            "expires": "2028-12-31T00:00:00Z",
+                        }
+                    ]
+                },
+            },
+            "multipart/form-data": {"schema": _form_schema()},
+        },
+    }
+}
+"""For `openapi_extra`: FastAPI cannot tell of two types of body."""
+
+
+def submission_of(write: Write, service: Service, approval_id: int | None) -> Submission:
+    """What a request wants to register; a picture is fingerprinted exactly, and not kept.
+
+    Raises:
+        RequestValidationError, RequestInvalid: the body is not as the API's document says.
+        ItemError: the picture cannot be fingerprinted.
+    """
+    if write.form is not None:
+        return _picture(write.form, write, service, approval_id)
+    if not write.is_json:
+        raise RequestInvalid(reason="send application/json, or multipart/form-data with a picture")
+    try:
+        body = _entries.validate_json(write.body)
+    except ValidationError as error:
+        raise _as_request_error(error) from None
+    registrations = [_registration(entry) for entry in body.entries]
+    return Submission(registrations, body.again, write.digest(), approval_id)
+
+
+def _registration(entry: NewEntry) -> Registration:
+    return Registration(
+        pdqs=tuple(dict.fromkeys(map(bytes.fromhex, entry.pdq))),
+        sha256=None if entry.sha256 is None else bytes.fromhex(entry.sha256),
+        md5=None if entry.md5 is None else bytes.fromhex(entry.md5),
+        quality=entry.quality,
+        source=entry.source or "",
+        note=entry.note,
+        expires=entry.expires,
+    )
+
+
+def _picture(form: Form, write: Write, service: Service, approval_id: int | None) -> Submission:
+    try:
+        said = _form.validate_python(form.fields)
+    except ValidationError as error:
+        raise _as_request_error(error) from None
+    print_ = service.decoding.fingerprint(form.files[0], exact=True)
+    registration = registration_of(
+        print_, source=said.source or "", note=said.note, expires=said.expires
+    )
+    return Submission([registration], said.again == "true", write.digest(), approval_id)
+
+
+def _as_request_error(error: ValidationError) -> RequestValidationError:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found])

@@ -1,0 +1,28 @@
+"""The route of partner registers, which are added on the command line, beside their keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+
+from egide.access import Key, Permission
+from egide.server.api.schemas_reaching import UpstreamShown, UpstreamsShown
+from egide.server.auth import permitted
+from egide.server.service import ServiceDep
+
+router = APIRouter(prefix="/upstreams", tags=["upstreams"])
+
+
+@router.get("", response_model=UpstreamsShown)
+def list_upstreams(
+    service: ServiceDep, key: Annotated[Key, permitted(Permission.MANAGE_UPSTREAMS)]
+) -> UpstreamsShown:
+    """List the partner registers that this one follows, and how far it has got with each."""
+    return UpstreamsShown(
+        upstreams=[
+            UpstreamShown.of(upstream)
+            for upstream in service.store.upstreams.all()
+            if key.reaches(upstream.bank)
+        ]
+    )

@@ -1,0 +1,101 @@
+"""Routes about webhooks. They tell of every bank, so a key that is kept to some has no business."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from egide.access import Key, Permission
+from egide.engine.delivering import add_webhook, require_all_banks
+from egide.errors import FetchRefused, Forbidden, WebhookExists, WebhookMissing
+from egide.server.api.schemas_common import MAX_NUMBER, NAME_PATTERN, LimitQuery
+from egide.server.api.schemas_reaching import (
+    DeadLetterShown,
+    DeadLettersShown,
+    NewWebhook,
+    WebhookMade,
+    WebhookRemoved,
+    WebhookShown,
+    WebhooksShown,
+)
+from egide.server.auth import permitted
+from egide.server.idempotency import WriteDep, write_responses
+from egide.server.service import ServiceDep
+
+router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+_AdminKey = Annotated[Key, permitted(Permission.MANAGE_WEBHOOKS)]
+
+
+@router.get("", response_model=WebhooksShown)
+def list_webhooks(service: ServiceDep, key: _AdminKey) -> WebhooksShown:
+    """List the webhooks, without their URLs and secrets."""
+    require_all_banks(key)
+    return WebhooksShown(
+        webhooks=[WebhookShown.of(webhook) for webhook in service.store.webhooks.all()]
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=WebhookMade,
+    responses=write_responses(WebhookExists, FetchRefused, Forbidden),
+)
+def make_webhook(
+    body: NewWebhook, service: ServiceDep, key: _AdminKey, write: WriteDep
+) -> Response:
+    """Add a webhook. The secret that signs its messages is in the answer, this once."""
+    require_all_banks(key)
+
+    def make() -> WebhookMade:
+        webhook, secret = add_webhook(
+            service.acting(key.name),
+            body.name,
+            body.url,
+            body.events,
+            allowed_networks=service.settings.webhook_networks,
+        )
+        return WebhookMade(webhook=WebhookShown.of(webhook), secret=secret)
+
+    return write.once(key, make, status=201, kept=WebhookMade.without_secret)
+
+
+@router.get("/dead-letters", response_model=DeadLettersShown)
+def list_dead_letters(
+    service: ServiceDep,
+    key: _AdminKey,
+    cursor: Annotated[
+        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the page before.")
+    ] = 0,
+    limit: LimitQuery = 100,
+) -> DeadLettersShown:
+    """List the messages that were given up. `egide webhook retry` tries them again."""
+    require_all_banks(key)
+    found = service.store.outbox.dead_letters(after=cursor, limit=limit + 1)
+    page = found[:limit]
+    return DeadLettersShown(
+        dead_letters=[DeadLetterShown.of(letter) for letter in page],
+        next=page[-1].id if len(found) > limit else None,
+    )
+
+
+@router.delete(
+    "/{name}", response_model=WebhookRemoved, responses=write_responses(WebhookMissing, Forbidden)
+)
+def remove_webhook(
+    name: Annotated[
+        str, Path(pattern=NAME_PATTERN, description="The webhook's name.", examples=["reviews"])
+    ],
+    service: ServiceDep,
+    key: _AdminKey,
+    write: WriteDep,
+) -> Response:
+    """Remove a webhook and all messages to it that wait."""
+    require_all_banks(key)
+
+    def remove() -> WebhookRemoved:
+        service.acting(key.name).webhooks.remove(name)
+        return WebhookRemoved(name=name)
+
+    return write.once(key, remove)

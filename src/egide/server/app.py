@@ -1,0 +1,113 @@
+"""The application: its routes, and what every request passes through."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+from fastapi import Depends, FastAPI
+
+from egide._version import __version__
+from egide.server import docs, health
+from egide.server.api import (
+    approvals,
+    banks,
+    changes,
+    entries,
+    export,
+    feedback,
+    keys,
+    log,
+    matching,
+    status,
+    upstreams,
+    webhooks,
+)
+from egide.server.auth import AuthMiddleware
+from egide.server.bodies import BodyBounds
+from egide.server.frame import Frame
+from egide.server.hma import hma_router
+from egide.server.openapi import complete, only_known_queries, operation_id
+from egide.server.problems import add_handlers
+from egide.server.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from egide.server.settings import ServerSettings
+
+_DESCRIPTION = """\
+Ask before an upload is stored, or keep a bank: matching against fingerprints of images whose people
+said no. Every answer to a match is a decision with its reasons, and names the revision of the
+register that was searched. Errors are problem+json with a stable `code`.
+"""
+_API = (
+    matching,
+    banks,
+    entries,
+    changes,
+    feedback,
+    approvals,
+    keys,
+    webhooks,
+    upstreams,
+    log,
+    export,
+    status,
+)
+"""In the order in which the document tells of them."""
+_SPARE_THREADS = 8
+
+
+def create_app(settings: ServerSettings, service: Service | None = None) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: of the server.
+        service: one that runs already, and that the caller closes; by default the application
+            opens one when it starts and closes it when it ends.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # A request holds a thread while it waits for the index, a decoder or the store.
+        threads = settings.max_requests + _SPARE_THREADS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
+        own = None
+        if service is None:
+            own = await anyio.to_thread.run_sync(Service.open, settings)
+        try:
+            if own is not None:
+                await anyio.to_thread.run_sync(own.start)
+            app.state.service = service or own
+            yield
+        finally:
+            if own is not None:
+                await anyio.to_thread.run_sync(own.close)
+
+    app = FastAPI(
+        title="Egide",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # It would lead to whatever host the request names.
+        redirect_slashes=False,
+        servers=[{"url": settings.public_url}] if settings.public_url else None,
+        generate_unique_id_function=operation_id,
+    )
+    # The last one that is added is the first that a request passes.
+    app.add_middleware(BodyBounds, settings=settings)
+    app.add_middleware(AuthMiddleware, prefix="/v1")
+    app.add_middleware(Frame, settings=settings)
+    add_handlers(app)
+    app.include_router(health.router)
+    app.include_router(docs.router)
+    for module in _API:
+        app.include_router(module.router, prefix="/v1", dependencies=[Depends(only_known_queries)])
+    if settings.hma_enabled:
+        app.include_router(hma_router(settings))
+    complete(app)
+    return app

@@ -1,0 +1,108 @@
+"""Threads that run beside the requests: quotas, what is forgotten, partners, webhooks."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from egide.errors import EgideError
+from egide.server.delivering import deliver
+from egide.server.following import follower_of
+from egide.server.logs import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egide.engine.following import Follower
+    from egide.server.service import Service
+
+_logger = logging.getLogger("egide.server")
+_FLUSH_EVERY_S = 1.0
+_ERASE_EVERY_S = 5.0
+_FORGET_EVERY_S = 60.0
+_JOIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something that is done again and again.
+
+    Attributes:
+        every_s: from the end of one time to the next.
+        also_last: whether it is done once more at the end.
+    """
+
+    name: str
+    every_s: float
+    do: Callable[[], object]
+    also_last: bool = False
+
+
+class Background:
+    """One thread a chore; a chore that fails is logged by its code and done again."""
+
+    def __init__(self) -> None:
+        self._stopping = Event()
+        self._threads: list[Thread] = []
+        self._follower: Follower | None = None
+
+    def start(self, service: Service) -> None:
+        """Start all chores of a service, and follow its upstreams."""
+        self._follower = follower_of(service)
+        self._follower.start()
+        for chore in chores(service, self._stopping.is_set):
+            thread = Thread(target=self._repeat, args=(chore,), name=f"egide-{chore.name}")
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Let each chore finish what it does, then end its thread."""
+        self._stopping.set()
+        if self._follower is not None:
+            self._follower.stop()
+            self._follower = None
+        for thread in self._threads:
+            thread.join(_JOIN_S)
+        self._threads.clear()
+
+    def _repeat(self, chore: Chore) -> None:
+        while not self._stopping.wait(chore.every_s):
+            _do(chore)
+        if chore.also_last:
+            _do(chore)
+
+
+def _do(chore: Chore) -> None:
+    try:
+        chore.do()
+    except EgideError as error:
+        fields = {"chore": chore.name, "code": error.code}
+        _logger.warning("chore failed", extra={FIELDS: fields})
+    except Exception:
+        _logger.exception("chore failed", extra={FIELDS: {"chore": chore.name}})
+
+
+def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
+    """Return what is to be done again and again for a service.
+
+    Args:
+        service: that runs.
+        stopping: whether it is about to end.
+    """
+    store, settings = service.store, service.settings
+
+    def forget() -> None:
+        store.expire()
+        store.idempotency.forget(datetime.now(UTC) - timedelta(seconds=settings.idempotency_ttl_s))
+
+    return (
+        Chore("quotas", _FLUSH_EVERY_S, service.allowances.flush, also_last=True),
+        Chore("decisions", _FLUSH_EVERY_S, service.events.flush, also_last=True),
+        Chore("webhooks", _FLUSH_EVERY_S, partial(deliver, service, stopping)),
+        Chore("erasing", _ERASE_EVERY_S, store.forget_erased),
+        Chore("forgetting", _FORGET_EVERY_S, forget),
+    )

@@ -1,0 +1,66 @@
+"""Whether the process lives, whether it can answer, and what it has counted."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request, Response
+
+from egide.access import Permission
+from egide.errors import NotReady
+from egide.server.auth import address_of, identify
+from egide.server.metrics import CONTENT_TYPE
+from egide.server.service import Service, ServiceDep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Network, IPv6Network
+
+router = APIRouter(tags=["operations"])
+
+
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz", summary="Whether the process lives", response_description="It does.")
+async def healthz() -> dict[str, str]:
+    """Answer as long as the process does; look at `/readyz` before sending requests."""
+    return {"status": "ok"}
+
+
+@router.head("/readyz", include_in_schema=False)
+@router.get("/readyz", summary="Whether it can answer", response_description="It can.")
+async def readyz(service: ServiceDep) -> dict[str, str]:
+    """Answer 503 while the index loads, or once it may be out of date."""
+    require_ready(service)
+    return {"status": "ready"}
+
+
+def require_ready(service: Service) -> None:
+    """Refuse to answer from an index that is not loaded or may be out of date.
+
+    Raises:
+        NotReady: saying which.
+    """
+    if not service.live.ready:
+        raise NotReady(reason="the search index is being loaded")
+    limit_s = service.settings.ready_max_age_s
+    if service.live.age_s > limit_s:
+        raise NotReady(reason=f"the store was not reached for over {limit_s:g} s")
+
+
+@router.get("/metrics", summary="Counts and times for Prometheus", response_class=Response)
+async def metrics(request: Request, service: ServiceDep) -> Response:
+    """Answer any key, or a network of the setting `metrics_networks` without one."""
+    if not within(request, service.settings.metrics_networks):
+        (await identify(request)).require(Permission.STATUS)
+    return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def within(request: Request, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Return whether the other end of the connection is in one of these networks."""
+    try:
+        address = ip_address(address_of(request))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return any(mapped in network for network in networks)

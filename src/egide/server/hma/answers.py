@@ -1,0 +1,79 @@
+"""Errors and requests in HMA's shape."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from egide.errors import EgideError
+from egide.server.bodies import read_json
+from egide.server.problems import answer, as_egide_error, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+_TRUE = frozenset({"true", "1"})
+_FALSE = frozenset({"false", "0"})
+
+
+class HmaRoute(APIRoute):
+    """Answers errors as HMA does, `{"message": …}`; ours have their code in the header too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        handle = super().get_route_handler()
+
+        async def handle_with_messages(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except HTTPException as error:
+                return JSONResponse({"message": error.detail}, error.status_code)
+            except (EgideError, RequestValidationError) as error:
+                return _as_message(error)
+
+        return handle_with_messages
+
+
+def _as_message(error: EgideError | RequestValidationError) -> Response:
+    said = problem(as_egide_error(error))
+    headers = dict(answer(error).headers)
+    for name in ("content-length", "content-type"):
+        headers.pop(name, None)
+    headers["Egide-Code"] = said["code"]
+    status = said["status"]
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        status = HTTPStatus.BAD_REQUEST  # HMA's for whatever is wrong with a request
+    return JSONResponse({"message": said["detail"]}, status, headers)
+
+
+def as_bool(value: object, name: str) -> bool:
+    """Read a truth value as HMA does.
+
+    Raises:
+        HTTPException: 400, it is none.
+    """
+    text = str(value).lower()
+    if text not in _TRUE | _FALSE:
+        raise HTTPException(400, f"{name} has to be true or false")
+    return text in _TRUE
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Read a body that has to be a JSON object.
+
+    Raises:
+        HTTPException: 400, it is another value.
+        RequestInvalid: it is no JSON.
+    """
+    body = await read_json(request)
+    if not isinstance(body, dict):
+        raise HTTPException(400, "the body has to be a JSON object")
+    return body

@@ -1,0 +1,116 @@
+"""`/c/banks` and `/c/bank/NAME`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from egide.access import Key, Permission
+from egide.errors import BankExists
+from egide.model import Bank, State
+from egide.server.hma.answers import HmaRoute, as_bool, json_object
+from egide.server.hma.callers import allowed
+from egide.server.service import ServiceDep
+
+if TYPE_CHECKING:
+    from egide.store import Store
+
+router = APIRouter(route_class=HmaRoute)
+ReadKey = Annotated[Key, allowed(Permission.READ_BANKS)]
+ManageKey = Annotated[Key, allowed(Permission.MANAGE_BANKS)]
+
+
+def bank_shape(bank: Bank) -> dict[str, Any]:
+    """A bank as HMA writes it."""
+    return {"name": bank.name, "matching_enabled_ratio": 1.0 if bank.enabled else 0.0}
+
+
+@router.get("/c/banks")
+async def list_banks(service: ServiceDep, key: ReadKey) -> list[dict[str, Any]]:
+    """List the banks that the key reaches."""
+    banks = await run_in_threadpool(service.store.banks)
+    return [bank_shape(bank) for bank in banks if key.reaches(bank.name)]
+
+
+@router.post("/c/banks")
+async def create_bank(request: Request, service: ServiceDep, key: ManageKey) -> JSONResponse:
+    """Make an empty bank."""
+    body = await json_object(request)
+    name = body.get("name")
+    if not isinstance(name, str):
+        raise HTTPException(400, "name is required")
+    key.require_bank(name)
+    enabled = _enabled(body)
+    store = service.acting(key.name)
+
+    def create() -> Bank:
+        bank = store.create_bank(name)
+        return store.update_bank(name, enabled=False) if enabled is False else bank
+
+    try:
+        return JSONResponse(bank_shape(await run_in_threadpool(create)), 201)
+    except BankExists as error:
+        raise HTTPException(403, "Bank already exists") from error
+
+
+@router.get("/c/bank/{name}")
+async def show_bank(name: str, service: ServiceDep, key: ReadKey) -> dict[str, Any]:
+    """Show a bank."""
+    key.require_bank(name)
+    return bank_shape(await run_in_threadpool(service.store.bank, name))
+
+
+@router.put("/c/bank/{name}")
+async def change_bank(
+    name: str, request: Request, service: ServiceDep, key: ManageKey
+) -> dict[str, Any]:
+    """Enable or disable a bank."""
+    key.require_bank(name)
+    body = await json_object(request)
+    store = service.acting(key.name)
+    await run_in_threadpool(store.bank, name)
+    if body.get("name", name) != name:
+        raise HTTPException(501, "Banks are not renamed: the log names them for ever")
+    enabled = _enabled(body)
+    changed = await run_in_threadpool(lambda: store.update_bank(name, enabled=enabled))
+    return bank_shape(changed)
+
+
+@router.delete("/c/bank/{name}")
+async def delete_bank(name: str, service: ServiceDep, key: ManageKey) -> dict[str, str]:
+    """Withdraw all that a bank holds, and disable it; its name stays."""
+    key.require(Permission.WITHDRAW)
+    key.require_bank(name)
+    await run_in_threadpool(_empty, service.acting(key.name), name)
+    return {"message": "Done"}
+
+
+def _empty(store: Store, name: str) -> None:
+    store.update_bank(name, enabled=False)  # first: nothing of it matches while it is emptied
+    held = [entry.id for entry in store.entries(name, state=State.ACTIVE)]
+    if held:
+        store.withdraw(name, held)
+
+
+def _enabled(body: dict[str, Any]) -> bool | None:
+    """Read `enabled_ratio`, or else `enabled`: any share of the matches above 0 is all of them.
+
+    Raises:
+        HTTPException: 400, it is no ratio.
+    """
+    given = body.get("enabled_ratio")
+    if given is None:
+        enabled = body.get("enabled")
+        return None if enabled is None else as_bool(enabled, "enabled")
+    try:
+        ratio = float(given)
+    except (TypeError, ValueError):
+        ratio = math.nan
+    if not 0 <= ratio <= 1:
+        raise HTTPException(400, "enabled_ratio has to be a number from 0 to 1")
+    return ratio > 0

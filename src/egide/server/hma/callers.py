@@ -1,0 +1,99 @@
+"""Who calls the mount: a key, or a computer in a network that was allowed to come without one."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from egide.errors import KeyExists, KeyMissing
+from egide.server.auth import CACHE_S, KEY, address_of, identify
+from egide.server.service import service_of
+
+if TYPE_CHECKING:
+    from egide.access import Key, Permission
+    from egide.server.service import Service
+
+_HOLDER = "HMA clients without a key"
+_OF_BROWSERS = ("origin", "sec-fetch-site")
+# A page on the web must not use the browser of someone within the network: browsers send these,
+# clients of HMA do not.
+
+
+class NetworkCallers:
+    """Callers without a key, all as one key of the store: counted, logged, and to be revoked.
+
+    The key is called `hma-` and its role, and is made when it is first needed. Who makes one of
+    that name and role before chooses its rates and banks.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._networks = service.settings.hma_networks
+        self._role = service.settings.hma_role
+        self._known: tuple[Key, float] | None = None
+
+    async def find(self, request: Request) -> Key | None:
+        """Return the key that a request without one acts with, if it may.
+
+        The address is that of the connection's other end: no header counts.
+        """
+        if not self._covers(address_of(request)) or any(
+            name in request.headers for name in _OF_BROWSERS
+        ):
+            return None
+        if self._known is None or time.monotonic() - self._known[1] > CACHE_S:
+            read_at = time.monotonic()
+            self._known = await run_in_threadpool(self._read), read_at
+        key = self._known[0]
+        return key if key.role is self._role and key.live(datetime.now(UTC)) else None
+
+    def _covers(self, text: str) -> bool:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return False  # a socket of this machine has none
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+    def _read(self) -> Key:
+        keys = self._service.acting("egide").keys
+        name = f"hma-{self._role.value}"
+        try:
+            return keys.get(name)
+        except KeyMissing:
+            with suppress(KeyExists):  # another process made it meanwhile
+                keys.create(name, self._role, _HOLDER)
+            return keys.get(name)
+
+
+def allowed(permission: Permission) -> Any:
+    """Return a dependency that gives the key of a request whose role has the permission."""
+
+    async def allowed_key(request: Request) -> Key:
+        key = None
+        if "authorization" not in request.headers:
+            key = await _callers(request).find(request)
+        if key is None:
+            key = await identify(request)
+        elif getattr(request.state, KEY, None) is None:
+            service_of(request).allowances.count_request(key)
+            setattr(request.state, KEY, key)
+        key.require(permission)
+        return key
+
+    return Depends(allowed_key)
+
+
+def _callers(request: Request) -> NetworkCallers:
+    state = request.app.state
+    if not hasattr(state, "hma_callers"):
+        state.hma_callers = NetworkCallers(service_of(request))
+    callers: NetworkCallers = state.hma_callers
+    return callers

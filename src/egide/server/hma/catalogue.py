@@ -1,0 +1,99 @@
+"""`/status`, and what HMA lets be configured: signal and content types, exchanges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+
+from egide.access import Key, Permission
+from egide.server.hma.answers import HmaRoute
+from egide.server.hma.callers import allowed
+from egide.server.hma.matching import current_to_unix_s
+from egide.server.hma.media import PDQ, PHOTO, check_signal_type
+from egide.server.service import ServiceDep
+
+router = APIRouter(route_class=HmaRoute)
+StatusKey = Annotated[Key, allowed(Permission.STATUS)]
+AdminKey = Annotated[Key, allowed(Permission.MANAGE_UPSTREAMS)]
+_NO_EXCHANGES = "Exchanges are not offered: follow another register with `egide sync add`"
+
+
+@router.get("/status")
+async def status(service: ServiceDep, _key: StatusKey) -> PlainTextResponse:
+    """Say whether matches can be answered, and are current."""
+    if not service.live.ready:
+        return PlainTextResponse("INDEX-NOT-LOADED", 503)
+    if service.live.age_s > service.settings.ready_max_age_s:
+        return PlainTextResponse("INDEX-STALE", 503)
+    return PlainTextResponse("I-AM-ALIVE")
+
+
+@router.get("/c/signal_type")
+async def list_signal_types(_key: StatusKey) -> list[dict[str, Any]]:
+    """List the types of hashes."""
+    return [{"name": PDQ, "enabled_ratio": 1.0}]
+
+
+@router.get("/c/signal_type/index")
+async def show_signal_index(
+    request: Request, service: ServiceDep, _key: StatusKey
+) -> dict[str, Any]:
+    """Say how the index stands to the database."""
+    wanted = request.query_params.get("signal_type")
+    if wanted is not None:
+        check_signal_type(wanted)
+    behind = await run_in_threadpool(service.store.revision) > service.live.revision
+    size, current_to = service.live.entry_count, current_to_unix_s(service)
+    return {
+        PDQ: {
+            "db_size": size,
+            "index_size": size,
+            "index_out_of_date": behind,
+            "newest_db_item": current_to,
+            "index_built_to": current_to,
+        }
+    }
+
+
+@router.put("/c/signal_type/{name}")
+async def change_signal_type(_key: Annotated[Key, allowed(Permission.MANAGE_BANKS)]) -> None:
+    """Say that PDQ is always on."""
+    raise HTTPException(501, "Signal types cannot be changed: disable banks instead")
+
+
+@router.get("/c/content_type")
+async def list_content_types(_key: StatusKey) -> list[dict[str, Any]]:
+    """List the types of media."""
+    return [{"name": PHOTO, "enabled": True}, {"name": "video", "enabled": False}]
+
+
+@router.get("/c/exchanges")
+@router.get("/c/exchanges/apis")
+async def list_exchanges(_key: StatusKey) -> list[str]:
+    """List exchanges, or kinds of them: there are none."""
+    return []
+
+
+@router.post("/c/exchanges")
+async def create_exchange(_key: AdminKey) -> None:
+    """Say what there is instead."""
+    raise HTTPException(501, _NO_EXCHANGES)
+
+
+@router.api_route("/c/exchanges/api/{name}", methods=["GET", "POST"])
+@router.get("/c/exchanges/api/{name}/schema")
+async def show_exchange_api(_key: StatusKey) -> None:
+    """Say that there is no such kind of exchange."""
+    raise HTTPException(400, "no such Exchange API")
+
+
+@router.api_route("/c/exchange/{name}", methods=["GET", "PUT", "DELETE"])
+@router.get("/c/exchange/{name}/status")
+@router.post("/c/exchange/{name}/credentials")
+async def show_exchange(_key: StatusKey) -> None:
+    """Say that there is no such exchange."""
+    raise HTTPException(404, "Exchange not found")

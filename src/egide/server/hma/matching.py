@@ -1,0 +1,163 @@
+"""`/h` and `/m`: hashing, looking up, comparing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from egide.access import Key, Permission
+from egide.model import DEFAULT_RADIUS_BITS, Fingerprint, Match
+from egide.policy import decide
+from egide.server.hma.answers import HmaRoute, as_bool, json_object
+from egide.server.hma.callers import allowed
+from egide.server.hma.media import (
+    PDQ,
+    check_signal_type,
+    fingerprint_of,
+    pdq_of,
+    picture_of,
+    signals_of,
+)
+from egide.server.scoping import banks_to_search
+from egide.server.service import ServiceDep
+
+if TYPE_CHECKING:
+    from egide.server.service import Service
+
+router = APIRouter(route_class=HmaRoute)
+MatchKey = Annotated[Key, allowed(Permission.MATCH)]
+ACTION_HEADER = "Egide-Action"
+"""What policy says to do: HMA's shape has no place for it."""
+
+
+@router.api_route("/h/hash", methods=["GET", "POST"])
+async def hash_picture(
+    request: Request, service: ServiceDep, key: Annotated[Key, allowed(Permission.COMPARE)]
+) -> dict[str, str]:
+    """Hash a picture: `{"pdq": hex}`, or `{}` where it has too little detail for PDQ."""
+    return signals_of(await picture_of(request, service, key, exact=True))
+
+
+@router.api_route("/m/lookup", methods=["GET", "POST"])
+async def look_up(
+    request: Request, response: Response, service: ServiceDep, key: MatchKey
+) -> dict[str, Any]:
+    """Look up a hash, or a picture by all that is known of it.
+
+    A hash: `{BANK: [{"bank_content_id", "distance"}]}`; a picture: that by signal type.
+    """
+    asked = request.query_params
+    elided = asked.get("signal_type") is not None
+    if request.method == "POST" or asked.get("url"):
+        if elided:
+            check_signal_type(asked.get("signal_type"))
+        fingerprint = await picture_of(request, service, key, exact=False)
+        elided = elided and request.method == "GET"
+    else:
+        fingerprint = await _hash_asked(request, service, key)
+    matches = await _search(request, service, key, fingerprint, response)
+    by_bank: dict[str, list[dict[str, Any]]] = {}
+    for match in matches:
+        by_bank.setdefault(match.bank, []).append(_with_distance(match))
+    return by_bank if elided else {PDQ: by_bank}
+
+
+@router.get("/m/raw_lookup")
+async def look_up_raw(
+    request: Request, response: Response, service: ServiceDep, key: MatchKey
+) -> dict[str, Any]:
+    """Look up a hash: `{"matches": [id]}`, or with `include_distance` the distances too."""
+    with_distance = as_bool(
+        request.query_params.get("include_distance", "false"), "include_distance"
+    )
+    fingerprint = await _hash_asked(request, service, key)
+    matches = await _search(request, service, key, fingerprint, response)
+    return {
+        "matches": [_with_distance(match) if with_distance else match.entry for match in matches]
+    }
+
+
+@router.post("/m/compare")
+async def compare(
+    request: Request, service: ServiceDep, key: Annotated[Key, allowed(Permission.COMPARE)]
+) -> dict[str, Any]:
+    """Compare two hashes: `{"pdq": [match, {"distance": bits}]}`."""
+    compared: dict[str, Any] = {}
+    for name, pair in (await json_object(request)).items():
+        check_signal_type(name)
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise HTTPException(400, "Comparison hash list length must be exactly 2")
+        a, b = (int.from_bytes(pdq_of(text)) for text in pair)
+        await run_in_threadpool(service.allowances.spend, key, 2)
+        distance = (a ^ b).bit_count()
+        compared[name] = [distance <= DEFAULT_RADIUS_BITS, {"distance": distance}]
+    return compared
+
+
+@router.get("/m/index/status")
+async def show_index(
+    request: Request, service: ServiceDep, _key: Annotated[Key, allowed(Permission.STATUS)]
+) -> dict[str, Any]:
+    """Say how much can be matched, and up to which second it is current."""
+    wanted = request.query_params.get("signal_type")
+    if wanted is not None:
+        check_signal_type(wanted)
+    if not service.live.ready:
+        return {PDQ: {"present": False, "built_to": -1, "size": 0}}
+    return {
+        PDQ: {
+            "present": True,
+            "built_to": current_to_unix_s(service),
+            "size": service.live.entry_count,
+        }
+    }
+
+
+def current_to_unix_s(service: Service) -> int:
+    """The last second of which no change is missing in answers."""
+    return int(time.time() - service.live.age_s)
+
+
+async def _hash_asked(request: Request, service: Service, key: Key) -> Fingerprint:
+    asked = request.query_params
+    if not asked.get("signal") or not asked.get("signal_type"):
+        raise HTTPException(400, "Either url or both signal and signal_type are required")
+    check_signal_type(asked["signal_type"])
+    code = pdq_of(asked["signal"])
+    await run_in_threadpool(service.allowances.spend, key, 1)
+    return fingerprint_of(code)
+
+
+async def _search(
+    request: Request, service: Service, key: Key, fingerprint: Fingerprint, response: Response
+) -> list[Match]:
+    """Search the enabled banks that the key reaches, or those of them that `banks=` names."""
+    given = request.query_params.get("banks")
+
+    def search() -> tuple[list[Match], str]:
+        revision = service.live.revision
+        matches = service.live.match([fingerprint], banks=_scope(service, key, given))[0]
+        decision = decide(fingerprint.matchable, matches, revision)
+        service.decided(key, [decision])
+        return matches, decision.action.value
+
+    matches, action = await run_in_threadpool(search)
+    response.headers[ACTION_HEADER] = action
+    return matches
+
+
+def _scope(service: Service, key: Key, given: str | None) -> tuple[str, ...] | None:
+    """The banks to search; as with HMA a name that is none is no error."""
+    if not given:
+        return banks_to_search(service, key, None)
+    names = {name.strip() for name in given.split(",")}
+    known = {bank.name for bank in service.live.banks if key.reaches(bank.name)}
+    return banks_to_search(service, key, sorted(names & known))
+
+
+def _with_distance(match: Match) -> dict[str, Any]:
+    return {"bank_content_id": match.entry, "distance": str(match.distance)}

@@ -1,0 +1,78 @@
+"""The log of the server: one line a request, none with anything that a request says.
+
+Lines go to standard error. Of our own messages the text is written, and so is uvicorn's about
+itself; of other libraries only that they had something to say, since nobody can know what is in it.
+Of exceptions the places in the code are written, never their text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from egide.server.settings import ServerSettings
+
+_OURS = ("egide", "uvicorn")
+FIELDS = "egide_fields"
+"""Where a record holds the fields that it was logged with."""
+
+
+def configure(settings: ServerSettings) -> None:
+    """Send all that is logged in this process to standard error, in the form that is set."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if settings.log_format == "json" else Lines())
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(settings.log_level.upper())
+    logging.captureWarnings(capture=True)
+
+
+def log(logger: logging.Logger, level: int, message: str, **fields: str | float | None) -> None:
+    """Log a message with fields; neither may hold anything that a request says."""
+    logger.log(level, message, extra={FIELDS: fields})
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+    }
+    if record.name.partition(".")[0] in _OURS:
+        values["message"] = record.getMessage()
+    values |= getattr(record, FIELDS, {})
+    if record.exc_info and record.exc_info[1] is not None:
+        values["exception"] = type(record.exc_info[1]).__name__
+        values["places"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(record.exc_info[2])
+        ]
+    return values
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return json.dumps(_fields(record), default=str)
+
+
+class Lines(logging.Formatter):
+    """One line for a person: time, level, message, then the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        values = _fields(record)
+        start = (values.pop("at"), values.pop("level"), values.pop("message", ""))
+        rest = (f"{name}={value}" for name, value in values.items() if value is not None)
+        return " ".join((*start, *rest)).replace("\n", " ")

@@ -1,0 +1,115 @@
+"""What Prometheus may read: counts and times, nothing of entries, banks or keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.core import Metric
+
+    from egide.engine.decoding import DecodingPool
+    from egide.engine.live import LiveRegister
+    from egide.policy import Action
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The counters of one service."""
+
+    def __init__(self, live: LiveRegister, decoding: DecodingPool) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second number for each, which nobody asked for
+        self._registry = CollectorRegistry()
+        for own in (ProcessCollector, PlatformCollector, GCCollector):
+            own(registry=self._registry)
+        self._registry.register(_Present(live, decoding))
+        self._requests = Counter(
+            "egide_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "egide_request_seconds",
+            "From the first byte of a request to the end of its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._decisions = Counter(
+            "egide_decisions", "Answers to match requests.", ("action",), registry=self._registry
+        )
+        self._lost = Counter(
+            "egide_decisions_unsent",
+            "Decisions that no webhook was told of, since too many waited.",
+            registry=self._registry,
+        )
+
+    def count_request(self, method: str, route: str, status: int, took_s: float) -> None:
+        """Count a request by its route's template, never by its path."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(took_s)
+
+    def count_decisions(self, action: Action, count: int = 1) -> None:
+        """Count what was decided of pictures or fingerprints."""
+        self._decisions.labels(action.value).inc(count)
+
+    def count_unsent(self, count: int = 1) -> None:
+        """Count decisions that webhooks were not told of."""
+        self._lost.inc(count)
+
+    def text(self) -> bytes:
+        """Return all of it in the text format of Prometheus."""
+        return generate_latest(self._registry)
+
+
+class _Present(Collector):
+    """What is read when it is asked for."""
+
+    def __init__(self, live: LiveRegister, decoding: DecodingPool) -> None:
+        self._live = live
+        self._decoding = decoding
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing in advance: the index may not be loaded yet."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        yield GaugeMetricFamily(
+            "egide_ready", "1 once the index is loaded.", value=float(self._live.ready)
+        )
+        if not self._live.ready:
+            return
+        yield GaugeMetricFamily(
+            "egide_revision", "Revision that is matched against.", value=self._live.revision
+        )
+        yield GaugeMetricFamily(
+            "egide_age_seconds",
+            "Since the index was last known to be current with the store.",
+            value=self._live.age_s,
+        )
+        yield GaugeMetricFamily(
+            "egide_entries", "Entries that can match.", value=self._live.entry_count
+        )
+        yield GaugeMetricFamily(
+            "egide_decoding_waiting",
+            "Pictures that wait for a decoder.",
+            value=self._decoding.status().waiting,
+        )

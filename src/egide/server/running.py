@@ -1,0 +1,123 @@
+"""The process that serves: its socket, its signals, and the end of all that it started."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from egide.access import Role
+from egide.errors import KeyExists, SettingInvalid
+from egide.server import logs
+from egide.server.app import create_app
+from egide.server.connections import bounded_http
+from egide.server.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from egide.server.settings import ServerSettings
+    from egide.store.keys import Keys
+
+FIRST_KEY = "first-admin"
+FIRST_HOLDER = "first admin"
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 30
+_MAX_FIRST_KEYS = 100
+
+
+def run(
+    settings: ServerSettings,
+    on_first_key: Callable[[str], None],
+    on_listening: Callable[[str], None],
+) -> None:
+    """Serve until the process is told to end.
+
+    Args:
+        settings: of the server.
+        on_first_key: called with the token of an admin's key, if there was none and it was made.
+        on_listening: called with the address, once requests are taken.
+
+    Raises:
+        StoreError: the store cannot be opened, StoreTooOld among them.
+        SettingInvalid: nothing can listen at the address.
+        NotReady: the decoders do not start.
+    """
+    logs.configure(settings)
+    with closing(_listen(settings)) as listening, closing(Service.open(settings)) as service:
+        token = make_first_key(service.store.keys)
+        if token is not None:
+            on_first_key(token)
+        service.start()
+        config = uvicorn.Config(
+            create_app(settings, service),
+            http=bounded_http(settings.header_timeout_s),
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=settings.max_connections,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=settings.graceful_timeout_s,
+        )
+        on_listening(settings.public_url or _shown(listening))
+        _Server(config).run(sockets=[listening])
+
+
+def make_first_key(keys: Keys) -> str | None:
+    """Make an admin's key where there is none that is live; return its token, or None."""
+    for number in range(1, _MAX_FIRST_KEYS):
+        if keys.has_admin():
+            return None
+        name = FIRST_KEY if number == 1 else f"{FIRST_KEY}-{number}"
+        try:
+            return keys.create(name, Role.ADMIN, FIRST_HOLDER)[1]
+        except KeyExists:
+            continue  # revoked since, or another process has just made it
+    return None
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = (getattr(error, "strerror", None) or "no such address").lower()
+        raise SettingInvalid(name=f"{settings.host}:{settings.port}", reason=reason) from error
+
+
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Ends gracefully at the first signal and at once at the second, and is no failure then."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals for as long as requests are served."""
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End, or end at once."""
+        del sig, frame
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True

@@ -1,0 +1,171 @@
+"""Settings of a served register: from the environment, then from a TOML file.
+
+docs/settings.md is the table of all of them. A setting `name` is `EGIDE_NAME` in the environment
+and `name` in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from egide.access import Role
+from egide.errors import SettingInvalid
+from egide.model import Limits
+from egide.net.guard import FetchPolicy
+from egide.settings import DEFAULT_STORE, PREFIX, limits_from_environment
+
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+MIB = 1024 * 1024
+
+
+def _listed(value: object) -> object:
+    """Split what the environment holds as one text, separated by commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
+
+
+class ServerSettings(BaseSettings):
+    """How a register is served; every field is described in docs/settings.md."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    store: str = DEFAULT_STORE
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    public_url: str | None = None
+    workers: PositiveInt = os.cpu_count() or 1
+
+    max_body_bytes: PositiveInt = 16 * MIB
+    max_upload_bytes: PositiveInt = 64 * MIB
+    max_buffered_bytes: PositiveInt = 1024 * MIB
+    body_timeout_s: PositiveFloat = 30.0
+    header_timeout_s: PositiveFloat = 15.0
+    max_batch: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    max_batch_files: PositiveInt = 32
+    max_requests: PositiveInt = 256
+    max_connections: PositiveInt = 1024
+    max_waiting: PositiveInt = 128
+    max_requests_per_second: PositiveInt = 1000
+    max_failures_per_minute: PositiveInt = 30
+
+    ready_max_age_s: PositiveFloat = 10.0
+    forget_after_s: PositiveFloat = 900.0
+    idempotency_ttl_s: PositiveFloat = 86_400.0
+    bulk_limit: PositiveInt = 1000
+    graceful_timeout_s: PositiveInt = 30
+
+    fetch_hosts: Hosts = ()
+    fetch_networks: Networks = ()
+    fetch_allow_http: bool = False
+    fetch_timeout_s: PositiveFloat = 10.0
+    webhook_networks: Networks = ()
+    sync_interval_s: PositiveFloat = 2.0
+    sync_networks: Networks = ()
+
+    hma_enabled: bool = False
+    hma_networks: Networks = ()
+    hma_role: Role = Role.MATCHER
+
+    metrics_networks: Networks = ()
+    log_format: Literal["json", "text"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def load(cls, config: Path | None = None, **given: Any) -> Self:
+        """Read the settings.
+
+        Args:
+            config: a TOML file; by default the one that EGIDE_CONFIG names, if any.
+            given: settings that come before the environment; those that are None do not count.
+
+        Raises:
+            SettingInvalid: naming the setting, or the file.
+            UsageError: a limit on pictures is no positive number.
+        """
+        named = os.environ.get(CONFIG_VARIABLE)
+        path = config or (Path(named) if named else None)
+        values = {} if path is None else _read_toml(path)
+        unknown = sorted(set(values) - set(cls.model_fields))
+        if unknown:
+            raise SettingInvalid(name=unknown[0], reason=f"{path} sets it, and there is none")
+        present = {name.upper() for name in os.environ if os.environ[name]}
+        from_file = {
+            name: value
+            for name, value in values.items()
+            if f"{PREFIX}{name.upper()}" not in present
+        }
+        chosen = from_file | {name: value for name, value in given.items() if value is not None}
+        try:
+            settings = cls(**chosen)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            name = str(first["loc"][0]) if first["loc"] else "?"
+            raise SettingInvalid(name=name, reason=first["msg"].lower()) from None
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Find out now what would fail later.
+
+        Raises:
+            SettingInvalid, UsageError: see `fetch_policy` and `limits`.
+        """
+        _ = self.fetch_policy, self.limits
+
+    @property
+    def limits(self) -> Limits:
+        """What one picture may ask of a decoder, from the environment.
+
+        Raises:
+            UsageError: a value is no positive number.
+        """
+        return limits_from_environment()
+
+    @property
+    def fetch_policy(self) -> FetchPolicy:
+        """Which URLs may be fetched, and how much of them.
+
+        Raises:
+            SettingInvalid: `fetch_hosts` holds something that is no host.
+        """
+        try:
+            return FetchPolicy(
+                self.fetch_hosts,
+                allowed_networks=self.fetch_networks,
+                schemes=("https", "http") if self.fetch_allow_http else ("https",),
+                max_bytes=self.max_upload_bytes,
+                timeout_s=self.fetch_timeout_s,
+            )
+        except SettingInvalid as error:
+            raise SettingInvalid(name="fetch_hosts", reason=error.fields["reason"]) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        reason = f"{path} cannot be read: {(error.strerror or '').lower()}"
+        raise SettingInvalid(name=CONFIG_VARIABLE, reason=reason) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingInvalid(name=CONFIG_VARIABLE, reason=f"{path} is no TOML: {error}") from error
