@@ -5,158 +5,13 @@ own process id at the end; should pytest be killed, the kernel stops it.
 """
 
 import os
-import re
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-_START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 20.0
-# It may be killed and must then remember; the machine is not, so nothing needs to reach the disk.
-_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60")
+from postgres_server import PostgresServer, find_programs
 
-# A new database takes a quarter of a second, TRUNCATE of all tables a tenth, this a hundredth.
-_EMPTY = """
-DO $$ DECLARE name text; BEGIN
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid();
-    SET LOCAL session_replication_role = replica;
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-        AND tablename NOT IN ('store_meta', 'alembic_version')
-    LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
-    FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'
-    LOOP PERFORM setval(name::regclass, 1, false); END LOOP;
-END $$
-"""
-
-
-class PostgresServer:
-    """A server in a temporary folder, whose superuser `egide` needs no password.
-
-    Attributes:
-        port: on 127.0.0.1.
-        folder: holds its data, its socket and its log.
-    """
-
-    def __init__(self, programs: Path) -> None:
-        self.port = _free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="egide-postgresql-"))
-        self._programs = programs
-        self._process: subprocess.Popen[bytes] | None = None
-        self._made = 0
-        # PostgreSQL refuses to be run by root.
-        self._as_user: list[str] = []
-        if os.geteuid() == 0:
-            shutil.chown(self.folder, "postgres", "postgres")
-            self._as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        try:
-            self._run("initdb", "--auth=trust", "--username=egide", "--encoding=UTF8",
-                      "--locale=C", "--no-sync", f"--pgdata={self.data}")  # fmt: skip
-            self.start()
-        except BaseException:
-            self.remove()
-            raise
-
-    @property
-    def data(self) -> Path:
-        """Its data directory."""
-        return self.folder / "data"
-
-    def start(self) -> None:
-        """Start it, on the same port as before, and wait until it answers."""
-        command = [self._programs / "postgres", "-D", self.data, "-k", self.folder,
-                   "-h", "127.0.0.1", "-p", str(self.port)]  # fmt: skip
-        for setting in _SETTINGS:
-            command += ["-c", setting]
-        with (self.folder / "log").open("ab") as log:
-            # Two steps: the kernel forgets the signal where the user changes after it.
-            self._process = subprocess.Popen(
-                [*self._as_user, "setpriv", "--pdeathsig=INT", *command],
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        end = time.monotonic() + _START_TIMEOUT_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError((self.folder / "log").read_text())
-            time.sleep(0.05)
-
-    def stop(self, number: int = 2) -> None:
-        """End it by a signal: SIGINT closes all connections, SIGKILL is a crash."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(number)
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def remove(self) -> None:
-        """Stop it and delete its data."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def url(self, database: str) -> str:
-        """The URL of one of its databases, as a store's."""
-        return f"postgresql+psycopg://egide@127.0.0.1:{self.port}/{database}"
-
-    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """Run a statement outside of any transaction."""
-        import psycopg
-
-        with psycopg.connect(
-            host="127.0.0.1", port=self.port, user="egide", dbname=database, autocommit=True
-        ) as connection:
-            cursor = connection.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
-
-    def new_database(self, name: str) -> str:
-        """Make an empty database and return what it is called."""
-        self._made += 1
-        database = re.sub(r"\W+", "_", name.lower())[:40] + f"_{self._made}"
-        self.execute(f'CREATE DATABASE "{database}" TEMPLATE template0')
-        return database
-
-    def empty_store(self, database: str) -> None:
-        """Make the store in a database like new, whoever is connected to it."""
-        self.execute(_EMPTY, database)
-
-    def drop(self, database: str) -> None:
-        """Delete a database, whoever is connected to it."""
-        self.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
-
-    def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [*self._as_user, self._programs / program, *arguments],
-            cwd=self.folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(done.stderr)
-
-    def _answers(self) -> bool:
-        import psycopg
-
-        try:
-            self.execute("SELECT 1")
-        except psycopg.OperationalError:
-            return False
-        return True
-
-
-def find_programs() -> Path | None:
-    """Where the newest PostgreSQL here has its programs; Debian keeps them out of the PATH."""
-    found = Path("/usr/lib/postgresql").glob("*/bin/initdb")
-    newest = max(found, key=lambda path: int(path.parent.parent.name), default=None)
-    on_path = shutil.which("initdb")
-    return newest.parent if newest else Path(on_path).parent if on_path else None
+__all__ = ["PostgresServer", "find_programs"]
 
 
 @pytest.fixture(scope="session")
@@ -207,10 +62,3 @@ def postgres_store_url(
     """The URL of a store without anything in it; its id is the same in each test."""
     yield postgres_server.url(shared_postgres_store)
     postgres_server.empty_store(shared_postgres_store)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

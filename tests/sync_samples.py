@@ -75,6 +75,6 @@ class Partner:
     def send_feedback(self, feedback: Sequence[RemoteFeedback]) -> None:
         self.before(self)
         for said in feedback:
-            self.store.feedback.add(
-                said.bank, said.entry, FeedbackKind(said.kind), said.at, partner=self.name
+            self.store.feedback.add_all(
+                said.bank, [(said.entry, FeedbackKind(said.kind), said.at)], partner=self.name
             )

@@ -97,17 +97,11 @@ class PatchKey:
             PatchKeyInvalid: there is none, it cannot be read, others may read it, or it is no key.
         """
         try:
-            descriptor = os.open(path, os.O_RDONLY)
-            with os.fdopen(descriptor, "rb") as stream:
-                mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-                raw = stream.read(_MAX_KEY_FILE_BYTES)
+            text = read_key_file(path)
         except OSError as error:
             reason = (error.strerror or "it cannot be read").lower()
             raise PatchKeyInvalid(name=path, reason=reason) from error
-        if mode & _OTHERS:
-            reason = f"its mode is {mode:04o}, so that others may use it; chmod 600 it"
-            raise PatchKeyInvalid(name=path, reason=reason)
-        return cls.parse(raw.decode("ascii", "replace"), name=str(path))
+        return cls.parse(text, name=str(path))
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -200,6 +194,26 @@ class PatchKey:
 
     def _derive(self, purpose: bytes) -> bytes:
         return hmac.digest(self.secret, b"egide patches 1 " + purpose, "sha256")
+
+
+def read_key_file(path: Path) -> str:
+    """Read a file that holds a key, of whatever kind, as ASCII text.
+
+    Raises:
+        OSError: it cannot be read, is no plain file, or others may use it; `strerror` says which.
+    """
+    # Of a pipe that nobody writes to, opening would wait for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        if mode & _OTHERS:
+            reason = f"its mode is {stat.S_IMODE(mode):04o}, so that others may use it"
+            raise OSError(errno.EPERM, f"{reason}; chmod 600 it")
+        return os.read(descriptor, _MAX_KEY_FILE_BYTES).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
 
 
 def require_cryptography() -> None:

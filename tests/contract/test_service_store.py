@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from egide.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
 from egide.engine.approving import TwoPeople
 from egide.engine.keys import create_key, list_keys, revoke_key
+from egide.engine.logbook import log_page
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -557,12 +558,12 @@ class TestIdempotency:
 class TestFeedback:
     def test_kept_by_entry_and_partner_with_its_date(self, store: Store) -> None:
         entry, other = registered(store, 1), registered(store, 2)
-        add = store.feedback.add
-        add("helpline", entry, FeedbackKind.MATCHED, NOW, partner="a")
-        add("helpline", entry, FeedbackKind.REMOVED, NOW + HOUR, partner="a")
-        add("helpline", entry, FeedbackKind.MATCHED, NOW + HOUR, partner="a")
-        add("helpline", entry, FeedbackKind.FALSE_POSITIVE, NOW, partner="b")
-        add("helpline", other, FeedbackKind.DECLINED, NOW, partner="b")
+        add = store.feedback.add_all
+        add("helpline", [(entry, FeedbackKind.MATCHED, NOW)], partner="a")
+        add("helpline", [(entry, FeedbackKind.REMOVED, NOW + HOUR)], partner="a")
+        add("helpline", [(entry, FeedbackKind.MATCHED, NOW + HOUR)], partner="a")
+        add("helpline", [(entry, FeedbackKind.FALSE_POSITIVE, NOW)], partner="b")
+        add("helpline", [(other, FeedbackKind.DECLINED, NOW)], partner="b")
         said = [
             (one.partner, one.kind, one.at) for one in store.feedback.of_entry("helpline", entry)
         ]
@@ -572,17 +573,11 @@ class TestFeedback:
             ("a", FeedbackKind.MATCHED, NOW + HOUR),
             ("b", FeedbackKind.FALSE_POSITIVE, NOW),
         ]
-        summed = store.feedback.by_partner("helpline", entry)
-        assert [(one.partner, one.kind, one.count, one.latest) for one in summed] == [
-            ("a", FeedbackKind.MATCHED, 2, NOW + HOUR),
-            ("a", FeedbackKind.REMOVED, 1, NOW + HOUR),
-            ("b", FeedbackKind.FALSE_POSITIVE, 1, NOW),
-        ]
 
     def test_withdrawn_entry_takes_feedback_too(self, store: Store) -> None:
         entry = registered(store, 1)
         store.withdraw("helpline", [entry])
-        store.feedback.add("helpline", entry, FeedbackKind.REMOVED, NOW, partner="a")
+        store.feedback.add_all("helpline", [(entry, FeedbackKind.REMOVED, NOW)], partner="a")
         assert len(store.feedback.of_entry("helpline", entry)) == 1
 
     def test_the_same_once_more_is_kept_once(self, store: Store) -> None:
@@ -602,25 +597,25 @@ class TestFeedback:
             store.feedback.add_all("helpline", items, partner="a")
         assert store.feedback.of_entry("helpline", entry) == []
         with pytest.raises(EntryMissing):
-            store.feedback.by_partner("helpline", number)
+            store.feedback.of_entry("helpline", number)
 
     def test_entry_of_another_bank_is_missing(self, store: Store) -> None:
         store.create_bank("other")
         entry = registered(store, 1)
         with pytest.raises(EntryMissing):
-            store.feedback.add("other", entry, FeedbackKind.MATCHED, NOW, partner="a")
+            store.feedback.add_all("other", [(entry, FeedbackKind.MATCHED, NOW)], partner="a")
 
     def test_time_to_come_is_refused(self, store: Store) -> None:
         entry = registered(store, 1)
         with pytest.raises(UsageError):
-            store.feedback.add(
-                "helpline", entry, FeedbackKind.MATCHED, datetime.now(UTC) + HOUR, partner="a"
+            store.feedback.add_all(
+                "helpline", [(entry, FeedbackKind.MATCHED, datetime.now(UTC) + HOUR)], partner="a"
             )
 
     def test_log_names_entries_by_reference(self, store: Store) -> None:
         entry, other = registered(store, 1), registered(store, 2)
-        store.acting_as("partner-1").feedback.add(
-            "helpline", entry, FeedbackKind.MATCHED, NOW, partner="partner-1"
+        store.acting_as("partner-1").feedback.add_all(
+            "helpline", [(entry, FeedbackKind.MATCHED, NOW)], partner="partner-1"
         )
         last = list(store.log.records(entry=entry))[-1]
         assert (last.actor, last.action, last.bank) == ("partner-1", "feedback", "helpline")
@@ -660,3 +655,13 @@ class TestLog:
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(lambda number: registered(patient, number), range(20)))
         assert patient.log.verify().records == 21
+
+
+def test_a_key_kept_to_a_bank_reads_of_the_log_what_was_done_with_it(store: Store) -> None:
+    store.create_bank("other")
+    registered(store, 1)
+    key, _ = store.keys.create("scoped", Role.ADMIN, "Ada", banks=["helpline"])
+    page = log_page(store, key, limit=100)
+    assert "register" in {record.action for record in page}
+    assert {record.bank for record in page} == {"helpline"}
+    assert log_page(store, key, after=page[0].seq, limit=1) == page[1:2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from egide.engine.syncing import follow_once, send_feedback
+from egide.engine.syncing import follow_once, send_feedback, sync_once
 from egide.errors import (
     BankMissing,
     HashInvalid,
@@ -77,6 +77,17 @@ def test_entries_arrive_unverified_without_notes_and_named_by_their_source(
     *_, record = store.log.records(limit=1000)
     assert (record.actor, record.action, record.bank) == (SOURCE, "sync", "helpline")
     assert record.detail["added"] == 2
+
+
+def test_what_is_no_pictures_fingerprint_is_not_taken_from_a_partner(
+    store: Store, remote: Store, partner: Partner
+) -> None:
+    remote.register("ncii", [replace(picture(1), pdqs=(bytes(32),)), picture(2)])
+
+    assert sync(store, partner) == {"added": 1, "skipped": 1}
+
+    assert only(store).pdqs == picture(2).pdqs
+    assert sync(store, partner) == {}
 
 
 def test_what_is_known_already_changes_nothing(
@@ -405,6 +416,25 @@ def test_removing_an_upstream_erases_its_entries_and_adding_it_brings_them_back(
     assert len(held(store)) == 4
 
 
+def test_changes_count_as_followed_where_only_the_feedback_failed(
+    store: Store, remote: Store, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.register("ncii", [picture(1)])
+    monkeypatch.setattr("egide.engine.syncing.connect", lambda *_, **__: partner.client)
+    sync_once(store, "partner")
+    at = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    store.feedback.add_all("helpline", [(1, FeedbackKind.REMOVED, at)], partner="platform")
+
+    def refuse(_: object) -> None:
+        raise SyncError(upstream="partner", reason="gone")
+
+    monkeypatch.setattr(partner, "send_feedback", refuse)
+    with pytest.raises(SyncError):
+        sync_once(store, "partner")
+    upstream = store.upstreams.get("partner")
+    assert (upstream.failures, upstream.last_error) == (0, SyncError.code)
+
+
 def test_upstreams_have_a_name_and_a_bank(store: Store, partner: Partner) -> None:
     add = store.upstreams.add
     with pytest.raises(UpstreamExists):
@@ -448,8 +478,8 @@ def test_feedback_reaches_the_partner_once_and_dated(
     sync(store, partner)
     at = datetime(2026, 11, 1, 12, tzinfo=UTC)
     number = next(entry.id for entry in held(store) if entry.pdqs == picture(8).pdqs)
-    store.feedback.add("helpline", number, FeedbackKind.REMOVED, at, partner="platform")
-    store.feedback.add("helpline", 1, FeedbackKind.REMOVED, at, partner="platform")
+    store.feedback.add_all("helpline", [(number, FeedbackKind.REMOVED, at)], partner="platform")
+    store.feedback.add_all("helpline", [(1, FeedbackKind.REMOVED, at)], partner="platform")
 
     def fail(_: Partner) -> None:
         raise SyncError(upstream="partner", reason="gone")

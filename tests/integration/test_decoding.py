@@ -220,6 +220,8 @@ SOUND = fingerprint_values(fingerprint(PHOTO, mode=Mode.FAST))
         json.dumps({"failed": {"kind": "EgideError", "fields": {}}}),
         json.dumps({"failed": {"kind": "Any", "fields": {}}}),
         json.dumps({"failed": {"kind": "__builtins__", "fields": {}}}),
+        json.dumps({"failed": {"kind": "NoSuchError", "fields": {}}}),
+        json.dumps({"failed": {"kind": "DecodeFailed", "fields": []}}),
         json.dumps({"failed": {"kind": "DecodeFailed", "fields": {}}}),
         json.dumps({"failed": {"kind": "DecodeFailed", "fields": {"reason": ["x"]}}}),
         json.dumps({"mistake": 7}),

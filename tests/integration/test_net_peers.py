@@ -22,9 +22,6 @@ from egide.net.webhooks import new_secret, post, webhook_policy
 from net_peer import LOOPBACK, answering, ok, serving
 
 KEY = "egide_abcdefghijkl_thesecretpartofthekey"
-STATUS = json.dumps(
-    {"store_id": "a-b", "revision": 3, "age_s": None, "banks": [], "version": "1.0"}
-).encode()
 PAGE = json.dumps(
     {
         "store_id": "a-b",
@@ -58,20 +55,14 @@ def path_of(request):
     return request.split(b" ", 2)[1].decode()
 
 
-def test_register_is_asked_for_its_status_with_the_key():
-    with serving(answering(ok(STATUS, IS_JSON))) as peer:
-        status = client_of(peer).status()
-    assert (status.store_id, status.revision, status.age_s) == ("a-b", 3, None)
-    assert path_of(peer.requests[0]) == "/register/v1/status"
-    assert headers_of(peer.requests[0])["authorization"] == f"Bearer {KEY}"
-
-
 def test_register_is_asked_for_changes_from_a_position():
     with serving(answering(ok(PAGE, IS_JSON + b"; charset=utf-8"))) as peer:
         client = client_of(peer)
         client.changes(0)
         page = client.changes(2, 7, limit=50, bank="helpline", only_ended=True)
     assert (page.next_since, page.next_after, page.more) == (3, 0, False)
+    assert path_of(peer.requests[0]).startswith("/register/v1/changes?")
+    assert headers_of(peer.requests[0])["authorization"] == f"Bearer {KEY}"
     asked = [parse_qs(urlsplit(path_of(request)).query) for request in peer.requests]
     assert asked[0] == {"since": ["0"], "limit": ["1000"]}
     assert asked[1] == {
@@ -106,7 +97,7 @@ def test_feedback_is_sent_once_whatever_is_lost():
 def test_refused_key_is_an_error_of_its_own(status):
     with serving(answering(f"HTTP/1.1 {status} X\r\n\r\n".encode())) as peer:
         client = client_of(peer)
-        for ask in (client.status, lambda: client.changes(0), lambda: client.send_feedback([])):
+        for ask in (lambda: client.changes(0), lambda: client.send_feedback([])):
             with pytest.raises(UpstreamRefused, match=str(status)):
                 ask()
 
@@ -123,46 +114,46 @@ def test_refused_key_is_an_error_of_its_own(status):
         (b"SSH-2.0-OpenSSH\r\n", "not HTTP"),
         (ok(b"{}", IS_JSON), "not as promised"),
         (ok(b"", IS_JSON), "not as promised"),
-        (ok(STATUS, b"Content-Type: text/html"), "not as promised"),
-        (ok(STATUS), "not as promised"),
-        (ok(STATUS, IS_JSON, b"Content-Encoding: gzip"), "compressed"),
+        (ok(PAGE, b"Content-Type: text/html"), "not as promised"),
+        (ok(PAGE), "not as promised"),
+        (ok(PAGE, IS_JSON, b"Content-Encoding: gzip"), "compressed"),
         (ok(b" " * 33 * 1024 * 1024, IS_JSON), "too large"),
-        (ok(STATUS, IS_JSON)[:-3], "too early"),
+        (ok(PAGE, IS_JSON)[:-3], "too early"),
     ],
 )
 def test_register_in_trouble_is_a_sync_error(answer, reason):
     with serving(answering(answer)) as peer, pytest.raises(SyncError, match=reason):
-        client_of(peer).status()
+        client_of(peer).changes(0)
 
 
 def test_register_that_is_gone_is_a_sync_error():
     with serving(answering(b"")) as peer:
         client = client_of(peer)
     with pytest.raises(SyncError, match="connection failed"):
-        client.status()
+        client.changes(0)
 
 
 def test_silent_register_is_a_sync_error():
     with serving(silence) as peer, pytest.raises(SyncError, match="in time"):
-        client_of(peer, timeout_s=0.3).status()
+        client_of(peer, timeout_s=0.3).changes(0)
 
 
 def test_key_is_not_taken_along_a_redirect():
-    with serving(answering(ok(STATUS, IS_JSON))) as other:
+    with serving(answering(ok(PAGE, IS_JSON))) as other:
         moved = f"HTTP/1.1 302 X\r\nLocation: {other.url()}\r\n\r\n".encode()
         with serving(answering(moved)) as peer, pytest.raises(SyncError, match="302"):
-            client_of(peer).status()
+            client_of(peer).changes(0)
     assert not other.requests
 
 
 def test_partner_whose_name_moves_to_loopback_is_not_asked(monkeypatch):
-    with serving(answering(ok(STATUS, IS_JSON))) as peer:
+    with serving(answering(ok(PAGE, IS_JSON))) as peer:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", peer.port))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         url = peer.url("/", "register.example.org")
         client = RegisterClient(url, KEY, partner_policy(url, allow_http=True))
         with pytest.raises(SyncError, match="not public"):
-            client.status()
+            client.changes(0)
     assert not peer.requests
 
 
@@ -175,7 +166,7 @@ def test_key_and_secret_stand_in_no_message_and_no_log(caplog):
             url = peer.url("/secret-path")
             policy = webhook_policy(url, allow_http=True, allowed_networks=(LOOPBACK,))
             for ask in (
-                client_of(peer).status,
+                lambda peer=peer: client_of(peer).changes(0),
                 lambda url=url, policy=policy: post(url, secret, "msg_1", b"{}", policy),
             ):
                 try:

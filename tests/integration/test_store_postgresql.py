@@ -209,6 +209,18 @@ def test_who_may_only_read_is_told_when_writing(
 # --- erasing --------------------------------------------------------------------------------
 
 
+def test_a_large_import_is_planned_for_what_it_has_added(postgres_url: Callable[..., str]) -> None:
+    """Else each chunk reads all that went in before it: six minutes for 100,000 entries."""
+    with Store.open(postgres_url(), create=True) as store:
+        store.create_bank("helpline")
+        store.register("helpline", [picture(number) for number in range(4100)])
+        with store._database.read() as connection:
+            planned_for = connection.scalar(
+                sa.text("SELECT reltuples FROM pg_class WHERE oid = 'entries'::regclass")
+            )
+        assert planned_for >= 4000
+
+
 def test_erased_rows_are_no_longer_in_the_pages_as_rows(
     postgres_store_url: str, postgres_server: PostgresServer
 ) -> None:

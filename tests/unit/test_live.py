@@ -109,15 +109,6 @@ def test_changes_that_stop_half_way_show_nothing_new_and_can_be_applied_again(op
     ]
 
 
-def test_an_md5_is_worth_computing_only_while_an_entry_has_one(opened: Open) -> None:
-    index = opened([entry(1, code(0), md5=b"m" * 16)])
-    assert index.view.has_md5
-    apply(index, entry(1, state=State.EXPIRED))
-    assert not index.view.has_md5
-    apply(index, entry(1, code(0), md5=b"m" * 16))
-    assert index.view.has_md5
-
-
 def test_many_changes_are_indexed_and_what_is_gone_leaves_memory(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -280,29 +280,6 @@ def test_any_value_anywhere_is_read_or_is_a_sync_error(place, value):
         assert entry.added.tzinfo is UTC
 
 
-STATUS = {
-    "store_id": "a-b",
-    "revision": 3,
-    "age_s": 0.25,
-    "banks": [{"name": "helpline", "entries": 7, "radius_bits": 31, "enabled": True}],
-    "version": "0.1.0",
-}
-
-
-def test_status_is_read():
-    status = client_of(STATUS).status()
-    assert (status.store_id, status.revision, status.version) == ("a-b", 3, "0.1.0")
-    assert [(bank.name, bank.entries) for bank in status.banks] == [("helpline", 7)]
-
-
-@pytest.mark.parametrize("name", STATUS)
-def test_status_with_a_wrong_value_is_an_error(name):
-    for value in ("", [1], {}, -1, True, ...):
-        answer = {key: old for key, old in STATUS.items() if key != name}
-        with pytest.raises(SyncError, match="not as promised"):
-            client_of(answer if value is ... else answer | {name: value}).status()
-
-
 @pytest.mark.parametrize("key", ["", "a b", "a\r\nX: y", "k\u00e9y", "a" * 513])
 def test_key_that_no_header_can_carry_is_refused_unshown(key):
     url = "https://register.example.org"

@@ -216,7 +216,8 @@ def test_the_variables_come_before_the_usual_place(tmp_path: Path) -> None:
     ("make", "reason"),
     [
         (lambda _path: None, "no such file"),
-        (lambda path: path.mkdir(mode=0o700), "is a directory"),
+        (lambda path: path.mkdir(mode=0o700), "no plain file"),
+        (lambda path: os.mkfifo(path, 0o600), "no plain file"),
         (lambda path: path.touch(mode=0o600), "it is empty"),
         (lambda path: path.symlink_to(path), "symbolic links"),
     ],

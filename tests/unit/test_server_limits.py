@@ -126,3 +126,16 @@ def test_nothing_is_lost_when_the_store_is_locked() -> None:
     allowances.flush()
     allowances.flush()
     assert list(use.used.values()) == [7]
+
+
+def test_first_question_of_a_day_needs_no_store_and_use_before_it_counts_later() -> None:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    use = KeyUse()
+    use.use(1, int(now.timestamp()) // DAY_S, 95)
+    use.locked = True
+    allowances = _allowances(use, now)
+    allowances.spend(_key(per_day=100), 3)
+    use.locked = False
+    allowances.flush()
+    with pytest.raises(QuotaExceeded):
+        allowances.spend(_key(per_day=100), 3)

@@ -157,6 +157,8 @@ def run(
     Each page is one transaction: interrupted anywhere, the next run goes on from there.
     """
     import egide
+    from egide.engine.syncing import sync_once
+    from egide.net.networks import own_networks
 
     with egide.open_store(store) as opened:
         if watch:
@@ -170,7 +172,7 @@ def run(
         failed = 0
         for one in names:
             try:
-                _show(_run_once(opened, one), json)
+                _show(sync_once(opened, one, allowed_networks=own_networks()), json)
             except EgideError as error:
                 if name is not None:
                     raise
@@ -218,21 +220,6 @@ def _trust_of(text: str) -> tuple[Trust, Trust]:
         raise UsageError(
             reason=f"--trust {text} does not say THERE=HERE, each one of {known}"
         ) from None
-
-
-def _run_once(store: Store, name: str) -> SyncReport:
-    from egide.engine.syncing import connect, follow_once, send_feedback
-    from egide.net.networks import own_networks
-
-    try:
-        client = connect(store.upstreams.get(name), allowed_networks=own_networks())
-        report = follow_once(store, name, client)
-        send_feedback(store, name, client)
-    except EgideError as error:
-        store.upstreams.failed(name, error.code)
-        raise
-    store.upstreams.succeeded(name)
-    return report
 
 
 def _watch(store: Store, json: bool) -> None:

@@ -118,7 +118,9 @@ def read_answer(payload: bytes, *, name: str, limits: Limits) -> Fingerprint | E
         if "failed" in values:
             return _item_error(values["failed"], name)
         return Unexpected(reason=_text(values["mistake"]))
-    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError
+    ) as error:  # fmt: skip
         raise BadAnswer from error
 
 

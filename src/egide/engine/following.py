@@ -100,11 +100,14 @@ class Follower:
 
     def _supervise(self) -> None:
         while not self._stopping.is_set():
-            with suppress(EgideError):  # the store; the next look may find it again
+            try:
                 for upstream in self._store.upstreams.all():
                     running = self._threads.get(upstream.name)
                     if upstream.enabled and (running is None or not running.is_alive()):
                         self._begin(upstream.name)
+            except Exception as error:  # noqa: BLE001 - the next look may find the store again
+                if not isinstance(error, EgideError):
+                    _logger.error("cannot look for upstreams: %s", type(error).__name__)
             self._stopping.wait(_LOOK_EVERY_S)
 
     def _begin(self, name: str) -> None:

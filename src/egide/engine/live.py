@@ -168,15 +168,6 @@ class LiveRegister:
         return self._index().held_changes
 
     @property
-    def has_md5(self) -> bool:
-        """Whether any entry has an MD5, so whether computing one of a file can lead to a match.
-
-        Raises:
-            NotReady: nothing can be searched yet.
-        """
-        return self._view().has_md5
-
-    @property
     def failure(self) -> str | None:
         """The code of what stands in the way of following, or of building a snapshot; or None."""
         return self._failure or self._rebuilder.failure

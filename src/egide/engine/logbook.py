@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from egide.access import Permission
@@ -32,7 +31,4 @@ def log_page(
         EntryMissing, LogBroken: as for `Log.records`.
     """
     by.require(Permission.READ_LOG)
-    if by.banks is None:
-        return list(store.log.records(after=after, limit=limit, entry=entry))
-    records = store.log.records(after=after, entry=entry)
-    return list(islice((one for one in records if one.bank in by.banks), limit))
+    return list(store.log.records(after=after, limit=limit, entry=entry, banks=by.banks))

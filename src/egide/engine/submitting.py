@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from egide.errors import RequestInvalid
-from egide.hashlist.values import meaningless
-from egide.model import Signal, Trust
+from egide.hashlist.values import meaningless_in
+from egide.model import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +68,7 @@ def submit(
 
 def _checked(registrations: Iterable[Registration], key: Key) -> Iterator[Registration]:
     for number, registration in enumerate(registrations):
-        reason = _meaningless(registration)
+        reason = meaningless_in(registration)
         if reason is not None:
             raise RequestInvalid(reason=f"entry {number} is {reason}")
         yield replace(
@@ -76,13 +76,3 @@ def _checked(registrations: Iterable[Registration], key: Key) -> Iterator[Regist
             source=source_of(key, registration.source),
             trust=Trust.UNVERIFIED,
         )
-
-
-def _meaningless(registration: Registration) -> str | None:
-    held = [(code, Signal.PDQ) for code in registration.pdqs]
-    if registration.sha256:
-        held.append((registration.sha256, Signal.SHA256))
-    if registration.md5:
-        held.append((registration.md5, Signal.MD5))
-    found = (meaningless(value, signal) for value, signal in held)
-    return next((reason for reason in found if reason is not None), None)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide.errors import UpstreamBusy, UpstreamKeyInvalid
+from egide import sealing
+from egide.errors import EgideError, SyncError, UpstreamBusy, UpstreamKeyInvalid
 from egide.net.register_client import (
+    KEY,
     MAX_PAGE,
     RegisterClient,
     RemoteFeedback,
@@ -30,9 +29,6 @@ ENDED_EVERY_S = 2.0
 """So often, between pages of a long catching-up, withdrawals are asked for again."""
 _FEEDBACK_PAGE = 500
 _MAX_BUSY = 100
-_MAX_KEY_FILE_BYTES = 4096
-_KEY = re.compile(r"[!-~]{1,512}")
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +166,29 @@ def send_feedback(store: Store, name: str, client: RegisterClient) -> int:
         sent += len(waiting)
 
 
+def sync_once(store: Store, name: str, *, allowed_networks: tuple[Network, ...] = ()) -> SyncReport:
+    """Follow an upstream now, send it feedback, and write down how it went.
+
+    Raises:
+        UpstreamKeyInvalid, FetchRefused: as for `connect`.
+        EgideError: as for `follow_once`, whose changes are kept where only the feedback failed.
+    """
+    upstreams = store.upstreams
+    try:
+        client = connect(upstreams.get(name), allowed_networks=allowed_networks)
+        report = follow_once(store, name, client)
+    except EgideError as error:
+        upstreams.failed(name, error.code)
+        raise
+    try:
+        send_feedback(store, name, client)
+    except SyncError as error:
+        upstreams.succeeded(name, error=error.code)
+        raise
+    upstreams.succeeded(name)
+    return report
+
+
 def connect(upstream: Upstream, *, allowed_networks: tuple[Network, ...] = ()) -> RegisterClient:
     """Make a client for an upstream, with the key from its file.
 
@@ -198,22 +217,11 @@ def read_key_file(path: Path, upstream: str) -> str:
             does not repeat what it holds.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                reason = "it is no plain file"
-                raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason)
-            raw = stream.read(_MAX_KEY_FILE_BYTES)
+        key = sealing.read_key_file(path).strip()
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason) from error
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & _OTHERS:
-        reason = f"its mode is {mode:04o}, so that others may use it; chmod 600 it"
-        raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason)
-    key = raw.decode("ascii", "replace").strip()
-    if not _KEY.fullmatch(key):
+    if not KEY.fullmatch(key):
         reason = "it holds no key, which is one word"
         raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason)
     return key

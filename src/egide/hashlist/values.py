@@ -158,3 +158,13 @@ def meaningless(value: bytes, signal: Signal) -> str | None:
     if value == _EMPTY_FILE.get(signal):
         return f"the {signal.value} of an empty file"
     return None
+
+
+def meaningless_in(registration: Registration) -> str | None:
+    """Why the first value of a registration that is no picture's is none, or None."""
+    held = [(code, Signal.PDQ) for code in registration.pdqs]
+    if registration.sha256:
+        held.append((registration.sha256, Signal.SHA256))
+    if registration.md5:
+        held.append((registration.md5, Signal.MD5))
+    return next(filter(None, (meaningless(value, signal) for value, signal in held)), None)

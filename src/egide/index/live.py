@@ -17,7 +17,7 @@ from egide.errors import SnapshotError
 from egide.index.grown import FOR_ALL_VIEWS, Grown
 from egide.index.kernel import Hits
 from egide.index.snapshot import DigestHits, Entries, SnapshotBank
-from egide.model import Signal, State
+from egide.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from egide.index.grown import Segment
     from egide.index.kernel import Piece
     from egide.index.snapshot import Snapshot
-    from egide.model import Bank, Entry, Trust
-
-_OWNERS_PER_STEP = 1 << 16
+    from egide.model import Bank, Entry, Signal, Trust
 
 
 class LiveIndex:
@@ -224,26 +222,6 @@ class LiveView:
         owners = np.concatenate([hits.owner, np.array(owner, np.int64) + self._base_entries])
         order = np.lexsort((owners, queries))
         return DigestHits(queries[order], owners[order])
-
-    def has_digests(self, signal: Signal) -> bool:
-        """Whether any digest of a kind can be found."""
-        owners = self._base.digest_owners(signal)
-        for first in range(0, len(owners), _OWNERS_PER_STEP):
-            some = owners[first : first + _OWNERS_PER_STEP].astype(np.int64)
-            if self.present(some).any():
-                return True
-        # A copy: the thread that applies changes may be adding to it.
-        for known in list(self._grown.digests[signal].values()):
-            grown = np.array(known, np.int64)
-            grown = grown[grown < self._owner_count] + self._base_entries
-            if self.present(grown).any():
-                return True
-        return False
-
-    @property
-    def has_md5(self) -> bool:
-        """Whether any entry has an MD5, so whether computing one of a file can lead to a match."""
-        return self.has_digests(Signal.MD5)
 
     def columns(self, owners: NDArray[np.int64]) -> Entries:
         """Return what is known of these entries, in their order."""

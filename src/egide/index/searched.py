@@ -39,9 +39,6 @@ class Searched(Protocol):
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest of a kind."""
 
-    def has_digests(self, signal: Signal) -> bool:
-        """Whether any digest of a kind can be found."""
-
     def columns(self, owners: NDArray[np.int64]) -> Entries:
         """Return what is known of these entries, in their order."""
 

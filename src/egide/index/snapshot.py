@@ -223,11 +223,7 @@ class Snapshot:
     @property
     def has_md5(self) -> bool:
         """Whether any entry has an MD5, so whether computing one of a file can lead to a match."""
-        return self.has_digests(Signal.MD5)
-
-    def has_digests(self, signal: Signal) -> bool:
-        """Whether any digest of a kind can be found."""
-        return self.digest_count(signal) > 0
+        return self.digest_count(Signal.MD5) > 0
 
     def digest_count(self, signal: Signal) -> int:
         """How many digests of a kind can be found."""
@@ -278,15 +274,6 @@ class Snapshot:
     def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which of these entries have not ended: all, as a snapshot never changes."""
         return np.ones(len(owners), np.bool_)
-
-    def digest_owners(self, signal: Signal) -> NDArray[np.uint32]:
-        """Return the entry of every digest of a kind, unchecked, one for each digest.
-
-        Raises:
-            SnapshotError: the snapshot was closed.
-        """
-        _ = self.entries
-        return self._digests[signal].owner
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest.

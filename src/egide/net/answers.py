@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,15 +81,6 @@ class Node:
         if type(self._value) is not int or not least <= self._value <= most:
             raise self.error()
         return self._value
-
-    def seconds(self) -> float:
-        """Return a number of at least 0."""
-        if type(self._value) not in {int, float}:
-            raise self.error()
-        value: Any = self._value
-        if not 0 <= value <= MAX_NUMBER:
-            raise self.error()
-        return float(value)
 
     def boolean(self) -> bool:
         """Return true or false."""

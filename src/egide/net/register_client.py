@@ -1,4 +1,4 @@
-"""Another register's API v1, as one that follows it asks it: status, changes, feedback.
+"""Another register's API v1, as one that follows it asks it: changes, feedback.
 
 What comes back is another organisation's and may be damaged or hostile: an answer is used only if
 all of it is as API v1 promises.
@@ -39,45 +39,15 @@ MAX_PAGE = 1000
 MAX_CODES = 128
 """PDQ codes of one entry; an animation has at most `Limits.max_frames`, 32."""
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-_MAX_BANKS = 10_000
 _ITEMS_AROUND = 64
 _ITEMS_OF_ENTRY = MAX_CODES + 32
-_KEY = re.compile(r"[!-~]{1,512}")
+KEY = re.compile(r"[!-~]{1,512}")
+"""What the key of another register may look like."""
 _STORE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BANK = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_VERSION = re.compile(r"[A-Za-z0-9.+!_-]{1,64}")
 _STATES = frozenset(State)
 _TRUSTS = frozenset(Trust)
 _DONE = frozenset({200, 201, 202, 204})
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteBank:
-    """A bank of another register, as far as a key sees it."""
-
-    name: str
-    entries: int
-    radius_bits: int
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteStatus:
-    """What another register says of itself.
-
-    Attributes:
-        store_id: of its store; another one means another register, or one that was restored.
-        revision: of its store.
-        age_s: how far its matching is behind its store; None if it does not match yet.
-        banks: those that the key reaches.
-        version: of its Egide.
-    """
-
-    store_id: str
-    revision: int
-    age_s: float | None
-    banks: tuple[RemoteBank, ...]
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +155,7 @@ class RegisterClient:
         base = check_url(url, policy)
         if "?" in url or "#" in url:
             raise FetchRefused(reason="a register's URL has no query")
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise SettingInvalid(name="key", reason="it is empty or has spaces in it")
         self.name = name or base.host
         self._url = url.rstrip("/")
@@ -194,19 +164,6 @@ class RegisterClient:
 
     def __repr__(self) -> str:
         return f"RegisterClient({self.name!r})"
-
-    def status(self) -> RemoteStatus:
-        """Ask what the register is and where it stands.
-
-        Raises:
-            UpstreamRefused: it does not take the key.
-            SyncError: it cannot be reached, or its answer is not as promised.
-        """
-        body = self._get("/v1/status")
-        try:
-            return _status(read_json(body, max_items=_ITEMS_AROUND + 8 * _MAX_BANKS))
-        except AnswerInvalidError as error:
-            raise self._invalid(error) from None
 
     def changes(
         self,
@@ -307,26 +264,6 @@ class RegisterClient:
 
     def _invalid(self, error: AnswerInvalidError) -> SyncError:
         return SyncError(upstream=self.name, reason=f"its answer is not as promised ({error})")
-
-
-def _status(root: Node) -> RemoteStatus:
-    age = root.get("age_s")
-    return RemoteStatus(
-        store_id=root.get("store_id").text(_STORE_ID),
-        revision=root.get("revision").integer(0),
-        age_s=None if age.missing else age.seconds(),
-        banks=tuple(map(_bank, root.get("banks").items(_MAX_BANKS))),
-        version=root.get("version").text(_VERSION),
-    )
-
-
-def _bank(node: Node) -> RemoteBank:
-    return RemoteBank(
-        name=node.get("name").text(_BANK),
-        entries=node.get("entries").integer(0),
-        radius_bits=node.get("radius_bits").integer(0, 256),
-        enabled=node.get("enabled").boolean(),
-    )
 
 
 def _changes(root: Node, limit: int) -> RemoteChanges:

@@ -1,7 +1,7 @@
 """Banks, entries and revisions in a database."""
 
 from egide.store.approvals import Approval, ApprovalState
-from egide.store.feedback import Feedback, PartnerFeedback, UpstreamFeedback
+from egide.store.feedback import Feedback, UpstreamFeedback
 from egide.store.idempotency import StoredAnswer
 from egide.store.log_check import LogVerdict
 from egide.store.log_records import LogRecord
@@ -22,7 +22,6 @@ __all__ = [
     "LogVerdict",
     "Outcome",
     "OutcomeKind",
-    "PartnerFeedback",
     "Registered",
     "Revision",
     "SealedPatches",

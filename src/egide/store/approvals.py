@@ -68,9 +68,8 @@ class Approval:
 class Approvals:
     """The requests for a second person that a store holds."""
 
-    def __init__(self, database: Database, identity_key: bytes, actor: str) -> None:
+    def __init__(self, database: Database, actor: str) -> None:
         self._database = database
-        self._identity_key = identity_key
         self._actor = actor
 
     def request(

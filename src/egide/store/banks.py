@@ -15,12 +15,13 @@ from egide.store.schema import banks, entries
 if TYPE_CHECKING:
     from egide.store.revisions import Change
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What banks, keys, webhooks and upstreams may be called."""
 
 
 def create_bank(change: Change, name: str, *, radius_bits: int, description: str) -> Bank:
     """Add a bank; see `Store.create_bank`."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise BankNameInvalid(bank=name)
     _check_radius(radius_bits)
     if _find(change.connection, name) is not None:

@@ -122,6 +122,10 @@ class Database(ABC):
         """Tell who waits for changes, when the transaction of `connection` is committed."""
 
     @abstractmethod
+    def notice_growth(self, connection: sa.Connection) -> None:
+        """Have the planner see how many entries the transaction of `connection` has added."""
+
+    @abstractmethod
     def forget_erased(self) -> bool:
         """Remove what was erased from where the database keeps it a while longer.
 

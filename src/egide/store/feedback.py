@@ -41,21 +41,6 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
-class PartnerFeedback:
-    """What a partner has said of an entry in all, of one kind.
-
-    Attributes:
-        count: how often.
-        latest: the latest time, UTC.
-    """
-
-    partner: str
-    kind: FeedbackKind
-    count: int
-    latest: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class UpstreamFeedback:
     """What was said here of an entry that came from another register.
 
@@ -78,16 +63,6 @@ class FeedbackRecords:
         self._database = database
         self._identity_key = identity_key
         self._actor = actor
-
-    def add(
-        self, bank: str, entry_id: int, kind: FeedbackKind, at: datetime, *, partner: str
-    ) -> int:
-        """Keep one; as `add_all`.
-
-        Returns:
-            its number.
-        """
-        return self.add_all(bank, [(entry_id, kind, at)], partner=partner)[0]
 
     def add_all(
         self,
@@ -157,31 +132,6 @@ class FeedbackRecords:
                 Feedback(row.id, row.entry_id, row.partner, FeedbackKind(row.kind), moment(row.at))
                 for row in rows
             ]
-
-    def by_partner(self, bank: str, entry_id: int) -> list[PartnerFeedback]:
-        """What each partner said of an entry: how often, and when last; by partner and kind.
-
-        Raises:
-            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
-        """
-        with self._database.read() as connection:
-            _check_entry(connection, bank, entry_id)
-            rows = connection.execute(
-                sa.select(
-                    feedback.c.partner,
-                    feedback.c.kind,
-                    sa.func.count(),
-                    sa.func.max(feedback.c.at),
-                )
-                .where(feedback.c.entry_id == entry_id)
-                .group_by(feedback.c.partner, feedback.c.kind)
-            )
-            found = [
-                PartnerFeedback(partner, FeedbackKind(kind), count, moment(latest))
-                for partner, kind, count, latest in rows
-            ]
-        # Sorted here: two databases may order text in two ways.
-        return sorted(found, key=lambda one: (one.partner, one.kind))
 
     def for_upstream(self, upstream_id: int, after: int, limit: int) -> list[UpstreamFeedback]:
         """What was said of entries that came from another register, in the order of arrival.

@@ -39,10 +39,8 @@ class Idempotency:
     A token is kept as its SHA-256. It is no act of a person, so the log does not tell of it.
     """
 
-    def __init__(self, database: Database, identity_key: bytes, actor: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._identity_key = identity_key
-        self._actor = actor
 
     def begin(
         self, key_id: int, token: str, request_digest: bytes, *, now: datetime | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from egide.access import DEFAULT_RATES, Key, Role, new_token, same_person
 from egide.errors import KeyExists, KeyMissing, NameInvalid, UsageError
 from egide.store import log
-from egide.store.banks import get_bank
+from egide.store.banks import NAME, get_bank
 from egide.store.records import moment, unix_seconds
 from egide.store.schema import banks as bank_table
 from egide.store.service_schema import key_banks, key_usage, keys
@@ -26,7 +25,6 @@ MAX_PER_SECOND = 1_000_000
 MAX_PER_DAY = 10**12
 KEPT_DAYS = 31
 """Counts of older days are dropped."""
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ACTORS = {"local", "egide"}
 _COLUMNS = (
     keys.c.id,
@@ -50,16 +48,15 @@ def check_name(name: str) -> None:
     Raises:
         NameInvalid: it breaks the rule of bank names, or is what the log calls somebody else.
     """
-    if not _NAME.fullmatch(name) or name in _ACTORS:
+    if not NAME.fullmatch(name) or name in _ACTORS:
         raise NameInvalid(name=name)
 
 
 class Keys:
     """The keys of a store. A revoked key keeps its name, since the log tells of it."""
 
-    def __init__(self, database: Database, identity_key: bytes, actor: str) -> None:
+    def __init__(self, database: Database, actor: str) -> None:
         self._database = database
-        self._identity_key = identity_key
         self._actor = actor
 
     def create(
@@ -203,14 +200,17 @@ class Keys:
         Returns:
             how many it has asked about in all on that day.
         """
+        used = (
+            sa.select(key_usage.c.used)
+            .where(key_usage.c.key_id == key_id)
+            .where(key_usage.c.day == day)
+        )
+        if not count:
+            with self._database.read() as connection:
+                return int(connection.execute(used).scalar() or 0)
         with self._database.write() as connection:
             _count(connection, key_id, day, used=count)
-            total = connection.execute(
-                sa.select(key_usage.c.used)
-                .where(key_usage.c.key_id == key_id)
-                .where(key_usage.c.day == day)
-            ).scalar_one()
-            return int(total)
+            return int(connection.execute(used).scalar_one())
 
     def add_within(self, key: Key, day: int, count: int, limit: int) -> bool:
         """Count fingerprints that a key is about to add, if its holder may do so alone.

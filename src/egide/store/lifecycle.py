@@ -38,7 +38,7 @@ def open_database(url: str, *, create: bool, upgrade: bool, busy_timeout_s: floa
     try:
         database.check_place(create=create)
         with database.read() as connection:
-            found = schema_revision(connection, database.shown)
+            found = _schema_revision(connection, database.shown)
         if found is None:
             if not create:
                 raise StoreMissing(store=database.shown)
@@ -72,12 +72,7 @@ def connect(url: str, *, busy_timeout_s: float) -> Database:
     return PostgresqlDatabase(parsed, busy_timeout_s=busy_timeout_s)
 
 
-def schema_revision(connection: sa.Connection, shown: str) -> str | None:
-    """The version of the tables that are there, or None where there are no tables.
-
-    Raises:
-        StoreForeign: they are those of something else.
-    """
+def _schema_revision(connection: sa.Connection, shown: str) -> str | None:
     tables = set(sa.inspect(connection).get_table_names())
     if not tables:
         return None
@@ -97,7 +92,7 @@ def _refuse_newer(found: str, shown: str) -> None:
 def _create(database: Database) -> None:
     database.prepare_new()
     with database.write() as connection:
-        if schema_revision(connection, database.shown) is not None:
+        if _schema_revision(connection, database.shown) is not None:
             return  # another process was quicker
         make_tables(connection)
         connection.execute(

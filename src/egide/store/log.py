@@ -8,6 +8,7 @@ note or a file name.
 from __future__ import annotations
 
 import time
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from egide.store.schema import MAX_ENTRY_ID
 from egide.store.service_schema import log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 
     from egide.store.connect import Database
     from egide.store.log_check import LogVerdict
@@ -66,7 +67,12 @@ class Log:
             )
 
     def records(
-        self, *, after: int = 0, limit: int | None = None, entry: int | None = None
+        self,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        entry: int | None = None,
+        banks: Collection[str] | None = None,
     ) -> Generator[LogRecord]:
         """The records in order, in flat memory; a reading transaction stays open until the last.
 
@@ -75,6 +81,7 @@ class Log:
             limit: at most so many.
             entry: only records that name this entry. Acts on more than `MAX_SUBJECTS` entries at
                 once name none.
+            banks: only what was done with one of these; None for all records.
 
         Raises:
             EntryMissing: there can be no such entry.
@@ -85,11 +92,12 @@ class Log:
             if not 0 < entry <= MAX_ENTRY_ID:
                 raise EntryMissing(entry=entry, bank="any")
             subject = entry_reference(self._identity_key, entry)
-        return self._records(after, limit, subject)
+        read = partial(read_records, after=after, limit=limit, subject=subject, banks=banks)
+        return self._read(read)
 
-    def _records(self, after: int, limit: int | None, subject: str | None) -> Generator[LogRecord]:
+    def _read(self, read: Callable[[sa.Connection], Iterator[LogRecord]]) -> Generator[LogRecord]:
         with self._database.read() as connection:
-            yield from read_records(connection, after=after, subject=subject, limit=limit)
+            yield from read(connection)
 
     def head(self) -> tuple[int, bytes]:
         """Number and hash of the last record; 0 and `START` where there is none."""

@@ -13,7 +13,7 @@ from egide.errors import LogBroken
 from egide.store.service_schema import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 START = bytes(32)
 """What stands in the first record in place of a hash before it."""
@@ -80,6 +80,7 @@ def read_records(
     *,
     after: int = 0,
     subject: str | None = None,
+    banks: Collection[str] | None = None,
     limit: int | None = None,
 ) -> Iterator[LogRecord]:
     """The records in order, in flat memory.
@@ -88,6 +89,7 @@ def read_records(
         connection: to read with, from the first record to the last.
         after: only records of a greater number.
         subject: only records that name this reference of an entry.
+        banks: only records of acts with one of these; None for all.
         limit: at most so many.
 
     Raises:
@@ -96,6 +98,8 @@ def read_records(
     query = sa.select(*_COLUMNS).order_by(log.c.seq)
     if subject is not None:
         query = query.where(log.c.subjects.contains(subject, autoescape=True))
+    if banks is not None:
+        query = query.where(log.c.bank.in_(banks))
     left = limit
     while left is None or left > 0:
         size = _CHUNK if left is None else min(_CHUNK, left)

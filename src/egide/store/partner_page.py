@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlalchemy as sa
 
 from egide.errors import SyncError, UpstreamChanged
+from egide.hashlist.values import meaningless_in
 from egide.model import Registration, State, Trust
 from egide.store import consent
 from egide.store.feed import Position
@@ -42,7 +43,7 @@ class Applied:
         judged: got another trust.
         rescheduled: got another end.
         kept: somebody here has withdrawn or tombstoned them, and so it stays.
-        skipped: ended there before they were known here.
+        skipped: ended there before they were known here, or hold what is no picture's fingerprint.
     """
 
     added: int = 0
@@ -135,14 +136,19 @@ def apply_page(
     links = _links(connection, upstream, [remote.id for remote in page.entries])
     active: list[_Candidate] = []
     over: list[RemoteEntry] = []
+    applied = Applied()
     for remote in page.entries:
         # Overdue there and not swept yet: it is over all the same.
         overdue = remote.expires is not None and unix_seconds(remote.expires) <= change.at
         if remote.state is State.ACTIVE and not overdue:
-            active.append(_candidate(upstream, remote, identity_key))
+            candidate = _candidate(upstream, remote, identity_key)
+            if meaningless_in(candidate.registration):
+                applied += Applied(skipped=1)
+            else:
+                active.append(candidate)
         else:
             over.append(remote)
-    applied = _end(change, upstream, bank, over, links)
+    applied += _end(change, upstream, bank, over, links)
     for again in (False, True):
         chosen = [
             one

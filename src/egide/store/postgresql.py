@@ -96,10 +96,12 @@ class PostgresqlDatabase(Database):
         import psycopg
 
         with super().read() as connection:
+            # A connection that breaks meanwhile gives its `info` no more, but another error.
+            info = connection.info
             try:
                 yield connection
             finally:
-                for cursor in connection.info.pop(_CURSORS, ()):
+                for cursor in info.pop(_CURSORS, ()):
                     with suppress(psycopg.Error):
                         cursor.close()
 
@@ -112,6 +114,13 @@ class PostgresqlDatabase(Database):
     def announce(self, connection: sa.Connection) -> None:
         """Notify who listens."""
         connection.exec_driver_sql(f"NOTIFY {_CHANNEL}")
+
+    def notice_growth(self, connection: sa.Connection) -> None:
+        """Count again: a plan made for an empty bank reads the whole of it for each chunk.
+
+        100,000 entries took six minutes to import without it.
+        """
+        connection.exec_driver_sql("ANALYZE entries")
 
     def forget_erased(self) -> bool:
         """Vacuum the tables whose rows are erased; dead rows stand in them until then.

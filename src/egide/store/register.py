@@ -62,6 +62,7 @@ def register(
         identities = [identity_of(registration, identity_key) for registration in chunk]
         kinds = register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
+        change.grew(kinds.count(OutcomeKind.ADDED))
         completed += _keep_patches(change, bank, sealer, chunk, identities, kinds)
         change.touch(_numbers(change, bank, identities, kinds))
         if outcomes:

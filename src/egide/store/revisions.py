@@ -15,9 +15,12 @@ from egide.store.records import Revision, moment
 from egide.store.schema import banks, revisions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from egide.store.connect import Database
+
+# Fewer rows are found quickly by any plan; counting takes PostgreSQL some milliseconds.
+_NOTICED_FROM = 2000
 
 
 class Change:
@@ -35,7 +38,13 @@ class Change:
     """
 
     def __init__(
-        self, connection: sa.Connection, action: str, *, actor: str, identity_key: bytes
+        self,
+        connection: sa.Connection,
+        action: str,
+        *,
+        actor: str,
+        identity_key: bytes,
+        notice_growth: Callable[[sa.Connection], None],
     ) -> None:
         self.connection = connection
         self.at = int(time.time())
@@ -48,6 +57,9 @@ class Change:
         self._identity_key = identity_key
         self._revision: int | None = None
         self._touched: set[int] = set()
+        self._notice_growth = notice_growth
+        self._added = 0
+        self._noticed = _NOTICED_FROM
 
     def revision(self) -> int:
         """The revision that stamps what is being changed."""
@@ -75,6 +87,13 @@ class Change:
         """Have the log name these entries, unless they are too many in all."""
         if len(self._touched) <= log.MAX_SUBJECTS:
             self._touched.update(islice(entry_ids, log.MAX_SUBJECTS + 1))
+
+    def grew(self, entries: int) -> None:
+        """Have the database notice each doubling of what this change has added."""
+        self._added += entries
+        if self._added >= self._noticed:
+            self._notice_growth(self.connection)
+            self._noticed = 2 * self._added
 
     def close(self) -> None:
         """Write down what the revision did, for readers of changes and in the log."""
@@ -125,7 +144,13 @@ def change(database: Database, action: str, *, actor: str, identity_key: bytes) 
         identity_key: of the store; hides the numbers of entries in the log.
     """
     with database.write() as connection:
-        made = Change(connection, action, actor=actor, identity_key=identity_key)
+        made = Change(
+            connection,
+            action,
+            actor=actor,
+            identity_key=identity_key,
+            notice_growth=database.notice_growth,
+        )
         yield made
         made.close()
         if made.made_revision:

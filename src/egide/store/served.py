@@ -23,17 +23,17 @@ class ServedStore(OpenedStore):
     @property
     def keys(self) -> Keys:
         """Who may ask for what."""
-        return Keys(self._database, self._identity_key, self.actor)
+        return Keys(self._database, self.actor)
 
     @property
     def approvals(self) -> Approvals:
         """What needs a second person."""
-        return Approvals(self._database, self._identity_key, self.actor)
+        return Approvals(self._database, self.actor)
 
     @property
     def idempotency(self) -> Idempotency:
         """Answers to writes that may be repeated."""
-        return Idempotency(self._database, self._identity_key, self.actor)
+        return Idempotency(self._database)
 
     @property
     def feedback(self) -> FeedbackRecords:

@@ -89,6 +89,9 @@ class SqliteDatabase(Database):
     def announce(self, connection: sa.Connection) -> None:
         """Nothing: whoever waits sees that the file has changed."""
 
+    def notice_growth(self, connection: sa.Connection) -> None:
+        """Nothing: its plans do not go by numbers of rows."""
+
     def forget_erased(self) -> bool:
         """Empty the write-ahead log, where erased fingerprints would otherwise stay a while."""
         with self._translated(writes=True):

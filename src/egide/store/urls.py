@@ -22,10 +22,8 @@ def parse_url(text: str) -> sa.URL:
             name of a database.
     """
     if "://" not in text:
-        raise UsageError(
-            reason=f"a store is named by a URL, and {text!r} is none; "
-            f"for a file write sqlite:///{text}"
-        )
+        file = "egide.db" if "@" in text else text  # a URL gone wrong may hold a password
+        raise UsageError(reason=f"a store is named by a URL; for a file write sqlite:///{file}")
     try:
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError) as error:
