@@ -6,12 +6,12 @@ docs/settings.md is the table of all of them.
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from egide.errors import UsageError
-from egide.model import Limits
+from egide.model import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,9 @@ DEFAULT_STORE = "sqlite:///egide.db"
 PREFIX = "EGIDE_"
 
 
-def limits_from_environment(environment: Mapping[str, str] = os.environ) -> Limits:
+def limits_from_environment(
+    environment: Mapping[str, str] = os.environ, *, defaults: Limits = DEFAULT_LIMITS
+) -> Limits:
     """Return the limits, each overridden by `EGIDE_` and its name in capitals.
 
     Raises:
@@ -33,7 +35,7 @@ def limits_from_environment(environment: Mapping[str, str] = os.environ) -> Limi
         if text is not None:
             kind = float if field.name.endswith("_s") else int
             values[field.name] = _number(text, kind, name)
-    return Limits(**values)
+    return replace(defaults, **values)
 
 
 def _number(text: str, kind: type[int] | type[float], name: str) -> float:

@@ -134,6 +134,8 @@ async def read_form(request: Request, *, max_files: int) -> Form:
         fields: dict[str, str] = {}
         for name, value in items:
             if not isinstance(value, UploadFile):
+                if name in fields:
+                    raise RequestInvalid(reason="a field other than `file` stands there twice")
                 fields[name] = value
             elif name != "file":
                 raise RequestInvalid(reason="a file has to be in a field named `file`")

@@ -87,7 +87,7 @@ class Frame:
 
     def _record(self, scope: Scope, status: int, took_s: float, request_id: str) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = _template(scope)
+        route = template_of(scope)
         state = scope.get("state", {})
         key = state.get(KEY)
         scope["app"].state.service.metrics.count_request(method, route, status, took_s)
@@ -105,7 +105,7 @@ class Frame:
         )
 
 
-def _template(scope: Scope) -> str:
+def template_of(scope: Scope) -> str:
     """Return the path of a route as it is declared, so that nothing of the request is in it."""
     template: str | None = getattr(scope.get("route"), "path", None)
     if template is None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from egide.errors import EgideError, QuotaExceeded, RateLimited
+from egide.errors import EgideError, QuotaExceeded, RateLimited, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -67,7 +67,8 @@ class Allowances:
     """What each key may still ask: requests, fingerprints a second, fingerprints a day.
 
     A day's use is counted here and written to the store by `flush`, each second; processes that
-    share a store overshoot a quota by at most what they answer in that time.
+    share a store overshoot a quota by at most what they answer in that time, or while the store
+    cannot be used.
     """
 
     def __init__(
@@ -140,6 +141,9 @@ class Allowances:
             self._used = {slot: used for slot, used in self._used.items() if slot[1] >= today}
 
     def _read(self, slot: tuple[int, int]) -> None:
-        used = self._keys.use(*slot, 0)
+        try:
+            used = self._keys.use(*slot, 0)
+        except StoreError:
+            used = 0  # a register that is asked goes on; the next flush that succeeds knows better
         with self._lock:
             self._used.setdefault(slot, used)

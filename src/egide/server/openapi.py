@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastapi import Request
+
 from egide import errors
 from egide.server.api.schemas import FingerprintQuery
 from egide.server.auth import SCHEME
+from egide.server.frame import template_of
 from egide.server.problems import Problem, problem_responses
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ def operation_id(route: APIRoute) -> str:
     return route.name.replace("_", "-")
 
 
-def only_known_queries(request: Request) -> None:
+async def only_known_queries(request: Request) -> None:
     """Refuse a query that the document does not have: a misspelt filter would hand out everything.
 
     Raises:
@@ -41,21 +44,9 @@ def only_known_queries(request: Request) -> None:
     unknown = sum(name not in known for name in request.query_params)
     if unknown:
         there_are = ", ".join(sorted(known)) or "none"
-        raise RequestInvalid(reason=f"{unknown} unknown in the query; there are: {there_are}")
-
-
-def allowed_methods(request: Request) -> str:
-    """Return the methods that the document has for a path, for the header `Allow`.
-
-    Each route knows of its own alone.
-    """
-    found = {
-        method.upper()
-        for path, operations in request.app.openapi()["paths"].items()
-        if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)), request.url.path)
-        for method in operations
-    }
-    return ", ".join(sorted(found))
+        raise errors.RequestInvalid(
+            reason=f"{unknown} unknown in the query; there are: {there_are}"
+        )
 
 
 def complete(app: FastAPI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -188,11 +189,26 @@ def add_handlers(app: FastAPI) -> None:
     """Answer every error of a route with a problem."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        setattr(request.state, CODE, as_egide_error(error).code)
-        return answer(error)
+        found = as_egide_error(error)
+        if isinstance(found, errors.MethodNotAllowed):
+            allowed = _allowed_methods(request) or found.fields["allowed"]
+            found = errors.MethodNotAllowed(allowed=allowed)
+        setattr(request.state, CODE, found.code)
+        return answer(found)
 
     for kind in (errors.EgideError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, handle)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Return the methods that the document has for a path; each route knows of its own alone."""
+    paths, asked = request.app.openapi()["paths"], request.url.path
+    templates = [asked] if asked in paths else [path for path in paths if _fits(path, asked)]
+    return ", ".join(sorted({method.upper() for path in templates for method in paths[path]}))
+
+
+def _fits(template: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path) is not None
 
 
 def problem_responses(*kinds: type[errors.EgideError]) -> dict[int | str, dict[str, Any]]:

@@ -29,6 +29,8 @@ from egide.settings import DEFAULT_STORE, PREFIX, limits_from_environment
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 MIB = 1024 * 1024
+_LIMITS = Limits(item_timeout_s=10.0)
+"""An audit waits a minute for one file; here a file of 20 KB would keep a decoder from others."""
 
 
 def _listed(value: object) -> object:
@@ -139,7 +141,7 @@ class ServerSettings(BaseSettings):
         Raises:
             UsageError: a value is no positive number.
         """
-        return limits_from_environment()
+        return limits_from_environment(defaults=_LIMITS)
 
     @property
     def fetch_policy(self) -> FetchPolicy:

@@ -217,4 +217,4 @@ def _change(
         act(bank, [entry])
         return EntryShown.of(store.entry(bank, entry))
 
-    return write.once(key, change)
+    return write.once(key, change, kept=EntryShown.without_note)

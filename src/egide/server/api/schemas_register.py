@@ -190,6 +190,10 @@ class EntryShown(Answer):
             revision=entry.revision,
         )
 
+    def without_note(self) -> EntryShown:
+        """What may be kept of the answer, since the note is erased with the fingerprint."""
+        return self.model_copy(update={"note": ""})
+
 
 class EntriesShown(Answer):
     """A page of entries by number."""
