@@ -5,11 +5,14 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: demo test check bench bench-edits format clean
+.PHONY: demo demo-serving test check bench bench-edits format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
 	@$(BIN)/python demo/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+demo-serving: $(VENV)/.server
+	@$(BIN)/python demo/serving.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -27,6 +30,9 @@ bench: $(VENV)/.bench
 bench-edits: $(VENV)/.bench-edits
 	@PYTHONPATH=benchmarks $(BIN)/python -m edits $(BENCH_ARGS)
 
+bench-service: $(VENV)/.bench
+	@PYTHONPATH=benchmarks:demo:tests $(BIN)/python -m service $(BENCH_ARGS)
+
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -42,6 +48,10 @@ $(BIN)/python:
 $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@echo "Installing Egide into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.server: pyproject.toml $(VENV)/.core
+	@$(BIN)/python -m pip install --quiet --editable ".[server]"
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core

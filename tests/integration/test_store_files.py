@@ -101,6 +101,7 @@ def test_an_empty_file_is_a_store_that_was_not_finished(tmp_path: Path) -> None:
         ("mysql://me:secret@host/db", "mysql is not possible"),
         ("://", "cannot be understood"),
         ("x://a:secret@[", "not possible"),
+        ("postgresql:/me:secret@host/db", "write sqlite:///egide.db"),
     ],
 )
 def test_a_url_that_cannot_be_a_store_is_refused_with_a_remedy(url: str, remedy: str) -> None:

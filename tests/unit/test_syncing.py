@@ -15,7 +15,7 @@ from egide.net.register_client import RegisterClient
 from egide.policy import Action, Decision, Reason
 from egide.server.delivering import DecisionEvents
 from egide.store import Store
-from egide.store.upstreams import Upstream
+from egide.store.upstreams import Upstream, Upstreams
 from egide.store.webhooks import WebhookEvent
 from store_samples import picture
 from sync_samples import Partner
@@ -93,6 +93,26 @@ def test_a_broken_partner_holds_up_no_other(tmp_path: Path) -> None:
         assert here.upstreams.get("corrupt").last_error == "unexpected"
         assert here.upstreams.get("sound").failures == 0
         assert [one.leased_until for one in here.upstreams.all()] == [0, 0, 0]
+
+
+def test_an_unforeseen_error_does_not_end_the_looking_for_upstreams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def broken(_: Upstreams) -> list[Upstream]:
+        looks.append(1)
+        raise RuntimeError
+
+    monkeypatch.setattr("egide.engine.following._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(Upstreams, "all", broken)
+    with Store.open(f"sqlite:///{tmp_path}/here.db", create=True) as here:
+        follower = Follower(here)
+        follower.start()
+        try:
+            _wait(lambda: len(looks) > 1)
+        finally:
+            follower.stop()
 
 
 def _wait(done) -> None:  # type: ignore[no-untyped-def]
