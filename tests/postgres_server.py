@@ -66,8 +66,10 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, on the same port as before, and wait until it answers."""
-        command: list[str | Path] = [self._programs / "postgres", "-D", self.data, "-k", self.folder,
-                   "-h", "127.0.0.1", "-p", str(self.port)]  # fmt: skip
+        command: list[str | Path] = [
+            *(self._programs / "postgres", "-D", self.data, "-k", self.folder),
+            *("-h", "127.0.0.1", "-p", str(self.port)),
+        ]
         for setting in self._settings:
             command += ["-c", setting]
         with (self.folder / "log").open("ab") as log:
