@@ -1,0 +1,1 @@
+"""How fast and how steady a served register is, measured from outside, over HTTP."""
