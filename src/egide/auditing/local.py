@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from egide import errors
 from egide.auditing.worker import SLOT
-from egide.engine.child import ONE_THREAD
+from egide.engine.child import ONE_THREAD, without_patch_key
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
-from egide.sealing import KEY_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from types import TracebackType
 
     from egide.auditing.sources import Shard
@@ -175,11 +174,6 @@ class LocalExecutor:
             worker.send(job)
 
 
-def _without_key(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out the patch key: workers search an index that is unsealed already."""
-    return {name: value for name, value in environment.items() if name != KEY_VARIABLE}
-
-
 class _Worker:
     """One child process and what it is doing."""
 
@@ -198,7 +192,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries print file names there
             pass_fds=[self._slot.fileno(), *inherit],
-            env={**_without_key(os.environ), **ONE_THREAD},
+            env={**without_patch_key(), **ONE_THREAD},
         )
         assert self._process.stdout is not None
         self.output = self._process.stdout

@@ -12,6 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from egide.sealing import KEY_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,6 +33,11 @@ _NEEDED = (
     "PYTHONUSERBASE",
     "VIRTUAL_ENV",
 )
+
+
+def without_patch_key(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a child that has no keypoints to unseal."""
+    return {name: value for name, value in environment.items() if name != KEY_VARIABLE}
 
 
 def bare_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

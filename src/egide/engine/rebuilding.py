@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egide.engine.child import without_patch_key
 from egide.errors import EgideError, SnapshotUnwritable
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Rebuilder:
         self._started_s = time.monotonic()
         self._child = subprocess.Popen(
             [sys.executable, "-m", "egide.engine.rebuilding", str(self._path)],
-            env={**os.environ, URL_VARIABLE: self._url},
+            env={**without_patch_key(), URL_VARIABLE: self._url},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
