@@ -51,6 +51,27 @@ def execute(path: Path, *statements: str) -> None:
     connection.close()
 
 
+def test_the_cache_of_an_import_is_given_back_after_it(path: Path) -> None:
+    sizes: list[int] = []
+
+    def numbered(connection: sa.Connection, *_: object) -> None:
+        sizes.append(connection.exec_driver_sql("PRAGMA cache_size").scalar_one())
+
+    with Store.open(url_of(path)) as store:
+        database = store._database
+        with database.read() as connection:
+            numbered(connection)
+        engine = database._engine
+        sa.event.listen(engine, "commit", numbered)
+        store.register("helpline", (registration(number) for number in range(100, 5000)))
+        sa.event.remove(engine, "commit", numbered)
+        with database.read() as connection:
+            numbered(connection)
+    usual, importing, afterwards = sizes[0], max(sizes, key=abs), sizes[-1]
+    assert abs(importing) > abs(usual)
+    assert afterwards == usual
+
+
 # --- opening --------------------------------------------------------------------------------
 
 

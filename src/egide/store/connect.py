@@ -123,7 +123,7 @@ class Database(ABC):
 
     @abstractmethod
     def notice_growth(self, connection: sa.Connection) -> None:
-        """Have the planner see how many entries the transaction of `connection` has added."""
+        """Have the database adapt to how many entries the transaction of `connection` has added."""
 
     @abstractmethod
     def forget_erased(self) -> bool:

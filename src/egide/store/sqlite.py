@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 
 _WRITES = "egide_writes"
 _CHECKPOINT_TIMEOUT_MS = 1000
+# Of each connection. A process that serves has some ten of them, and changes touch pages all over
+# the file: with the import's cache each would come to hold all that fits.
+_CACHE_KIB = 4 * 1024
 # A million identities make an index of about 35 MB; a cache that holds it keeps a big import from
 # writing the same pages again and again.
-_CACHE_KIB = 64 * 1024
+_IMPORT_CACHE_KIB = 64 * 1024
+_IMPORTED = "egide_imported"
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
 # One look takes 4 µs.
 _LOOK_EVERY_S = 0.05
@@ -48,6 +52,7 @@ class SqliteDatabase(Database):
             url, hide_parameters=True, connect_args={"timeout": busy_timeout_s}
         )
         event.listen(engine, "connect", _set_up)
+        event.listen(engine, "checkin", _end_import)
         event.listen(engine, "begin", _begin)
         super().__init__(engine, shown=url.render_as_string(hide_password=True), path=path)
         self._busy_timeout_s = busy_timeout_s
@@ -90,7 +95,9 @@ class SqliteDatabase(Database):
         """Nothing: whoever waits sees that the file has changed."""
 
     def notice_growth(self, connection: sa.Connection) -> None:
-        """Nothing: its plans do not go by numbers of rows."""
+        """Give an import a cache of its size, until its connection is given back."""
+        connection.info[_IMPORTED] = True
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{_IMPORT_CACHE_KIB}")
 
     def forget_erased(self) -> bool:
         """Empty the write-ahead log, where erased fingerprints would otherwise stay a while."""
@@ -102,6 +109,7 @@ class SqliteDatabase(Database):
 
     def load(self, connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]]) -> None:
         """Insert rows as they are; see `Database.load`."""
+        self.notice_growth(connection)
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         places = ", ".join("?" for _ in table.columns)
         connection.exec_driver_sql(
@@ -247,6 +255,13 @@ def _set_up(connection: Any, _record: object) -> None:
         f"journal_size_limit={_LOG_LIMIT_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _end_import(connection: Any, record: Any) -> None:
+    """Give back the memory of an import's cache."""
+    if record.info.pop(_IMPORTED, False) and connection is not None:
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}").close()
+        connection.execute("PRAGMA shrink_memory").close()
 
 
 def _begin(connection: sa.Connection) -> None:
