@@ -13,6 +13,7 @@ import uvicorn
 from egide.access import Role
 from egide.errors import KeyExists, SettingInvalid
 from egide.server import logs
+from egide.server.allocator import return_large_blocks
 from egide.server.app import create_app
 from egide.server.connections import bounded_http
 from egide.server.service import Service
@@ -52,6 +53,7 @@ def run(
         NotReady: the decoders do not start.
     """
     logs.configure(settings)
+    return_large_blocks()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with closing(_listen(settings)) as listening, closing(Service.open(settings)) as service:
         token = make_first_key(service.store.keys)
