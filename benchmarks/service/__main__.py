@@ -29,6 +29,12 @@ def main() -> int:
         "--seconds", type=float, metavar="S", help="how long changes go on in each endurance part"
     )
     parser.add_argument(
+        "--forget-after",
+        type=float,
+        metavar="S",
+        help="EGIDE_FORGET_AFTER_S of the server: a snapshot is built anew so often",
+    )
+    parser.add_argument(
         "--only", choices=PARTS, action="append", metavar="PART", help=", ".join(PARTS)
     )
     parser.add_argument(
@@ -47,6 +53,8 @@ def main() -> int:
         plan = replace(plan, endurance_s=options.seconds, changes=changes)
     for name in [name for name in os.environ if name.startswith("EGIDE_")]:
         del os.environ[name]  # the settings that are measured are the server's own
+    if options.forget_after:
+        os.environ["EGIDE_FORGET_AFTER_S"] = str(options.forget_after)
     # Told to end, it ends what it has started, and prints what it has.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     figures = Figures(plan)
