@@ -646,6 +646,105 @@ class LogBroken(EgideError):
     code = "log-broken"
 
 
+# --- cases and pages --------------------------------------------------------------------------
+
+
+class CaseNumberInvalid(EgideError):
+    """That is no case number: it has 12 digits, and one of them is mistyped or missing."""
+
+    code = "case-number-invalid"
+
+
+class PinRefused(EgideError):
+    """The PIN cannot be taken ({reason}): choose one of 6 to 64 characters that is hard to guess."""
+
+    code = "pin-refused"
+
+
+class CaseNotFound(EgideError):
+    """Case number and PIN do not fit together: check both."""
+
+    code = "case-not-found"
+
+
+class TooManyAttempts(EgideError):
+    """Too many attempts to sign in: try again in {retry_after_s} s."""
+
+    code = "too-many-attempts"
+
+
+class CaseEnded(EgideError):
+    """The case has ended ({state}): open a new one."""
+
+    code = "case-ended"
+
+
+class CaseFull(EgideError):
+    """A case holds at most {limit} images: open another one for the rest."""
+
+    code = "case-full"
+
+
+class CaseChanged(EgideError):
+    """Another case was opened in another window meanwhile: sign in to this one again."""
+
+    code = "case-changed"
+
+
+class ImageMissing(EgideError):
+    """The case has no such image: open the case again to see those that it has."""
+
+    code = "image-missing"
+
+
+class SubmissionConflict(EgideError):
+    """This was sent before with other content or another PIN: begin again with a new form."""
+
+    code = "submission-conflict"
+
+
+class ProofInvalid(EgideError):
+    """The proof of work is not right: open the form again."""
+
+    code = "proof-invalid"
+
+
+class ProofExpired(EgideError):
+    """The proof of work is too old: open the form again."""
+
+    code = "proof-expired"
+
+
+class FormExpired(EgideError):
+    """The form was open for too long, or in another window: nothing was changed; open it again."""
+
+    code = "form-expired"
+
+
+class SignInNeeded(EgideError):
+    """This needs somebody who has signed in."""
+
+    code = "sign-in-needed"
+
+
+class StaffMissing(EgideError):
+    """No account {staff}: list accounts with `egide staff list`."""
+
+    code = "staff-missing"
+
+
+class StaffExists(EgideError):
+    """An account {staff} exists already: choose another name."""
+
+    code = "staff-exists"
+
+
+class StaffRefused(EgideError):
+    """Name, password and code do not fit together: check them; a code works once, for half a minute."""
+
+    code = "staff-refused"
+
+
 # --- audit ------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from egide.auditing.rows import MatchRow, UnreadableRow
     from egide.auditing.where import Where
-    from egide.auditing.wording import Wording
+    from egide.wording import Wording
 
 MAX_MATCH_ROWS = 1000
 MAX_UNREADABLE_ROWS = 200
@@ -225,7 +225,7 @@ def _figures(summary: Mapping[str, Any], wording: Wording) -> tuple[Figure, ...]
 def _values(distances: Histogram | None, wording: Wording) -> str:
     if distances is None:
         return ""
-    return wording.text("format.separator").join(
+    return wording.text("page.separator").join(
         wording.text("distances.value", distance=bar.distance, count=wording.number(bar.count))
         for bar in distances.bars
     )

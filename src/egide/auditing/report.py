@@ -17,7 +17,7 @@ from egide.auditing.charts import PLOT_HEIGHT_PX
 from egide.auditing.page import build_page
 from egide.auditing.rows import MatchRow, UnreadableRow
 from egide.auditing.summary import SUMMARY_SCHEMA
-from egide.auditing.wording import Wording
+from egide.auditing.wording import report_wording
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable
 from egide.visible import visible_name
 
@@ -58,7 +58,7 @@ def render_report(
     Raises:
         UsageError: the report is not written in `lang`.
     """
-    wording = Wording(lang)
+    wording = report_wording(lang)
     return _template().render(
         page=build_page(summary, matches, unreadable, wording, generated),
         plot_height=PLOT_HEIGHT_PX,

@@ -24,6 +24,7 @@ from egide.cli import (
     match,
     report,
     serve,
+    staff,
     store,
     sync,
     webhook,
@@ -118,6 +119,14 @@ log_app = typer.Typer(
 )
 log.add_to(log_app)
 app.add_typer(log_app, name="log")
+staff_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Accounts of a helpline's workers, for the pages.",
+    epilog=examples("egide staff add amina", "egide staff reset amina"),
+)
+staff.add_to(staff_app)
+app.add_typer(staff_app, name="staff")
 sync_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -85,6 +85,13 @@ def expire_source(change: Change, bank: Bank, source: str) -> None:
     )
 
 
+def expire_entries(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
+    """Erase the entries of a bank that are active, as those whose time is up."""
+    for chunk in _chunks(entry_ids):
+        which = sa.and_(entries.c.state == State.ACTIVE.value, entries.c.id.in_(chunk))
+        _update_where(change, bank, which, {**_ERASED, "state": State.EXPIRED.value})
+
+
 def erase_patches(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
     """Erase the keypoints of entries and nothing else; see `Store.erase_patches`."""
     if entry_ids is not None:

@@ -24,7 +24,7 @@ from egide.errors import (
     StoreMissing,
     StoreNotEmpty,
 )
-from egide.store import log, service_schema
+from egide.store import case_schema, log, service_schema
 from egide.store.lifecycle import connect, make_tables, open_database
 from egide.store.revisions import current_revision
 from egide.store.schema import metadata, store_meta
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     OnProgress = Callable[[int, int], None]
     """Called with rows done and rows in all."""
 
-# The tables of a served register are among those of `metadata` only once they are imported.
+# The tables of a served register and of its pages are among those of `metadata` only once they
+# are imported.
 _TABLES = (*metadata.sorted_tables,)
-assert service_schema.log in _TABLES
+assert {service_schema.log, case_schema.cases} <= set(_TABLES)
 _PAGE = 2000
 _BUSY_TIMEOUT_S = 10.0
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from egide.store.approvals import Approvals
+from egide.store.attempts import Attempts
+from egide.store.cases import Cases
 from egide.store.feed import Feed
 from egide.store.feedback import FeedbackRecords
 from egide.store.idempotency import Idempotency
@@ -10,6 +14,9 @@ from egide.store.keys import Keys
 from egide.store.log import Log
 from egide.store.opened import OpenedStore
 from egide.store.outbox import Outbox
+from egide.store.partner_reads import PartnerReads
+from egide.store.sessions import Sessions
+from egide.store.staff import StaffAccounts
 from egide.store.upstreams import Upstreams
 from egide.store.webhooks import Webhooks
 
@@ -19,6 +26,14 @@ class ServedStore(OpenedStore):
 
     What they write is logged as done by the store's `actor`, in the same transaction.
     """
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A secret of this store, 32 bytes, for one purpose; its processes all have the same.
+
+        Args:
+            purpose: at most 16 characters of ASCII; another purpose has an unrelated key.
+        """
+        return blake2b(digest_size=32, key=self._identity_key, person=purpose.encode()).digest()
 
     @property
     def keys(self) -> Keys:
@@ -64,3 +79,28 @@ class ServedStore(OpenedStore):
     def outbox(self) -> Outbox:
         """What they are still to be told."""
         return Outbox(self._database, self.actor)
+
+    @property
+    def staff(self) -> StaffAccounts:
+        """Accounts of a helpline's workers."""
+        return StaffAccounts(self._database, self.actor)
+
+    @property
+    def sessions(self) -> Sessions:
+        """Who is signed in."""
+        return Sessions(self._database)
+
+    @property
+    def cases(self) -> Cases:
+        """What people have registered of themselves."""
+        return Cases(self._database, self._identity_key, self._changing, self.actor)
+
+    @property
+    def attempts(self) -> Attempts:
+        """Who has tried to sign in to a case, counted."""
+        return Attempts(self._database, self._identity_key)
+
+    @property
+    def partner_reads(self) -> PartnerReads:
+        """What partners were given of cases."""
+        return PartnerReads(self._database)

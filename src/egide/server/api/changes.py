@@ -44,6 +44,7 @@ def list_changes(
         banks=key.scoped(None if bank is None else [service.store.bank(bank).name]),
         ended_only=only is not None,
     )
+    service.store.partner_reads.record(key, page.entries)
     return JSONResponse(
         {
             "store_id": service.store.id,

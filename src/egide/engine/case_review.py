@@ -1,0 +1,141 @@
+"""The cases of a bank as a helpline's workers meet them: by number and date, to be vouched for.
+
+What a worker does is logged as done by `staff:NAME`. Nothing here gives a fingerprint or a PIN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from egide.cases import Authority, CaseState, parse_number
+from egide.engine.casework import Casework
+from egide.errors import CaseEnded, CaseNotFound, UsageError
+from egide.model import Trust
+
+if TYPE_CHECKING:
+    from egide.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
+    from egide.store import Store
+    from egide.store.staff import Staff
+
+_READ_AT_ONCE = 200
+_MAX_READ = 5000
+"""So many cases are looked through for one page of those of a rare trust; then the next goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseList:
+    """A page of cases, the newest first.
+
+    Attributes:
+        older: what to give as `before` for the next page; None where this is the last. With a
+            filter the next page may turn out to be empty.
+    """
+
+    cases: tuple[CaseSummary, ...]
+    older: int | None
+
+
+class CaseReview:
+    """What workers may do with the cases of one bank."""
+
+    def __init__(self, store: Store, bank: str, rules: CaseRules) -> None:
+        """Take a store, the bank that people register in, and what holds for every case."""
+        self._store = store
+        self._bank = bank
+        self._casework = Casework(store, bank, rules)
+
+    def cases(
+        self,
+        *,
+        limit: int,
+        before: int | None = None,
+        state: CaseState | None = None,
+        trust: Trust | None = None,
+    ) -> CaseList:
+        """Some cases in short.
+
+        Args:
+            limit: at most so many.
+            before: `older` of the page before, None for the first page.
+            state: only those in this state.
+            trust: only those with an active image of this trust.
+        """
+        found: list[CaseSummary] = []
+        read = 0
+        at_once = limit + 1 if trust is None else _READ_AT_ONCE
+        while True:
+            rows = self._store.cases.page(self._bank, before=before, limit=at_once, state=state)
+            found += [one for one in rows if trust is None or _holds(one, trust)]
+            read += len(rows)
+            if len(found) > limit:
+                return CaseList(tuple(found[:limit]), found[limit - 1].id)
+            if len(rows) < at_once:
+                return CaseList(tuple(found), None)
+            before = rows[-1].id
+            if read >= _MAX_READ:
+                return CaseList(tuple(found), before)
+
+    def find(self, number: str) -> int:
+        """The id of the case with this number, as somebody read it out.
+
+        Raises:
+            CaseNumberInvalid: it can be no case number.
+            CaseNotFound: there is no such case, or no longer.
+        """
+        found = self._store.cases.find(self._bank, parse_number(number))
+        if found is None:
+            raise CaseNotFound
+        return found[0]
+
+    def get(self, case_id: int) -> Case:
+        """A case with its images.
+
+        Raises:
+            CaseNotFound: there is none of that id in the bank.
+        """
+        return self._casework.get(case_id)
+
+    def partners(self, case: Case) -> dict[int, list[PartnerStatus]]:
+        """What happened at each partner to each image, by the image's id."""
+        return self._casework.partners(case)
+
+    def confirm(self, case_id: int, reason: ConfirmReason, *, staff: Staff) -> Case:
+        """Vouch for an open case: its unverified images are confirmed from now on.
+
+        What a reviewer disputes stays disputed.
+
+        Raises:
+            CaseNotFound, CaseEnded: there is no such case, or it is not open.
+        """
+        self.get(case_id)
+        self._store.acting_as(staff.actor).cases.confirm(case_id, reason)
+        return self.get(case_id)
+
+    def withdraw(self, case_id: int, authority: Authority, *, staff: Staff) -> Case:
+        """Withdraw an open case for its person, who asked for it.
+
+        Args:
+            case_id: of the case.
+            authority: how they asked; it is logged.
+            staff: who does it.
+
+        Raises:
+            CaseNotFound, CaseEnded: there is no such case, or it is over already.
+            UsageError: the authority is the person's own, and a worker acts for others.
+        """
+        if authority is Authority.SELF:
+            raise UsageError(reason="a worker withdraws for somebody else: say how they asked")
+        case = self.get(case_id)
+        if case.state is not CaseState.OPEN:
+            raise CaseEnded(state=case.state.value)
+        return self._casework.withdraw(case_id, authority=authority, staff=staff.name)
+
+
+def _holds(case: CaseSummary, trust: Trust) -> bool:
+    """Whether a case has an active image of this trust."""
+    if trust is Trust.CONFIRMED:
+        return case.confirmed > 0
+    if trust is Trust.DISPUTED:
+        return case.disputed > 0
+    return case.active > case.confirmed + case.disputed

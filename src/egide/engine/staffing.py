@@ -1,0 +1,146 @@
+"""What a helpline's workers do: sign in, see the cases, confirm them, withdraw them on request.
+
+They see no picture, no fingerprint and no PIN.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from egide import totp
+from egide.errors import Overloaded, StaffRefused
+from egide.passwords import hash_password, verify_password
+from egide.store.staff import folded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egide.store import Store
+    from egide.store.staff import Credentials, Staff
+
+SESSION_IDLE_S = 15 * 60
+"""A worker who leaves the desk is signed out after a quarter of an hour."""
+SESSION_LONGEST_S = 8 * 60 * 60
+"""… and at the end of a working day."""
+DEFAULT_ISSUER = "Egide"
+
+# Crockford's base 32: no I, L, O or U. Read back, an I or L is a 1 and an O a 0.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_GROUPS = 4
+_GROUP_CHARS = 4
+_MISREAD = str.maketrans("ilo", "110")
+_NO_SECRET = bytes(totp.SECRET_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What a worker is given, to be shown once.
+
+    Attributes:
+        password: 80 random bits in four groups; the store keeps an Argon2id hash of it.
+        uri: for the app that makes codes; it holds the account's secret.
+    """
+
+    staff: Staff
+    password: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
+class Staffing:
+    """The accounts of a store, and signing in to them."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    def create(self, name: str, *, issuer: str = DEFAULT_ISSUER) -> NewAccount:
+        """Make an account.
+
+        Args:
+            name: to sign in with, kept in small letters; what the log calls them, as `staff:NAME`.
+            issuer: what the worker's app calls this register.
+
+        Raises:
+            NameInvalid, StaffExists: the name will not do.
+        """
+        password, secret = new_password(), totp.new_secret()
+        staff = self._store.staff.create(name, _hashed(password), secret)
+        return NewAccount(staff, password, _uri(staff, secret, issuer))
+
+    def reset(self, name: str, *, issuer: str = DEFAULT_ISSUER) -> NewAccount:
+        """Give an account another password and secret, and end its sessions.
+
+        Raises:
+            StaffMissing: there is none of that name.
+        """
+        password, secret = new_password(), totp.new_secret()
+        staff = self._store.staff.reset(name, _hashed(password), secret)
+        return NewAccount(staff, password, _uri(staff, secret, issuer))
+
+    def sign_in(self, name: str, password: str, code: str, *, origin: str) -> Staff:
+        """Check who signs in.
+
+        Whatever is wrong, the answer and the work are the same: one Argon2id, three codes.
+
+        Args:
+            name: of the account; capitals and spaces around it do not matter.
+            password: as it was typed.
+            code: of the worker's app; each is accepted once.
+            origin: where the request comes from, of which nothing is kept but a keyed hash.
+
+        Raises:
+            StaffRefused: they do not fit together, or the account is disabled.
+            TooManyAttempts: too many of late, with this name or from there.
+            Overloaded: too many sign in at once; nothing is counted.
+        """
+        # No case number looks like this.
+        attempt = self._store.attempts.begin(f"staff:{folded(name)[:64]}", origin)
+        found = self._store.staff.credentials(name)
+        try:
+            step = self._accepted(found, password, code)
+        except Overloaded:
+            self._store.attempts.take_back(attempt)
+            raise
+        if found is None or step is None or not self._store.staff.signed_in(found, step):
+            raise StaffRefused
+        self._store.attempts.succeed(attempt)
+        return found.staff
+
+    def _accepted(self, found: Credentials | None, password: str, code: str) -> int | None:
+        """The step of the code, if it and the password are those of an account that is open."""
+        right = verify_password(read_back(password), None if found is None else found.password_hash)
+        step = totp.accepted_step(
+            _NO_SECRET if found is None else found.totp_secret,
+            code,
+            self._clock(),
+            after=None if found is None else found.last_step,
+        )
+        if found is None or not right or found.staff.disabled is not None:
+            return None
+        return step
+
+
+def new_password() -> str:
+    """Make a password of 80 random bits: four groups of four, without letters that look alike."""
+    return "-".join(
+        "".join(secrets.choice(_ALPHABET) for _ in range(_GROUP_CHARS)) for _ in range(_GROUPS)
+    )
+
+
+def read_back(password: str) -> str:
+    """What of a password counts: its 16 characters, each read as the one it looks like."""
+    typed = unicodedata.normalize("NFKC", password).lower()
+    return re.sub(r"[\s‐-―-]", "", typed).translate(_MISREAD)
+
+
+def _hashed(password: str) -> str:
+    return hash_password(read_back(password))
+
+
+def _uri(staff: Staff, secret: bytes, issuer: str) -> str:
+    return totp.app_uri(secret, account=staff.name, issuer=issuer)

@@ -1,0 +1,131 @@
+"""When partners were given the images of cases, and what they said of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import sqlalchemy as sa
+
+from egide.access import Role
+from egide.model import FeedbackKind, State
+from egide.store.case_schema import case_images, partner_reads
+from egide.store.records import moment
+from egide.store.service_schema import feedback, keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from egide.access import Key
+    from egide.model import Entry
+    from egide.store.connect import Database
+
+PERSON_SOURCE = "person-"
+"""The sources of the entries of cases begin like this; each image has one of its own."""
+_CHUNK = 2000
+
+
+class Sent(NamedTuple):
+    """That a partner was given an image; the time is UTC."""
+
+    image_id: int
+    partner: str
+    at: datetime
+
+
+class Said(NamedTuple):
+    """What a partner said of an image last, of each kind; the time is UTC."""
+
+    image_id: int
+    partner: str
+    kind: FeedbackKind
+    at: datetime
+
+
+class PartnerReads:
+    """What partners have of the cases in a store: at most one row for each image and key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, key: Key, entries: Sequence[Entry]) -> int:
+        """Write down that a key was given entries with their fingerprints, if it is a partner's.
+
+        Only the first time counts, and only entries of cases.
+
+        Args:
+            key: that they are given to.
+            entries: as they are given.
+
+        Returns:
+            how many it had not been given before.
+        """
+        if key.role is not Role.PARTNER:
+            return 0
+        given = [
+            entry.id
+            for entry in entries
+            if entry.state is State.ACTIVE and entry.source.startswith(PERSON_SOURCE)
+        ]
+        if not given:
+            return 0
+        # Reading first: a partner that reads the same again holds up no writer.
+        with self._database.read() as connection:
+            if not _unread(connection, key.id, given):
+                return 0
+        at = int(time.time())
+        with self._database.write() as connection:
+            unread = _unread(connection, key.id, given)
+            if unread:
+                connection.execute(
+                    sa.insert(partner_reads),
+                    [{"image_id": image, "key_id": key.id, "at": at} for image in unread],
+                )
+            return len(unread)
+
+    def sent(self, case_id: int) -> list[Sent]:
+        """Which partner was given which image of a case, and when first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(partner_reads.c.image_id, keys.c.name, partner_reads.c.at)
+                .join(case_images, case_images.c.id == partner_reads.c.image_id)
+                .join(keys, keys.c.id == partner_reads.c.key_id)
+                .where(case_images.c.case_id == case_id)
+                .order_by(partner_reads.c.at, keys.c.id, partner_reads.c.image_id)
+            )
+            return [Sent(image, partner, moment(at)) for image, partner, at in rows]
+
+    def said(self, case_id: int) -> list[Said]:
+        """What was said of each image of a case: of each partner and kind the last."""
+        last = sa.func.max(feedback.c.at)
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(case_images.c.id, feedback.c.partner, feedback.c.kind, last)
+                .join(feedback, feedback.c.entry_id == case_images.c.entry_id)
+                .where(case_images.c.case_id == case_id)
+                .group_by(case_images.c.id, feedback.c.partner, feedback.c.kind)
+                .order_by(last, feedback.c.partner, feedback.c.kind)
+            )
+            return [
+                Said(image, partner, FeedbackKind(kind), moment(at))
+                for image, partner, kind, at in rows
+            ]
+
+
+def _unread(connection: sa.Connection, key_id: int, entry_ids: Sequence[int]) -> list[int]:
+    """The images of these entries that a key was not given yet."""
+    found: list[int] = []
+    for start in range(0, len(entry_ids), _CHUNK):
+        found.extend(
+            connection.execute(
+                sa.select(case_images.c.id)
+                .where(case_images.c.entry_id.in_(entry_ids[start : start + _CHUNK]))
+                .where(
+                    ~sa.exists()
+                    .where(partner_reads.c.image_id == case_images.c.id)
+                    .where(partner_reads.c.key_id == key_id)
+                )
+            ).scalars()
+        )
+    return found

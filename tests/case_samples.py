@@ -1,0 +1,35 @@
+"""Images, PINs and cheap hashing for tests of cases."""
+
+from hashlib import sha256
+
+import pytest
+
+from egide import passwords
+from egide.cases import ImageKind, NewImage
+
+PIN = "amande-48"
+
+
+def image(number: int, kind: ImageKind = ImageKind.STILL, quality: int = 80) -> NewImage:
+    """The fingerprints of a made-up file; another number is another picture."""
+    pdq = sha256(b"pdq of %d" % number).digest()
+    digest = sha256(b"file %d" % number).digest()
+    return NewImage(kind, pdq, quality, digest)
+
+
+def submission(number: int) -> bytes:
+    return sha256(b"submission %d" % number).digest()
+
+
+def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Argon2id take a millisecond, and half a second no longer."""
+    passwords._hasher.cache_clear()
+    passwords._nobodys_hash.cache_clear()
+    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
+    monkeypatch.setattr(passwords, "PASSES", 1)
+
+
+def hash_as_ever() -> None:
+    """Undo `hash_cheaply`, once its patches are undone."""
+    passwords._hasher.cache_clear()
+    passwords._nobodys_hash.cache_clear()
