@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: demo demo-serving test check bench bench-edits format clean
+.PHONY: demo demo-serving test check types bench bench-edits format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -17,12 +17,26 @@ demo-serving: $(VENV)/.server
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.check
+check: $(VENV)/.check types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check.py
+
+# The scripts of the pages, through JSDoc. Only those who have Node.js check them; CI has to.
+types:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory node_modules/.installed && \
+	    node_modules/.bin/tsc --project jsconfig.json && \
+	    echo "types: the scripts of the pages are in order"; \
+	else \
+	    echo "NOT CHECKED: the types of the pages' scripts, for want of Node.js 18 or newer with npm" >&2; \
+	    test -z "$$CI"; \
+	fi
+
+node_modules/.installed: package.json package-lock.json .npmrc
+	@npm ci --loglevel error >/dev/null
+	@touch $@
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
@@ -38,7 +52,7 @@ format: $(VENV)/.check
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Egide needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'

@@ -1,4 +1,4 @@
-"""Check the documents: links lead somewhere; errors, settings and commands are all described."""
+"""Check the documents: links lead somewhere; what should be described is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import typer.main
 
+import vendored
 from egide import errors
 from egide.cli.main import app
 from egide.model import Limits
@@ -22,6 +23,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 def main() -> None:
     """Print what is wrong and exit with 1, or say that all is well."""
     problems = [*broken_links(), *missing_errors(), *missing_settings(), *missing_commands()]
+    problems += vendored.problems()
     for problem in problems:
         print(problem)
     if problems:

@@ -1,0 +1,160 @@
+// @ts-check
+
+import { checkCanvas } from "./canvas_check.js";
+import { openPicture } from "./decode.js";
+import { FingerprintError } from "./errors.js";
+import { inspect, sniff, SNIFFED_BYTES } from "./formats.js";
+import { openHeic } from "./heic.js";
+import { MIN_SIDE_PIXELS, PdqStream } from "./pdq.js";
+import { Sha256 } from "./sha256.js";
+
+/** 50 megapixels as cameras count them: 8192×6144 is one of their sizes. */
+export const MAX_PIXELS = 51_000_000;
+/** A picture's file is in memory as a whole; a raw-like PNG of 50 megapixels has some 150 MB. */
+export const MAX_PICTURE_BYTES = 256 * 1024 * 1024;
+/** Minutes on an old phone. */
+export const MAX_VIDEO_BYTES = 8 * 1024 ** 3;
+export const MIN_QUALITY = 50;
+
+/** A few milliseconds of work. */
+const CHUNK_BYTES = 1 << 18;
+/** Of the progress of a picture, which part reading and the digest are. */
+const DIGEST_SHARE = 0.2;
+const DECODED_SHARE = 0.4;
+
+/**
+ * What is computed from one file.
+ *
+ * @typedef {object} Result
+ * @property {"still" | "first-frame" | "digest-only"} kind
+ * @property {string | null} pdq 64 hexadecimal digits, or null where there is none to search for
+ * @property {number | null} quality 0–100, also where it is too low for a PDQ
+ * @property {string} sha256 of the file as it is, 64 hexadecimal digits
+ * @property {number | null} width in pixels, null of what was not decoded
+ * @property {number | null} height
+ * @property {("first-frame" | "digest-only" | "low-quality" | "transparent")[]} notes
+ */
+
+/**
+ * How one file's work is spread over time.
+ *
+ * @typedef {object} Pace
+ * @property {(share: number) => void} progress 0–1
+ * @property {() => Promise<void>} breathe lets other work go first, where there is any
+ */
+
+/**
+ * Fingerprint one file. Nothing of it is kept or sent.
+ *
+ * @param {Blob} file
+ * @param {Pace} pace
+ * @returns {Promise<Result>}
+ * @throws {FingerprintError}
+ */
+export async function fingerprintFile(file, pace) {
+  const format = sniff(await read(file.slice(0, SNIFFED_BYTES)));
+  if (!format) throw new FingerprintError("not-an-image");
+  if (format === "video" || format === "picture-unread") return digestOnly(file, pace);
+  if (file.size > MAX_PICTURE_BYTES) throw new FingerprintError("too-large");
+  if (format !== "heic") await checkCanvas();
+  const bytes = await read(file);
+  // Before the digest, so that what cannot be used is refused at once.
+  const inspected = inspect(format, bytes);
+  checkSize(inspected.width, inspected.height);
+  const sha256 = await digest(file.size, (at) => bytes.subarray(at, at + CHUNK_BYTES), {
+    ...pace,
+    progress: (share) => pace.progress(share * DIGEST_SHARE),
+  });
+  const open = format === "heic" ? openHeic(inspected.bytes) : openPicture(inspected);
+  const picture = await open;
+  try {
+    pace.progress(DECODED_SHARE);
+    checkSize(picture.width, picture.height);
+    const { pdq, quality } = await hashRows(picture, pace);
+    /** @type {Result["notes"]} */
+    const notes = [];
+    if (inspected.animated) notes.push("first-frame");
+    if (quality < MIN_QUALITY) notes.push("low-quality");
+    if (picture.transparent) notes.push("transparent");
+    return {
+      kind: inspected.animated ? "first-frame" : "still",
+      pdq: quality < MIN_QUALITY ? null : hex(pdq),
+      quality,
+      sha256,
+      width: picture.width,
+      height: picture.height,
+      notes,
+    };
+  } finally {
+    picture.close();
+  }
+}
+
+/**
+ * @param {Blob} file
+ * @param {Pace} pace
+ * @returns {Promise<Result>}
+ */
+async function digestOnly(file, pace) {
+  if (file.size > MAX_VIDEO_BYTES) throw new FingerprintError("too-large");
+  const sha256 = await digest(file.size, (at) => read(file.slice(at, at + CHUNK_BYTES)), pace);
+  const unknown = { pdq: null, quality: null, width: null, height: null };
+  return { kind: "digest-only", ...unknown, sha256, notes: ["digest-only"] };
+}
+
+/**
+ * @param {import("./decode.js").Picture} picture
+ * @param {Pace} pace
+ */
+async function hashRows(picture, pace) {
+  const stream = new PdqStream(picture.width, picture.height);
+  for (const { rgba, rowCount } of picture.stripes()) {
+    stream.push(rgba, rowCount);
+    pace.progress(DECODED_SHARE + ((1 - DECODED_SHARE) * stream.rows) / stream.height);
+    await pace.breathe();
+  }
+  return stream.finish();
+}
+
+/**
+ * @param {number} bytes how many there are
+ * @param {(at: number) => Uint8Array | Promise<Uint8Array>} chunkAt
+ * @param {Pace} pace
+ */
+async function digest(bytes, chunkAt, pace) {
+  const sha256 = new Sha256();
+  for (let at = 0; at < bytes; at += CHUNK_BYTES) {
+    sha256.update(await chunkAt(at));
+    pace.progress(Math.min((at + CHUNK_BYTES) / bytes, 1));
+    await pace.breathe();
+  }
+  return hex(sha256.digest());
+}
+
+/**
+ * @param {Blob} blob
+ */
+async function read(blob) {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch (error) {
+    // It was moved or changed since it was chosen, or does not fit into memory.
+    throw new FingerprintError(error instanceof RangeError ? "out-of-memory" : "damaged", error);
+  }
+}
+
+/**
+ * @param {number} width
+ * @param {number} height
+ */
+function checkSize(width, height) {
+  if (width * height > MAX_PIXELS) throw new FingerprintError("too-many-pixels");
+  if (Math.min(width, height) < MIN_SIDE_PIXELS) throw new FingerprintError("too-small");
+}
+
+/**
+ * @param {Uint8Array} bytes
+ */
+function hex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

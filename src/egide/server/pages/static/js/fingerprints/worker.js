@@ -1,0 +1,29 @@
+// @ts-check
+
+import { canDecodeInWorker } from "./decode.js";
+import { FingerprintError } from "./errors.js";
+import { fingerprintFile } from "./fingerprint.js";
+
+/**
+ * @typedef {{ ready: boolean } | { progress: number } | { result: import("./fingerprint.js").Result }
+ *   | { failed: import("./errors.js").ErrorCode }} FromWorker
+ */
+
+/** @param {FromWorker} message */
+const tell = (message) => self.postMessage(message);
+
+const pace = {
+  /** @param {number} share */
+  progress: (share) => tell({ progress: share }),
+  breathe: () => Promise.resolve(),
+};
+
+self.addEventListener("message", async ({ data: file }) => {
+  try {
+    tell({ result: await fingerprintFile(file, pace) });
+  } catch (error) {
+    tell({ failed: error instanceof FingerprintError ? error.code : "out-of-memory" });
+  }
+});
+
+tell({ ready: canDecodeInWorker() });

@@ -1,0 +1,2 @@
+export * from "./libheif-wasm.js";
+export { default } from "./libheif-wasm.js";

@@ -1,0 +1,90 @@
+"""The accessibility checker itself: it finds what is wrong under a strict CSP, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+import report_samples as samples
+from axe_checks import violations
+from egide.auditing.report import render_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+STRICT = "default-src 'none'; style-src 'self'"
+BAD = """<!doctype html>
+<html><head><title></title><link rel="stylesheet" href="/pale.css">
+<script>window.inline = true</script></head>
+<body><main><h1>Pale</h1><p class="pale">Hard to read.</p><img src="/x.png">
+<form><input type="text" name="pin"></form>
+<button>1</button><button>2</button></main></body></html>"""
+PALE = ".pale { color: #bbb; background: #fff } button { padding: 0; border: 0; width: 9px }"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if shutil.which("chromium") is None:
+        reason = "no chromium on the PATH: no page was checked for accessibility"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()
+
+
+def test_violations_are_found_under_a_strict_policy(browser: Browser) -> None:
+    page = browser.new_page()
+    page.route(
+        "http://bad.invalid/*",
+        lambda route: route.fulfill(
+            body=PALE if route.request.url.endswith(".css") else BAD,
+            content_type="text/css" if route.request.url.endswith(".css") else "text/html",
+            headers={"Content-Security-Policy": STRICT},
+        ),
+    )
+    page.goto("http://bad.invalid/")
+    rules = {line.partition(" ")[0] for line in violations(page)}
+    inline_ran = page.evaluate("'inline' in window")
+    page.close()
+    assert rules == {
+        "color-contrast",
+        "document-title",
+        "html-has-lang",
+        "image-alt",
+        "label",
+        "target-size",
+    }
+    assert not inline_ran
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [320, 1280])
+def test_report_has_no_violation(
+    browser: Browser, lang: str, scheme: Literal["light", "dark"], width_px: int
+) -> None:
+    html = render_report(
+        samples.summary(),
+        samples.matches(),
+        samples.unreadable(),
+        lang=lang,
+        generated=samples.GENERATED,
+    )
+    page = browser.new_page(color_scheme=scheme, viewport={"width": width_px, "height": 800})
+    page.set_content(html)
+    found = violations(page)
+    page.close()
+    assert found == []
