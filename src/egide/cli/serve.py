@@ -20,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
             "egide serve",
             "egide serve --store sqlite:///register.db --port 8080",
             "egide serve --store postgresql://egide@db.example.org/egide",
+            "egide serve --pages",
             "egide serve --config /etc/egide/egide.toml",
         ),
     )(serve)
@@ -44,6 +45,12 @@ def serve(
         int | None,
         typer.Option(
             "--workers", metavar="N", min=1, help="Processes that decode; by default one a core."
+        ),
+    ] = None,
+    pages: Annotated[
+        bool | None,
+        typer.Option(
+            "--pages/--no-pages", help="Also the pages on which people register; by default not."
         ),
     ] = None,
     config: Annotated[
@@ -76,10 +83,15 @@ def serve(
 
     def print_address(address: str) -> None:
         if json:
-            print_json({"address": address, "docs": f"{address}/docs"})
+            shown = {"address": address, "docs": f"{address}/docs"}
+            print_json(shown | ({"pages": f"{address}/"} if settings.pages else {}))
             return
         sys.stdout.write(f"Egide serves at {address}, its API is described at {address}/docs\n")
+        if settings.pages:
+            sys.stdout.write(f"The pages for people begin at {address}/\n")
         sys.stdout.flush()
 
-    settings = ServerSettings.load(config, store=store, host=host, port=port, workers=workers)
+    settings = ServerSettings.load(
+        config, store=store, host=host, port=port, workers=workers, pages=pages
+    )
     run(settings, print_first_key, print_address)

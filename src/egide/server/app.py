@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -29,7 +30,10 @@ from egide.server.bodies import BodyBounds
 from egide.server.frame import Frame
 from egide.server.hma import hma_router
 from egide.server.openapi import complete, only_known_queries, operation_id
-from egide.server.problems import add_handlers
+from egide.server.pages.problems import answer_on_pages
+from egide.server.pages.router import ensure_bank, pages_router
+from egide.server.pages.site import Site
+from egide.server.problems import add_handlers, always_problem
 from egide.server.service import Service
 
 if TYPE_CHECKING:
@@ -67,6 +71,10 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
         settings: of the server.
         service: one that runs already, and that the caller closes; by default the application
             opens one when it starts and closes it when it ends.
+
+    Raises:
+        SettingInvalid: the pages are on, and what they are to look like will not do.
+        BankNameInvalid, StoreError: they are on, and their bank cannot be made.
     """
 
     @asynccontextmanager
@@ -80,6 +88,8 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
         try:
             if own is not None:
                 await anyio.to_thread.run_sync(own.start)
+                if settings.pages:
+                    await anyio.to_thread.run_sync(ensure_bank, own.store, settings.pages_bank)
             app.state.service = service or own
             yield
         finally:
@@ -98,16 +108,23 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
         servers=[{"url": settings.public_url}] if settings.public_url else None,
         generate_unique_id_function=operation_id,
     )
+    site = Site.load(settings) if settings.pages else None
+    if service is not None and settings.pages:
+        ensure_bank(service.store, settings.pages_bank)
+    answering = always_problem if site is None else partial(answer_on_pages, site)
     # The last one that is added is the first that a request passes.
     app.add_middleware(BodyBounds, settings=settings)
     app.add_middleware(AuthMiddleware, prefix="/v1")
-    app.add_middleware(Frame, settings=settings)
-    add_handlers(app)
+    app.add_middleware(Frame, settings=settings, answering=answering)
+    add_handlers(app, answering)
     app.include_router(health.router)
     app.include_router(docs.router)
     for module in _API:
         app.include_router(module.router, prefix="/v1", dependencies=[Depends(only_known_queries)])
     if settings.hma_enabled:
         app.include_router(hma_router(settings))
+    if site is not None:
+        app.state.site = site
+        app.include_router(pages_router())
     complete(app)
     return app

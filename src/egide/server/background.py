@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from egide.errors import EgideError
+from egide.server.casework import casework_of
 from egide.server.delivering import deliver
 from egide.server.following import follower_of
 from egide.server.logs import FIELDS
@@ -95,9 +96,15 @@ def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
     """
     store, settings = service.store, service.settings
 
+    cases = casework_of(service)
+
     def forget() -> None:
+        now = datetime.now(UTC)
+        cases.expire(now)
+        cases.forget(now)
         store.expire()
-        store.idempotency.forget(datetime.now(UTC) - timedelta(seconds=settings.idempotency_ttl_s))
+        store.sessions.forget(now)
+        store.idempotency.forget(now - timedelta(seconds=settings.idempotency_ttl_s))
 
     return (
         Chore("quotas", _FLUSH_EVERY_S, service.allowances.flush, also_last=True),

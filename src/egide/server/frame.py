@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from egide.errors import Overloaded
 from egide.server.auth import KEY
 from egide.server.logs import FIELDS, log
-from egide.server.problems import CODE, answer, as_egide_error
+from egide.server.problems import CODE, Answering, always_problem, as_egide_error
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,8 +42,11 @@ HEADERS = {
 class Frame:
     """Answers every error with a problem, and writes every request to the log and the metrics."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ServerSettings, answering: Answering = always_problem
+    ) -> None:
         self._app = app
+        self._answering = answering
         self._max_requests = settings.max_requests
         self._running = 0
 
@@ -80,7 +83,7 @@ class Frame:
                 fields = {"request_id": request_id}
                 _logger.error("unexpected error", exc_info=error, extra={FIELDS: fields})
             if status == 0:
-                await answer(error)(scope, receive, framed_send)
+                await self._answering(scope, error)(scope, receive, framed_send)
         finally:
             self._running -= 1
             self._record(scope, status, time.perf_counter() - started_at, request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastapi import FastAPI, Request
+    from starlette.responses import Response
+    from starlette.types import Scope
 
 CODE = "egide_code"
 """Where a request's state holds the code of the error that it was answered with."""
@@ -39,6 +42,9 @@ _STATUS: dict[type[errors.EgideError], HTTPStatus] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.ApprovalNeeded: HTTPStatus.FORBIDDEN,
     errors.ApprovalInvalid: HTTPStatus.FORBIDDEN,
+    errors.FormExpired: HTTPStatus.FORBIDDEN,
+    errors.SignInNeeded: HTTPStatus.UNAUTHORIZED,
+    errors.StaffRefused: HTTPStatus.UNAUTHORIZED,
     errors.PathMissing: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.BankMissing: HTTPStatus.NOT_FOUND,
@@ -53,6 +59,17 @@ _STATUS: dict[type[errors.EgideError], HTTPStatus] = {
     errors.StateConflict: HTTPStatus.CONFLICT,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,
     errors.IdempotencyBusy: HTTPStatus.CONFLICT,
+    errors.CaseNumberInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.PinRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ProofInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ProofExpired: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.CaseNotFound: HTTPStatus.NOT_FOUND,
+    errors.ImageMissing: HTTPStatus.NOT_FOUND,
+    errors.CaseChanged: HTTPStatus.CONFLICT,
+    errors.CaseEnded: HTTPStatus.CONFLICT,
+    errors.CaseFull: HTTPStatus.CONFLICT,
+    errors.SubmissionConflict: HTTPStatus.CONFLICT,
+    errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     errors.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.BatchTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -72,6 +89,10 @@ _STATUS: dict[type[errors.EgideError], HTTPStatus] = {
 _SHOWN = (errors.Overloaded, errors.NotReady, errors.FetchError)
 _HIDDEN_DETAIL = "Something went wrong here; it was written to the log of the register."
 _STORE_DETAIL = "The store of the register cannot be used at present: try again in some seconds."
+
+
+Answering = Callable[["Scope", BaseException], "Response"]
+"""What makes an answer of an error that a request met."""
 
 
 class Problem(BaseModel):
@@ -130,6 +151,11 @@ def answer(error: BaseException) -> JSONResponse:
     )
 
 
+def always_problem(_scope: Scope, error: BaseException) -> Response:
+    """Answer with a problem whatever was asked for: an `Answering`."""
+    return answer(error)
+
+
 def as_egide_error(error: BaseException) -> errors.EgideError:
     """Return the error of ours that an exception stands for."""
     if isinstance(error, errors.EgideError):
@@ -185,16 +211,16 @@ def _described(found: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(named)
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Answer every error of a route with a problem."""
+def add_handlers(app: FastAPI, answering: Answering = always_problem) -> None:
+    """Answer every error of a route with a problem, or with what `answering` makes of it."""
 
-    async def handle(request: Request, error: Exception) -> JSONResponse:
+    async def handle(request: Request, error: Exception) -> Response:
         found = as_egide_error(error)
         if isinstance(found, errors.MethodNotAllowed):
             allowed = _allowed_methods(request) or found.fields["allowed"]
             found = errors.MethodNotAllowed(allowed=allowed)
         setattr(request.state, CODE, found.code)
-        return answer(found)
+        return answering(request.scope, found)
 
     for kind in (errors.EgideError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, handle)

@@ -41,6 +41,9 @@ def _listed(value: object) -> object:
 
 
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Languages = Annotated[
+    tuple[Literal["en", "fr"], ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)
+]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -87,6 +90,23 @@ class ServerSettings(BaseSettings):
     hma_enabled: bool = False
     hma_networks: Networks = ()
     hma_role: Role = Role.MATCHER
+
+    pages: bool = False
+    pages_bank: str = "helpline"
+    pages_languages: Languages = ("en", "fr")
+    pages_name: Annotated[str, Field(min_length=1, max_length=60)] = "Egide"
+    pages_contact: Annotated[str, Field(max_length=200)] = ""
+    pages_colour: str = "#2c5f6b"
+    pages_logo: Path | None = None
+    pages_helplines: Path | None = None
+    pages_exit_url: Annotated[str, Field(pattern=r"^https://[^\s/?#@]+(/\S*)?$")] = (
+        "https://www.wikipedia.org/"
+    )
+    case_lifetime_days: Annotated[int, Field(ge=61, le=3650)] = 730
+    case_max_images: Annotated[int, Field(ge=1, le=1000)] = 100
+    cases_per_hour: PositiveInt = 5
+    case_proof_bits: Annotated[int, Field(ge=0, le=30)] = 18
+    trusted_proxies: Networks = ()
 
     metrics_networks: Networks = ()
     log_format: Literal["json", "text"] = "json"

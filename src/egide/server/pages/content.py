@@ -1,0 +1,108 @@
+"""The pages that tell something and change nothing; and the way out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from egide.server.pages.frame import PageDep
+from egide.server.pages.helplines import for_minors
+from egide.server.pages.languages import preferred_language
+
+router = APIRouter()
+_READ = ["GET", "HEAD"]
+_CLEARED = {"Clear-Site-Data": '"cache", "cookies", "storage"'}
+_REPORT_REMOVE = (
+    "https://www.childline.org.uk/info-advice/bullying-abuse-safety/"
+    "online-mobile-safety/report-remove-down/"
+)
+# Shown always: an operator's own list of helplines does not hide them. The words of
+# each are `under_18.<last>`.
+_CHILD_ROUTES = (
+    ("Take It Down", "https://takeitdown.ncmec.org/", "takeitdown"),
+    ("Report Remove", _REPORT_REMOVE, "reportremove"),
+    ("3018", "https://3018.fr/", "line_3018"),
+    ("Point de Contact", "https://www.pointdecontact.net/", "pointdecontact"),
+)
+
+
+@router.api_route("/", methods=_READ)
+def start(request: Request) -> Response:
+    """Lead to the start in the language that the browser asks for."""
+    lang = preferred_language(request, request.app.state.site)
+    headers = {"Vary": "Accept-Language"}
+    return RedirectResponse(f"/{lang}/", status_code=HTTPStatus.SEE_OTHER, headers=headers)
+
+
+@router.api_route("/{lang}", methods=_READ)
+def home_without_slash(page: PageDep) -> Response:
+    """Lead to the start, whose address ends in a slash."""
+    return page.redirect()
+
+
+@router.api_route("/{lang}/", methods=_READ)
+def home(page: PageDep) -> Response:
+    """Say in four sentences what this does and cannot do, then where to go."""
+    return page.render("home.html.j2")
+
+
+@router.api_route("/{lang}/how", methods=_READ)
+def how(page: PageDep) -> Response:
+    """Say how it works, and what it cannot do."""
+    return page.render("how.html.j2")
+
+
+@router.api_route("/{lang}/under-18", methods=_READ)
+def under_18(page: PageDep) -> Response:
+    """Lead to those who help where somebody was under 18; nothing else happens here."""
+    countries = for_minors(page.site.countries[page.lang])
+    return page.render("under_18.html.j2", countries=countries, routes=_CHILD_ROUTES)
+
+
+@router.api_route("/{lang}/help", methods=_READ)
+def help_(page: PageDep) -> Response:
+    """List those who help, by country."""
+    return page.render("help.html.j2", countries=page.site.countries[page.lang])
+
+
+@router.api_route("/{lang}/privacy", methods=_READ)
+def privacy(page: PageDep) -> Response:
+    """Say what is kept, why and how long."""
+    return page.render("privacy.html.j2", lifetime_days=page.site.settings.case_lifetime_days)
+
+
+@router.api_route("/{lang}/accessibility", methods=_READ)
+def accessibility(page: PageDep) -> Response:
+    """Say how the pages can be used, and where they fall short."""
+    return page.render("accessibility.html.j2")
+
+
+@router.api_route("/{lang}/goodbye", methods=_READ)
+def goodbye(page: PageDep) -> Response:
+    """Say that all is closed, and how to clear the browser's history."""
+    return page.render("goodbye.html.j2")
+
+
+@router.get("/{lang}/form-token")
+def form_token(page: PageDep) -> Response:
+    """Give a script a fresh token, as where another window signed in or out since."""
+    response = JSONResponse({"csrf": page.csrf})
+    page.dress(response)
+    return response
+
+
+@router.api_route("/{lang}/leave", methods=["GET", "POST"])
+def leave(page: PageDep) -> Response:
+    """End the session, have the browser forget, and lead to somewhere neutral.
+
+    No token is asked for: the way out must never fail, and the cookie of somebody else's page is
+    not sent with it. A link works without a script; a form would not, since a policy that confines
+    forms to this origin holds for where they are led to as well.
+    """
+    page.sign_out()
+    exit_url = page.site.settings.pages_exit_url
+    response = RedirectResponse(exit_url, status_code=HTTPStatus.SEE_OTHER, headers=_CLEARED)
+    page.dress(response)
+    return response

@@ -1,0 +1,518 @@
+"""Registering in a real browser: what arrives, what is never sent, and what may go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+from axe_checks import violations
+from egide.hashing import fingerprint
+from egide.model import State
+from pages_site import pages_site
+from pictures import encoded, pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext, Page, Request, Route
+
+    from egide.model import Entry
+    from egide.server.service import Service
+
+PIN = "a kettle of 9 herons"
+WAIT_MS = 60_000
+MAX_IMAGES = 6
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 900}
+
+
+class Site:
+    """The pages, and what is behind them; entries of the tests before do not count."""
+
+    def __init__(self, address: str, service: Service, folder: Path) -> None:
+        self.address = address
+        self.service = service
+        self.folder = folder
+        self._before = {entry.id for entry in service.store.entries("helpline")}
+
+    def active(self) -> list[Entry]:
+        entries = self.service.store.entries("helpline")
+        return [
+            entry
+            for entry in entries
+            if entry.state is State.ACTIVE and entry.id not in self._before
+        ]
+
+    def images_page(self, page: Page, lang: str = "en") -> Page:
+        page.goto(f"{self.address}/{lang}/register/images?adult=yes")
+        page.wait_for_selector("#images-app", timeout=WAIT_MS)
+        return page
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if shutil.which("chromium") is None:
+        reason = "no chromium on the PATH: nothing was registered in a browser"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Service, Path]]:
+    folder = tmp_path_factory.mktemp("pages")
+    with pages_site(folder, case_max_images=MAX_IMAGES) as (address, service):
+        yield address, service, folder
+
+
+@pytest.fixture
+def site(served: tuple[str, Service, Path]) -> Site:
+    return Site(*served)
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport=PHONE)
+    opened.set_default_timeout(WAIT_MS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Four drawn pictures in files whose names say something."""
+    paths = [tmp_path / f"holiday with Sam {number}.jpg" for number in range(4)]
+    for path, picture in zip(paths, pictures(4), strict=True):
+        path.write_bytes(encoded(picture))
+    return paths
+
+
+def choose(page: Page, files: list[Path]) -> None:
+    page.set_input_files("#files", files)
+    page.wait_for_selector("#file-list li")
+    page.wait_for_selector("#overall-progress", state="hidden")
+
+
+def to_pin(page: Page) -> None:
+    page.click("#to-check")
+    page.click("#to-pin")
+
+
+def send(page: Page, pin: str = PIN) -> None:
+    page.fill("#pin", pin)
+    page.fill("#pin-again", pin)
+    page.click("#pin-form button[type=submit]")
+
+
+def to_card(page: Page) -> str:
+    page.wait_for_url("**/case/card*")
+    return page.inner_text(".case-number")
+
+
+def register(site: Site, page: Page, files: list[Path]) -> str:
+    choose(site.images_page(page), files)
+    to_pin(page)
+    send(page)
+    return to_card(page)
+
+
+def states(page: Page) -> list[str | None]:
+    return [row.get_attribute("data-state") for row in page.query_selector_all("#file-list li")]
+
+
+def test_fingerprints_arrive_and_nothing_else_does(
+    site: Site, page: Page, photos: list[Path]
+) -> None:
+    requests: list[Request] = []
+
+    def keep(request: Request) -> None:
+        requests.append(request)
+
+    page.on("request", keep)
+    register(site, page, photos)
+
+    expected = [fingerprint(path) for path in photos]
+    entries = site.active()
+    assert [entry.sha256 for entry in entries] == [one.sha256 for one in expected]
+    assert [entry.pdqs for entry in entries] == [(one.frames[0].code,) for one in expected]
+
+    assert {request.url.split("/", 3)[2] for request in requests} == {
+        site.address.removeprefix("http://")
+    }
+    bodies = [request.post_data_buffer for request in requests if request.method == "POST"]
+    assert len(bodies) == 2
+    sent = json.loads(bodies[1] or b"")
+    assert set(sent) == {"challenge", "nonce", "adult", "pin", "images"}
+    assert {frozenset(one) for one in sent["images"]} == {
+        frozenset({"kind", "pdq", "quality", "sha256"})
+    }
+    for request in requests:
+        told = request.url + json.dumps(request.headers) + str(request.post_data or "")
+        assert "holiday" not in told
+        assert "Sam" not in told
+
+
+def test_what_is_shown_before_is_what_is_sent(site: Site, page: Page, photos: list[Path]) -> None:
+    bodies: list[str] = []
+    page.on("request", lambda request: bodies.append(request.post_data or ""))
+    choose(site.images_page(page), photos)
+    page.click("#to-check")
+    shown = json.loads(page.text_content("#summary-exact") or "")
+    assert page.locator("#summary-rows tr").count() == len(shown) == 4
+    page.click("#to-pin")
+    send(page)
+    to_card(page)
+    assert [json.loads(body)["images"] for body in bodies if "images" in body] == [shown]
+
+
+def test_names_are_shown_only_if_asked_for(site: Site, page: Page, photos: list[Path]) -> None:
+    choose(site.images_page(page), photos)
+    assert "holiday" not in page.inner_text("body")
+    page.check("#names")
+    assert page.inner_text("body").count("holiday with Sam") == 4
+    page.click("#to-check")
+    assert page.inner_text("#summary-rows").count("holiday with Sam") == 4
+
+
+def test_files_that_cannot_be_used_leave_the_others(
+    site: Site, page: Page, photos: list[Path], tmp_path: Path
+) -> None:
+    text, broken, copy, moving = (
+        tmp_path / name for name in ("text.jpg", "broken.jpg", "copy.jpg", "moving.gif")
+    )
+    text.write_text("no picture at all")
+    broken.write_bytes(photos[1].read_bytes()[:900])
+    copy.write_bytes(photos[0].read_bytes())
+    first, second = pictures(6)[4:]
+    first.save(moving, save_all=True, append_images=[second])
+    choose(site.images_page(page), [text, photos[0], broken, copy, moving])
+    assert states(page) == ["failed", "done", "failed", "duplicate", "done"]
+    said = page.inner_text("#file-list")
+    assert "This file is not a picture." in said
+    assert "This file is damaged." in said
+    assert "The same as Image 2." in said
+    page.click("#to-check")
+    rows = page.locator("#summary-rows tr").all_inner_texts()
+    assert [row.split("\n")[0].split("\t")[0] for row in rows] == ["Image 1", "Image 2"]
+    assert "first frame only" in rows[1]
+    page.click("#to-pin")
+    send(page)
+    to_card(page)
+    assert len(site.active()) == 2
+
+
+def test_more_files_than_a_case_holds_are_bounded_with_a_word(
+    site: Site, page: Page, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{number}.jpg" for number in range(MAX_IMAGES + 3)]
+    for path, picture in zip(files, pictures(MAX_IMAGES + 3), strict=True):
+        path.write_bytes(encoded(picture))
+    choose(site.images_page(page), files)
+    assert states(page) == ["done"] * MAX_IMAGES
+    assert f"You chose {MAX_IMAGES + 3} images." in page.inner_text("#room-notice")
+
+
+def test_an_image_can_be_taken_off_the_list_and_its_copy_takes_its_place(
+    site: Site, page: Page, photos: list[Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.jpg"
+    copy.write_bytes(photos[0].read_bytes())
+    choose(site.images_page(page), [photos[0], photos[1], copy])
+    assert states(page) == ["done", "done", "duplicate"]
+    page.get_by_role("button", name="Remove Image 1").click()
+    assert states(page) == ["done", "done"]
+
+
+def test_a_lost_answer_leads_to_one_case(site: Site, page: Page, photos: list[Path]) -> None:
+    """The server has it, and the browser never hears so: twice by itself, then by hand."""
+    lost = 0
+
+    def lose(route: Route) -> None:
+        nonlocal lost
+        lost += 1
+        route.fetch()
+        route.abort()
+
+    choose(site.images_page(page), photos[:2])
+    to_pin(page)
+    page.route("**/register/submit", lose)
+    send(page)
+    page.wait_for_selector("#sending-problem")
+    assert lost == 2
+    assert "Nothing is lost" in page.inner_text("#sending-problem")
+    page.unroute("**/register/submit")
+    page.click("#try-again")
+    to_card(page)
+    assert len(site.active()) == 2
+
+
+def test_an_expired_challenge_is_replaced_silently(
+    site: Site, page: Page, photos: list[Path]
+) -> None:
+    choose(site.images_page(page), photos[:1])
+    to_pin(page)
+    answered = {"type": "about:blank", "status": 422, "code": "proof-expired"}
+    page.route(
+        "**/register/submit", lambda route: route.fulfill(status=422, json=answered), times=1
+    )
+    send(page)
+    to_card(page)
+    assert len(site.active()) == 1
+
+
+def test_back_keeps_everything_and_never_sends_twice(
+    site: Site, page: Page, photos: list[Path]
+) -> None:
+    choose(site.images_page(page), photos)
+    to_pin(page)
+    page.go_back()
+    assert page.is_visible("#check")
+    page.go_back()
+    assert page.is_visible("#choose")
+    assert states(page) == ["done"] * 4
+    page.go_forward()
+    assert page.is_visible("#check")
+    page.click("#to-pin")
+    send(page)
+    to_card(page)
+    page.go_back()
+    page.wait_for_selector("#images-app")
+    assert "You are already in a case" in page.inner_text("main")
+    assert len(site.active()) == 4
+
+
+def test_two_tabs_open_two_cases(
+    site: Site, context: BrowserContext, page: Page, photos: list[Path]
+) -> None:
+    other = context.new_page()
+    choose(site.images_page(page), photos[:1])
+    choose(site.images_page(other), photos[1:2])
+    to_pin(page)
+    to_pin(other)
+    send(page)
+    first = to_card(page)
+    # Its token was of the cookie before.
+    send(other)
+    second = to_card(other)
+    assert first != second
+    assert len(site.active()) == 2
+
+
+def test_a_session_that_ended_while_choosing_loses_nothing(
+    site: Site, context: BrowserContext, page: Page, photos: list[Path]
+) -> None:
+    number = register(site, page, photos[:1])
+    page.goto(f"{site.address}/en/case/add?adult=yes")
+    choose(page, photos[1:3])
+    other = context.new_page()
+    other.goto(f"{site.address}/en/case")
+    other.get_by_role("button", name="Sign out").click()
+    page.click("#to-check")
+    page.click("#to-pin")
+    page.wait_for_selector("#sending-problem")
+    assert "You are no longer signed in" in page.inner_text("#sending-problem")
+    other.goto(f"{site.address}/en/case")
+    other.fill("#number", number)
+    other.fill("#pin", PIN)
+    other.get_by_role("button", name="Open my case").click()
+    page.click("#try-again")
+    page.wait_for_url("**/case?done=added")
+    assert page.locator(".case-images > li").count() == 3
+
+
+def test_an_easy_pin_comes_back_to_its_field(site: Site, page: Page, photos: list[Path]) -> None:
+    choose(site.images_page(page), photos[:1])
+    to_pin(page)
+    page.fill("#pin", PIN)
+    page.fill("#pin-again", PIN + "x")
+    page.click("#pin-form button[type=submit]")
+    assert "not the same" in page.inner_text("#pin-again-error")
+    send(page, "123456")
+    page.wait_for_selector("#pin-error")
+    assert "too easy to guess" in page.inner_text("#pin-error")
+    assert page.evaluate("document.activeElement.id") == "pin"
+    send(page)
+    to_card(page)
+
+
+def test_leaving_asks_while_something_is_unsent_but_never_at_the_exit(
+    site: Site, page: Page, photos: list[Path]
+) -> None:
+    asked: list[str] = []
+
+    def stay(dialog: object) -> None:
+        asked.append(dialog.type)  # type: ignore[attr-defined]
+        dialog.dismiss()  # type: ignore[attr-defined]
+
+    page.on("dialog", stay)
+    choose(site.images_page(page), photos[:1])
+    page.click("footer a >> nth=0", no_wait_after=True)
+    page.wait_for_timeout(300)
+    assert asked == ["beforeunload"]
+    assert states(page) == ["done"]
+    page.context.route("https://**", lambda route: route.fulfill(body="elsewhere"))
+    page.click("#exit")
+    page.wait_for_url("https://**")
+    assert asked == ["beforeunload"]
+
+
+def test_pixels_that_a_browser_hides_are_told_of(
+    site: Site, page: Page, photos: list[Path]
+) -> None:
+    page.add_init_script(
+        """delete window.Worker;
+        const read = CanvasRenderingContext2D.prototype.getImageData;
+        CanvasRenderingContext2D.prototype.getImageData = function (...given) {
+          const image = read.apply(this, given);
+          for (let at = 0; at < image.data.length; at += 7) image.data[at] ^= 1;
+          return image;
+        };"""
+    )
+    site.images_page(page).set_input_files("#files", photos[:2])
+    page.wait_for_selector("#canvas-notice")
+    assert "another browser" in page.inner_text("#canvas-notice")
+    page.click("#to-check")
+    assert page.is_visible("#choose")
+    assert "None of these images could be used" in page.inner_text("#choose-error")
+
+
+def test_without_workers_it_works_as_well(site: Site, page: Page, photos: list[Path]) -> None:
+    page.add_init_script("delete window.Worker; delete window.WebAssembly;")
+    register(site, page, photos[:2])
+    assert len(site.active()) == 2
+
+
+def test_stopping_and_going_on_loses_nothing(site: Site, page: Page, photos: list[Path]) -> None:
+    site.images_page(page)
+    # So that the first file is still being worked on when it is stopped.
+    page.route("**/worker.js", lambda route: (page.wait_for_timeout(500), route.continue_()))
+    page.set_input_files("#files", photos)
+    page.click("#stop")
+    assert set(states(page)) == {"waiting"}
+    page.click("#go-on")
+    page.wait_for_selector("#overall-progress", state="hidden")
+    assert states(page) == ["done"] * 4
+
+
+def test_withdrawing_takes_two_clicks(site: Site, page: Page, photos: list[Path]) -> None:
+    register(site, page, photos)
+    page.get_by_role("link", name="Go to my case").click()
+    page.get_by_role("link", name="Take all my images out").click()
+    page.get_by_role("button", name="Yes, take all out").click()
+    page.wait_for_selector("text=Your images are taken out")
+    assert site.active() == []
+
+
+def test_card_is_saved_as_a_file_whose_name_says_nothing(
+    site: Site, page: Page, photos: list[Path]
+) -> None:
+    number = register(site, page, photos[:1])
+    with page.expect_download() as saving:
+        page.click("#save-card")
+    assert saving.value.suggested_filename == "note.txt"
+    text = saving.value.path().read_text("utf-8-sig")
+    assert number in text
+    assert PIN not in text
+
+
+def test_without_javascript_the_page_says_what_to_do(site: Site, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
+    page = context.new_page()
+    page.goto(f"{site.address}/en/register")
+    page.get_by_role("link", name="No, 18 or over").click()
+    assert "This page needs JavaScript" in page.inner_text("main")
+    assert not page.is_visible("#images-app")
+    assert page.get_by_role("link", name="See the helplines").is_visible()
+    context.close()
+
+
+def test_registering_in_french_is_all_french(site: Site, page: Page, photos: list[Path]) -> None:
+    choose(site.images_page(page, "fr"), photos[:1])
+    assert "Prête" in page.inner_text("#file-list")
+    to_pin(page)
+    send(page)
+    to_card(page)
+    assert "Vos images sont enregistrées" in page.inner_text("main")
+    assert page.url.split("/")[3] == "fr"
+
+
+@pytest.mark.parametrize(
+    ("lang", "scheme", "size"), [("en", "light", PHONE), ("fr", "dark", DESK)], ids=str
+)
+def test_each_step_is_accessible_and_fits_the_screen(
+    site: Site, browser: Browser, photos: list[Path], lang: str, scheme: str, size: dict[str, int]
+) -> None:
+    context = browser.new_context(viewport=size, color_scheme=scheme)
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    found: dict[str, list[str]] = {}
+
+    def look(step: str) -> None:
+        wide = page.evaluate("document.documentElement.scrollWidth") > size["width"]
+        found[step] = violations(page) + (["wider than the screen"] if wide else [])
+
+    page.goto(f"{site.address}/{lang}/register")
+    look("question")
+    choose(site.images_page(page, lang), photos)
+    look("choose")
+    page.click("#to-check")
+    page.click("summary")
+    look("check")
+    page.click("#to-pin")
+    send(page, "12345")
+    look("pin")
+    page.route("**/register/submit", lambda route: route.abort())
+    send(page)
+    page.wait_for_selector("#sending-problem")
+    look("lost")
+    page.unroute("**/register/submit")
+    page.click("#try-again")
+    to_card(page)
+    look("card")
+    for path in ("case", "case/add?adult=yes", "case/withdraw"):
+        page.goto(f"{site.address}/{lang}/{path}")
+        look(path)
+    page.click("main form button")
+    look("withdrawn")
+    page.goto(f"{site.address}/{lang}/case")
+    look("ended")
+    page.click("main form button")
+    page.goto(f"{site.address}/{lang}/case")
+    page.fill("#number", "1")
+    page.fill("#pin", "1")
+    page.click("main form button")
+    look("sign-in")
+    context.close()
+    assert {step: said for step, said in found.items() if said} == {}
+
+
+def test_no_file_name_or_picture_reaches_the_store(
+    site: Site, page: Page, photos: list[Path]
+) -> None:
+    register(site, page, photos)
+    kept = b"".join(path.read_bytes() for path in site.folder.iterdir())
+    assert sha256(photos[0].read_bytes()).digest() in kept
+    for secret in (b"holiday", b"Sam 0", PIN.encode(), photos[0].read_bytes()[600:640]):
+        assert secret not in kept
+    # What is found is to be looked at by a person: nobody has checked it yet.
+    assert {entry.trust.value for entry in site.active()} == {"unverified"}
