@@ -101,7 +101,8 @@ def running_site() -> Iterator[Site]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, site))
     server.daemon_threads = True
     site.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
+    # By default it looks every half second whether it is to end.
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield site

@@ -1,57 +1,54 @@
-"""A browser and a site that serves Egide's scripts to it."""
+"""A site that serves Egide's scripts, and a tab of Chromium that is there."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+
 from fingerprint_site import running_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fingerprint_site import Site
     from playwright.sync_api import Browser, Page
 
-
-def missing_browser() -> str:
-    try:
-        import playwright  # noqa: F401
-    except ModuleNotFoundError:
-        return "the package playwright is absent: no fingerprint was computed in a browser"
-    if shutil.which("chromium") is None:
-        return "no chromium on the PATH: no fingerprint was computed in a browser"
-    return ""
+    from fingerprint_site import Site
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    if reason := missing_browser():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def only_site() -> Iterator[Site]:
     with running_site() as site:
         yield site
 
 
+@pytest.fixture(scope="module")
+def only_tab(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def page(chromium: Browser, site: Site) -> Iterator[Page]:
-    context = chromium.new_context()
+def site(only_site: Site) -> Site:
+    """The site, with no files and nothing replaced."""
+    only_site.files = {}
+    only_site.replaced = {"/favicon.ico": b""}
+    only_site.asked.clear()
+    return only_site
+
+
+@pytest.fixture
+def page(only_tab: Page, site: Site) -> Page:
+    """The site's page, loaded anew: no script, worker or change of the last test is left."""
+    only_tab.goto(site.address)
+    return only_tab
+
+
+@pytest.fixture
+def own_page(browser: Browser, site: Site) -> Iterator[Page]:
+    """The same in a tab of its own, for what would stay with a tab."""
+    context = browser.new_context()
     page = context.new_page()
     page.goto(site.address)
     yield page

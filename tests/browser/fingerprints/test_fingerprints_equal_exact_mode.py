@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
+from exact_mode import assert_exact, noise
 from PIL import Image, ImageCms
 
 from drawings import drawings
-from egide.hashing import fingerprint
 from fingerprint_site import fingerprint_all
 from pictures import encoded, pictures
 from shared_folder import CORPUS, VECTORS, needs_shared
@@ -30,33 +28,8 @@ SIDES = [
 ]  # fmt: skip
 
 
-def exact(data: bytes) -> dict[str, Any]:
-    """What a result must say of a file."""
-    found = fingerprint(data)
-    matchable = found.pdq.quality >= 50
-    return {
-        "pdq": found.pdq.code.hex() if matchable else None,
-        "quality": found.pdq.quality,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "width": found.width,
-        "height": found.height,
-    }
-
-
 def compare(page: Page, site: Site, files: dict[str, bytes], **options: Any) -> None:
-    found = fingerprint_all(page, site, dict(files), **options)
-    fields = ("pdq", "quality", "sha256", "width", "height")
-    told = {name: {key: result.get(key) for key in fields} for name, result in found.items()}
-    assert told == {name: exact(data) for name, data in files.items()}
-
-
-def noise(width: int, height: int) -> Image.Image:
-    """Waves and noise: every bit of rounding shows."""
-    random = np.random.default_rng(width * 10_007 + height)
-    rows, columns = np.indices((height, width))
-    waves = np.sin(rows * (9 / height)) + np.sin(columns * (13 / width))
-    levels = waves[..., None] * 50 + random.integers(0, 156, (height, width, 3)) + 50
-    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    assert_exact(fingerprint_all(page, site, dict(files), **options), files)
 
 
 def test_every_size_and_shape(page: Page, site: Site) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from exact_mode import FIELDS, exact, noise, see_through
 
 from egide.hashing import fingerprint
 from egide.model import MIN_MATCHABLE_QUALITY
@@ -177,6 +178,74 @@ def test_heic_is_decoded_by_the_vendored_libheif(page: Page, site: Site, main_th
     loaded = [url.rpartition("/")[2] for url in site.asked if "/vendor/" in url]
     assert sorted(loaded) == ["libheif-wasm.js", "libheif.wasm"]
     assert page.complaints() == []
+
+
+def odd_drawings(folder: Path) -> list[Path]:
+    """Sizes at which rows, tiles or pairs of colour samples do not come out even; all opacities."""
+    pictures = {
+        f"{w}x{h}": noise(w, h) for w, h in [(5, 5), (7, 9), (641, 479), (9000, 40), (40, 9000)]
+    }
+    pictures["see-through"] = see_through()
+    paths = [folder / f"{name}.png" for name in pictures]
+    for path, picture in zip(paths, pictures.values(), strict=True):
+        path.write_bytes(encoded(picture, "PNG"))
+    return paths
+
+
+def way_to_pixels(page: Page) -> str:
+    way: str = page.call(
+        """async () => {
+            const check = `${location.origin}/static/js/fingerprints/pixel_check.js`;
+            return (await import(check)).wayToPixels();
+        }"""
+    )
+    return way
+
+
+@pytest.mark.timeout(300)
+def test_a_private_window_whose_canvases_are_noisy(site: Site, tmp_path: Path) -> None:
+    """As those of earlier versions were, which changed what `getImageData` reads too.
+
+    The noise is asked for in private windows only, so that its being there shows that this is one.
+    """
+    preferences = {
+        "browser__privatebrowsing__autostart": True,
+        "privacy__fingerprintingProtection": False,
+        "privacy__fingerprintingProtection__pbmode": True,
+        "privacy__fingerprintingProtection__overrides": (
+            "+CanvasRandomization,-EfficientCanvasRandomization"
+        ),
+    }
+    paths = [*drawn(tmp_path), *odd_drawings(tmp_path)]
+    with (
+        Firefox.started(found_firefox(), **preferences) as firefox,
+        opened(firefox, site) as page,
+    ):
+        for main_thread in (False, True):
+            for path, found in zip(
+                paths, in_firefox(page, paths, main_thread=main_thread), strict=True
+            ):
+                if path.name == "420.avif":
+                    ours = fingerprint(path).pdq
+                    assert ours is not None
+                    assert bits_apart(found["pdq"], ours.code.hex()) <= AVIF_420_BITS
+                else:
+                    assert {key: found.get(key) for key in FIELDS} == exact(path.read_bytes())
+            assert found["notes"] == ["transparent"]
+        assert way_to_pixels(page) == "frame"
+        assert page.complaints() == []
+
+
+@pytest.mark.timeout(300)
+def test_a_private_window_as_firefox_opens_it(site: Site, tmp_path: Path) -> None:
+    paths = drawn(tmp_path)[:2]
+    with (
+        Firefox.started(found_firefox(), browser__privatebrowsing__autostart=True) as firefox,
+        opened(firefox, site) as page,
+    ):
+        for path, found in zip(paths, in_firefox(page, paths), strict=True):
+            assert_ours(found, path)
+        assert page.complaints() == []
 
 
 @pytest.mark.timeout(300)

@@ -1,6 +1,6 @@
 // @ts-check
 
-import { FingerprintError } from "./errors.js";
+import { asFingerprintError, FingerprintError } from "./errors.js";
 import { fingerprintFile } from "./fingerprint.js";
 
 export { FingerprintError };
@@ -124,7 +124,7 @@ async function inWorker(worker, file, progress, closing) {
   worker.postMessage(file);
   const message = await answer;
   if ("result" in message) return message.result;
-  throw new FingerprintError("failed" in message ? message.failed : "out-of-memory");
+  throw new FingerprintError("failed" in message ? message.failed : "unexpected");
 }
 
 /**
@@ -184,6 +184,6 @@ async function onMainThread(file, progress, closing) {
     return await fingerprintFile(file, { progress, breathe });
   } catch (error) {
     checkOpen(closing);
-    throw error instanceof FingerprintError ? error : new FingerprintError("out-of-memory", error);
+    throw asFingerprintError(error);
   }
 }

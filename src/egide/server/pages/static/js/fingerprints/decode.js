@@ -1,6 +1,7 @@
 // @ts-check
 
 import { FingerprintError } from "./errors.js";
+import { FramePicture } from "./frame.js";
 
 /**
  * Pixels of a stripe: about a megabyte. Larger ones are no quicker, and hold up a page whose
@@ -23,8 +24,14 @@ const MAX_TILE_COLUMNS = 8192;
  * @property {number} width in pixels
  * @property {number} height in pixels
  * @property {boolean} transparent whether a pixel was not opaque, as far as stripes have been read
- * @property {() => Iterable<Stripe>} stripes
+ * @property {() => Iterable<Stripe> | AsyncIterable<Stripe>} stripes
  * @property {() => void} close frees its memory
+ */
+
+/**
+ * How pixels are read back from what the browser decoded.
+ *
+ * @typedef {"canvas" | "frame"} Way
  */
 
 /**
@@ -41,10 +48,12 @@ export function canDecodeInWorker() {
  * picture and one stripe are in memory.
  *
  * @param {import("./formats.js").Inspected} inspected
+ * @param {Way} way
  * @returns {Promise<Picture>}
- * @throws {FingerprintError} `damaged`; `out-of-memory` where the browser shrank the picture
+ * @throws {FingerprintError} `damaged`; `out-of-memory` where the browser shrank the picture;
+ *   `canvas-distorted` where this way does not lead to its pixels
  */
-export async function openPicture(inspected) {
+export async function openPicture(inspected, way) {
   const source = await decodeBlob(new Blob([/** @type {BlobPart} */ (inspected.bytes)], { type: inspected.type }));
   const { width, height } = source;
   if (inspected.exactSize && (width !== inspected.width || height !== inspected.height)) {
@@ -53,11 +62,16 @@ export async function openPicture(inspected) {
     const smaller = width * height < inspected.width * inspected.height;
     throw new FingerprintError(smaller ? "out-of-memory" : "damaged");
   }
-  return new BrowserPicture(source, inspected.mayBeTransparent);
+  if (way === "canvas") return new CanvasPicture(source, inspected.mayBeTransparent);
+  if (source.drawable instanceof ImageBitmap) {
+    return new FramePicture(source.drawable, inspected.mayBeTransparent);
+  }
+  source.close();
+  throw new FingerprintError("canvas-distorted");
 }
 
 /**
- * @typedef {{ drawable: CanvasImageSource, width: number, height: number, close: () => void }} Source
+ * @typedef {{ drawable: ImageBitmap | HTMLImageElement, width: number, height: number, close: () => void }} Source
  */
 
 /**
@@ -106,7 +120,7 @@ async function decodeBitmap(blob) {
 /**
  * @implements {Picture}
  */
-class BrowserPicture {
+class CanvasPicture {
   /**
    * @param {Source} source
    * @param {boolean} mayBeTransparent

@@ -11,9 +11,10 @@
  * - `canvas-distorted`: this browser changes or hides the pixels of pictures.
  * - `heic-unavailable`: the decoder for HEIC could not be loaded.
  * - `out-of-memory`: decoding failed for want of memory, or did not end.
+ * - `unexpected`: a mistake of ours, or of the browser.
  *
  * @typedef {"not-an-image" | "damaged" | "too-large" | "too-small" | "too-many-pixels"
- *   | "canvas-distorted" | "heic-unavailable" | "out-of-memory"} ErrorCode
+ *   | "canvas-distorted" | "heic-unavailable" | "out-of-memory" | "unexpected"} ErrorCode
  */
 
 /** A file that cannot be fingerprinted; the page has words for each code. */
@@ -28,4 +29,22 @@ export class FingerprintError extends Error {
     this.code = code;
     this.cause = cause;
   }
+}
+
+/**
+ * @param {unknown} error whatever was thrown
+ */
+export function asFingerprintError(error) {
+  if (error instanceof FingerprintError) return error;
+  return new FingerprintError(isWantOfMemory(error) ? "out-of-memory" : "unexpected", error);
+}
+
+/**
+ * Browsers share no name for it, only these words: V8's "Array buffer allocation failed", Firefox's
+ * bare string "out of memory", WebKit's "Out of memory", Emscripten's "Aborted(OOM)".
+ *
+ * @param {unknown} error
+ */
+function isWantOfMemory(error) {
+  return /out of memory|allocat|\bOOM\b/i.test(String(error));
 }

@@ -1,11 +1,11 @@
 // @ts-check
 
-import { checkCanvas } from "./canvas_check.js";
 import { openPicture } from "./decode.js";
 import { FingerprintError } from "./errors.js";
 import { inspect, sniff, SNIFFED_BYTES } from "./formats.js";
 import { openHeic } from "./heic.js";
 import { MIN_SIDE_PIXELS, PdqStream } from "./pdq.js";
+import { wayToPixels } from "./pixel_check.js";
 import { Sha256 } from "./sha256.js";
 
 /** 50 megapixels as cameras count them: 8192×6144 is one of their sizes. */
@@ -56,7 +56,7 @@ export async function fingerprintFile(file, pace) {
   if (!format) throw new FingerprintError("not-an-image");
   if (format === "video" || format === "picture-unread") return digestOnly(file, pace);
   if (file.size > MAX_PICTURE_BYTES) throw new FingerprintError("too-large");
-  if (format !== "heic") await checkCanvas();
+  const way = format === "heic" ? null : await wayToPixels();
   const bytes = await read(file);
   // Before the digest, so that what cannot be used is refused at once.
   const inspected = inspect(format, bytes);
@@ -65,7 +65,7 @@ export async function fingerprintFile(file, pace) {
     ...pace,
     progress: (share) => pace.progress(share * DIGEST_SHARE),
   });
-  const open = format === "heic" ? openHeic(inspected.bytes) : openPicture(inspected);
+  const open = way === null ? openHeic(inspected.bytes) : openPicture(inspected, way);
   const picture = await open;
   try {
     pace.progress(DECODED_SHARE);
@@ -108,7 +108,7 @@ async function digestOnly(file, pace) {
  */
 async function hashRows(picture, pace) {
   const stream = new PdqStream(picture.width, picture.height);
-  for (const { rgba, rowCount } of picture.stripes()) {
+  for await (const { rgba, rowCount } of picture.stripes()) {
     stream.push(rgba, rowCount);
     pace.progress(DECODED_SHARE + ((1 - DECODED_SHARE) * stream.rows) / stream.height);
     await pace.breathe();

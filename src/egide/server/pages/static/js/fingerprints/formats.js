@@ -1,6 +1,6 @@
 // @ts-check
 
-import { FingerprintError } from "./errors.js";
+import { asFingerprintError, FingerprintError } from "./errors.js";
 import { inspectBmp } from "./formats/bmp.js";
 import { inspectGif } from "./formats/gif.js";
 import { inspectAvif, inspectHeic } from "./formats/boxes.js";
@@ -85,14 +85,15 @@ export function sniff(head) {
  * @param {Exclude<Format, "picture-unread" | "video">} format
  * @param {Uint8Array} bytes the whole file
  * @returns {Inspected}
- * @throws {FingerprintError} `damaged`
+ * @throws {FingerprintError} `damaged`, `out-of-memory`, `unexpected`
  */
 export function inspect(format, bytes) {
   try {
     return INSPECTORS[format](bytes);
   } catch (error) {
-    if (error instanceof FingerprintError) throw error;
-    // A DataView throws RangeError beyond the end of the file.
+    const known = asFingerprintError(error);
+    if (known.code !== "unexpected" || !(error instanceof RangeError)) throw known;
+    // A DataView throws it beyond the end of the file.
     throw new FingerprintError("damaged", error);
   }
 }

@@ -1,6 +1,7 @@
 // @ts-check
 
-import { FingerprintError } from "./errors.js";
+import { asFingerprintError, FingerprintError } from "./errors.js";
+import { layOnWhite } from "./white.js";
 
 /** @typedef {import("../../vendor/libheif/libheif-wasm.js").Libheif} Libheif */
 /** @typedef {import("./decode.js").Picture} Picture */
@@ -15,7 +16,7 @@ let loaded = null;
  *
  * @param {Uint8Array} bytes the whole file
  * @returns {Promise<import("./decode.js").Picture>}
- * @throws {FingerprintError} `heic-unavailable`, `damaged`, `out-of-memory`
+ * @throws {FingerprintError} `heic-unavailable`, `damaged`, `out-of-memory`, `unexpected`
  */
 export async function openHeic(bytes) {
   loaded ??= load();
@@ -31,8 +32,7 @@ export async function openHeic(bytes) {
   try {
     return new HeicPicture(libheif, bytes);
   } catch (error) {
-    if (error instanceof FingerprintError) throw error;
-    throw new FingerprintError("out-of-memory", error);
+    throw asFingerprintError(error);
   }
 }
 
@@ -113,22 +113,4 @@ class HeicPicture {
       yield { rgba, rowCount };
     }
   }
-}
-
-/**
- * @param {Uint8Array} rgba
- * @returns {boolean} whether a pixel was not opaque
- */
-function layOnWhite(rgba) {
-  let transparent = false;
-  for (let at = 0; at < rgba.length; at += 4) {
-    const alpha = rgba[at + 3];
-    if (alpha === 255) continue;
-    transparent = true;
-    for (let k = at; k < at + 3; k += 1) {
-      rgba[k] = Math.round((rgba[k] * alpha + 255 * (255 - alpha)) / 255);
-    }
-    rgba[at + 3] = 255;
-  }
-  return transparent;
 }

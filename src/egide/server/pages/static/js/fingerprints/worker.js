@@ -1,7 +1,7 @@
 // @ts-check
 
 import { canDecodeInWorker } from "./decode.js";
-import { FingerprintError } from "./errors.js";
+import { asFingerprintError } from "./errors.js";
 import { fingerprintFile } from "./fingerprint.js";
 
 /**
@@ -22,7 +22,7 @@ self.addEventListener("message", async ({ data: file }) => {
   try {
     tell({ result: await fingerprintFile(file, pace) });
   } catch (error) {
-    tell({ failed: error instanceof FingerprintError ? error.code : "out-of-memory" });
+    tell({ failed: asFingerprintError(error).code });
   }
 });
 
