@@ -179,8 +179,8 @@ def under_attack(folder: Path) -> Iterator[Target]:
     """Start a register with short limits and a bank; at the end it has to be as it was."""
     with target(
         folder,
-        EGIDE_BODY_TIMEOUT_S="1",
-        EGIDE_HEADER_TIMEOUT_S="1",
+        EGIDE_BODY_TIMEOUT_S="3",
+        EGIDE_HEADER_TIMEOUT_S="3",
         EGIDE_ITEM_TIMEOUT_S="3",
         EGIDE_MAX_BODY_BYTES="1000000",
         EGIDE_HMA_ENABLED="true",
