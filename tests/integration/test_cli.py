@@ -117,7 +117,19 @@ def test_match_answers_in_json_with_distance_and_transform(registered: Path) -> 
     assert found["matches"][0]["transform"] == "flip-horizontal"
     assert found["matches"][0]["entry"] == 1
     assert found["matches"][0]["revision"] == 2
-    assert other == {"query": "photos/3.png", "matchable": True, "matches": []}
+    assert found["action"] == "review"
+    assert other == {
+        "query": "photos/3.png", "matchable": True, "matches": [], "action": "allow",
+    }  # fmt: skip
+
+
+def test_match_says_what_a_served_register_would_answer(registered: Path) -> None:
+    asked = egide_in(registered, "match", "photos/0.png")
+    assert "at revision 2: review" in asked.out
+    assert egide_in(registered, "bank", "confirm", "helpline", 1).code == 0
+    assert "at revision 3: block" in egide_in(registered, "match", "photos/0.png").out
+    wider = egide_in(registered, "match", "--json", "--radius", "40", "photos/0.png")
+    assert "action" not in wider.json()
 
 
 def test_match_takes_a_hash(registered: Path) -> None:

@@ -28,6 +28,7 @@ from egide.errors import EgideError, ItemError, UsageError
 if TYPE_CHECKING:
     from egide.errors import PatchesError
     from egide.model import Fingerprint, Match
+    from egide.policy import Action
 
 
 _SHOWN_HINDRANCES = 20
@@ -100,7 +101,9 @@ def match(
             continue
         matches = next(found)
         matched += bool(matches)
-        _print_result(name, outcome, matches, hindrances, json)
+        # A decision rests on the banks' own radii.
+        action = action_of(outcome, matches) if radius is None else None
+        _print_result(name, outcome, matches, action, hindrances, json)
     for hindrance in hindrances[:_SHOWN_HINDRANCES]:
         warn(f"Not searched by keypoints: {hindrance} [{hindrance.code}]")
     if matched:
@@ -149,6 +152,7 @@ def _print_result(
     name: str,
     query: Fingerprint,
     matches: list[Match],
+    action: Action | None,
     hindrances: list[PatchesError],
     json: bool,
 ) -> None:
@@ -157,6 +161,8 @@ def _print_result(
     if json:
         rows = [{**asdict(match), "tier": match.tier} for match in matches]
         values: dict[str, Any] = {"query": name, "matchable": matchable, "matches": rows}
+        if action is not None:
+            values["action"] = action.value
         if hindrances:
             values["patches"] = hindrances[0].code
         elif enough is not None:
@@ -172,13 +178,21 @@ def _print_result(
         return
     print_table(
         f"{name}: {len(matches)} match{'es' if len(matches) > 1 else ''} "
-        f"at revision {matches[0].revision}",
+        f"at revision {matches[0].revision}" + (f": {action.value}" if action else ""),
         MATCH_COLUMNS,
         map(match_cells, matches),
     )
     for match in matches:
         if (why := explanation(match, query)) is not None:
             say(why)
+
+
+def action_of(query: Fingerprint, matches: list[Match]) -> Action:
+    """What a served register would answer for the same matches."""
+    from egide.policy import decide
+
+    revision = matches[0].revision if matches else 0
+    return decide(query.matchable or not query.frames, matches, revision).action
 
 
 def explanation(match: Match, query: Fingerprint) -> str | None:
