@@ -68,7 +68,7 @@ export class Choosing {
     byId("canvas-notice", HTMLElement).hidden = !queue.distorted;
     byId("overall-progress", HTMLElement).hidden = !queue.running;
     this._swap(this._stop, queue.running, this._goOn);
-    this._swap(this._goOn, !queue.running && waits && !queue.distorted, this._stop);
+    this._swap(this._goOn, !queue.running && waits, this._stop);
     if (!queue.running) this._say("choose-error", "");
   }
 

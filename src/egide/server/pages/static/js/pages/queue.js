@@ -45,7 +45,7 @@ export class Queue extends EventTarget {
     /** @type {Item[]} */
     this.items = [];
     this.running = false;
-    /** Whether this browser hides pixels, so that nothing can be fingerprinted. */
+    /** Whether this browser hides pixels, so that most pictures cannot be fingerprinted. */
     this.distorted = false;
   }
 
@@ -179,13 +179,9 @@ export class Queue extends EventTarget {
   _fail(item, error) {
     item.code = String(/** @type {{code?: string}} */ (error)?.code ?? "unknown");
     item.share = 0;
-    if (item.code === "canvas-distorted") {
-      item.state = "waiting";
-      this.distorted = true;
-      this.running = false;
-    } else {
-      item.state = "failed";
-    }
+    item.state = "failed";
+    // Videos and HEIC need no canvas: what comes after may do.
+    if (item.code === "canvas-distorted") this.distorted = true;
     this._changed(item);
   }
 

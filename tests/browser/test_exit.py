@@ -1,0 +1,266 @@
+"""The way out: from each page and by each way, the session is over and nothing is left."""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+from urllib3 import PoolManager
+
+from egide.cases import CaseRules, ImageKind, NewImage
+from egide.engine.casework import Casework
+from egide.server.pages.frame import COOKIE
+from page_steps import PIN, choose
+from pictures import encoded, pictures
+from served_pages import BANK, DEADLINE_S, EXIT_URL, serving_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
+
+    import egide
+    from served_pages import ServedPages
+
+PAGES = (
+    "", "how", "under-18", "help", "privacy", "accessibility", "goodbye", "no-such-page",
+    "register", "register/images?adult=yes", "case", "case/card", "case/add?adult=yes",
+    "case/withdraw",
+)  # fmt: skip
+WITHOUT_SCRIPTS = ("", "no-such-page", "register/images?adult=yes", "case", "case/card")
+SIGNED_OUT = ("case", "case/card", "staff/sign-in")
+SECRET = "what-the-page-held"
+# Generous, for machines that do other things too; the figure is told in the report.
+MAX_EXIT_MS = 1000.0
+
+# Before anything of the page: when the way out is taken, and what is there to be read then.
+WATCH = """
+for (const [event, fits] of [
+  ["click", (event) => event.target.closest?.("#exit")],
+  ["keyup", (event) => event.key === "Shift"],
+]) addEventListener(event, (event) => fits(event) && console.log(`out ${Date.now()}`), true);
+"""
+NEUTRAL = "<!doctype html><p>neutral<script>console.log(`in ${Date.now()}`)</script>"
+KEPT = """async () => ({
+  session: sessionStorage.length, local: localStorage.length, cookies: document.cookie,
+  caches: (await caches.keys()).length, databases: (await indexedDB.databases()).length,
+  workers: (await navigator.serviceWorker.getRegistrations()).length,
+})"""
+NOTHING = {
+    "session": 0, "local": 0, "cookies": "", "caches": 0, "databases": 0, "workers": 0,
+}  # fmt: skip
+
+
+class Exits:
+    """A served register with a case, and visits that are signed in to it."""
+
+    def __init__(self, served: ServedPages, browser: Browser, store: egide.Store) -> None:
+        self.served = served
+        self.store = store
+        self._browser = browser
+        self._http = PoolManager(retries=False, timeout=DEADLINE_S)
+        self._casework = Casework(store, BANK, CaseRules())
+        image = NewImage(ImageKind.DIGEST_ONLY, None, None, sha256(b"drawn").digest())
+        self.case = self._casework.open([image], PIN, submission=bytes(32))
+
+    def session(self) -> str:
+        return self.store.sessions.start("case", self.case.id, idle_s=1200, longest_s=7200)
+
+    def context(self, *, scripts: bool = True) -> BrowserContext:
+        context = self._browser.new_context(java_script_enabled=scripts)
+        context.set_default_timeout(DEADLINE_S * 1000)
+        context.route(
+            f"{EXIT_URL}**", lambda route: route.fulfill(body=NEUTRAL, content_type="text/html")
+        )
+        context.add_init_script(WATCH)
+        return context
+
+    def sign_in(self, context: BrowserContext) -> str:
+        token = self.session()
+        cookie = {
+            "name": COOKIE, "value": token, "domain": "127.0.0.1", "path": "/", "secure": True,
+            "httpOnly": True, "sameSite": "Strict",
+        }  # fmt: skip
+        context.add_cookies([cookie])  # type: ignore[list-item]
+        return token
+
+    def opens_the_case(self, token: str) -> bool:
+        answer = self._http.request(
+            "GET", f"{self.served.address}/en/case", headers={"Cookie": f"{COOKIE}={token}"}
+        )
+        assert answer.status == 200
+        return b'class="case-number"' in answer.data
+
+    def wait_until_over(self, token: str) -> None:
+        """Scripts do not wait for the server to hear of it; nor does the person."""
+        ends_at = time.monotonic() + DEADLINE_S
+        while self.store.sessions.find(token) is not None:
+            assert time.monotonic() < ends_at, "the session goes on"
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def exits(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exits]:
+    with (
+        serving_pages(tmp_path_factory.mktemp("exit")) as served,
+        served.store() as store,
+    ):
+        yield Exits(served, browser, store)
+
+
+def click(page: Page) -> None:
+    page.click("#exit", no_wait_after=True)
+
+
+def shift_three_times(page: Page) -> None:
+    for _ in range(3):
+        page.keyboard.press("Shift")
+
+
+def times_ms(said: list[str]) -> tuple[float, float]:
+    """When the way out was taken, by the last press, and when the neutral page ran."""
+    out = [float(text.split()[1]) for text in said if text.startswith("out ")]
+    arrived = [float(text.split()[1]) for text in said if text.startswith("in ")]
+    return out[-1], arrived[-1]
+
+
+@pytest.mark.parametrize(
+    ("lang", "leave"), [("en", click), ("fr", shift_three_times)], ids=["en-click", "fr-shift"]
+)
+def test_from_every_page_the_session_is_over_and_nothing_is_left(
+    exits: Exits, lang: str, leave: Callable[[Page], None]
+) -> None:
+    context = exits.context()
+    page = context.new_page()
+    said: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        said.append(message.text)
+
+    page.on("console", hear)
+    took: list[float] = []
+    for path in PAGES:
+        token = exits.sign_in(context)
+        assert exits.opens_the_case(token)
+        page.goto(f"{exits.served.address}/{lang}/{path}")
+        assert page.evaluate(KEPT) == NOTHING, f"before {path}"
+        page.evaluate("secret => sessionStorage.setItem('kept', secret)", SECRET)
+        said.clear()
+        leave(page)
+        page.wait_for_url(EXIT_URL)
+        exits.wait_until_over(token)
+        assert not exits.opens_the_case(token), path
+        out, arrived = times_ms(said)
+        took.append(arrived - out)
+        assert context.cookies() == [], path
+    page.goto(f"{exits.served.address}/{lang}/goodbye")
+    assert page.evaluate(KEPT) == NOTHING
+    context.close()
+    assert max(took) < MAX_EXIT_MS
+
+
+def test_without_scripts_the_way_out_is_a_link(exits: Exits) -> None:
+    context = exits.context(scripts=False)
+    page = context.new_page()
+    for path in WITHOUT_SCRIPTS:
+        token = exits.sign_in(context)
+        page.goto(f"{exits.served.address}/en/{path}")
+        # Where it is led to is not routed: the neutral page is an error page, at its address.
+        page.click("#exit")
+        page.wait_for_url(EXIT_URL)
+        assert not exits.opens_the_case(token), path
+        assert context.cookies() == [], path
+    context.close()
+
+
+def test_who_is_signed_in_nowhere_gets_out_as_well(exits: Exits) -> None:
+    context = exits.context()
+    page = context.new_page()
+    for path in SIGNED_OUT:
+        page.goto(f"{exits.served.address}/fr/{path}")
+        shift_three_times(page)
+        page.wait_for_url(EXIT_URL)
+    context.close()
+
+
+def test_chosen_files_are_forgotten_without_a_question(exits: Exits, tmp_path: Path) -> None:
+    files = [tmp_path / f"holiday with Sam {number}.jpg" for number in range(3)]
+    for path, picture in zip(files, pictures(3), strict=True):
+        path.write_bytes(encoded(picture))
+    context = exits.context()
+    page = context.new_page()
+    asked: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", note)
+    page.goto(f"{exits.served.address}/en/register")
+    page.get_by_role("link", name="No, 18 or over").click()
+    page.wait_for_selector("#images-app")
+    choose(page, files)
+    page.check("#names")
+    page.click("#to-check")
+    page.click("#to-pin")
+    page.fill("#pin", PIN)
+    page.locator("#pin").blur()
+    shift_three_times(page)
+    page.wait_for_url(EXIT_URL)
+    assert asked == []
+    page.go_back()
+    page.wait_for_load_state()
+    told = page.evaluate("document.documentElement.outerHTML")
+    assert "holiday" not in told
+    assert PIN not in told
+    assert page.evaluate(
+        "[...document.querySelectorAll('#pin, #pin-again')].every((field) => field.value === '')"
+    )
+    context.close()
+
+
+def test_going_back_after_the_way_out_shows_no_case(exits: Exits) -> None:
+    context = exits.context()
+    exits.sign_in(context)
+    page = context.new_page()
+    page.goto(f"{exits.served.address}/en/case")
+    shown = page.inner_text(".case-number")
+    page.goto(f"{exits.served.address}/en/case/card")
+    assert shown in page.inner_text("main")
+    click(page)
+    page.wait_for_url(EXIT_URL)
+    for _ in range(2):
+        page.go_back()
+        if page.url == "about:blank":
+            break
+        assert shown not in page.inner_text("body")
+    context.close()
+
+
+def test_the_session_ends_for_the_other_windows_too(exits: Exits) -> None:
+    context = exits.context()
+    token = exits.sign_in(context)
+    page, other = context.new_page(), context.new_page()
+    other.goto(f"{exits.served.address}/en/case")
+    page.goto(f"{exits.served.address}/en/help")
+    click(page)
+    page.wait_for_url(EXIT_URL)
+    exits.wait_until_over(token)
+    other.get_by_role("link", name="Show my card").click()
+    assert "Please sign in again" in other.inner_text("h1")
+    context.close()
+
+
+def test_a_server_that_does_not_answer_holds_nobody_back(exits: Exits) -> None:
+    context = exits.context()
+    exits.sign_in(context)
+    page = context.new_page()
+    page.goto(f"{exits.served.address}/en/case")
+    context.route("**/leave", lambda _: None)  # never answered
+    click(page)
+    page.wait_for_url(EXIT_URL)
+    assert "neutral" in page.inner_text("body")
+    context.close()
