@@ -1,11 +1,12 @@
 # Two commands for a stranger: `make demo` and `make test`. Each makes the environment it needs.
+# `make demo-pages` serves the pages for people, `make demo-serving` two registers.
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: demo demo-serving test check types bench bench-edits format clean
+.PHONY: demo demo-pages demo-serving test check types bench bench-edits bench-service bench-browser screenshots format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -13,6 +14,9 @@ demo: $(VENV)/.core
 
 demo-serving: $(VENV)/.server
 	@$(BIN)/python demo/serving.py
+
+demo-pages: $(VENV)/.server
+	@$(BIN)/python demo/pages.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -46,6 +50,13 @@ bench-edits: $(VENV)/.bench-edits
 
 bench-service: $(VENV)/.bench
 	@PYTHONPATH=benchmarks:demo:tests $(BIN)/python -m service $(BENCH_ARGS)
+
+bench-browser: $(VENV)/.bench
+	@PYTHONPATH=benchmarks:demo:tests $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
+
+# Every page and state, in both languages, light and dark, on three screens: to be looked at.
+screenshots: $(VENV)/.test
+	PYTHONPATH=demo:tests:tests/browser $(BIN)/python tests/browser/screenshots.py demo-output/screenshots $(SCREENSHOT_ARGS)
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .

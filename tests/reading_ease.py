@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 _SENTENCE_END = re.compile(r"[.!?:;…\n]+(?:\s|$)")
+_FULL_STOP = re.compile(r"[.!?…\n]+(?:\s|$)")
 _WORD = re.compile(r"[^\W\d_]+(?:[’'][^\W\d_]+)*|\d+")
 _ENGLISH_VOWELS = re.compile(r"[aeiouy]+")
 _FRENCH_VOWELS = re.compile(r"[aàâeéèêëiîïoôuùûüyœæ]+")
@@ -26,6 +27,11 @@ def reading_ease(text: str, lang: str) -> float:
     if lang == "fr":
         return 207 - 1.015 * per_sentence - 73.6 * per_word
     return 206.835 - 1.015 * per_sentence - 84.6 * per_word
+
+
+def longest_sentence(text: str) -> int:
+    """Words in the longest sentence of a text; a colon or a semicolon does not end one."""
+    return max(len(_WORD.findall(part)) for part in _FULL_STOP.split(text))
 
 
 def _english_syllables(word: str) -> int:

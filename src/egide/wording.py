@@ -28,6 +28,11 @@ NARROW_NO_BREAK = "\u202f"
 _FRENCH_SPACES = (
     (re.compile(r" (?=:)|(?<=«) | (?=»)"), NO_BREAK),
     (re.compile(r" (?=[;?!])"), NARROW_NO_BREAK),
+    # … and one between a number and what it counts.
+    (
+        re.compile(r"(?<=[\d}]) (?=(?:an|jour|heure|minute|seconde|chiffre|caractère)s?\b)"),
+        NO_BREAK,
+    ),
 )
 
 

@@ -395,7 +395,7 @@ def test_pages_of_a_case_are_for_whoever_is_signed_in(visitor: Visitor) -> None:
 def test_signing_out_ends_the_session(visitor: Visitor) -> None:
     visitor.register(43)
     cookie = visitor.client.cookies[COOKIE]
-    assert visitor.post("case/sign-out").headers["location"] == "/en/"
+    assert visitor.post("case/sign-out").headers["location"] == "/en/goodbye"
     visitor.client.cookies.set(COOKIE, cookie)
     assert visitor.get("case/card").status_code == 401
 
@@ -486,7 +486,7 @@ def test_the_end_comes_near_with_a_warning_and_can_be_put_off(
     monkeypatch.setattr(Casework, "ends_soon", lambda *_: True)
     page = visitor.get("case").text
     assert "Your case ends soon" in page
-    assert "Keep it for 2 more years" in page
+    assert "Keep it for 2 years from today" in page
     answer = visitor.post("case/extend")
     assert answer.headers["location"] == "/en/case?done=extended"
 

@@ -9,9 +9,15 @@ from string import Formatter
 
 import pytest
 
+from egide.cases import CaseRules
+from egide.engine.staffing import SESSION_IDLE_S, SESSION_LONGEST_S
+from egide.server.pages.case_session import IDLE_S, LONGEST_S
+from egide.server.pages.helplines import helplines
+from egide.server.pages.lifetimes import shown_lifetime
 from egide.server.pages.site import load_page_strings
-from egide.wording import LANGUAGES
-from reading_ease import reading_ease
+from egide.store import attempts, submissions
+from egide.wording import LANGUAGES, Wording
+from reading_ease import longest_sentence, reading_ease
 
 STRINGS = {lang: load_page_strings(lang) for lang in LANGUAGES}
 SECTIONS = sorted({key.partition(".")[0] for key in STRINGS["en"]})
@@ -20,6 +26,20 @@ PAGES = Path(str(files("egide.server.pages")))
 EASY = 80.0
 """The scale calls 80 and more 'easy': what most read at the age of ten or eleven, and many at nine.
 Words that have no easier one, as fingerprint or téléphone, are counted too."""
+EASY_PART = 70.0
+"""Of each table of at least ENOUGH_WORDS, so that no hard page hides behind easy ones: 70 to 80 is
+'fairly easy'. Tables of labels, which have no sentences, are the hardest."""
+ENOUGH_WORDS = 40
+EASY_HELPLINES = 75.0
+"""Of the helplines' sentences, which have to name forms of violence and public bodies."""
+LONGEST = 27
+"""Words in a sentence; its parts on either side of a colon count together."""
+ONE_NAME = {
+    "en": r"\b(hash(es)?|take it back|takes? (it|them) back)\b",
+    # A « code » is the PIN here, and a « ligne » would be a telephone only.
+    "fr": r"\bcodes?\b(?! secrets?\b)|ligne d’écoute|\w·e?s?\b|conseil de droit",
+}
+"""What another word is used for everywhere."""
 LITERAL = re.compile(rf"""["']((?:{"|".join(SECTIONS)})\.[a-z0-9_.-]*)(["'{{])""")
 FILE_NAMES = (".j2", ".js", ".css", ".toml", ".py", ".html")
 
@@ -112,6 +132,58 @@ def test_every_section_is_easy_to_read(section: str, lang: str) -> None:
     assert reading_ease("\n".join(texts), lang) >= EASY
 
 
+def parts_of(lang: str) -> dict[str, str]:
+    """The text of each table `section.name` that has enough of it."""
+    tables: dict[str, list[str]] = {}
+    for key, text in STRINGS[lang].items():
+        if key.count(".") > 1:
+            table = ".".join(key.split(".")[:2])
+            tables.setdefault(table, []).append(re.sub(r"\{\w+\}", "", text))
+    joined = {table: "\n".join(texts) for table, texts in tables.items()}
+    return {table: text for table, text in joined.items() if len(text.split()) >= ENOUGH_WORDS}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_part_of_a_section_is_easy_to_read(lang: str) -> None:
+    figures = {table: reading_ease(text, lang) for table, text in parts_of(lang).items()}
+    assert len(figures) > 10
+    assert {table: ease for table, ease in figures.items() if ease < EASY_PART} == {}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_sentence_is_long(lang: str) -> None:
+    assert [key for key, text in STRINGS[lang].items() if longest_sentence(text) > LONGEST] == []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_is_said_of_helplines_is_easy_to_read(lang: str) -> None:
+    said = [line.what for country in helplines(lang) for line in country.helplines]
+    assert reading_ease("\n".join(said), lang) >= EASY_HELPLINES
+    assert [what for what in said if longest_sentence(what) > LONGEST] == []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_one_thing_has_one_name(lang: str) -> None:
+    other_names = re.compile(ONE_NAME[lang], re.IGNORECASE)
+    # A worker signs in with a code of an app.
+    found = {key for key, text in STRINGS[lang].items() if other_names.search(text)}
+    assert {key for key in found if not key.startswith("staff.sign_in.")} == set()
+
+
+def test_keep_times_are_those_of_the_store() -> None:
+    kept_days = str(CaseRules().kept_days)
+    minutes, hours = str(IDLE_S // 60), str(LONGEST_S // 3600)
+    assert (attempts.KEPT_S, submissions.KEPT_S) == (24 * 3600, 24 * 3600)
+    for lang, one_day in (("en", "One day"), ("fr", "Un jour")):
+        strings = STRINGS[lang]
+        assert re.findall(r"\d+", strings["privacy.case_long"]) == [kept_days]
+        assert strings["privacy.address_long"].startswith(one_day)
+        assert strings["privacy.submission_long"] == one_day
+        assert re.findall(r"\d+", strings["accessibility.short"]) == [minutes, hours]
+        staff_times = [str(SESSION_IDLE_S // 60), str(SESSION_LONGEST_S // 3600)]
+        assert re.findall(r"\d+", strings["staff.sign_in.how_long"]) == staff_times
+
+
 def test_the_measure_tells_easy_from_hard() -> None:
     easy = {"en": "The cat sat on the mat. It was warm.", "fr": "Le chat dort. Il fait chaud ici."}
     hard = {
@@ -123,3 +195,17 @@ def test_the_measure_tells_easy_from_hard() -> None:
     for lang in LANGUAGES:
         assert reading_ease(easy[lang], lang) > 95
         assert reading_ease(hard[lang], lang) < 20
+
+
+@pytest.mark.parametrize(
+    ("days", "english", "french"),
+    [
+        (61, "61 days", "61\u00a0jours"),
+        (365, "1 year", "1\u00a0an"),
+        (400, "400 days", "400\u00a0jours"),
+        (730, "2 years", "2\u00a0ans"),
+    ],
+)
+def test_a_lifetime_is_told_as_it_is(days: int, english: str, french: str) -> None:
+    assert shown_lifetime(Wording("en", STRINGS["en"]), days) == english
+    assert shown_lifetime(Wording("fr", STRINGS["fr"]), days) == french

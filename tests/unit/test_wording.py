@@ -52,6 +52,12 @@ def test_french_marks_are_given_their_spaces(tmp_path: Path) -> None:
     assert load_catalogue(files, "en")["a.b"] == "Quoi ? « Ceci » : oui ; non !"
 
 
+def test_french_numbers_stay_with_what_they_count(tmp_path: Path) -> None:
+    files = catalogue(tmp_path, one='[a]\nb = "moins de 18 ans, {n} jours"')
+    assert load_catalogue(files, "fr")["a.b"] == "moins de 18\u00a0ans, {n}\u00a0jours"
+    assert load_catalogue(files, "en")["a.b"] == "moins de 18 ans, {n} jours"
+
+
 def test_nothing_is_written_in_another_language() -> None:
     with pytest.raises(UsageError, match=r"'de'.*en or fr"):
         Wording("de", {})

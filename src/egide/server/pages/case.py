@@ -22,7 +22,8 @@ from egide.server.casework import casework_of
 from egide.server.pages import case_withdraw
 from egide.server.pages.case_session import enter, own_case
 from egide.server.pages.frame import FieldsDep, Page, PageDep
-from egide.server.pages.staff_session import SIGN_IN, review_of, signed_in_staff
+from egide.server.pages.lifetimes import shown_lifetime
+from egide.server.pages.staff_session import SIGN_IN, CaseIdDep, review_of, signed_in_staff
 
 if TYPE_CHECKING:
     from egide.cases import Case
@@ -31,7 +32,6 @@ router = APIRouter()
 router.include_router(case_withdraw.router)
 _READ = ["GET", "HEAD"]
 _MINUTE_S = 60
-_DAYS_A_YEAR = 365
 _DONE = ("added", "extended", "image-withdrawn")
 
 
@@ -70,7 +70,7 @@ def sign_in(page: PageDep, fields: FieldsDep) -> Response:
 def sign_out(page: PageDep, _fields: FieldsDep) -> Response:
     """End the session."""
     page.sign_out()
-    return page.redirect()
+    return page.redirect("goodbye")
 
 
 @router.post("/{lang}/case/extend")
@@ -104,8 +104,8 @@ def card(page: PageDep) -> Response:
     return _card(page, case, new=page.request.query_params.get("new") == "yes", by_staff=False)
 
 
-@router.api_route("/{lang}/staff/cases/{case_id:int}/card", methods=_READ)
-def card_for_person(page: PageDep, case_id: int) -> Response:
+@router.api_route("/{lang}/staff/cases/{case_id}/card", methods=_READ)
+def card_for_person(page: PageDep, case_id: CaseIdDep) -> Response:
     """Show the card of a case that a member of staff has opened, to be handed over.
 
     Raises:
@@ -125,7 +125,7 @@ def _show(page: Page, case: Case) -> Response:
         number=shown_number(case.number),
         partners=cases.partners(case),
         ends_soon=cases.ends_soon(case),
-        years=_years(page),
+        lifetime=shown_lifetime(page.words, page.site.settings.case_lifetime_days),
         gone=None if case.ended is None else case.ended + timedelta(days=cases.rules.kept_days),
         full=len(case.images) >= cases.rules.max_images,
         done=done if done in _DONE else "",
@@ -161,10 +161,6 @@ def _sign_in_form(
         error=error,
         number_error=number_error,
     )
-
-
-def _years(page: Page) -> int:
-    return max(1, round(page.site.settings.case_lifetime_days / _DAYS_A_YEAR))
 
 
 def _wait(page: Page, wait_s: int) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
+from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from egide.server.pages.frame import PageDep
-from egide.server.pages.helplines import for_minors
-from egide.server.pages.languages import preferred_language
+from egide.errors import StoreError
+from egide.server.pages.frame import Page, PageDep
+from egide.server.pages.helplines import INTERNATIONAL, for_minors
+from egide.server.pages.languages import likely_country, preferred_language
+from egide.server.pages.lifetimes import shown_lifetime
 
 router = APIRouter()
 _READ = ["GET", "HEAD"]
@@ -24,7 +28,7 @@ _CHILD_ROUTES = (
     ("Take It Down", "https://takeitdown.ncmec.org/", "takeitdown"),
     ("Report Remove", _REPORT_REMOVE, "reportremove"),
     ("3018", "https://3018.fr/", "line_3018"),
-    ("Point de Contact", "https://www.pointdecontact.net/", "pointdecontact"),
+    ("Point de Contact – Disrupt", "https://www.pointdecontact.net/disrupt/", "pointdecontact"),
 )
 
 
@@ -63,14 +67,23 @@ def under_18(page: PageDep) -> Response:
 
 @router.api_route("/{lang}/help", methods=_READ)
 def help_(page: PageDep) -> Response:
-    """List those who help, by country."""
-    return page.render("help.html.j2", countries=page.site.countries[page.lang])
+    """List those who help: near the visitor, then in every country, then the others, folded."""
+    countries = page.site.countries[page.lang]
+    code = likely_country(page.request, {one.code for one in countries})
+    open_ones = [one for one in countries if one.code in {code, INTERNATIONAL}]
+    return page.render(
+        "help.html.j2",
+        headers={"Vary": "Accept-Language"},
+        near=sorted(open_ones, key=lambda one: one.code != code),
+        others=[one for one in countries if one not in open_ones],
+    )
 
 
 @router.api_route("/{lang}/privacy", methods=_READ)
 def privacy(page: PageDep) -> Response:
     """Say what is kept, why and how long."""
-    return page.render("privacy.html.j2", lifetime_days=page.site.settings.case_lifetime_days)
+    lifetime = shown_lifetime(page.words, page.site.settings.case_lifetime_days)
+    return page.render("privacy.html.j2", lifetime=lifetime)
 
 
 @router.api_route("/{lang}/accessibility", methods=_READ)
@@ -101,8 +114,19 @@ def leave(page: PageDep) -> Response:
     not sent with it. A link works without a script; a form would not, since a policy that confines
     forms to this origin holds for where they are led to as well.
     """
-    page.sign_out()
-    exit_url = page.site.settings.pages_exit_url
-    response = RedirectResponse(exit_url, status_code=HTTPStatus.SEE_OTHER, headers=_CLEARED)
+    page.drop_cookie()
+    response = RedirectResponse(
+        page.site.settings.pages_exit_url,
+        status_code=HTTPStatus.SEE_OTHER,
+        headers=_CLEARED,
+        # After the answer: a store that is locked or full holds nobody back.
+        background=BackgroundTask(_end_session, page),
+    )
     page.dress(response)
     return response
+
+
+def _end_session(page: Page) -> None:
+    # The browser no longer has its token, and unused it is soon over.
+    with suppress(StoreError):
+        page.sign_out()

@@ -19,6 +19,7 @@ from egide.server.pages.case_session import (
     own_case,
 )
 from egide.server.pages.frame import JsonDep, Page, PageDep
+from egide.server.pages.lifetimes import shown_lifetime
 from egide.server.pages.site import load_page_strings
 from egide.server.pages.submissions import (
     MoreImages,
@@ -35,7 +36,6 @@ _READ = ["GET", "HEAD"]
 _ADULT = "adult=yes"
 """What the address of the images page has once the question of age is answered."""
 _SCRIPT_WORDS = "register.script."
-_DAYS_A_YEAR = 365
 
 
 @router.api_route("/{lang}/register", methods=_READ)
@@ -191,7 +191,7 @@ def _images_page(
         words=words,
         challenge=challenge,
         submit=submit,
-        years=max(1, round(page.site.settings.case_lifetime_days / _DAYS_A_YEAR)),
+        lifetime=shown_lifetime(page.words, page.site.settings.case_lifetime_days),
     )
 
 
