@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -464,6 +465,29 @@ class TestPages:
         assert found(CaseState.OPEN) == [(standing.id, CaseState.OPEN, 1)]
         assert found(CaseState.WITHDRAWN) == [(withdrawn.id, CaseState.WITHDRAWN, 0)]
         assert found(CaseState.EXPIRED) == [(overdue.id, CaseState.EXPIRED, 0)]
+
+    def test_cases_are_picked_by_the_trust_of_an_active_image(self, store: Store) -> None:
+        waiting, vouched, doubted, mixed, withdrawn, overdue = (
+            opened(store, 2 * number, 2 * number + 1) for number in range(6)
+        )
+        for case in (vouched, withdrawn, overdue):
+            store.cases.confirm(case.id, ConfirmReason.SAW_PROOF)
+        store.dispute("helpline", [image.entry for image in doubted.images])
+        store.dispute("helpline", [mixed.images[0].entry])
+        store.cases.withdraw(withdrawn.id)
+        make_overdue(store, overdue)
+
+        def found(trust: Trust, **given: Any) -> list[int]:
+            page = store.cases.page("helpline", trust=trust, **{"limit": 9} | given)
+            return [one.id for one in page]
+
+        assert found(Trust.UNVERIFIED) == [mixed.id, waiting.id]
+        assert found(Trust.UNVERIFIED, limit=1) == [mixed.id]
+        assert found(Trust.UNVERIFIED, before=mixed.id) == [waiting.id]
+        assert found(Trust.CONFIRMED) == [vouched.id]
+        assert found(Trust.DISPUTED) == [mixed.id, doubted.id]
+        assert found(Trust.CONFIRMED, state=CaseState.WITHDRAWN) == []
+        assert found(Trust.CONFIRMED, state=CaseState.EXPIRED) == []
 
 
 def test_log_tells_what_was_done_and_never_the_number(store: Store) -> None:

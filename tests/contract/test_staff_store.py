@@ -201,6 +201,17 @@ class TestStaff:
         assert "hash of" not in shown
         assert repr(SECRET) not in shown
 
+    def test_account_stands_from_a_sign_in_until_it_is_changed(self, store: Store) -> None:
+        assert not store.staff.stands(1)
+        for change in ("reset", "disable", "remove"):
+            member = account(store, change)
+            assert not store.staff.stands(member.id)
+            assert store.staff.signed_in(credentials(store, change), 9)
+            assert store.staff.stands(member.id)
+            more = ("another", SECRET) if change == "reset" else ()
+            getattr(store.staff, change)(change, *more)
+            assert not store.staff.stands(member.id)
+
 
 class TestSessions:
     def test_token_finds_its_session(self, sessions: Sessions) -> None:
@@ -245,6 +256,17 @@ class TestSessions:
         clock.now += 1
         assert sessions.find(token) is not None
         assert seen() == NOW + TOUCH_S
+
+    def test_session_lives_on_while_nothing_can_be_written(
+        self, open_store: Callable[[], Store], sessions: Sessions, clock: Clock
+    ) -> None:
+        token = sessions.start("case", 1, idle_s=60, longest_s=1000)
+        clock.now += 59
+        with open_store()._database.write():
+            assert sessions.find(token) is not None
+            sessions.end("nobody's")  # which waits for no writer
+            clock.now += 1
+            assert sessions.find(token) is None
 
     def test_session_ends_at_its_longest_however_it_is_used(
         self, sessions: Sessions, clock: Clock

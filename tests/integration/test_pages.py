@@ -157,8 +157,31 @@ def test_pages_of_cases_and_staff_are_in_no_search_engine(visitor: Visitor) -> N
 
 def test_helplines_are_listed_without_a_script(served: Served) -> None:
     page = Visitor(served, "fr").get("help").text
-    assert re.search(r'<h2 id="FR"[^>]*>France</h2>', page)
+    assert re.search(r'<details id="FR">\s*<summary>France</summary>', page)
     assert 'href="tel:3018"' in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        ("fr-BE,fr;q=0.9,en-US;q=0.8", "BE"),
+        ("en-US,en;q=0.9,fr-FR;q=0.4", "FR"),
+        ("en-US,en;q=0.9", "US"),
+        ("zh-Hant-TW,ZZ-!,de-ch;q=0.2", "CH"),
+        ("fr", "XX"),
+        ("", "XX"),
+    ],
+)
+def test_helplines_of_the_visitors_country_come_first(
+    visitor: Visitor, asked: str, first: str
+) -> None:
+    answer = visitor.get("help", headers={"Accept-Language": asked})
+    open_ones = re.findall(r'<h2 id="(..)"', answer.text)
+    folded = re.findall(r'<details id="(..)"', answer.text)
+    assert open_ones == [first] + ["XX"] * (first != "XX")
+    assert {*open_ones, *folded} >= {"BE", "CA", "CH", "FR", "GB", "LU", "US"}
+    assert not set(open_ones) & set(folded)
+    assert "Accept-Language" in answer.headers["vary"]
 
 
 def test_child_routes_are_shown_and_nothing_is_asked(visitor: Visitor) -> None:

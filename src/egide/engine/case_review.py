@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING
 from egide.cases import Authority, CaseState, parse_number
 from egide.engine.casework import Casework
 from egide.errors import CaseEnded, CaseNotFound, UsageError
-from egide.model import Trust
 
 if TYPE_CHECKING:
     from egide.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
+    from egide.model import Trust
     from egide.store import Store
     from egide.store.staff import Staff
-
-_READ_AT_ONCE = 200
-_MAX_READ = 5000
-"""So many cases are looked through for one page of those of a rare trust; then the next goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +24,7 @@ class CaseList:
     """A page of cases, the newest first.
 
     Attributes:
-        older: what to give as `before` for the next page; None where this is the last. With a
-            filter the next page may turn out to be empty.
+        older: what to give as `before` for the next page; None where this is the last.
     """
 
     cases: tuple[CaseSummary, ...]
@@ -61,20 +56,11 @@ class CaseReview:
             state: only those in this state.
             trust: only those with an active image of this trust.
         """
-        found: list[CaseSummary] = []
-        read = 0
-        at_once = limit + 1 if trust is None else _READ_AT_ONCE
-        while True:
-            rows = self._store.cases.page(self._bank, before=before, limit=at_once, state=state)
-            found += [one for one in rows if trust is None or _holds(one, trust)]
-            read += len(rows)
-            if len(found) > limit:
-                return CaseList(tuple(found[:limit]), found[limit - 1].id)
-            if len(rows) < at_once:
-                return CaseList(tuple(found), None)
-            before = rows[-1].id
-            if read >= _MAX_READ:
-                return CaseList(tuple(found), before)
+        found = self._store.cases.page(
+            self._bank, before=before, limit=limit + 1, state=state, trust=trust
+        )
+        shown = tuple(found[:limit])
+        return CaseList(shown, shown[-1].id if len(found) > limit else None)
 
     def find(self, number: str) -> int:
         """The id of the case with this number, as somebody read it out.
@@ -130,12 +116,3 @@ class CaseReview:
         if case.state is not CaseState.OPEN:
             raise CaseEnded(state=case.state.value)
         return self._casework.withdraw(case_id, authority=authority, staff=staff.name)
-
-
-def _holds(case: CaseSummary, trust: Trust) -> bool:
-    """Whether a case has an active image of this trust."""
-    if trust is Trust.CONFIRMED:
-        return case.confirmed > 0
-    if trust is Trust.DISPUTED:
-        return case.disputed > 0
-    return case.active > case.confirmed + case.disputed

@@ -24,13 +24,12 @@ from egide.errors import (
     CaseFull,
     CaseNotFound,
     HashInvalid,
-    Overloaded,
     SubmissionConflict,
     UsageError,
 )
 from egide.hashlist.values import meaningless
 from egide.model import PDQ_BYTES, SIGNAL_BYTES, Pdq, Signal
-from egide.passwords import hash_password, verify_password
+from egide.passwords import hash_password, place_in_line, verify_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,13 +154,10 @@ class Casework:
             Overloaded: too many sign in at this moment; this is not counted as an attempt.
         """
         number = parse_number(number)
-        attempt = self._store.attempts.begin(number, origin)
-        found = self._store.cases.find(self._bank, number)
-        try:
+        with place_in_line():
+            attempt = self._store.attempts.begin(number, origin)
+            found = self._store.cases.find(self._bank, number)
             fits = verify_password(normal_pin(pin), None if found is None else found[1])
-        except Overloaded:
-            self._store.attempts.take_back(attempt)
-            raise
         if not fits:
             raise CaseNotFound
         assert found is not None

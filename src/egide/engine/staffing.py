@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from egide import totp
-from egide.errors import Overloaded, StaffRefused
-from egide.passwords import hash_password, verify_password
+from egide.errors import StaffRefused
+from egide.passwords import hash_password, place_in_line, verify_password
 from egide.store.staff import folded
 
 if TYPE_CHECKING:
@@ -98,14 +98,11 @@ class Staffing:
             TooManyAttempts: too many of late, with this name or from there.
             Overloaded: too many sign in at once; nothing is counted.
         """
-        # No case number looks like this.
-        attempt = self._store.attempts.begin(f"staff:{folded(name)[:64]}", origin)
-        found = self._store.staff.credentials(name)
-        try:
+        with place_in_line():
+            # No case number looks like this.
+            attempt = self._store.attempts.begin(f"staff:{folded(name)[:64]}", origin)
+            found = self._store.staff.credentials(name)
             step = self._accepted(found, password, code)
-        except Overloaded:
-            self._store.attempts.take_back(attempt)
-            raise
         if found is None or step is None or not self._store.staff.signed_in(found, step):
             raise StaffRefused
         self._store.attempts.succeed(attempt)

@@ -130,12 +130,6 @@ class Attempts:
                 .values(**values)
             )
 
-    def take_back(self, attempt: Attempt) -> None:
-        """Take an attempt back that came to nothing, so that it was neither."""
-        with self._database.write() as connection:
-            for subject, old, next_at in attempt.before:
-                _take_back(connection, subject, old, next_at)
-
     def forget(self, now: datetime | None = None) -> int:
         """Forget what has not been tried for a day; return how many subjects."""
         before = unix_seconds(now or datetime.now(UTC)) - KEPT_S

@@ -84,6 +84,7 @@ def read_summaries(
     before: int | None,
     limit: int,
     state: CaseState | None,
+    trust: Trust | None,
 ) -> list[CaseSummary]:
     """The cases of a bank in short, the newest first; see `Cases.page`."""
     query = (
@@ -103,6 +104,9 @@ def read_summaries(
         query = query.where(sa.or_(cases.c.state == state.value, overdue))
     elif state is not None:
         query = query.where(cases.c.state == state.value)
+    if trust is not None:
+        # Of an overdue case nothing counts as active any more.
+        query = query.where(_holds_active(trust), sa.not_(overdue))
     rows = connection.execute(query).all()
     counts = _counts(connection, [row.id for row in rows])
     found: list[CaseSummary] = []
@@ -130,6 +134,16 @@ def read_summaries(
             )
         )
     return found
+
+
+def _holds_active(trust: Trust) -> sa.ColumnElement[bool]:
+    """That a case has an active image of this trust."""
+    return (
+        sa.exists()
+        .where(case_images.c.case_id == cases.c.id)
+        .where(case_images.c.entry_id == entries.c.id)
+        .where(entries.c.state == State.ACTIVE.value, entries.c.trust == trust.value)
+    )
 
 
 def _counts(

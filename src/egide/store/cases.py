@@ -332,20 +332,18 @@ class Cases:
         before: int | None = None,
         limit: int,
         state: CaseState | None = None,
-        now: datetime | None = None,
+        trust: Trust | None = None,
     ) -> list[CaseSummary]:
-        """Cases of a bank in short, the newest first.
+        """Cases of a bank in short, the newest first; a bank that is missing has none.
 
-        Args:
-            bank: its name; one that is missing has no cases.
-            before: only cases with a smaller id, to go on with the last one of the page before.
-            limit: at most so many.
-            state: only those in this state.
-            now: the time that counts, by default the present.
+        At most `limit` of those with a smaller id than `before`, as the last one of the page before
+        has; only those in this state, and only those with an active image of this trust.
         """
-        at = unix_seconds(now or datetime.now(UTC))
+        at = unix_seconds(datetime.now(UTC))
         with self._database.read() as connection:
-            return read_summaries(connection, bank, at, before=before, limit=limit, state=state)
+            return read_summaries(
+                connection, bank, at, before=before, limit=limit, state=state, trust=trust
+            )
 
     def reference(self, case_id: int) -> str:
         """What the log calls a case: 24 hexadecimal digits, not to be guessed without the key."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import sqlalchemy as sa
 
+from egide.errors import StoreError
 from egide.store.case_schema import sessions
 from egide.store.records import moment, unix_seconds
 
@@ -86,7 +87,11 @@ class Sessions:
     def find(self, token: str) -> Session | None:
         """The session of a token, whose idle time starts anew; None where it is over.
 
-        Since uses are written at most every `TOUCH_S` seconds, a session can end so much earlier.
+        Since uses are written at most every `TOUCH_S` seconds, a session can end so much earlier;
+        and while nothing can be written, its idle time goes on.
+
+        Raises:
+            StoreError: it cannot be read.
         """
         token_hash = _hash(token)
         now = int(self._clock())
@@ -97,18 +102,29 @@ class Sessions:
         if row is None:
             return None
         if now - row.seen >= TOUCH_S:
-            with self._database.write() as connection:
-                kept = connection.execute(
-                    sa.update(sessions).where(sessions.c.token_hash == token_hash).values(seen=now)
-                ).rowcount
-            if not kept:  # it was ended meanwhile
+            try:
+                kept = self._touch(token_hash, now)
+            except StoreError:
+                kept = True  # a store that is locked or full has just said that it lives
+            if not kept:
                 return None
         return _session_of(row)
 
+    def _touch(self, token_hash: bytes, now: int) -> bool:
+        """Write that a session is used; False where it was ended meanwhile."""
+        with self._database.write() as connection:
+            used = sa.update(sessions).where(sessions.c.token_hash == token_hash).values(seen=now)
+            return bool(connection.execute(used).rowcount)
+
     def end(self, token: str) -> None:
         """End a session; for one that is over nothing happens."""
+        own = sessions.c.token_hash == _hash(token)
+        # Reading first: whoever sends made-up cookies holds up no writer.
+        with self._database.read() as connection:
+            if connection.execute(sa.select(sessions.c.kind).where(own)).scalar() is None:
+                return
         with self._database.write() as connection:
-            connection.execute(sa.delete(sessions).where(sessions.c.token_hash == _hash(token)))
+            connection.execute(sa.delete(sessions).where(own))
 
     def end_all(self, kind: SessionKind, subject_id: int) -> None:
         """End all sessions to a case, or of a member of staff."""

@@ -152,6 +152,14 @@ class StaffAccounts:
                 )
         return bool(taken)
 
+    def stands(self, staff_id: int) -> bool:
+        """Whether an account is open and was not renewed since somebody last signed in to it."""
+        with self._database.read() as connection:
+            open_ = sa.select(staff.c.id).where(
+                staff.c.id == staff_id, staff.c.disabled.is_(None), staff.c.last_step.is_not(None)
+            )
+            return connection.execute(open_).scalar() is not None
+
     def reset(self, name: str, password_hash: str, totp_secret: bytes) -> Staff:
         """Give an account another password and secret, and end its sessions.
 

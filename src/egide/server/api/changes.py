@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from egide.access import Key, Permission
-from egide.errors import BankMissing
+from egide.errors import BankMissing, StoreError
 from egide.server.api.schemas_common import MAX_NUMBER, MAX_PAGE, NAME_PATTERN, LimitQuery
 from egide.server.api.schemas_register import Changes, changed_entry
 from egide.server.auth import permitted
+from egide.server.logs import log
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
 
+_logger = logging.getLogger("egide.server")
 router = APIRouter(prefix="/changes", tags=["changes"])
 _Position = Annotated[int, Query(ge=0, le=MAX_NUMBER)]
 
@@ -44,7 +47,12 @@ def list_changes(
         banks=key.scoped(None if bank is None else [service.store.bank(bank).name]),
         ended_only=only is not None,
     )
-    service.store.partner_reads.record(key, page.entries)
+    try:
+        service.store.partner_reads.record(key, page.entries)
+    except StoreError as error:
+        # What has ended has to reach the partner, even where nothing can be written: it is told,
+        # and the case says "sent" from a later reading on.
+        log(_logger, logging.WARNING, "reading of a partner not recorded", code=error.code)
     return JSONResponse(
         {
             "store_id": service.store.id,

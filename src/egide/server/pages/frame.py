@@ -168,13 +168,24 @@ class Page:
         self._new_cookie = sessions.start(kind, subject_id, idle_s=idle_s, longest_s=longest_s)
 
     def sign_out(self) -> None:
-        """End the session, if there is one, and take its cookie back."""
-        self._end()
+        """End the session, if there is one, and take its cookie back.
+
+        Raises:
+            StoreError: it lives on in the store; the cookie is taken back all the same.
+        """
+        try:
+            self._end()
+        finally:
+            self.drop_cookie()
+
+    def drop_cookie(self) -> None:
+        """Take the cookie back, and leave the session as it is."""
         self._new_cookie = ""
 
     def _end(self) -> None:
-        if self._sent_cookie is not None:
-            self.service.store.sessions.end(self._sent_cookie)
+        for value in (self._sent_cookie, self._new_cookie):
+            if value:
+                self.service.store.sessions.end(value)
         self.session = None
 
     # --- forms ---

@@ -37,13 +37,16 @@ def sign_in(page: PageDep, fields: FieldsDep) -> Response:
             name, fields.get("password", ""), fields.get("code", ""), origin=page.origin
         )
     except StaffRefused:
-        problem = page.words.text("staff.sign_in.refused")
-        return _form(page, name, problem, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _refused(page, name)
     except TooManyAttempts as error:
         wait_s = int(str(error.fields["retry_after_s"]))
         problem = page.words.text("staff.sign_in.too_many", wait=_wait(page, wait_s))
         return _form(page, name, problem, HTTPStatus.TOO_MANY_REQUESTS, wait_s)
     page.sign_in("staff", staff.id, idle_s=SESSION_IDLE_S, longest_s=SESSION_LONGEST_S)
+    if not page.service.store.staff.stands(staff.id):
+        # Renewed between the two: that ended the sessions that there were, and not this one.
+        page.sign_out()
+        return _refused(page, name)
     return page.redirect("staff/")
 
 
@@ -52,6 +55,11 @@ def sign_out(page: PageDep, _fields: FieldsDep) -> Response:
     """End the session."""
     page.sign_out()
     return page.redirect("staff/sign-in")
+
+
+def _refused(page: Page, name: str) -> Response:
+    problem = page.words.text("staff.sign_in.refused")
+    return _form(page, name, problem, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _form(
