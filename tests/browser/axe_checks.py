@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from playwright.sync_api import Page
 
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
@@ -15,12 +17,16 @@ AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 # what axe calls good practice: landmarks, the order of headings, one main part a page.
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
-_RUN = """async tags => {
+# What colours and sizes can change; names, roles and the order of things are the same in all.
+OF_LOOKS = ("color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size")
+
+_RUN = """async ([tags, rules]) => {
     const options = {
         resultTypes: ["violations"],
-        runOnly: { type: "tag", values: tags },
-        rules: { "target-size": { enabled: true } },  // WCAG 2.2, not on by itself in axe
+        runOnly: rules.length ? { type: "rule", values: rules } : { type: "tag", values: tags },
     };
+    // WCAG 2.2, not on by itself in axe.
+    if (!rules.length) options.rules = { "target-size": { enabled: true } };
     const found = await axe.run(document, options);
     return found.violations.map(({ id, help, nodes }) => ({
         id, help, places: nodes.map((node) => node.target.join(" ")),
@@ -28,12 +34,17 @@ _RUN = """async tags => {
 }"""
 
 
-def violations(page: Page) -> list[str]:
-    """Return what axe finds wrong with a page as it stands, a line for each rule and place."""
+def violations(page: Page, rules: Sequence[str] = ()) -> list[str]:
+    """Return what axe finds wrong with a page as it stands, a line for each rule and place.
+
+    Args:
+        page: in a browser.
+        rules: only these, as `OF_LOOKS`, for a page that all were tried on before.
+    """
     if not page.evaluate("'axe' in window"):
         # The browser's debugger brings it in: a script element would be blocked by the page's CSP.
         page.evaluate(_source())
-    found: list[dict[str, Any]] = page.evaluate(_RUN, list(TAGS))
+    found: list[dict[str, Any]] = page.evaluate(_RUN, [list(TAGS), list(rules)])
     return [
         f"{rule['id']} at {place}: {rule['help']}" for rule in found for place in rule["places"]
     ]

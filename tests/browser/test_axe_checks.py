@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -13,8 +11,6 @@ from axe_checks import violations
 from egide.auditing.report import render_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser
 
 STRICT = "default-src 'none'; style-src 'self'"
@@ -25,24 +21,6 @@ BAD = """<!doctype html>
 <form><input type="text" name="pin"></form>
 <button>1</button><button>2</button></main></body></html>"""
 PALE = ".pale { color: #bbb; background: #fff } button { padding: 0; border: 0; width: 9px }"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if shutil.which("chromium") is None:
-        reason = "no chromium on the PATH: no page was checked for accessibility"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
 
 
 def test_violations_are_found_under_a_strict_policy(browser: Browser) -> None:

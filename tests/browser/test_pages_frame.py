@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from axe_checks import violations
 from egide.server.pages.frame import COOKIE
 from pages_site import pages_site
 
@@ -20,33 +17,6 @@ if TYPE_CHECKING:
 CONTENT = ("", "how", "under-18", "help", "privacy", "accessibility", "goodbye", "no-such-page")
 NEUTRAL = "https://neutral.example/"
 SECRET = "what-the-page-held"
-
-
-def missing_browser() -> str:
-    try:
-        import playwright  # noqa: F401
-    except ModuleNotFoundError:
-        return "the package playwright is absent: no page was opened in a browser"
-    if shutil.which("chromium") is None:
-        return "no chromium on the PATH: no page was opened in a browser"
-    return ""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if reason := missing_browser():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -187,35 +157,29 @@ def test_home_tells_who_has_no_scripts_where_to_turn(
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(320, "light"), (320, "dark"), (1280, "light"), (1280, "dark")]
-)
-def test_every_page_is_open_to_everyone(
-    visit: Callable[..., BrowserContext], address: str, lang: str, width: int, scheme: str
+def test_every_page_keeps_its_policy_and_asks_nobody_else(
+    visit: Callable[..., BrowserContext], address: str, lang: str
 ) -> None:
-    context = visit(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = visit().new_page()
     complaints: list[str] = []
     asked: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
     for path in CONTENT:
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/{lang}/{path}")
-        assert violations(page) == [], path
-        page.close()
     assert [text for text in complaints if "404" not in text] == []
+    assert len(asked) > len(CONTENT)
     assert all(url.startswith(f"{address}/") for url in asked)
 
 
 @pytest.mark.parametrize("enlarged", [False, True], ids=["plain", "200-percent"])
-@pytest.mark.parametrize("lang", ["en", "fr"])
 def test_nothing_is_cut_off_on_a_narrow_screen(
-    visit: Callable[..., BrowserContext], address: str, lang: str, enlarged: bool
+    visit: Callable[..., BrowserContext], address: str, enlarged: bool
 ) -> None:
     page = visit(viewport={"width": 320, "height": 640}).new_page()
     for path in CONTENT:
-        page.goto(f"{address}/{lang}/{path}")
+        page.goto(f"{address}/en/{path}")
         if enlarged:
             page.evaluate("document.documentElement.style.fontSize = '36px'")
         over = page.evaluate(

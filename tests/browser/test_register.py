@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from axe_checks import violations
 from egide.hashing import fingerprint
 from egide.model import State
 from pages_site import pages_site
@@ -27,7 +26,6 @@ PIN = "a kettle of 9 herons"
 WAIT_MS = 60_000
 MAX_IMAGES = 6
 PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1280, "height": 900}
 
 
 class Site:
@@ -437,56 +435,6 @@ def test_registering_in_french_is_all_french(site: Site, page: Page, photos: lis
     to_card(page)
     assert "Les empreintes de vos images sont enregistrées" in page.inner_text("main")
     assert page.url.split("/")[3] == "fr"
-
-
-@pytest.mark.parametrize(
-    ("lang", "scheme", "size"), [("en", "light", PHONE), ("fr", "dark", DESK)], ids=str
-)
-def test_each_step_is_accessible_and_fits_the_screen(
-    site: Site, browser: Browser, photos: list[Path], lang: str, scheme: str, size: dict[str, int]
-) -> None:
-    context = browser.new_context(viewport=size, color_scheme=scheme)
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    found: dict[str, list[str]] = {}
-
-    def look(step: str) -> None:
-        wide = page.evaluate("document.documentElement.scrollWidth") > size["width"]
-        found[step] = violations(page) + (["wider than the screen"] if wide else [])
-
-    page.goto(f"{site.address}/{lang}/register")
-    look("question")
-    choose(site.images_page(page, lang), photos)
-    look("choose")
-    page.click("#to-check")
-    page.click("summary")
-    look("check")
-    page.click("#to-pin")
-    send(page, "12345")
-    look("pin")
-    page.route("**/register/submit", lambda route: route.abort())
-    send(page)
-    page.wait_for_selector("#sending-problem")
-    look("lost")
-    page.unroute("**/register/submit")
-    page.click("#try-again")
-    to_card(page)
-    look("card")
-    for path in ("case", "case/add?adult=yes", "case/withdraw"):
-        page.goto(f"{site.address}/{lang}/{path}")
-        look(path)
-    page.click("main form button")
-    look("withdrawn")
-    page.goto(f"{site.address}/{lang}/case")
-    look("ended")
-    page.click("main form button")
-    page.goto(f"{site.address}/{lang}/case")
-    page.fill("#number", "1")
-    page.fill("#pin", "1")
-    page.click("main form button")
-    look("sign-in")
-    context.close()
-    assert {step: said for step, said in found.items() if said} == {}
 
 
 def test_no_file_name_or_picture_reaches_the_store(

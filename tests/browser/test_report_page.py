@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +11,6 @@ from egide.auditing.report import render_report
 from egide.auditing.rows import UnreadableRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -21,33 +18,6 @@ if TYPE_CHECKING:
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
 REPORTS = [(audit, lang) for audit in ("some", "none", "hostile") for lang in ("en", "fr")]
-
-
-def missing_browser() -> str:
-    try:
-        import playwright  # noqa: F401
-    except ModuleNotFoundError:
-        return "the package playwright is absent: the report was not opened in a browser"
-    if shutil.which("chromium") is None:
-        return "no chromium on the PATH: the report was not opened in a browser"
-    return ""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if reason := missing_browser():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ function start(app) {
       location.replace(next);
     } catch (error) {
       if (!(error instanceof NotSent) || error.code !== "pin-refused") throw error;
-      steps.swap("pin-step");
+      await steps.back();
       pin?.refuse(error.reason);
     }
   }

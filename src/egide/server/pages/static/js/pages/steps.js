@@ -30,14 +30,12 @@ export class Steps {
     this._show(name);
   }
 
-  /**
-   * To a step whose place in the history is taken by this one's.
-   *
-   * @param {string} name
-   */
-  swap(name) {
-    history.replaceState({ step: name }, "");
-    this._show(name);
+  /** To the step before, as with the browser's button; done once it is shown. */
+  back() {
+    return new Promise((resolve) => {
+      addEventListener("popstate", resolve, { once: true });
+      history.back();
+    });
   }
 
   /** @param {string} name */

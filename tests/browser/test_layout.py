@@ -1,0 +1,117 @@
+"""Every page and state on narrow, enlarged, mirrored and two-coloured screens; what it weighs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gallery_cases import prepare
+from page_gallery import Tour, drawn_files
+from pages_site import pages_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page, Request
+
+    from gallery_cases import Prepared
+
+HERE = Path(__file__).parent
+LONG_NAME = "Association d’aide aux personnes du Maine-et-Loire et du Lot"
+NARROW = {"width": 320, "height": 640}
+HALVED = {"width": 640, "height": 450}
+"""What is left of 1280 × 900 at 200 %."""
+TWICE_PX = 36
+MAX_PAGE_BYTES = 100_000
+LEAST_STATES = 70
+
+
+@pytest.fixture(scope="module")
+def site(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Any, Prepared]]:
+    with pages_site(
+        tmp_path_factory.mktemp("pages"),
+        pages_name=LONG_NAME,
+        pages_contact="a.rather.long.address@helpline.example.org",
+        case_max_images=6,
+    ) as (address, service):
+        yield address, service, prepare(service)
+
+
+@pytest.mark.timeout(600)  # it goes through everything
+def test_every_state_fits_and_shows_its_focus(
+    site: tuple[str, Any, Prepared], browser: Browser, tmp_path: Path
+) -> None:
+    """In French, whose words are the longer ones."""
+    address, service, prepared = site
+    layout = (HERE / "layout_checks.js").read_text("utf-8")
+    focus = (HERE / "focus_checks.js").read_text("utf-8")
+    found: list[str] = []
+
+    def look(name: str, page: Page) -> None:
+        page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        said = page.evaluate(layout)
+        page.evaluate("document.documentElement.dir = 'rtl'")
+        said += [f"right to left: {line}" for line in page.evaluate(layout)]
+        page.evaluate("document.documentElement.dir = 'ltr'")
+        # A style within the page is against its policy; one that a script sets is not.
+        page.evaluate(f"document.documentElement.style.fontSize = '{TWICE_PX}px'")
+        said += [f"large text: {line}" for line in page.evaluate(layout) if "wider" in line]
+        page.evaluate("document.documentElement.style.fontSize = ''")
+        page.set_viewport_size(HALVED)  # type: ignore[arg-type]
+        said += [f"200 %: {line}" for line in page.evaluate(layout)]
+        if page.evaluate("document.documentElement.classList.contains('scripted')"):
+            before = page.evaluate_handle("document.activeElement")
+            page.keyboard.press("Control")  # the keyboard is in use from here on
+            said += page.evaluate(focus)
+            before.evaluate("element => element.focus()")
+        found.extend(f"{name}: {line}" for line in said)
+        states.append(name)
+
+    states: list[str] = []
+    Tour(
+        address,
+        service,
+        browser,
+        "fr",
+        prepared=prepared,
+        photos=drawn_files(tmp_path),
+        look=look,
+    ).all()
+    assert len(states) >= LEAST_STATES
+    assert "\n".join(found) == ""
+
+
+def test_buttons_have_an_edge_where_the_system_chooses_the_colours(
+    site: tuple[str, Any, Prepared], browser: Browser
+) -> None:
+    context = browser.new_context(forced_colors="active", viewport=NARROW)  # type: ignore[arg-type]
+    page = context.new_page()
+    for path in ("", "register", "register/images?adult=yes", "case", "help"):
+        page.goto(f"{site[0]}/en/{path}")
+        widths = page.eval_on_selector_all(
+            ".button, .exit, .card, .notice, .answer, .choice",
+            "all => all.map((one) => parseFloat(getComputedStyle(one).borderTopWidth))",
+        )
+        assert widths
+        assert min(widths) >= 1
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["", "help", "under-18", "register/images?adult=yes", "case"])
+def test_a_page_weighs_little_before_files_are_chosen(
+    site: tuple[str, Any, Prepared], browser: Browser, path: str
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    requests: list[Request] = []
+    page.on("requestfinished", lambda request: requests.append(request))  # noqa: PLW0108
+    page.goto(f"{site[0]}/fr/{path}")
+    page.wait_for_load_state("networkidle")
+    sizes = [request.sizes() for request in requests]
+    weight = sum(one["responseBodySize"] + one["responseHeadersSize"] for one in sizes)
+    context.close()
+    assert 0 < weight <= MAX_PAGE_BYTES
