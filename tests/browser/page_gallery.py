@@ -380,9 +380,7 @@ def _giving(answer: Response) -> Callable[[Route], None]:
 def drawn_files(folder: Path) -> list[Path]:
     """Four good pictures, then an animation, a copy, something else and a damaged picture."""
     drawn = pictures(6)
-    good = [
-        folder / f"A day by the sea with a rather long file name {at}.jpg" for at in range(4)
-    ]
+    good = [folder / f"A day by the sea with a rather long file name {at}.jpg" for at in range(4)]
     for path, picture in zip(good, drawn, strict=False):
         path.write_bytes(encoded(picture))
     other, copy, animation, damaged = (
