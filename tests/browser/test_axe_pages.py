@@ -47,6 +47,9 @@ def test_axe_finds_nothing_on_any_page_or_state(
     states: list[str] = []
 
     def look(name: str, page: Page) -> None:
+        # Where no script runs, axe does not either; and it knows nothing of paper.
+        if name.endswith(("without-scripts", "-print")):
+            return
         # Everything on one screen in light colours; on the other and in dark ones only what that
         # can change. No colour depends on the width, so these two pairs tell of all four.
         for size, scheme, rules in ((PHONE, "light", ()), (DESK, "dark", OF_LOOKS)):
@@ -66,3 +69,17 @@ def test_axe_finds_nothing_on_any_page_or_state(
     ).all()
     assert len(states) >= LEAST_STATES
     assert "\n".join(found) == ""
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_axe_finds_nothing_where_the_scripts_of_a_page_do_not_come(
+    site: tuple[str, Any, Prepared], browser: Browser, lang: str
+) -> None:
+    context = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.route("**/*.js", lambda route: route.abort())
+    for path in ("", "register/images?adult=yes", "case"):
+        page.goto(f"{site[0]}/{lang}/{path}")
+        assert page.locator(".with-script:visible").count() == 0
+        assert violations(page) == [], path
+    context.close()
