@@ -21,6 +21,7 @@ from typing import Any
 from PIL import Image
 
 import egide
+from egide.store.changing import ChangingStore
 from machine import corpus_photos, machine_line
 
 BANK_ENTRIES = 1_000_000
@@ -113,8 +114,8 @@ def fill_store(folder: Path, size: int) -> str:
     if not (folder / f"bank-{size}.db").exists():
         dice = random.Random(1)
         with egide.open_store(url, create=True) as store:
-            store.create_bank("b")
-            store.register(
+            ChangingStore.of(store).create_bank("b")
+            ChangingStore.of(store).register(
                 "b", (egide.Registration(pdqs=(dice.randbytes(32),)) for _ in range(size))
             )
     return url

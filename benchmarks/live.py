@@ -26,7 +26,7 @@ from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.model import Fingerprint, Pdq, State, Trust
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from entries import BANK, entry
 from machine import machine_line
 

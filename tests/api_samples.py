@@ -9,6 +9,7 @@ from typing import Any
 from httpx import Response
 
 from egide.access import Role
+from egide.store.changing import ChangingStore
 from server_samples import Served, bearer
 
 _numbers = count(1)
@@ -34,7 +35,7 @@ class Api:
 
     def bank(self) -> str:
         """Make an empty bank."""
-        return self.store.create_bank(f"bank-{next(_numbers)}").name
+        return ChangingStore.of(self.store).create_bank(f"bank-{next(_numbers)}").name
 
     def key(self, role: Role, **fields: Any) -> tuple[str, str]:
         """Make a key; return its name and its token."""

@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from egide.cases import Case, new_number
-from egide.engine.staffing import NewAccount, Staffing
 from egide.proof import leading_zero_bits
 from egide.server.casework import casework_of
 from egide.totp import STEP_S, code_at
+from egide.usecases.staffing import NewAccount, Staffing
 from page_visits import ORIGIN, Visitor
 from server_samples import Served
 

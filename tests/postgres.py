@@ -48,7 +48,7 @@ def postgres_url(
 @pytest.fixture(scope="session")
 def shared_postgres_store(postgres_server: PostgresServer) -> str:
     """The database of a store that tests use one after the other, each emptying it at its end."""
-    from egide.store import Store
+    from egide.store.changing import ChangingStore as Store
 
     database = postgres_server.new_database("shared")
     Store.open(postgres_server.url(database), create=True).close()

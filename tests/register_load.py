@@ -20,7 +20,7 @@ from urllib3.filepost import encode_multipart_formdata
 
 from egide.access import Role
 from egide.model import Entry, Registration, State
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 
 DEADLINE_S = 60.0
 BANK = "helpline"

@@ -12,7 +12,7 @@ from egide.net.register_client import (
     RemoteEntry,
     RemoteFeedback,
 )
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 
 
 class Partner:

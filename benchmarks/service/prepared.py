@@ -16,6 +16,7 @@ from egide.access import Role
 from egide.engine.searching import open_snapshot
 from egide.errors import StoreError
 from egide.model import Registration
+from egide.store.changing import ChangingStore
 from entries import BANK
 from service.plan import RADIUS_BITS
 from service.progress import say
@@ -62,8 +63,8 @@ def prepare(cache: Path, rows: int) -> Path:
     try:
         say(f"building a store of {rows:,} entries, once; it is kept in {cache}")
         with egide.open_store(f"sqlite:///{building / _FILE}", create=True) as store:
-            store.create_bank(BANK, radius_bits=RADIUS_BITS)
-            store.register(BANK, _registrations(rows))
+            ChangingStore.of(store).create_bank(BANK, radius_bits=RADIUS_BITS)
+            ChangingStore.of(store).register(BANK, _registrations(rows))
             open_snapshot(store).close()
         building.rename(folder)
     finally:

@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from egide.auditing.run import Audit, Progress
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
     from egide.auditing.summary import AuditSummary
-    from egide.engine.lists import ImportReport, export_hashes, import_hashes
-    from egide.engine.registering import (
-        RegisteredFile,
-        expire,
-        register,
-        withdraw,
-        withdraw_source,
-    )
     from egide.engine.searching import match, open_store
     from egide.errors import EgideError, ItemError, PatchesError
     from egide.hashing import fingerprint
@@ -52,17 +44,33 @@ if TYPE_CHECKING:
         Trust,
     )
     from egide.store import Store
+    from egide.usecases.banks import create_bank, empty_bank, update_bank
+    from egide.usecases.lists import ImportReport, export_hashes, import_hashes
+    from egide.usecases.registering import RegisteredFile, register
+    from egide.usecases.withdraw import (
+        confirm,
+        dispute,
+        drop_patches,
+        expire,
+        tombstone,
+        withdraw,
+        withdraw_source,
+    )
 
 _HOMES = {
     "egide.auditing.report": ("write_report",),
     "egide.auditing.rows": ("MatchRow", "UnreadableRow"),
     "egide.auditing.run": ("Audit", "Progress"),
     "egide.auditing.summary": ("AuditSummary",),
-    "egide.engine.lists": ("ImportReport", "export_hashes", "import_hashes"),
-    "egide.engine.registering": (
-        "RegisteredFile",
+    "egide.usecases.lists": ("ImportReport", "export_hashes", "import_hashes"),
+    "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
+    "egide.usecases.registering": ("RegisteredFile", "register"),
+    "egide.usecases.withdraw": (
+        "confirm",
+        "dispute",
+        "drop_patches",
         "expire",
-        "register",
+        "tombstone",
         "withdraw",
         "withdraw_source",
     ),
@@ -122,6 +130,11 @@ __all__ = [
     "UnreadableRow",
     "__version__",
     "audit",
+    "confirm",
+    "create_bank",
+    "dispute",
+    "drop_patches",
+    "empty_bank",
     "expire",
     "export_hashes",
     "fingerprint",
@@ -129,6 +142,8 @@ __all__ = [
     "match",
     "open_store",
     "register",
+    "tombstone",
+    "update_bank",
     "withdraw",
     "withdraw_source",
     "write_report",

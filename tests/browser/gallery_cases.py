@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from case_samples import image, submission
 from egide.access import Role
 from egide.cases import Authority, Case, ImageKind, new_number
-from egide.engine.staffing import Staffing
 from egide.errors import TooManyAttempts
 from egide.model import FeedbackKind
 from egide.server.casework import casework_of
 from egide.store.case_schema import cases
+from egide.store.changing import ChangingStore
+from egide.usecases.staffing import Staffing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ class _Maker:
     ) -> Case:
         """Open a case whose PIN nobody knows: hashing one takes longer than all the rest."""
         self._made += 1
-        opened = self.store.cases.open(
+        opened = ChangingStore.of(self.store).cases.open(
             BANK,
             images,
             new_number=new_number,
@@ -151,4 +152,4 @@ def _answer(service: Service, maker: _Maker, case: Case) -> None:
         store.feedback.add_all(
             BANK, [(entry, kind, said) for entry, kind in items], partner=partner
         )
-    store.dispute(BANK, [second])
+    ChangingStore.of(store).dispute(BANK, [second])

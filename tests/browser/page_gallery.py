@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from egide import errors
 from egide.cases import new_number, shown_number
-from egide.engine.staffing import SESSION_IDLE_S, SESSION_LONGEST_S
 from egide.server.pages.frame import COOKIE
 from egide.server.pages.problems import answer_on_pages
 from egide.server.pages.site import Site
+from egide.usecases.staffing import SESSION_IDLE_S, SESSION_LONGEST_S
 from pictures import encoded, pictures
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from urllib3 import PoolManager
 
 from egide.cases import CaseRules, ImageKind, NewImage
-from egide.engine.casework import Casework
 from egide.server.pages.frame import COOKIE
+from egide.usecases.casework import Casework
 from page_steps import PIN, choose
 from pictures import encoded, pictures
 from served_pages import BANK, DEADLINE_S, EXIT_URL, serving_pages

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 
 SHORT_S = 0.2
 

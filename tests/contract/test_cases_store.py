@@ -25,9 +25,9 @@ from egide.errors import (
     TooManyAttempts,
 )
 from egide.model import FeedbackKind, State, Trust
-from egide.store import Store
 from egide.store.attempts import CASE, ORIGIN, PAIR, Attempts
 from egide.store.case_schema import case_attempts, case_images, cases, partner_reads, sessions
+from egide.store.changing import ChangingStore as Store
 from egide.store.copying import restore_store
 from egide.store.schema import entries
 

@@ -10,7 +10,7 @@ import pytest
 
 from egide.engine.delivering import deliver_due
 from egide.errors import FetchTimeout, NameInvalid, UsageError, WebhookExists, WebhookMissing
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from egide.store.outbox import KEPT_DELIVERED_S, MAX_ATTEMPTS, RETRY_DELAYS_S, Delivery
 from egide.store.webhooks import WebhookEvent
 from store_samples import picture
@@ -110,7 +110,9 @@ def test_a_slow_receiver_holds_up_no_other(hooked: Store) -> None:
     assert sorted(webhooks) == ["all", "all", "late"]
 
 
-def test_a_message_is_tried_eight_times_then_dead_and_can_be_tried_again(hooked: Store) -> None:
+def test_a_message_is_tried_eight_times_then_dead_and_can_be_tried_again(
+    hooked: Store,
+) -> None:
     hooked.outbox.add([DECISION])
     now = int(time.time())
     for attempt in range(1, MAX_ATTEMPTS + 1):

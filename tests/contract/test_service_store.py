@@ -9,8 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from egide.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
-from egide.engine.approving import TwoPeople
-from egide.engine.keys import create_key, list_keys, revoke_key
 from egide.engine.logbook import log_page
 from egide.errors import (
     ApprovalInvalid,
@@ -27,7 +25,10 @@ from egide.errors import (
     UsageError,
 )
 from egide.model import FeedbackKind, Registration
-from egide.store import ApprovalState, Store, StoredAnswer
+from egide.store import ApprovalState, StoredAnswer
+from egide.store.changing import ChangingStore as Store
+from egide.usecases.approving import TwoPeople
+from egide.usecases.keys import create_key, list_keys, revoke_key
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from egide.errors import NameInvalid, StaffExists, StaffMissing
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from egide.store.sessions import TOUCH_S, Sessions
 from egide.store.staff import Credentials, Staff
 

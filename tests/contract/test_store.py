@@ -24,7 +24,8 @@ from egide.errors import (
 )
 from egide.hashlist import HashLine, HashListFormat, read_hash_list, write_hash_list
 from egide.model import Entry, Registration, State, Trust
-from egide.store import OutcomeKind, Store
+from egide.store import OutcomeKind
+from egide.store.changing import ChangingStore as Store
 from egide.store.register import identity_of
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -272,7 +273,9 @@ def test_withdrawing_twice_changes_nothing(store: Store) -> None:
     assert store.withdraw("helpline", [*numbers, *numbers]) == once == store.revision()
 
 
-def test_a_withdrawn_picture_is_refused_until_its_person_says_otherwise(store: Store) -> None:
+def test_a_withdrawn_picture_is_refused_until_its_person_says_otherwise(
+    store: Store,
+) -> None:
     numbers = register(store, picture(1))
     store.withdraw("helpline", numbers)
     before = store.revision()
@@ -297,7 +300,9 @@ def test_all_that_one_source_registered_is_withdrawn_at_once(store: Store) -> No
     assert store.withdraw_source("helpline", "her") == revision
 
 
-def test_a_tombstoned_entry_keeps_its_fingerprint_and_never_comes_back(store: Store) -> None:
+def test_a_tombstoned_entry_keeps_its_fingerprint_and_never_comes_back(
+    store: Store,
+) -> None:
     numbers = register(store, picture(1))
     revision = store.tombstone("helpline", numbers)
     assert store.tombstone("helpline", numbers) == revision

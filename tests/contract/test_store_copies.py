@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
 from egide.model import State
 from egide.sealing import PatchKey
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from egide.store.copying import restore_store
 from egide.store.schema import metadata
 from patch_samples import patch_set

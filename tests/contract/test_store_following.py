@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from store_samples import picture
 
 GENEROUS_S = 20.0

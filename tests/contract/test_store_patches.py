@@ -15,7 +15,8 @@ from egide.errors import BankMissing, EntryMissing, HashInvalid, PatchKeyMissing
 from egide.hashlist import HashLine, HashListFormat, read_hash_list, write_hash_list
 from egide.model import PatchSet, Registration, State
 from egide.sealing import PatchKey
-from egide.store import OutcomeKind, Store
+from egide.store import OutcomeKind
+from egide.store.changing import ChangingStore as Store
 from egide.store.schema import patches
 from patch_samples import patch_set
 
@@ -35,7 +36,10 @@ def picture(number: int, kept: PatchSet | None = None, **fields: object) -> Regi
 
 
 def register(
-    store: Store, *registrations: Registration, key: PatchKey | None = KEY, again: bool = False
+    store: Store,
+    *registrations: Registration,
+    key: PatchKey | None = KEY,
+    again: bool = False,
 ) -> list[tuple[int, OutcomeKind]]:
     done = store.register("helpline", registrations, patch_key=key, again=again, outcomes=True)
     return [(outcome.entry, outcome.kind) for outcome in done.outcomes]
@@ -211,7 +215,9 @@ def test_a_known_entry_gets_keypoints_and_that_is_a_change(store: Store) -> None
     assert kept(store) == {1: patch_set(1)}
 
 
-def test_the_same_keypoints_again_change_nothing_and_others_replace_them(store: Store) -> None:
+def test_the_same_keypoints_again_change_nothing_and_others_replace_them(
+    store: Store,
+) -> None:
     register(store, picture(1, patch_set(1)))
     before, sealed = store.revision(), row_of(store, 1)
     register(store, picture(1, patch_set(1)), picture(1, patch_set(1)))

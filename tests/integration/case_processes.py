@@ -2,8 +2,8 @@
 
 from case_samples import PIN, image, submission
 from egide import passwords
-from egide.engine.casework import Casework
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
+from egide.usecases.casework import Casework
 
 
 def open_case(url: str, name: int) -> int:

@@ -4,7 +4,7 @@ from hashlib import sha256
 from multiprocessing.synchronize import Barrier, Event
 
 from egide.model import Registration
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 
 
 def registration(number: int, source: str = "local") -> Registration:

@@ -11,7 +11,7 @@ from api_samples import Api, code_of, pdq
 from egide.access import Role
 from egide.model import Registration
 from egide.server.api.schemas_register import Changes
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from server_samples import serve
 
 
@@ -41,7 +41,7 @@ def ids(pages: list[Any]) -> list[int]:
 def test_active_entry_has_its_fingerprint_and_nothing_else(api: Api) -> None:
     bank = api.bank()
     code = bytes.fromhex(pdq(1))
-    api.store.register(
+    Store.of(api.store).register(
         bank,
         [
             Registration(

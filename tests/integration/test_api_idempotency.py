@@ -12,6 +12,7 @@ from httpx import Response
 from api_samples import Api, code_of, pdq
 from egide.access import Role
 from egide.model import State
+from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import serve
 
@@ -54,7 +55,7 @@ def test_repeated_write_is_done_once_and_answered_alike(api: Api) -> None:
     path = f"/banks/{bank}/entries"
 
     first = api.send("POST", path, json=body, headers=token("a"))
-    api.store.withdraw(bank, [first.json()["outcomes"][0]["entry"]])
+    ChangingStore.of(api.store).withdraw(bank, [first.json()["outcomes"][0]["entry"]])
     revision = api.store.revision()
     second = api.send("POST", path, json=body, headers=token("a"))
 
@@ -96,7 +97,7 @@ def test_failed_write_may_be_repeated(api: Api) -> None:
     bank = api.bank()
     path = f"/banks/{bank}/entries"
     [entry] = api.register(bank, 1)
-    api.store.tombstone(bank, [entry])
+    ChangingStore.of(api.store).tombstone(bank, [entry])
     refused = api.send("POST", f"{path}/{entry}/withdraw", headers=token("d"))
     assert code_of(refused) == "state-conflict"
 

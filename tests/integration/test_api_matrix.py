@@ -14,6 +14,7 @@ from api_samples import Api, code_of
 from egide.access import PERMISSIONS, Permission, Role
 from egide.server.app import create_app
 from egide.server.settings import ServerSettings
+from egide.store.changing import ChangingStore
 from server_samples import serve
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -50,8 +51,8 @@ OPERATIONS = [one for one in operations() if one.path not in WITHOUT_KEY]
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with serve(tmp_path_factory.mktemp("api"), max_failures_per_minute=10**9) as served:
         api = Api(served)
-        api.store.create_bank(HIDDEN)
-        api.store.create_bank("other")
+        ChangingStore.of(api.store).create_bank(HIDDEN)
+        ChangingStore.of(api.store).create_bank("other")
         api.register(HIDDEN, 1)
         yield api
 

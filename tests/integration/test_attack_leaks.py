@@ -17,6 +17,7 @@ from egide import errors
 from egide.access import Role
 from egide.hashing import fingerprint
 from egide.server.problems import answer, status_of
+from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import serve
 
@@ -206,7 +207,7 @@ def follow(scenario: Scenario, folder: Path) -> None:
             file = folder / f"{name}.key"
             file.write_text(key)
             file.chmod(0o600)
-            store.create_bank(f"from-{name}")
+            ChangingStore.of(store).create_bank(f"from-{name}")
             store.upstreams.add(
                 name, f"http://127.0.0.1:{scenario.server.port}", str(file),
                 remote_bank="helpline", bank=f"from-{name}",
@@ -222,7 +223,7 @@ def test_note_is_not_kept_with_an_answer_that_may_be_repeated(tmp_path: Path) ->
     """It would outlive its erasure by a day."""
     with serve(tmp_path) as served:
         admin = served.as_role(Role.ADMIN)
-        served.service.store.create_bank("helpline")
+        ChangingStore.of(served.service.store).create_bank("helpline")
         entries = {"entries": [{"sha256": "0f" * 32, "note": NOTE}]}
         served.client.post("/v1/banks/helpline/entries", json=entries, headers=admin)
         path, repeated = "/v1/banks/helpline/entries/1", admin | {"Idempotency-Key": "abc"}

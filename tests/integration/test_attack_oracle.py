@@ -11,7 +11,7 @@ import egide
 from attacked import Target, target
 from egide.access import Permission, Role
 from egide.model import Registration
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from server_samples import PLENTY, Served, serve
 
 HIDDEN, SEEN, CLOSED = "hidden-bank", "seen", "closed"
@@ -26,9 +26,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve(tmp_path_factory.mktemp("served"), hma_enabled=True) as served:
         store = served.service.store
         for number, bank in enumerate((HIDDEN, SEEN, CLOSED)):
-            store.create_bank(bank)
-            store.register(bank, [Registration((code(number),))])
-        store.update_bank(CLOSED, enabled=False)
+            Store.of(store).create_bank(bank)
+            Store.of(store).register(bank, [Registration((code(number),))])
+        Store.of(store).update_bank(CLOSED, enabled=False)
         served.wait_for(store.revision())
         yield served
 
@@ -174,7 +174,7 @@ def test_quota_of_a_day_holds_over_two_processes(
     if kind == "postgresql":
         url = request.getfixturevalue("postgres_url")()
     with egide.open_store(url, create=True) as store:
-        store.create_bank("helpline")
+        Store.of(store).create_bank("helpline")
         _, key = store.keys.create(
             "uploads", Role.MATCHER, "holder", per_second=100_000, per_day=400
         )

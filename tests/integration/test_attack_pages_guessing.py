@@ -31,8 +31,8 @@ from case_samples import hash_as_ever, hash_cheaply
 from egide.cases import new_number
 from egide.proof import TTL, new_challenge
 from egide.server.casework import casework_of
-from egide.store import Store
 from egide.store.case_schema import cases
+from egide.store.changing import ChangingStore as Store
 from server_samples import Served, serve
 
 VARYING = re.compile(r'value="[^"]*"')

@@ -14,13 +14,14 @@ from attacking_pages import PIN, Hostile, account, case_of, code_of, sent_image
 from case_samples import hash_as_ever, hash_cheaply, image
 from egide.access import Role
 from egide.cases import CaseState
-from egide.engine.casework import Casework
-from egide.engine.staffing import NewAccount, Staffing
 from egide.model import Trust
 from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
 from egide.store.case_schema import cases, sessions
+from egide.store.changing import ChangingStore
 from egide.store.sessions import Sessions
+from egide.usecases.casework import Casework
+from egide.usecases.staffing import NewAccount, Staffing
 from server_samples import Served, serve
 
 NAMES = (f"amina-{number}" for number in count())
@@ -201,7 +202,7 @@ class TestOverstepping:
 
     def test_a_bank_of_others_is_out_of_reach(self, served: Served, worker: Hostile) -> None:
         store = served.service.store
-        store.create_bank("elsewhere")
+        ChangingStore.of(store).create_bank("elsewhere")
         foreign = Casework(store, "elsewhere").open([image(1)], PIN, submission=bytes(32))
         assert worker.get(f"staff/cases/{foreign.id}").status_code == 404
         for act, fields in (

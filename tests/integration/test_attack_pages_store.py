@@ -21,8 +21,8 @@ from case_samples import hash_as_ever, hash_cheaply
 from egide.access import Role
 from egide.cases import CaseState
 from egide.server.pages.frame import COOKIE
-from egide.store import Store
 from egide.store.case_schema import case_attempts, cases, sessions
+from egide.store.changing import ChangingStore as Store
 from server_samples import Served, serve
 
 READING = ("", "how", "help", "privacy", "under-18", "register", "accessibility", "goodbye")

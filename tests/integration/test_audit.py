@@ -25,6 +25,7 @@ from egide.errors import (
     UsageError,
     WorkerFailed,
 )
+from egide.store.changing import ChangingStore
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def test_withdrawn_entries_no_longer_match(store: egide.Store, dataset: list[str
 def test_a_disabled_bank_is_not_searched_unless_it_is_named(
     store: egide.Store, dataset: list[str]
 ) -> None:
-    store.update_bank("helpline", enabled=False)
+    ChangingStore.of(store).update_bank("helpline", enabled=False)
     assert run(dataset, store).summary.matches == 0  # type: ignore[union-attr]
     assert run(dataset, store, banks=["helpline"]).summary.matches == 12  # type: ignore[union-attr]
 

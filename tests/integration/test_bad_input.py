@@ -25,7 +25,7 @@ import egide
 from egide.auditing.local import Job
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
-from egide.engine import registering, searching
+from egide.engine import searching
 from egide.errors import SnapshotUnwritable
 from pictures import encoded, pictures, write_tar
 
@@ -433,7 +433,7 @@ def test_a_withdrawal_while_the_snapshot_is_built_leaves_no_erased_fingerprint(
         calls.append(1)
         if len(calls) == 1:  # after the entries were read, before the file stands
             options["entries"] = iter(list(options["entries"]))  # type: ignore[call-overload]
-            registering.withdraw(store, "helpline", [1])
+            egide.withdraw(store, "helpline", [1])
         build(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(searching, "build_snapshot", build_late)

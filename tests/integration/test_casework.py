@@ -26,7 +26,6 @@ from egide.cases import (
     PartnerState,
     shown_number,
 )
-from egide.engine.casework import Casework
 from egide.engine.searching import match
 from egide.errors import (
     BankMissing,
@@ -44,9 +43,10 @@ from egide.errors import (
 from egide.model import FeedbackKind, Fingerprint, Pdq, State, Trust
 from egide.passwords import place_in_line
 from egide.policy import Action, decide
-from egide.store import Store
 from egide.store.attempts import PAIR
 from egide.store.case_schema import case_attempts, cases
+from egide.store.changing import ChangingStore as Store
+from egide.usecases.casework import Casework
 from server_samples import serve
 
 spawn = multiprocessing.get_context("spawn")
@@ -211,7 +211,7 @@ class TestOpening:
         self, casework: Casework, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         numbers = iter(["482177309154", "000000005724"])
-        monkeypatch.setattr("egide.engine.casework.new_number", lambda: next(numbers))
+        monkeypatch.setattr("egide.usecases.casework.new_number", lambda: next(numbers))
         case = casework.open([image(1)], "4821 77", submission=submission(1))
         assert case.number == "000000005724"
 
@@ -247,7 +247,11 @@ class TestOpening:
         ],
     )
     def test_what_is_no_fingerprint_opens_no_case(
-        self, store: Store, casework: Casework, wrong: list[NewImage], error: type[Exception]
+        self,
+        store: Store,
+        casework: Casework,
+        wrong: list[NewImage],
+        error: type[Exception],
     ) -> None:
         with pytest.raises(error):
             casework.open(wrong, PIN, submission=submission(1))
@@ -287,7 +291,7 @@ class TestSigningIn:
             compared.append(kept is None)
             return False
 
-        monkeypatch.setattr("egide.engine.casework.verify_password", compare)
+        monkeypatch.setattr("egide.usecases.casework.verify_password", compare)
         errors = []
         for number, pin in ((case.number, "autre-pin"), ("000000005724", PIN)):
             with pytest.raises(CaseNotFound) as raised:

@@ -10,12 +10,13 @@ from test_cli import egide_in
 
 import egide as library
 from egide.access import parse_token, secret_matches
+from egide.store.changing import ChangingStore
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     with library.open_store(f"sqlite:///{tmp_path}/egide.db", create=True) as store:
-        store.create_bank("helpline")
+        ChangingStore.of(store).create_bank("helpline")
     return tmp_path
 
 

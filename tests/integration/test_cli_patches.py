@@ -13,6 +13,7 @@ from test_cli import Result, egide_in
 
 import egide as library
 from egide.sealing import PatchKey
+from egide.store.changing import ChangingStore
 from patch_samples import patch_set
 from pictures import encoded, pictures
 
@@ -51,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
     for number, image in enumerate(pictures(8)[:4]):
         (tmp_path / "photos" / f"{number}.png").write_bytes(encoded(image, "PNG"))
     with library.open_store(f"sqlite:///{tmp_path}/egide.db", create=True) as store:
-        store.create_bank("helpline")
+        ChangingStore.of(store).create_bank("helpline")
     return tmp_path
 
 
@@ -236,7 +237,7 @@ def test_numbers_shown_are_bounded(folder: Path) -> None:
             library.Registration(pdqs=(bytes([number]) * 32,), patches=patch_set(number))
             for number in range(29)
         )
-        store.register("helpline", some, patch_key=key)
+        ChangingStore.of(store).register("helpline", some, patch_key=key)
     shown = egide(folder, "bank", "show", "helpline", "--json").json()
     assert shown["with_patches"] == 29
     assert shown["entries_with_patches"] == list(range(1, 21))

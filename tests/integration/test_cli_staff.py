@@ -14,8 +14,8 @@ from test_cli import egide_in
 
 import egide as library
 from egide.cli.staff import qr_code
-from egide.engine.staffing import Staffing
 from egide.totp import STEP_S, code_at
+from egide.usecases.staffing import Staffing
 
 HERE = "192.0.2.1"
 

@@ -18,6 +18,7 @@ from egide.model import Mode, State
 from egide.server.app import create_app
 from egide.server.hma import banks, catalogue, content, matching
 from egide.server.settings import ServerSettings
+from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import Served, bearer, serve
 
@@ -183,7 +184,7 @@ def test_the_action_that_policy_asks_for_is_a_header(admin: Client, bank: str) -
     content = admin.post(f"/c/bank/{bank}/content", **photo(PHOTOS[5])).json()["id"]
     assert admin.post("/m/lookup", **photo(PHOTOS[5])).headers["egide-action"] == "review"
     store = admin.served.service.store
-    admin.served.wait_for(store.confirm(bank, [content]))
+    admin.served.wait_for(ChangingStore.of(store).confirm(bank, [content]))
     asked = {"signal_type": "pdq", "signal": CODES[5]}
     assert admin.post("/m/lookup", **photo(PHOTOS[5])).headers["egide-action"] == "block"
     assert admin.get("/m/raw_lookup", **asked).headers["egide-action"] == "block"
@@ -512,7 +513,7 @@ def test_writes_from_a_network_are_logged_counted_and_revocable(tmp_path: Path) 
         tmp_path, hma_enabled=True, hma_networks="10.0.0.0/8", hma_role="curator", bulk_limit=2
     ) as served:
         store = served.service.store
-        store.create_bank("B")
+        ChangingStore.of(store).create_bank("B")
         within = from_address(served, "10.0.0.9")
         for code in CODES[:2]:
             assert within.post("/hma/c/bank/B/signal", json={"pdq": code}).status_code == 200

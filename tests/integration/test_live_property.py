@@ -20,7 +20,7 @@ from egide.index.snapshot import Snapshot
 from egide.matching import Matcher
 from egide.matching import fingerprints as matching
 from egide.model import Fingerprint, Pdq, Registration
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from search_data import flip_bits, random_codes
 
 CODES = random_codes(24, seed=21)

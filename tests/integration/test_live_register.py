@@ -25,7 +25,7 @@ from egide.errors import BankMissing, NotReady
 from egide.index.live import LiveIndex
 from egide.matching import Matcher
 from egide.model import Fingerprint, Pdq, Registration, Trust
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from search_data import random_codes
 
 if TYPE_CHECKING:
@@ -297,7 +297,9 @@ def test_a_build_that_is_killed_is_tried_again_later(
         rebuilder.close()
 
 
-def test_closing_ends_a_build_and_the_url_is_on_no_command_line(sqlite_store: Store) -> None:
+def test_closing_ends_a_build_and_the_url_is_on_no_command_line(
+    sqlite_store: Store,
+) -> None:
     rebuilder = Rebuilder(sqlite_store.url, snapshot_path(sqlite_store))
     rebuilder.start()
     process = Path(f"/proc/{child_of(rebuilder)}")

@@ -12,7 +12,7 @@ from store_processes import registration
 
 from egide.model import Registration
 from egide.sealing import PatchKey
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from patch_samples import patch_set
 
 KEY = PatchKey(b"k" * 32)

@@ -18,7 +18,7 @@ from test_serve import Server
 
 from egide.engine.searching import snapshot_path
 from egide.model import Registration
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from pictures import encoded, pictures
 from register_load import BANK, STANDING, Load, client, new_register, pdq, until
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from recovery_processes import serve
 
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from postgres import PostgresServer
 from register_load import BANK, STANDING, Client, Load, client, new_register, pdq, until
 

@@ -15,13 +15,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from egide.cases import shown_number
-from egide.engine.casework import Casework
 from egide.proof import leading_zero_bits
 from egide.server import background
 from egide.server.background import chores
 from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
 from egide.store.sessions import Sessions
+from egide.usecases.casework import Casework
 from server_samples import Served, serve
 
 PIN = "a kettle of 9 herons"

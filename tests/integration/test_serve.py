@@ -21,6 +21,7 @@ from urllib3 import HTTPResponse, PoolManager
 
 import egide
 from egide.model import Registration
+from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 
 DEADLINE_S = 40.0
@@ -275,8 +276,8 @@ def test_log_holds_nothing_that_a_request_says(tmp_path: Path) -> None:
     with started(tmp_path, EGIDE_LOG_LEVEL="debug") as server:
         server.await_address()
         with egide.open_store(f"sqlite:///{tmp_path / 'egide.db'}") as store:
-            store.create_bank("helpline")
-            store.register("helpline", [Registration((CODE,), note="SECRETNOTE")])
+            ChangingStore.of(store).create_bank("helpline")
+            ChangingStore.of(store).register("helpline", [Registration((CODE,), note="SECRETNOTE")])
         asked = json.dumps({"fingerprints": [{"pdq": CODE.hex()}, {"pdq": "SECRETPDQ"}]})
         for path, rest in (
             ("/v1/match/fingerprints", {"body": asked}),

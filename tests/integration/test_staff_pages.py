@@ -15,12 +15,12 @@ import pytest
 
 from egide import passwords
 from egide.cases import Authority, Case, CaseRules, CaseState, ImageKind, NewImage, shown_number
-from egide.engine.casework import Casework
-from egide.engine.staffing import NewAccount, Staffing
 from egide.model import FeedbackKind, State, Trust
 from egide.server.pages import staff_cases
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from egide.totp import STEP_S, code_at
+from egide.usecases.casework import Casework
+from egide.usecases.staffing import NewAccount, Staffing
 from egide.wording import NO_BREAK
 from server_samples import Served, serve
 

@@ -15,9 +15,6 @@ import pytest
 
 from egide import passwords
 from egide.cases import Authority, Case, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
-from egide.engine.case_review import CaseReview
-from egide.engine.casework import Casework
-from egide.engine.staffing import NewAccount, Staffing, new_password, read_back
 from egide.errors import (
     CaseEnded,
     CaseNotFound,
@@ -27,8 +24,11 @@ from egide.errors import (
     UsageError,
 )
 from egide.model import State, Trust
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from egide.totp import STEP_S, code_at
+from egide.usecases.case_review import CaseReview
+from egide.usecases.casework import Casework
+from egide.usecases.staffing import NewAccount, Staffing, new_password, read_back
 
 HERE = "192.0.2.1"
 PIN = "quiet river 7"
@@ -147,7 +147,7 @@ class TestSignIn:
     def test_unknown_name_costs_an_argon2_too(
         self, staffing: Staffing, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from egide.engine import staffing as module
+        from egide.usecases import staffing as module
 
         asked: list[str | None] = []
         real = module.verify_password

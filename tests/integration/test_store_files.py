@@ -23,7 +23,8 @@ from egide.errors import (
     UsageError,
 )
 from egide.model import Registration, State, Trust
-from egide.store import Store, schema
+from egide.store import schema
+from egide.store.changing import ChangingStore as Store
 from egide.store.register import identity_of
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)

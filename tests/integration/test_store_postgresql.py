@@ -20,7 +20,8 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.store import Store, schema
+from egide.store import schema
+from egide.store.changing import ChangingStore as Store
 from postgres import PostgresServer, find_programs
 from store_samples import code, picture
 

@@ -14,7 +14,7 @@ from store_processes import (
 )
 
 from egide.errors import StoreLocked
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 
 spawn = multiprocessing.get_context("spawn")
 CALLS = 40

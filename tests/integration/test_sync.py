@@ -20,7 +20,7 @@ import egide
 from egide.access import Role
 from egide.model import Entry, FeedbackKind, State
 from egide.net.register_client import MAX_PAGE
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from store_samples import picture
 
 DEADLINE_S = 60.0

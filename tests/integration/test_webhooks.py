@@ -14,6 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from egide.access import Role
+from egide.store.changing import ChangingStore
 from server_samples import Served, serve
 from store_samples import picture
 
@@ -70,7 +71,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     with serve(tmp_path, webhook_networks=("127.0.0.0/8",)) as running:
-        running.service.store.create_bank("helpline")
+        ChangingStore.of(running.service.store).create_bank("helpline")
         yield running
 
 
@@ -91,7 +92,7 @@ def test_decisions_and_changes_arrive_signed(served: Served, receiver: Receiver)
     receiver.refusals = 1
     one = picture(1)
     store = served.service.store.acting_as("ada")
-    store.register("helpline", [one])
+    ChangingStore.of(store).register("helpline", [one])
     served.wait_for(store.revision())
     assert one.sha256 is not None
     asked = served.client.post(

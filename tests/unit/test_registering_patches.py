@@ -12,6 +12,7 @@ from egide.errors import PatchesUnavailable, PatchKeyMissing, PatchKeyWrong
 from egide.hashing import patches
 from egide.hashing.patches import registered
 from egide.sealing import PatchKey
+from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 
 KEY = PatchKey(b"k" * 32)
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_pictures_with_enough_detail_keep_keypoints_and_others_say_so(folder: Path) -> None:
     with egide.open_store(f"sqlite:///{folder}/egide.db", create=True) as store:
-        store.create_bank("b")
+        ChangingStore.of(store).create_bank("b")
         files = [folder / f"{name}.png" for name in ("detail", "flat", "bad")]
         told = list(egide.register(store, "b", files, patches=True, patch_key=KEY))
         assert [one.patches for one in told] == ["stored", "not-enough-detail", ""]
@@ -50,12 +51,12 @@ def test_what_stands_in_the_way_is_told_before_a_file_is_read(
     def never(*_args: object, **_options: object) -> None:
         raise AssertionError("a file was read")
 
-    monkeypatch.setattr("egide.engine.registering.fingerprint", never)
+    monkeypatch.setattr("egide.usecases.registering.fingerprint", never)
     for name in ("EGIDE_PATCH_KEY", "EGIDE_PATCH_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     with egide.open_store(f"sqlite:///{folder}/egide.db", create=True) as store:
-        store.create_bank("b")
+        ChangingStore.of(store).create_bank("b")
 
         def register(key: PatchKey | None) -> None:
             list(egide.register(store, "b", [folder / "detail.png"], patches=True, patch_key=key))
@@ -65,7 +66,7 @@ def test_what_stands_in_the_way_is_told_before_a_file_is_read(
         query = egide.fingerprint(folder / "detail.png", patches=True).patches
         assert query is not None
         one = egide.Registration(pdqs=(bytes(range(32)),), patches=registered(query))
-        store.register("b", [one], patch_key=KEY)
+        ChangingStore.of(store).register("b", [one], patch_key=KEY)
         with pytest.raises(PatchKeyWrong):
             register(PatchKey.generate())
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from egide.access import Key, Role
-from egide.engine.following import MAX_BACKOFF_S, Follower, backoff_s
-from egide.engine.syncing import read_key_file
 from egide.errors import StoreLocked, SyncError, UpstreamKeyInvalid
 from egide.net.register_client import RegisterClient
 from egide.policy import Action, Decision, Reason
 from egide.server.delivering import DecisionEvents
-from egide.store import Store
+from egide.store.changing import ChangingStore as Store
 from egide.store.upstreams import Upstream, Upstreams
 from egide.store.webhooks import WebhookEvent
+from egide.usecases.following import MAX_BACKOFF_S, Follower, backoff_s
+from egide.usecases.syncing import read_key_file
 from store_samples import picture
 from sync_samples import Partner
 
@@ -104,7 +104,7 @@ def test_an_unforeseen_error_does_not_end_the_looking_for_upstreams(
         looks.append(1)
         raise RuntimeError
 
-    monkeypatch.setattr("egide.engine.following._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("egide.usecases.following._LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(Upstreams, "all", broken)
     with Store.open(f"sqlite:///{tmp_path}/here.db", create=True) as here:
         follower = Follower(here)

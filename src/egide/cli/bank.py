@@ -82,9 +82,10 @@ def create(
 ) -> None:
     """Create a bank, and the store if there is none."""
     import egide
+    from egide.usecases.banks import create_bank
 
     with egide.open_store(store, create=True) as opened:
-        bank = opened.create_bank(name, radius_bits=radius, description=description)
+        bank = create_bank(opened, name, radius_bits=radius, description=description)
         if json:
             print_json(bank_values(opened, bank))
         else:
@@ -139,10 +140,11 @@ def set_bank(
 ) -> None:
     """Change a bank's radius or description, or disable it."""
     import egide
+    from egide.usecases.banks import update_bank
 
     with egide.open_store(store) as opened:
-        bank = opened.update_bank(
-            name, radius_bits=radius, description=description, enabled=enabled
+        bank = update_bank(
+            opened, name, radius_bits=radius, description=description, enabled=enabled
         )
         if json:
             print_json(bank_values(opened, bank))

@@ -48,9 +48,9 @@ def add_to(app: typer.Typer) -> None:
         "drop-patches",
         epilog=examples("egide bank drop-patches helpline 17", "egide bank drop-patches helpline"),
     )(drop_patches)
-    app.command("confirm", epilog=examples("egide bank confirm helpline 17"))(confirm)
-    app.command("dispute", epilog=examples("egide bank dispute helpline 17"))(dispute)
-    app.command("tombstone", epilog=examples("egide bank tombstone helpline 17"))(tombstone)
+    app.command("confirm", epilog=examples("egide bank confirm helpline 17"))(confirm_entries)
+    app.command("dispute", epilog=examples("egide bank dispute helpline 17"))(dispute_entries)
+    app.command("tombstone", epilog=examples("egide bank tombstone helpline 17"))(tombstone_entries)
     app.command("expire", epilog=examples("egide bank expire", "egide bank expire helpline"))(
         expire
     )
@@ -169,9 +169,10 @@ def drop_patches(
     They go on to match by the other fingerprints. Needs no key, so it also helps when that is lost.
     """
     import egide
+    from egide.usecases.withdraw import drop_patches
 
     with egide.open_store(store) as opened:
-        count = opened.erase_patches(name, entries or None)
+        count = drop_patches(opened, name, entries or None)
         revision = opened.revision()
     if json:
         print_json({"dropped": count, "revision": revision})
@@ -179,7 +180,7 @@ def drop_patches(
         say(f"Keypoints of {count:,} entries erased at revision {revision}.")
 
 
-def confirm(
+def confirm_entries(
     name: BankArgument,
     entries: EntriesArgument,
     store: StoreOption = DEFAULT_STORE,
@@ -189,10 +190,12 @@ def confirm(
 
     Only confirmed entries may be acted on without another look.
     """
-    _change(store, lambda opened: opened.confirm(name, entries), "confirmed", json)
+    from egide.usecases.withdraw import confirm
+
+    _change(store, lambda opened: confirm(opened, name, entries), "confirmed", json)
 
 
-def dispute(
+def dispute_entries(
     name: BankArgument,
     entries: EntriesArgument,
     store: StoreOption = DEFAULT_STORE,
@@ -202,10 +205,12 @@ def dispute(
 
     They still match, and ask for review.
     """
-    _change(store, lambda opened: opened.dispute(name, entries), "disputed", json)
+    from egide.usecases.withdraw import dispute
+
+    _change(store, lambda opened: dispute(opened, name, entries), "disputed", json)
 
 
-def tombstone(
+def tombstone_entries(
     name: BankArgument,
     entries: EntriesArgument,
     store: StoreOption = DEFAULT_STORE,
@@ -215,7 +220,9 @@ def tombstone(
 
     They stop matching for good, also if imported again.
     """
-    _change(store, lambda opened: opened.tombstone(name, entries), "tombstoned", json)
+    from egide.usecases.withdraw import tombstone
+
+    _change(store, lambda opened: tombstone(opened, name, entries), "tombstoned", json)
 
 
 def expire(

@@ -41,8 +41,8 @@ def hash_files(
     file could not be used, and with 3 if none could.
     """
     import egide
-    from egide.engine.registering import picture_files
     from egide.settings import limits_from_environment
+    from egide.usecases.registering import picture_files
 
     limits = limits_from_environment()
     mode = egide.Mode.FAST if fast else egide.Mode.EXACT

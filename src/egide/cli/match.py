@@ -114,8 +114,8 @@ def match(
 
 def _of_files(files: list[Path], *, patches: bool) -> list[tuple[str, Fingerprint | ItemError]]:
     import egide
-    from egide.engine.registering import picture_files
     from egide.settings import limits_from_environment
+    from egide.usecases.registering import picture_files
 
     limits = limits_from_environment()
     queries: list[tuple[str, Fingerprint | ItemError]] = []

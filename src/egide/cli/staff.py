@@ -21,8 +21,8 @@ from egide.cli.terminal import (
 from egide.errors import ServerUnavailable
 
 if TYPE_CHECKING:
-    from egide.engine.staffing import NewAccount
     from egide.store.staff import Staff
+    from egide.usecases.staffing import NewAccount
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="What they sign in with, and the log calls them.")
@@ -143,7 +143,7 @@ def _staffing() -> Any:
         import argon2  # noqa: F401
         import segno  # noqa: F401
 
-        from egide.engine.staffing import Staffing
+        from egide.usecases.staffing import Staffing
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "egide":
             raise

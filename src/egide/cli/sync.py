@@ -24,9 +24,9 @@ from egide.errors import EgideError, UsageError
 from egide.model import Trust
 
 if TYPE_CHECKING:
-    from egide.engine.syncing import SyncReport
     from egide.store import Store
     from egide.store.upstreams import Upstream
+    from egide.usecases.syncing import SyncReport
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="What the partner is called here.")
@@ -86,8 +86,8 @@ def add(
     `egide serve` follows it by itself; `egide sync run` does so once. The key stays in its file.
     """
     import egide
-    from egide.engine.syncing import read_key_file
     from egide.net.register_client import partner_policy
+    from egide.usecases.syncing import read_key_file
 
     trusts = dict(_trust_of(text) for text in trust or ())
     partner_policy(url, allow_http=allow_http)
@@ -157,8 +157,8 @@ def run(
     Each page is one transaction: interrupted anywhere, the next run goes on from there.
     """
     import egide
-    from egide.engine.syncing import sync_once
     from egide.net.networks import own_networks
+    from egide.usecases.syncing import sync_once
 
     with egide.open_store(store) as opened:
         if watch:
@@ -202,9 +202,10 @@ def remove(
     Nobody would hear any longer which of them are withdrawn. Added again, they come back.
     """
     import egide
+    from egide.usecases.syncing import remove_upstream
 
     with egide.open_store(store) as opened:
-        erased = opened.upstreams.remove(name)
+        erased = remove_upstream(opened, name)
     if json:
         print_json({"name": name, "erased": erased})
     else:
@@ -225,9 +226,9 @@ def _trust_of(text: str) -> tuple[Trust, Trust]:
 def _watch(store: Store, json: bool) -> None:
     from functools import partial
 
-    from egide.engine.following import Follower
-    from egide.engine.syncing import connect
     from egide.net.networks import own_networks
+    from egide.usecases.following import Follower
+    from egide.usecases.syncing import connect
 
     def show(name: str, outcome: SyncReport | EgideError) -> None:
         if isinstance(outcome, EgideError):

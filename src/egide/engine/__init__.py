@@ -1,1 +1,1 @@
-"""The use cases: register, withdraw, search, import, export. What front ends call."""
+"""Machinery behind the use cases: searching, following the store, decoding, delivering."""

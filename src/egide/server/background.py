@@ -14,12 +14,13 @@ from egide.server.casework import casework_of
 from egide.server.delivering import deliver
 from egide.server.following import follower_of
 from egide.server.logs import FIELDS
+from egide.usecases.withdraw import expire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.engine.following import Follower
     from egide.server.service import Service
+    from egide.usecases.following import Follower
 
 _logger = logging.getLogger("egide.server")
 _FLUSH_EVERY_S = 1.0
@@ -102,7 +103,7 @@ def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
         now = datetime.now(UTC)
         cases.expire(now)
         cases.forget(now)
-        store.expire()
+        expire(store)
         store.sessions.forget(now)
         store.idempotency.forget(now - timedelta(seconds=settings.idempotency_ttl_s))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from egide.cases import CaseRules
-from egide.engine.casework import Casework
+from egide.usecases.casework import Casework
 
 if TYPE_CHECKING:
     from egide.server.service import Service

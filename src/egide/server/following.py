@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from egide.engine.following import Follower
-from egide.engine.syncing import connect
+from egide.usecases.following import Follower
+from egide.usecases.syncing import connect
 
 if TYPE_CHECKING:
     from egide.server.service import Service

@@ -68,7 +68,7 @@ class ServedStore(OpenedStore):
     @property
     def upstreams(self) -> Upstreams:
         """Registers that this one follows."""
-        return Upstreams(self._database, self._identity_key, self.actor, self._changing)
+        return Upstreams(self._database, self.actor)
 
     @property
     def webhooks(self) -> Webhooks:
@@ -93,7 +93,7 @@ class ServedStore(OpenedStore):
     @property
     def cases(self) -> Cases:
         """What people have registered of themselves."""
-        return Cases(self._database, self._identity_key, self._changing, self.actor)
+        return Cases(self._database, self._identity_key)
 
     @property
     def attempts(self) -> Attempts:

@@ -1,6 +1,6 @@
 """Registers that this one follows: where they are, how far they are known, who follows them.
 
-What a page of their changes does to the entries here is `egide.store.partner_page`.
+What they do to the entries here is `egide.store.upstream_changes`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.errors import SyncError, UpstreamBusy, UpstreamExists, UpstreamMissing, UsageError
+from egide.errors import UpstreamExists, UpstreamMissing, UsageError
 from egide.model import Trust
-from egide.store import consent, log
+from egide.store import log
 from egide.store.banks import get_bank
 from egide.store.feed import FOLLOWED, Position
 from egide.store.keys import check_name
-from egide.store.partner_page import Applied, apply_page, check_page
 from egide.store.records import moment
 from egide.store.schema import banks
-from egide.store.service_schema import upstream_entries, upstreams
+from egide.store.service_schema import upstreams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from egide.net.register_client import RemoteChanges
     from egide.store.connect import Database
-    from egide.store.revisions import Change
 
 DEFAULT_TRUST_MAP = {
     Trust.UNVERIFIED: Trust.UNVERIFIED,
@@ -88,25 +84,10 @@ class Upstream:
 class Upstreams:
     """The upstreams of a store; see `Store.upstreams`."""
 
-    def __init__(
-        self,
-        database: Database,
-        identity_key: bytes,
-        actor: str,
-        changing: Callable[[str, str], AbstractContextManager[Change]],
-    ) -> None:
-        """Work on a store.
-
-        Args:
-            database: of the store.
-            identity_key: of the store.
-            actor: who adds, removes and pauses.
-            changing: opens a transaction that changes entries, given an action and an actor.
-        """
+    def __init__(self, database: Database, actor: str) -> None:
+        """Work on a store; `actor` adds and pauses."""
         self._database = database
-        self._identity_key = identity_key
         self._actor = actor
-        self._changing = changing
 
     def add(
         self,
@@ -168,38 +149,13 @@ class Upstreams:
             UpstreamMissing: there is none.
         """
         with self._database.read() as connection:
-            return _get(connection, name)
+            return get_upstream(connection, name)
 
     def all(self) -> list[Upstream]:
         """All upstreams, in the order in which they were added."""
         with self._database.read() as connection:
             rows = connection.execute(_SELECT.order_by(upstreams.c.id)).all()
         return [_upstream_of(row) for row in rows]
-
-    def remove(self, name: str) -> int:
-        """Follow an upstream no longer, and erase its entries like expired ones.
-
-        Nobody would hear any longer which of them are withdrawn. Tombstones stay. Following the
-        same bank again renews what expired.
-
-        Returns:
-            how many entries were erased.
-
-        Raises:
-            UpstreamMissing: there is none of that name.
-        """
-        with self._changing("remove-upstream", self._actor) as made:
-            upstream = _get(made.connection, name)
-            bank = get_bank(made.connection, upstream.bank)
-            consent.expire_source(made, bank, upstream.source)
-            made.detail["upstream"] = name
-            made.connection.execute(
-                sa.delete(upstream_entries).where(upstream_entries.c.upstream_id == upstream.id)
-            )
-            made.connection.execute(sa.delete(upstreams).where(upstreams.c.id == upstream.id))
-            if not made.entries:
-                self._log(made.connection, "remove-upstream", bank.name, {"upstream": name})
-            return made.entries
 
     def set_enabled(self, name: str, enabled: bool) -> Upstream:
         """Pause an upstream, or go on with it where it was left.
@@ -208,65 +164,17 @@ class Upstreams:
             UpstreamMissing: there is none of that name.
         """
         with self._database.write() as connection:
-            upstream = _get(connection, name)
+            upstream = get_upstream(connection, name)
             if upstream.enabled is not enabled:
-                _set(connection, upstream.id, enabled=enabled)
+                set_upstream(connection, upstream.id, enabled=enabled)
                 action = "resume-upstream" if enabled else "pause-upstream"
                 self._log(connection, action, upstream.bank, {"upstream": name})
         return self.get(name)
 
-    def apply(self, upstream: Upstream, page: RemoteChanges, *, ended: bool) -> Applied:
-        """Do to the entries here what a page says, and go on to where it ends; all or nothing.
-
-        Args:
-            upstream: as it was read before the page was asked for.
-            page: what the upstream answered to its `position`, or to its `ended`.
-            ended: the latter; it then holds no active entry.
-
-        Raises:
-            UpstreamMissing: it was removed meanwhile.
-            UpstreamBusy: somebody else has got on with it meanwhile; the page may be older than
-                what is here, so nothing of it is used. Read the upstream again.
-            UpstreamChanged: another register answered, or an older state of it.
-            SyncError: it was paused meanwhile, or the page contradicts itself.
-        """
-        position = upstream.ended if ended else upstream.position
-        following = Position(page.next_since, page.next_after)
-        if not page.entries and following == position and upstream.remote_store_id is not None:
-            # Every two seconds for each upstream: nothing is written for it.
-            check_page(upstream, page, ended=ended)
-            return Applied()
-        with self._changing("sync", upstream.source) as made:
-            now = _get(made.connection, upstream.name)
-            if not now.enabled:
-                raise SyncError(upstream=upstream.name, reason="it is paused")
-            if (now.id, now.position, now.ended) != (
-                upstream.id,
-                upstream.position,
-                upstream.ended,
-            ):
-                raise UpstreamBusy(upstream=upstream.name)
-            check_page(now, page, ended=ended)
-            bank = get_bank(made.connection, now.bank)
-            applied = apply_page(made, now, bank, page, identity_key=self._identity_key)
-            made.detail.update({"upstream": now.name, **applied.counts()})
-            revision, entry = (
-                (upstreams.c.ended_revision, upstreams.c.ended_entry)
-                if ended
-                else (upstreams.c.cursor_revision, upstreams.c.cursor_entry)
-            )
-            _set(
-                made.connection,
-                now.id,
-                remote_store_id=page.store_id,
-                **{revision.name: page.next_since, entry.name: page.next_after},
-            )
-        return applied
-
     def set_feedback_sent(self, upstream: Upstream, feedback_id: int) -> None:
         """Write down that an upstream has all feedback up to a number."""
         with self._database.write() as connection:
-            _set(connection, upstream.id, feedback_sent=feedback_id)
+            set_upstream(connection, upstream.id, feedback_sent=feedback_id)
 
     def succeeded(self, name: str, *, error: str | None = None) -> None:
         """Write down that an upstream was followed to its end.
@@ -380,14 +288,16 @@ def _named(name: str) -> sa.Select[Any]:
     return _SELECT.where(upstreams.c.name == name)
 
 
-def _get(connection: sa.Connection, name: str) -> Upstream:
+def get_upstream(connection: sa.Connection, name: str) -> Upstream:
+    """The upstream of that name, or UpstreamMissing."""
     row = connection.execute(_named(name)).one_or_none()
     if row is None:
         raise UpstreamMissing(upstream=name)
     return _upstream_of(row)
 
 
-def _set(connection: sa.Connection, upstream_id: int, **values: Any) -> None:
+def set_upstream(connection: sa.Connection, upstream_id: int, **values: Any) -> None:
+    """Change columns of an upstream."""
     connection.execute(sa.update(upstreams).where(upstreams.c.id == upstream_id).values(**values))
 
 

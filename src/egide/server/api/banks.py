@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from egide.access import Key, Permission
-from egide.engine.approving import TwoPeople
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankExists, BankMissing
 from egide.server.api.schemas_common import BankPath
 from egide.server.api.schemas_register import BankChange, BankShown, BanksShown, NewBank
@@ -17,6 +16,8 @@ from egide.server.idempotency import WriteDep, write_responses
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.store import Store
+from egide.usecases import banks
+from egide.usecases.approving import TwoPeople
 
 router = APIRouter(prefix="/banks", tags=["banks"])
 
@@ -44,7 +45,9 @@ def create_bank(
     store = service.acting(key.name)
 
     def create() -> BankShown:
-        store.create_bank(body.name, radius_bits=body.radius_bits, description=body.description)
+        banks.create_bank(
+            store, body.name, radius_bits=body.radius_bits, description=body.description
+        )
         return _shown(store, body.name)
 
     return write.once(key, create, status=201)
@@ -83,8 +86,12 @@ def change_bank(
     def change() -> BankShown:
         if body.radius_bits is not None:
             TwoPeople(store).check_radius(key, bank, body.radius_bits, approval)
-        store.update_bank(
-            bank, radius_bits=body.radius_bits, description=body.description, enabled=body.enabled
+        banks.update_bank(
+            store,
+            bank,
+            radius_bits=body.radius_bits,
+            description=body.description,
+            enabled=body.enabled,
         )
         return _shown(store, bank)
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query, Response
 
 from egide.access import Key, Permission
-from egide.engine.approving import TwoPeople
-from egide.engine.submitting import submit
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -33,6 +31,9 @@ from egide.server.api.scope import ApprovalHeader, permitted_in_bank
 from egide.server.idempotency import WriteDep, write_responses
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
+from egide.usecases.approving import TwoPeople
+from egide.usecases.submitting import submit
+from egide.usecases.withdraw import confirm, dispute, tombstone, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,8 +161,7 @@ def withdraw_entry(
     write: WriteDep,
 ) -> Response:
     """End the consent to an entry: it matches nothing any more, and its fingerprint is erased."""
-    store = service.acting(key.name)
-    return _change(write, key, store, store.withdraw, bank, entry)
+    return _change(write, key, service.acting(key.name), withdraw, bank, entry)
 
 
 @router.post("/{entry}/confirm", response_model=EntryShown, responses=_JUDGED)
@@ -173,8 +173,7 @@ def confirm_entry(
     write: WriteDep,
 ) -> Response:
     """Write down that a reviewer found an entry to be what it claims: it may block by itself."""
-    store = service.acting(key.name)
-    return _change(write, key, store, store.confirm, bank, entry)
+    return _change(write, key, service.acting(key.name), confirm, bank, entry)
 
 
 @router.post("/{entry}/dispute", response_model=EntryShown, responses=_JUDGED)
@@ -186,8 +185,7 @@ def dispute_entry(
     write: WriteDep,
 ) -> Response:
     """Write down that a reviewer doubts an entry: its matches ask for review."""
-    store = service.acting(key.name)
-    return _change(write, key, store, store.dispute, bank, entry)
+    return _change(write, key, service.acting(key.name), dispute, bank, entry)
 
 
 @router.post("/{entry}/tombstone", response_model=EntryShown, responses=_JUDGED)
@@ -199,22 +197,21 @@ def tombstone_entry(
     write: WriteDep,
 ) -> Response:
     """Mark an entry as a confirmed false positive: it never matches again."""
-    store = service.acting(key.name)
-    return _change(write, key, store, store.tombstone, bank, entry)
+    return _change(write, key, service.acting(key.name), tombstone, bank, entry)
 
 
 def _change(
     write: Write,
     key: Key,
     store: Store,
-    act: Callable[[str, Sequence[int]], int],
+    act: Callable[[Store, str, Sequence[int]], int],
     bank: str,
     entry: int,
 ) -> Response:
     """Change the state or trust of one entry, and show it as it is then."""
 
     def change() -> EntryShown:
-        act(bank, [entry])
+        act(store, bank, [entry])
         return EntryShown.of(store.entry(bank, entry))
 
     return write.once(key, change, kept=EntryShown.without_note)

@@ -8,13 +8,13 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from egide.access import Key, Permission
-from egide.engine.approving import TwoPeople
-from egide.engine.lists import export_with_key
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankMissing
 from egide.server.api.schemas_common import BankPath
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
+from egide.usecases.approving import TwoPeople
+from egide.usecases.lists import export_with_key
 
 router = APIRouter(prefix="/banks/{bank}/export", tags=["banks"])
 _CSV = "text/csv; charset=utf-8"

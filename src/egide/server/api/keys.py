@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from egide.access import Key, Permission
-from egide.engine.keys import create_key, list_keys, revoke_key
 from egide.errors import BankMissing, KeyExists, KeyMissing
 from egide.server.api.schemas_common import NAME_PATTERN
 from egide.server.api.schemas_people import KeyMade, KeyShown, KeysShown, NewKey
 from egide.server.auth import permitted
 from egide.server.idempotency import WriteDep, write_responses
 from egide.server.service import ServiceDep
+from egide.usecases.keys import create_key, list_keys, revoke_key
 
 router = APIRouter(prefix="/keys", tags=["keys"])
 

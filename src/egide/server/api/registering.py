@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 
-from egide.engine.registering import registration_of
-from egide.engine.submitting import Submission
 from egide.errors import RequestInvalid
 from egide.model import Registration
 from egide.server.api.schemas_common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas_register import NewEntries, NewEntry, Source
+from egide.usecases.registering import registration_of
+from egide.usecases.submitting import Submission
 
 if TYPE_CHECKING:
     from egide.server.bodies import Form

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -12,13 +12,11 @@ from starlette.responses import JSONResponse
 
 from egide.access import Key, Permission
 from egide.errors import BankExists
-from egide.model import Bank, State
+from egide.model import Bank
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.callers import allowed
 from egide.server.service import ServiceDep
-
-if TYPE_CHECKING:
-    from egide.store import Store
+from egide.usecases import banks
 
 router = APIRouter(route_class=HmaRoute)
 ReadKey = Annotated[Key, allowed(Permission.READ_BANKS)]
@@ -33,8 +31,8 @@ def bank_shape(bank: Bank) -> dict[str, Any]:
 @router.get("/c/banks")
 async def list_banks(service: ServiceDep, key: ReadKey) -> list[dict[str, Any]]:
     """List the banks that the key reaches."""
-    banks = await run_in_threadpool(service.store.banks)
-    return [bank_shape(bank) for bank in banks if key.reaches(bank.name)]
+    found = await run_in_threadpool(service.store.banks)
+    return [bank_shape(bank) for bank in found if key.reaches(bank.name)]
 
 
 @router.post("/c/banks")
@@ -49,8 +47,8 @@ async def create_bank(request: Request, service: ServiceDep, key: ManageKey) -> 
     store = service.acting(key.name)
 
     def create() -> Bank:
-        bank = store.create_bank(name)
-        return store.update_bank(name, enabled=False) if enabled is False else bank
+        bank = banks.create_bank(store, name)
+        return banks.update_bank(store, name, enabled=False) if enabled is False else bank
 
     try:
         return JSONResponse(bank_shape(await run_in_threadpool(create)), 201)
@@ -77,7 +75,7 @@ async def change_bank(
     if body.get("name", name) != name:
         raise HTTPException(501, "Banks are not renamed: the log names them for ever")
     enabled = _enabled(body)
-    changed = await run_in_threadpool(lambda: store.update_bank(name, enabled=enabled))
+    changed = await run_in_threadpool(lambda: banks.update_bank(store, name, enabled=enabled))
     return bank_shape(changed)
 
 
@@ -86,15 +84,8 @@ async def delete_bank(name: str, service: ServiceDep, key: ManageKey) -> dict[st
     """Withdraw all that a bank holds, and disable it; its name stays."""
     key.require(Permission.WITHDRAW)
     key.require_bank(name)
-    await run_in_threadpool(_empty, service.acting(key.name), name)
+    await run_in_threadpool(banks.empty_bank, service.acting(key.name), name)
     return {"message": "Done"}
-
-
-def _empty(store: Store, name: str) -> None:
-    store.update_bank(name, enabled=False)  # first: nothing of it matches while it is emptied
-    held = [entry.id for entry in store.entries(name, state=State.ACTIVE)]
-    if held:
-        store.withdraw(name, held)
 
 
 def _enabled(body: dict[str, Any]) -> bool | None:

@@ -10,9 +10,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from egide.access import Key, Permission
-from egide.engine.approving import TwoPeople
-from egide.engine.registering import registration_of
-from egide.engine.submitting import Submission, submit
 from egide.errors import EntryMissing
 from egide.model import Entry, Registration, State
 from egide.server.api.scope import ApprovalHeader
@@ -22,6 +19,10 @@ from egide.server.hma.callers import allowed
 from egide.server.hma.media import PDQ, check_signal_type, pdq_of, picture_of, signals_of
 from egide.server.service import ServiceDep
 from egide.store import OutcomeKind
+from egide.usecases.approving import TwoPeople
+from egide.usecases.registering import registration_of
+from egide.usecases.submitting import Submission, submit
+from egide.usecases.withdraw import withdraw
 
 if TYPE_CHECKING:
     from egide.server.service import Service
@@ -138,7 +139,7 @@ def _withdraw(store: Store, bank: str, content_id: int) -> int:
         entry = _held(store, bank, content_id)
     except EntryMissing:
         return 0
-    store.withdraw(bank, [entry.id])
+    withdraw(store, bank, [entry.id])
     return 1
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from egide.errors import BankExists, BankMissing
 from egide.server.pages import assets, case, content, register, staff
+from egide.usecases.banks import create_bank
 
 if TYPE_CHECKING:
     from egide.store import Store
@@ -35,4 +36,4 @@ def ensure_bank(store: Store, name: str) -> None:
         store.bank(name)
     except BankMissing:
         with suppress(BankExists):  # another process has just made it
-            store.create_bank(name, description=_BANK_NOTE)
+            create_bank(store, name, description=_BANK_NOTE)

@@ -8,11 +8,11 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from egide.engine.staffing import SESSION_IDLE_S, SESSION_LONGEST_S, Staffing
 from egide.errors import StaffRefused, TooManyAttempts
 from egide.server.pages import staff_cases, staff_register
 from egide.server.pages.frame import FieldsDep, Page, PageDep
 from egide.server.pages.staff_session import READ, signed_in_staff
+from egide.usecases.staffing import SESSION_IDLE_S, SESSION_LONGEST_S, Staffing
 
 router = APIRouter()
 router.include_router(staff_cases.router)

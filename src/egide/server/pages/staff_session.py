@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import Depends
 
 from egide.cases import CaseRules
-from egide.engine.case_review import CaseReview
 from egide.errors import PathMissing
 from egide.server.pages.frame import Page
 from egide.store.staff import Staff
+from egide.usecases.case_review import CaseReview
 
 SIGN_IN = "staff/sign-in"
 READ = ["GET", "HEAD"]

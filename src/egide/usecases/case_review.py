@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egide.cases import Authority, CaseState, parse_number
-from egide.engine.casework import Casework
 from egide.errors import CaseEnded, CaseNotFound, UsageError
+from egide.store.changing import ChangingStore
+from egide.usecases.casework import Casework
 
 if TYPE_CHECKING:
     from egide.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
@@ -36,7 +37,7 @@ class CaseReview:
 
     def __init__(self, store: Store, bank: str, rules: CaseRules) -> None:
         """Take a store, the bank that people register in, and what holds for every case."""
-        self._store = store
+        self._store = ChangingStore.of(store)
         self._bank = bank
         self._casework = Casework(store, bank, rules)
 

@@ -13,13 +13,14 @@ from egide.hashlist import (
     write_hash_list,
 )
 from egide.model import Registration, Signal, State, Trust
+from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from egide.access import Key
-    from egide.engine.approving import TwoPeople
     from egide.store import Store
+    from egide.usecases.approving import TwoPeople
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def import_hashes(
                 registration = line.registration(default_source=name, trust=trust)
                 yield replace(registration, source=source) if source else registration
 
-    registered = store.register(bank, registrations())
+    registered = ChangingStore.of(store).register(bank, registrations())
     return ImportReport(
         added=registered.added,
         renewed=registered.renewed,

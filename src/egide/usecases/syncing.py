@@ -16,6 +16,7 @@ from egide.net.register_client import (
     RemoteFeedback,
     partner_policy,
 )
+from egide.store.changing import ChangingStore
 from egide.store.partner_page import Applied
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class _Round:
     """Pages taken so far."""
 
     def __init__(self, store: Store, name: str, client: RegisterClient, page_entries: int) -> None:
-        self._upstreams = store.upstreams
+        self._upstreams = ChangingStore.of(store).upstreams
         self._name = name
         self._client = client
         self._page_entries = page_entries
@@ -225,3 +226,12 @@ def read_key_file(path: Path, upstream: str) -> str:
         reason = "it holds no key, which is one word"
         raise UpstreamKeyInvalid(upstream=upstream, name=path, reason=reason)
     return key
+
+
+def remove_upstream(store: Store, name: str) -> int:
+    """Follow an upstream no longer, and erase its entries; return how many.
+
+    Raises:
+        UpstreamMissing: there is none of that name.
+    """
+    return ChangingStore.of(store).upstreams.remove(name)

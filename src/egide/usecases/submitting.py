@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from egide.errors import RequestInvalid
 from egide.hashlist.values import meaningless_in
 from egide.model import Trust
+from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from egide.access import Key
-    from egide.engine.approving import TwoPeople
     from egide.model import Registration
     from egide.store import Store
     from egide.store.records import Registered
+    from egide.usecases.approving import TwoPeople
 
 
 def source_of(key: Key, within: str = "") -> str:
@@ -61,8 +62,10 @@ def submit(
     # By the codes, since one entry takes as many as an animation has frames.
     count = sum(max(1, len(registration.pdqs)) for registration in registrations)
     two_people.check_bulk(key, bank, count, submission.digest, submission.approval_id)
-    return store.acting_as(key.name).register(
-        bank, registrations, again=submission.again, outcomes=True
+    return (
+        ChangingStore.of(store)
+        .acting_as(key.name)
+        .register(bank, registrations, again=submission.again, outcomes=True)
     )
 
 

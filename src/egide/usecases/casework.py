@@ -30,6 +30,7 @@ from egide.errors import (
 from egide.hashlist.values import meaningless
 from egide.model import PDQ_BYTES, SIGNAL_BYTES, Pdq, Signal
 from egide.passwords import hash_password, place_in_line, verify_password
+from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,7 +52,7 @@ class Casework:
     """
 
     def __init__(self, store: Store, bank: str, rules: CaseRules | None = None) -> None:
-        self._store = store
+        self._store = ChangingStore.of(store)
         self._bank = bank
         self._rules = rules or CaseRules()
 
@@ -269,7 +270,7 @@ class Casework:
     def _lifetime(self) -> timedelta:
         return timedelta(days=self._rules.lifetime_days)
 
-    def _acting(self, staff: str | None) -> Store:
+    def _acting(self, staff: str | None) -> ChangingStore:
         return self._store.acting_as(OWNER_ACTOR if staff is None else f"staff:{staff}")
 
     def _following(self, bank: str, now: datetime) -> set[str]:

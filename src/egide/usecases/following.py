@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from egide.engine.syncing import SyncReport, connect, follow_once, send_feedback
 from egide.errors import EgideError, SyncError, UpstreamMissing
+from egide.usecases.syncing import SyncReport, connect, follow_once, send_feedback
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,23 +1,23 @@
-"""Pictures to entries, and the end of their consent."""
+"""Pictures to entries."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide.engine.searching import forget_snapshot
 from egide.errors import ItemError, PatchKeyWrong
 from egide.hashing import fingerprint
 from egide.hashing.patches import registered as registered_patches
 from egide.hashing.patches import require_opencv
 from egide.model import DEFAULT_LIMITS, Registration
 from egide.sealing import PatchKey, require_cryptography
+from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from egide.model import Fingerprint, Limits
     from egide.store import Store
@@ -116,7 +116,9 @@ def _register(
         for _, outcome in files
         if not isinstance(outcome, ItemError)
     ]
-    registered = store.register(bank, registrations, again=again, outcomes=True, patch_key=key)
+    registered = ChangingStore.of(store).register(
+        bank, registrations, again=again, outcomes=True, patch_key=key
+    )
     outcomes = zip(registered.outcomes, registrations, strict=True)
     for file, outcome in files:
         if isinstance(outcome, ItemError):
@@ -186,33 +188,3 @@ def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
                     yield found  # opening it says what is wrong
             elif os.path.isfile(found) or not os.path.exists(found):  # noqa: PTH110, PTH113
                 yield found
-
-
-def withdraw(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """End the consent of entries: their fingerprints are erased, here and in the search snapshot.
-
-    Returns:
-        the revision from which on they no longer match.
-
-    Raises:
-        EntryMissing: one is not in the bank; none was withdrawn.
-        SnapshotNotRemoved: withdrawn, but the snapshot has to be deleted by hand.
-    """
-    revision = store.withdraw(bank, entries)
-    forget_snapshot(store)
-    return revision
-
-
-def withdraw_source(store: Store, bank: str, source: str) -> int:
-    """Withdraw everything that one source registered; return the revision afterwards."""
-    revision = store.withdraw_source(bank, source)
-    forget_snapshot(store)
-    return revision
-
-
-def expire(store: Store, bank: str | None = None, now: datetime | None = None) -> int:
-    """End the entries whose time is over and erase their fingerprints; return how many."""
-    count = store.expire(now or datetime.now(UTC), bank=bank)
-    if count:
-        forget_snapshot(store)
-    return count
