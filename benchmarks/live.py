@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from egide.engine.live import LiveRegister
-from egide.engine.searching import snapshot_path
+from egide.engine.snapshots import snapshot_path
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot

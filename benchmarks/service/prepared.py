@@ -13,7 +13,7 @@ import numpy as np
 
 import egide
 from egide.access import Role
-from egide.engine.searching import open_snapshot
+from egide.engine.snapshots import open_snapshot
 from egide.errors import StoreError
 from egide.model import Registration
 from egide.store.changing import ChangingStore

@@ -47,6 +47,7 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
                 (tuple(row) for row in connection.execute(sa.select(table))), key=repr
             )
             for table in metadata.sorted_tables
+            if table.name != "unfinished_files"  # of this machine, not of the register
         }
 
 
@@ -65,6 +66,9 @@ def test_a_backup_restored_anywhere_is_the_same_store(
         after = rows(other)
         assert len(after["log"]) == len(before["log"]) + 1
         after["log"] = [row for row in after["log"] if row in before["log"]]
+        # How far erasing has come is of the files, not of what they hold.
+        erasing = {table.pop("store_meta")[0][:3] for table in (before, after)}
+        assert len(erasing) == 1
         assert after == before
         assert (other.id, other.revision()) == (filled.id, filled.revision())
 

@@ -108,14 +108,17 @@ def test_waiting_for_ever_leaks_no_connection(store: Store) -> None:
 
 
 def test_erasing_can_be_left_for_later(store_url: str) -> None:
-    with Store.open(store_url, create=True, forget_at_once=False) as store:
-        store.create_bank("helpline")
-        store.register("helpline", [picture(number) for number in range(10)])
-        assert store.forget_erased()
-        store.withdraw("helpline", [1, 2])
-        assert store._database.holds_erased
-        assert store.forget_erased()
-        assert not store._database.holds_erased
+    store = Store.open(store_url, create=True, forget_at_once=False)
+    store.create_bank("helpline")
+    store.register("helpline", [picture(number) for number in range(10)])
+    assert store.forget_erased()
+    store.withdraw("helpline", [1, 2])
+    store._database.close()
+    # Killed here, any other process would know of it.
+    with Store.open(store_url, forget_at_once=False) as other:
+        assert other.erasure.get().pending_since is not None
+        assert other.forget_erased()
+        assert other.erasure.get().pending_since is None
 
 
 def test_what_somebody_still_reads_is_not_forgotten_yet(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from egide.engine.searching import build_store_snapshot
+from egide.engine.snapshots import build_store_snapshot
 from egide.errors import EgideError
 from egide.index import grown
 from egide.index.live import LiveIndex

@@ -20,7 +20,8 @@ from egide.engine import live as live_module
 from egide.engine import rebuilding
 from egide.engine.live import LiveRegister
 from egide.engine.rebuilding import Rebuilder, RebuildRules, building
-from egide.engine.searching import forget_snapshot, match, snapshot_path
+from egide.engine.searching import match
+from egide.engine.snapshots import forget_snapshot, snapshot_path
 from egide.errors import BankMissing, NotReady
 from egide.index.live import LiveIndex
 from egide.matching import Matcher
@@ -129,11 +130,24 @@ def test_a_register_that_starts_catches_up_with_an_older_snapshot(url: str, stor
     match(store, [asked(0)])
     before = snapshot_path(store).stat().st_ino
     register(store, 3)
+    with following(url) as live:
+        assert [found(live, number) for number in (0, 3)] == [[1], [4]]
+        assert live.held_changes == 1
+    assert snapshot_path(store).stat().st_ino == before
+
+
+def test_a_register_that_starts_lets_go_of_a_snapshot_that_holds_what_was_erased(
+    url: str, store: Store
+) -> None:
+    match(store, [asked(0)])
+    held = snapshot_path(store).read_bytes()
+    code = store.entry("helpline", 1).pdqs[0]
+    assert code in held
     store.withdraw("helpline", [1])
     with following(url) as live:
-        assert [found(live, number) for number in (0, 3)] == [[], [4]]
-        assert live.held_changes == 2
-    assert snapshot_path(store).stat().st_ino == before
+        assert [found(live, number) for number in (0, 1)] == [[], [2]]
+        until(snapshot_path(store).exists, "a new snapshot")
+        assert code not in snapshot_path(store).read_bytes()
 
 
 def test_too_many_changes_since_are_no_reason_to_hold_them_in_memory(

@@ -16,7 +16,7 @@ import pytest
 from recovery_processes import alive, command_of, descendants, serve
 from test_serve import Server
 
-from egide.engine.searching import snapshot_path
+from egide.engine.snapshots import snapshot_path
 from egide.model import Registration
 from egide.store.changing import ChangingStore as Store
 from pictures import encoded, pictures

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import egide
-from egide.engine.searching import open_snapshot, snapshot_path
+from egide.engine.snapshots import open_snapshot, snapshot_path
 from egide.errors import SnapshotNotRemoved
 from egide.store.changing import ChangingStore
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from egide.auditing.summary import PatchesSummary
 from egide.engine.patches import NO_PATCHES, open_patches
-from egide.engine.searching import open_snapshot
+from egide.engine.snapshots import open_snapshot
 from egide.index.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -9,8 +9,13 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from egide.engine.combining import Combiner
-from egide.engine.rebuilding import Rebuilder, RebuildRules, building
-from egide.engine.searching import build_store_snapshot, snapshot_path
+from egide.engine.rebuilding import Rebuilder, RebuildRules
+from egide.engine.snapshots import (
+    build_store_snapshot,
+    building,
+    forget_snapshot,
+    snapshot_path,
+)
 from egide.errors import EgideError, NotReady, SnapshotError, SnapshotMissing
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
@@ -208,6 +213,9 @@ class LiveRegister:
             # Nothing yet, or the store is one from before, restored.
             loaded = self._load(revision)
             self._followed, self._next = loaded, None
+            # It is mapped: what was erased since it was built needs no name on the disk until the
+            # next one stands.
+            forget_snapshot(store)
         else:
             self._followed.advance(store, revision)
         self._current_at_s = at_s

@@ -6,30 +6,25 @@ environment, since command lines are for everyone to read and the URL may hold a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egide.engine.child import without_patch_key
-from egide.errors import EgideError, SnapshotUnwritable
+from egide.engine.snapshots import build_store_snapshot, building
+from egide.errors import EgideError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from egide.index.live import LiveIndex
 
 URL_VARIABLE = "EGIDE_REBUILD_STORE"
 _NICENESS = 10
 _BUSY_STATUS = 75
-_LEFT_BEHIND_S = 60.0
-"""A file that is being built is written to all the time; one that was not for so long is not."""
 _STOP_TIMEOUT_S = 5.0
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 600.0
@@ -67,45 +62,6 @@ class RebuildRules:
             return True
         since_s = index.erased_since_s
         return since_s is not None and now_s - since_s > self.forget_after_s
-
-
-@contextmanager
-def building(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Be the only process of this machine that builds a snapshot; the system ends that with it.
-
-    Args:
-        path: of the snapshot.
-        wait: for another process that builds; else see what is yielded.
-
-    Yields:
-        whether this process is the one.
-
-    Raises:
-        SnapshotUnwritable: no permission, no such folder.
-    """
-    lock = path.with_name(f"{path.name}.lock")
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise SnapshotUnwritable(name=str(path), reason=reason) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
-
-
-def remove_unfinished(path: Path) -> None:
-    """Remove what builds of a snapshot left behind that were killed."""
-    for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
-        with suppress(OSError):
-            if time.time() - unfinished.stat().st_mtime > _LEFT_BEHIND_S:
-                unfinished.unlink()
 
 
 class Rebuilder:
@@ -191,7 +147,6 @@ class Rebuilder:
 
 def main() -> int:
     """Be the child: build once, and say the code of what went wrong."""
-    from egide.engine.searching import build_store_snapshot
     from egide.store import Store
 
     # By default the signal would leave the unfinished file behind.
@@ -202,7 +157,6 @@ def main() -> int:
         with building(path, wait=False) as free:
             if not free:
                 return _BUSY_STATUS
-            remove_unfinished(path)
             with Store.open(os.environ[URL_VARIABLE]) as store:
                 build_store_snapshot(store, path)
     except EgideError as error:

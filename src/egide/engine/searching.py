@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from egide.engine.erasing import settle
 from egide.engine.patches import NO_PATCHES, open_patches
-from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, SnapshotUnwritable
-from egide.index.snapshot import Snapshot
-from egide.index.snapshot_build import build_snapshot
+from egide.engine.snapshots import open_snapshot
+from egide.errors import SnapshotNotRemoved, StoreError
 from egide.matching import Matcher, ThoroughMatcher
-from egide.settings import DEFAULT_STORE, cache_dir, snapshot_dir
+from egide.settings import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from egide.errors import PatchesError
     from egide.model import Fingerprint, Match
     from egide.store import Store
 
-_BUILD_ATTEMPTS = 3
-
 
 def open_store(url: str = DEFAULT_STORE, *, create: bool = False) -> Store:
     """Open the store at `url`, an SQLAlchemy URL such as `sqlite:///folder/egide.db`.
+
+    Where a process was killed, what it left of erased fingerprints in files is removed first.
 
     Args:
         url: of the database.
@@ -35,7 +35,11 @@ def open_store(url: str = DEFAULT_STORE, *, create: bool = False) -> Store:
     """
     from egide.store import Store  # 0.3 s to import
 
-    return Store.open(url, create=create)
+    store = Store.open(url, create=create)
+    # A store that is only read, or busy, is settled by whoever can; withdrawing says what is left.
+    with suppress(StoreError, SnapshotNotRemoved):
+        settle(store)
+    return store
 
 
 def match(
@@ -71,89 +75,3 @@ def match(
         if patches.index is None:
             return matcher.match(fingerprints)
         return ThoroughMatcher(matcher, patches.index).match(fingerprints)
-
-
-def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
-    """Open the search snapshot of a store at its present revision, building it where needed.
-
-    Args:
-        store: an open store.
-        verify: also check every section's checksum, which takes a second for ten million entries.
-
-    Raises:
-        SnapshotUnwritable: it cannot be written; EGIDE_SNAPSHOT_DIR names another folder.
-    """
-    path = snapshot_path(store)
-    try:
-        snapshot = Snapshot.open(path, verify=verify)
-    except SnapshotError:
-        pass  # absent, damaged or of another version: it is only a copy
-    else:
-        if snapshot.store_id == store.id and snapshot.revision == store.revision():
-            return snapshot
-        snapshot.close()
-    for _ in range(_BUILD_ATTEMPTS - 1):
-        try:
-            build_store_snapshot(store, path)
-            snapshot = Snapshot.open(path, verify=verify)
-        except (SnapshotMissing, SnapshotUnwritable) as error:
-            if isinstance(error, SnapshotMissing) or isinstance(error.__cause__, FileNotFoundError):
-                continue  # a withdrawal in another process has just removed it
-            raise
-        # A file of an earlier revision may hold what has been erased since.
-        if snapshot.revision == store.revision():
-            return snapshot
-        snapshot.close()
-    build_store_snapshot(store, path)
-    return Snapshot.open(path, verify=verify)
-
-
-def build_store_snapshot(store: Store, path: Path) -> None:
-    """Write the search snapshot of a store at its present revision.
-
-    Raises:
-        SnapshotUnwritable: it cannot be written; nothing is left behind.
-    """
-    with store.read_active() as active:
-        build_snapshot(
-            path,
-            store_id=store.id,
-            revision=active.revision,
-            banks=active.banks,
-            entries=active.entries,
-            created=datetime.now(UTC),
-        )
-
-
-def forget_snapshot(store: Store) -> None:
-    """Remove the snapshot, which may hold fingerprints that were erased from the store.
-
-    Raises:
-        SnapshotNotRemoved: it is still there, and has to be deleted by hand.
-    """
-    path = snapshot_path(store)
-    try:
-        path.unlink(missing_ok=True)
-        for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise SnapshotNotRemoved(name=path, reason=(error.strerror or "").lower()) from error
-
-
-def snapshot_path(store: Store) -> Path:
-    """Return where the snapshot of a store stands.
-
-    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else in a private cache of the user's.
-    """
-    folder = snapshot_dir()
-    if folder is None and store.path is not None:
-        return store.path.with_name(f"{store.path.name}.snapshot")
-    if folder is None:
-        folder = cache_dir()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise SnapshotUnwritable(
-                name=str(folder), reason=(error.strerror or "").lower()
-            ) from error
-    return folder / f"{store.id}.snapshot"

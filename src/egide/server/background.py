@@ -9,6 +9,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from egide.engine.erasing import settle
 from egide.errors import EgideError
 from egide.server.casework import casework_of
 from egide.server.delivering import deliver
@@ -111,6 +112,6 @@ def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
         Chore("quotas", _FLUSH_EVERY_S, service.allowances.flush, also_last=True),
         Chore("decisions", _FLUSH_EVERY_S, service.events.flush, also_last=True),
         Chore("webhooks", _FLUSH_EVERY_S, partial(deliver, service, stopping)),
-        Chore("erasing", _ERASE_EVERY_S, store.forget_erased),
+        Chore("erasing", _ERASE_EVERY_S, partial(settle, store, snapshot=False)),
         Chore("forgetting", _FORGET_EVERY_S, forget),
     )

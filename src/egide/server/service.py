@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Self
 
@@ -11,8 +13,10 @@ from fastapi import Depends, Request
 
 from egide.access import Key
 from egide.engine.decoding import DecodingPool
+from egide.engine.erasing import settle
 from egide.engine.live import LiveRegister
 from egide.engine.rebuilding import RebuildRules
+from egide.errors import SnapshotNotRemoved, StoreError
 from egide.net.fetch import fetch
 from egide.policy import Decision
 from egide.server.auth import Authenticator
@@ -20,10 +24,12 @@ from egide.server.background import Background
 from egide.server.counts import EntryCounts
 from egide.server.delivering import DecisionEvents
 from egide.server.limits import Allowances
+from egide.server.logs import log
 from egide.server.metrics import Metrics
 from egide.server.settings import ServerSettings
 from egide.store import Store
 
+_logger = logging.getLogger("egide.server")
 _PATIENCE_S = 2.0
 
 
@@ -90,6 +96,8 @@ class Service:
             NotReady: the decoders do not start.
         """
         self.live.start()
+        with suppress(StoreError):  # the chore tries again
+            settle(self.store, snapshot=False)
         self.decoding.start()
         self.live.wait_until_ready(_PATIENCE_S)
         self.background.start(self)
@@ -99,6 +107,10 @@ class Service:
         self.background.stop()
         self.decoding.close()
         self.live.close()
+        try:
+            settle(self.store)
+        except (SnapshotNotRemoved, StoreError) as error:
+            log(_logger, logging.WARNING, "erased fingerprints left in files", code=error.code)
         self.store.close()
 
     def acting(self, actor: str) -> Store:

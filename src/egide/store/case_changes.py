@@ -17,6 +17,7 @@ from egide.store.banks import get_bank
 from egide.store.case_rows import CaseRow
 from egide.store.case_schema import case_images, cases
 from egide.store.cases import Cases
+from egide.store.erasure import note_erasure
 from egide.store.partner_reads import PERSON_SOURCE
 from egide.store.records import moment, unix_seconds
 from egide.store.register import find_known, identity_of, register_chunk
@@ -143,8 +144,6 @@ class CaseChanges(Cases):
 
     def withdraw(self, case_id: int, *, authority: Authority | None = None) -> None:
         """Withdraw a case: its entries are erased, and no others; of an ended one nothing changes.
-
-        False positives stay as they are, as in every withdrawal.
 
         Args:
             case_id: of the case.
@@ -283,11 +282,11 @@ class CaseChanges(Cases):
             with self._database.write() as connection:
                 submissions.forget(connection, at - submissions.KEPT_S)
                 case_ids = connection.execute(old).scalars().all()
+                if not case_ids:
+                    return count
                 rows.delete(connection, case_ids)
-            if not case_ids:
-                return count
+                note_erasure(connection, at=at)
             count += len(case_ids)
-            self._database.holds_erased = True
 
     def _register(self, change: Change, row: CaseRow, images: Sequence[NewImage]) -> None:
         """Make an entry of each image, each of a source that no other entry has."""

@@ -102,9 +102,8 @@ def active(connection: sa.Connection, case_id: int) -> Sequence[int]:
 
 
 def erasable(connection: sa.Connection, case_id: int) -> Sequence[int]:
-    """The numbers of the entries of a case that can be withdrawn: all but false positives."""
-    standing = entries.c.state.in_((State.ACTIVE.value, State.EXPIRED.value))
-    return entry_ids(connection, case_id, standing)
+    """The numbers of the entries of a case that are not withdrawn yet."""
+    return entry_ids(connection, case_id, entries.c.state != State.WITHDRAWN.value)
 
 
 def active_digests(connection: sa.Connection, case_id: int) -> set[bytes]:

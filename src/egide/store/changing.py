@@ -123,7 +123,7 @@ class ChangingStore(Store):
         """Withdraw entries: they no longer match; fingerprints, keypoints and notes are erased.
 
         Only the keyed identity stays, so that the same fingerprint is recognised when a list
-        brings it again. Active and expired entries can be withdrawn; for withdrawn ones nothing
+        brings it again. Entries can be withdrawn from every state; for withdrawn ones nothing
         happens. All of them or none.
 
         Returns:
@@ -131,14 +131,13 @@ class ChangingStore(Store):
 
         Raises:
             BankMissing, EntryMissing: there is no such bank, or no such entry in it.
-            StateConflict: an entry is tombstoned.
         """
         with self._changing("withdraw") as made:
             consent.withdraw(made, bank_rows.get_bank(made.connection, bank), entry_ids)
             return made.final_revision()
 
     def withdraw_source(self, bank: str, source: str) -> int:
-        """Withdraw all that one source registered; tombstoned entries stay as they are.
+        """Withdraw all that one source registered.
 
         Returns:
             the store's revision afterwards; as before where the source has nothing to withdraw.
@@ -170,9 +169,9 @@ class ChangingStore(Store):
             return made.entries
 
     def tombstone(self, bank: str, entry_ids: Sequence[int]) -> int:
-        """Mark active entries as confirmed false positives: kept, but never matching again.
+        """Erase active entries that are confirmed false positives: they never match again.
 
-        Their keypoints are erased: nothing needs them any more.
+        Only the keyed identity stays, so that the same fingerprint of that source is refused.
 
         Returns:
             the store's revision afterwards.

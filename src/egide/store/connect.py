@@ -33,13 +33,11 @@ class Database(ABC):
     Attributes:
         shown: the URL for messages, without its password.
         path: of the file; None where the database is none.
-        holds_erased: whether what was erased may still stand in the database's files.
     """
 
     def __init__(self, engine: sa.Engine, *, shown: str, path: Path | None) -> None:
         self.shown = shown
         self.path = path
-        self.holds_erased = False
         self._engine = engine
         self._closed = Event()
         self._watching = Lock()

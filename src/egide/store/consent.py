@@ -19,34 +19,27 @@ if TYPE_CHECKING:
 
 _CHUNK = 2000
 _ERASED: dict[str, Any] = {"pdqs": None, "trimmed": 0, "sha256": None, "md5": None, "note": ""}
-_WITHDRAWABLE = (State.ACTIVE.value, State.EXPIRED.value)
 
 
 def withdraw(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
-    """Erase entries whose consent is withdrawn; see `Store.withdraw`."""
-    rows = _check(
-        change.connection,
-        bank,
-        entry_ids,
-        action="withdrawn",
-        allowed={State.ACTIVE, State.EXPIRED, State.WITHDRAWN},
-    )
+    """Erase entries whose consent is withdrawn; see `ChangingStore.withdraw`."""
+    rows = _check(change.connection, bank, entry_ids, action="withdrawn", allowed=set(State))
     ids = [entry for entry, (state, _) in rows.items() if state is not State.WITHDRAWN]
     _update(change, bank, ids, {**_ERASED, "state": State.WITHDRAWN.value})
 
 
 def withdraw_source(change: Change, bank: Bank, source: str) -> None:
-    """Withdraw all that one source registered; see `Store.withdraw_source`."""
+    """Withdraw all that one source registered; see `ChangingStore.withdraw_source`."""
     _update_where(
         change,
         bank,
-        sa.and_(entries.c.source == source, entries.c.state.in_(_WITHDRAWABLE)),
+        sa.and_(entries.c.source == source, entries.c.state != State.WITHDRAWN.value),
         {**_ERASED, "state": State.WITHDRAWN.value},
     )
 
 
 def tombstone(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
-    """Mark entries as confirmed false positives; see `Store.tombstone`."""
+    """Erase entries that are confirmed false positives; see `ChangingStore.tombstone`."""
     rows = _check(
         change.connection,
         bank,
@@ -55,18 +48,18 @@ def tombstone(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
         allowed={State.ACTIVE, State.TOMBSTONED},
     )
     ids = [entry for entry, (state, _) in rows.items() if state is State.ACTIVE]
-    _update(change, bank, ids, {"state": State.TOMBSTONED.value})
+    _update(change, bank, ids, {**_ERASED, "state": State.TOMBSTONED.value})
 
 
 def set_trust(change: Change, bank: Bank, entry_ids: Sequence[int], trust: Trust) -> None:
-    """Write down what a reviewer said; see `Store.confirm` and `Store.dispute`."""
+    """Write down what a reviewer said; see `ChangingStore.confirm` and `ChangingStore.dispute`."""
     rows = _check(change.connection, bank, entry_ids, action=trust.value, allowed={State.ACTIVE})
     ids = [entry for entry, (_, old) in rows.items() if old is not trust]
     _update(change, bank, ids, {"trust": trust.value})
 
 
 def expire(change: Change, bank: Bank | None, now_unix_s: int) -> None:
-    """Erase active entries whose time is up; see `Store.expire`."""
+    """Erase active entries whose time is up; see `ChangingStore.expire`."""
     _update_where(
         change,
         bank,
@@ -93,7 +86,7 @@ def expire_entries(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None
 
 
 def erase_patches(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
-    """Erase the keypoints of entries and nothing else; see `Store.erase_patches`."""
+    """Erase the keypoints of entries and nothing else; see `ChangingStore.erase_patches`."""
     if entry_ids is not None:
         _check(change.connection, bank, entry_ids, action="changed", allowed=set(State))
     held = patch_rows.entry_ids(change.connection, bank)
@@ -146,7 +139,7 @@ def _update(
     change: Change, bank: Bank | None, entry_ids: Sequence[int], values: dict[str, Any]
 ) -> None:
     change.bank_id = None if bank is None else bank.id
-    change.erased = change.erased or (bool(entry_ids) and values.items() >= _ERASED.items())
+    change.erased_entries |= bool(entry_ids) and values.items() >= _ERASED.items()
     # In chunks: one statement over a million rows held 200 MB of undo log.
     for chunk in _chunks(entry_ids):
         result = change.connection.execute(

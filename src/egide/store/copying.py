@@ -25,9 +25,10 @@ from egide.errors import (
     StoreNotEmpty,
 )
 from egide.store import case_schema, log, service_schema
+from egide.store.erasure import Erasure
 from egide.store.lifecycle import connect, make_tables, open_database
 from egide.store.revisions import current_revision
-from egide.store.schema import metadata, store_meta
+from egide.store.schema import metadata, store_meta, unfinished_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 # The tables of a served register and of its pages are among those of `metadata` only once they
 # are imported.
-_TABLES = (*metadata.sorted_tables,)
+_TABLES = tuple(table for table in metadata.sorted_tables if table is not unfinished_files)
 assert {service_schema.log, case_schema.cases} <= set(_TABLES)
 _PAGE = 2000
 _BUSY_TIMEOUT_S = 10.0
@@ -70,7 +71,7 @@ def back_up(
     # First, so that the copy tells of itself.
     _append_to_log(database, actor=actor, action="backup")
     with (
-        _new_file(path) as unfinished,
+        _new_file(path, Erasure(database)) as unfinished,
         closing(connect(f"sqlite:///{unfinished}", busy_timeout_s=_BUSY_TIMEOUT_S)) as target,
     ):
         try:
@@ -146,7 +147,12 @@ def _fill(
                 reason = f"{found} of {expected[table.name]} rows of {table.name}"
                 raise BackupIncomplete(store=shown, reason=reason)
         store_id: str = connection.execute(sa.select(store_meta.c.store_id)).scalar_one()
-        return Copied(store_id, current_revision(connection), expected)
+        revision = current_revision(connection)
+        # The new files hold nothing else; a snapshot that stands here already may.
+        connection.execute(
+            sa.update(store_meta).values(erased_revision=revision, erasure_pending_since=None)
+        )
+        return Copied(store_id, revision, expected)
 
 
 def _require_empty(connection: sa.Connection, database: Database) -> None:
@@ -171,8 +177,10 @@ def _append_to_log(database: Database, *, actor: str, action: str) -> None:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
+def _new_file(path: Path, erasure: Erasure) -> Iterator[Path]:
     """A file for its owner only, which gets its name at the end and replaces no other.
+
+    If this process is killed meanwhile, the next one that opens the store removes it.
 
     Raises:
         BackupExists: meanwhile there is one of that name.
@@ -185,10 +193,12 @@ def _new_file(path: Path) -> Iterator[Path]:
         raise BackupUnwritable(name=str(path), reason=error.strerror or "unknown") from error
     unfinished = Path(name)
     try:
-        yield unfinished
-        _flush(unfinished)
-        path.hardlink_to(unfinished)  # unlike a renaming, this replaces nothing
-        _flush(path.parent)
+        with erasure.writing(unfinished):
+            yield unfinished
+            _flush(unfinished)
+            path.hardlink_to(unfinished)  # unlike a renaming, this replaces nothing
+            unfinished.unlink()
+            _flush(path.parent)
     except FileExistsError as error:
         raise BackupExists(name=str(path)) from error
     except OSError as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from typing import TYPE_CHECKING, Self
 
 import sqlalchemy as sa
 
 from egide.errors import StoreError, UsageError
+from egide.store.erasure import Erasure
 from egide.store.lifecycle import open_database
 from egide.store.revisions import change, current_revision, find_revision
 from egide.store.schema import store_meta
@@ -36,12 +37,13 @@ class OpenedStore:
         path: of the SQLite file; None on PostgreSQL.
         id: a random UUID that tells this store from every other; a copy of the file has the same.
         actor: who changes it, as its log says.
+        forgets_at_once: whether what erases also has it leave the files; see `open`.
     """
 
     def __init__(self, database: Database, *, forget_at_once: bool = True) -> None:
         """Take over an opened database; use `Store.open`."""
         self._database = database
-        self._forget_at_once = forget_at_once
+        self.forgets_at_once = forget_at_once
         self.actor = LOCAL_ACTOR
         self.url = database.shown
         self.path: Path | None = database.path
@@ -68,8 +70,8 @@ class OpenedStore:
             create: make it where there is none; a file is readable by its owner only, a database
                 of PostgreSQL must be there and be empty.
             busy_timeout_s: how long a write waits for another process that writes.
-            forget_at_once: after each withdrawal do what `forget_erased` does; else whoever opened
-                the store calls that, say every few seconds.
+            forget_at_once: have what is erased leave the files in the same call; else whoever
+                opened the store sees to that, say every few seconds.
 
         Raises:
             UsageError: the URL is a path, in memory, or of a database that Egide cannot use.
@@ -104,29 +106,38 @@ class OpenedStore:
 
     def close(self) -> None:
         """Close the store; `forget_erased` is tried once more, and waiting for changes ends."""
-        self.forget_erased()
+        with suppress(StoreError):
+            self.forget_erased()
         self._database.close()
+
+    @property
+    def erasure(self) -> Erasure:
+        """What was erased, and what may still hold it."""
+        return Erasure(self._database)
 
     def forget_erased(self) -> bool:
         """Have what was erased leave the database's files, as far as the database can.
 
         SQLite's write-ahead log is emptied; PostgreSQL removes dead rows (`VACUUM`). Returns at
-        once where this process has erased nothing since.
+        once where nothing was erased since, by whichever process.
 
         Returns:
             whether nothing is left to do; False while somebody reads an earlier state of the
             store, or the database does not play along: call it again later.
+
+        Raises:
+            StoreError: it cannot even be asked.
         """
-        if self._database.holds_erased:
-            # First: what another thread erases from now on counts again.
-            self._database.holds_erased = False
-            try:
-                done = self._database.forget_erased()
-            except StoreError:
-                done = False
-            if not done:
-                self._database.holds_erased = True
-        return not self._database.holds_erased
+        seen = self.erasure.get()
+        if seen.pending_since is None:
+            return True
+        try:
+            done = self._database.forget_erased()
+            if done:
+                self.erasure.settled(seen)
+        except StoreError:
+            return False
+        return done
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +214,6 @@ class OpenedStore:
             self._database, action, actor=actor or self.actor, identity_key=self._identity_key
         ) as made:
             yield made
-        if made.erased:
-            self._database.holds_erased = True
-            if self._forget_at_once:
+        if self.forgets_at_once and (made.erased or made.erased_entries):
+            with suppress(StoreError):  # it is done, and the store remembers what is left to do
                 self.forget_erased()

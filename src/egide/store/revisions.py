@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from egide.store import log
+from egide.store.erasure import note_erasure
 from egide.store.outbox import announce_change
 from egide.store.records import Revision, moment
 from egide.store.schema import banks, revisions
@@ -32,8 +33,9 @@ class Change:
         connection: where to write.
         at: Unix seconds to stamp rows with.
         entries: how many entries the change touches; counted by the caller.
-        erased: whether it erases or replaces what must not stay in the write-ahead log; set by
-            whoever does so.
+        erased: whether it erases or replaces what must not stay in the database's files,
+        erased_entries: or fingerprints of entries, which a snapshot may hold too; set by whoever
+            does so.
         detail: further words for the log.
     """
 
@@ -50,6 +52,7 @@ class Change:
         self.at = int(time.time())
         self.entries = 0
         self.erased = False
+        self.erased_entries = False
         self.bank_id: int | None = None
         self.detail: dict[str, str | int] = {}
         self._action = action
@@ -99,6 +102,12 @@ class Change:
         """Write down what the revision did, for readers of changes and in the log."""
         if self._revision is None:
             return
+        if self.erased or self.erased_entries:
+            note_erasure(
+                self.connection,
+                at=self.at,
+                revision=self._revision if self.erased_entries else None,
+            )
         self.connection.execute(
             sa.update(revisions)
             .where(revisions.c.id == self._revision)

@@ -46,7 +46,7 @@ class Blob(LargeBinary):
         """Bytes come out as they are."""
 
 
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every migration in order, as Alembic has them; the last one is what this Egide writes."""
 
 MAX_ENTRY_ID = 2**63 - 1
@@ -69,6 +69,12 @@ store_meta = Table(
     Column("store_id", Text, primary_key=True),
     Column("identity_key", Blob, nullable=False),
     Column("created", BigInteger, nullable=False),
+    # The last revision that erased a fingerprint: a snapshot of an earlier one may hold it.
+    Column("erased_revision", BigInteger, nullable=False, server_default=text("0")),
+    # Since when the database's files may hold what is erased; null where they do not.
+    Column("erasure_pending_since", BigInteger),
+    # How many erasures there were, so that one which comes while the files are cleaned counts.
+    Column("erasures", BigInteger, nullable=False, server_default=text("0")),
 )
 
 revisions = Table(
@@ -79,6 +85,17 @@ revisions = Table(
     Column("action", Text, nullable=False),
     Column("bank_id", BigId, ForeignKey("banks.id")),
     Column("entries", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Files with fingerprints that a process of ours is writing: if it is killed, the next one removes
+# them.
+unfinished_files = Table(
+    "unfinished_files",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -126,10 +143,9 @@ entries = Table(
         "state = 'active' OR state = 'tombstoned' OR state = 'withdrawn' OR state = 'expired'",
         name="state",
     ),
-    # The promise of withdrawal, held by the database itself.
+    # Only an active entry has a fingerprint: held by the database itself.
     CheckConstraint(
-        "state = 'active' OR state = 'tombstoned'"
-        " OR (pdqs IS NULL AND sha256 IS NULL AND md5 IS NULL AND note = '')",
+        "state = 'active' OR (pdqs IS NULL AND sha256 IS NULL AND md5 IS NULL AND note = '')",
         name="erased",
     ),
     Index("uq_entries_bank_identity", "bank_id", "identity", unique=True),

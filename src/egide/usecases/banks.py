@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from egide.model import DEFAULT_RADIUS_BITS, State
 from egide.store.changing import ChangingStore
+from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from egide.model import Bank
@@ -55,3 +56,4 @@ def empty_bank(store: Store, name: str) -> None:
     held = [entry.id for entry in changing.entries(name, state=State.ACTIVE)]
     if held:
         changing.withdraw(name, held)
+    settle_after_act(store)

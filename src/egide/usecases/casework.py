@@ -31,6 +31,7 @@ from egide.hashlist.values import meaningless
 from egide.model import PDQ_BYTES, SIGNAL_BYTES, Pdq, Signal
 from egide.passwords import hash_password, place_in_line, verify_password
 from egide.store.changing import ChangingStore
+from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -226,6 +227,7 @@ class Casework:
         """
         self.get(case_id)
         self._acting(staff).cases.withdraw(case_id, authority=authority)
+        settle_after_act(self._store)
         return self.get(case_id)
 
     def withdraw_image(self, case_id: int, image_id: int, *, staff: str | None = None) -> Case:
@@ -236,6 +238,7 @@ class Casework:
         """
         self.get(case_id)
         self._acting(staff).cases.withdraw_image(case_id, image_id)
+        settle_after_act(self._store)
         return self.get(case_id)
 
     def extend(self, case_id: int, *, staff: str | None = None) -> Case:
@@ -250,7 +253,9 @@ class Casework:
 
     def expire(self, now: datetime | None = None) -> int:
         """End the cases whose time is up, of all banks; return how many."""
-        return self._store.acting_as(REGISTER_ACTOR).cases.expire(now)
+        count = self._store.acting_as(REGISTER_ACTOR).cases.expire(now)
+        settle_after_act(self._store)
+        return count
 
     def forget(self, now: datetime | None = None) -> int:
         """Delete cases that ended `kept_days` ago, old submissions, and counts of attempts.

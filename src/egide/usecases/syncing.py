@@ -18,6 +18,7 @@ from egide.net.register_client import (
 )
 from egide.store.changing import ChangingStore
 from egide.store.partner_page import Applied
+from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +187,8 @@ def sync_once(store: Store, name: str, *, allowed_networks: tuple[Network, ...] 
     except SyncError as error:
         upstreams.succeeded(name, error=error.code)
         raise
+    finally:
+        settle_after_act(store)
     upstreams.succeeded(name)
     return report
 
@@ -234,4 +237,6 @@ def remove_upstream(store: Store, name: str) -> int:
     Raises:
         UpstreamMissing: there is none of that name.
     """
-    return ChangingStore.of(store).upstreams.remove(name)
+    count = ChangingStore.of(store).upstreams.remove(name)
+    settle_after_act(store)
+    return count

@@ -1,7 +1,7 @@
 """Every change of an entry's state or trust: withdrawing, expiring, judging, and what follows.
 
-Whatever ends an entry erases it, here and in every file of ours; see `egide.engine.erasing`.
-Give a store that is `acting_as` who does it: the log names them.
+Whatever ends an entry erases it, here and in every file of ours; see `egide.engine.erasing`. Give a
+store that is `acting_as` who does it: the log names them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.engine.searching import forget_snapshot
+from egide.engine.erasing import settle
 from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def withdraw(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """End the consent of entries: their fingerprints are erased, here and in the search snapshot.
+    """End the consent of entries, from whatever state: they match no more and are erased.
 
     Returns:
         the revision from which on they no longer match.
@@ -29,44 +29,65 @@ def withdraw(store: Store, bank: str, entries: Sequence[int]) -> int:
         SnapshotNotRemoved: withdrawn, but the snapshot has to be deleted by hand.
     """
     revision = ChangingStore.of(store).withdraw(bank, entries)
-    forget_snapshot(store)
+    settle_after_act(store)
     return revision
 
 
 def withdraw_source(store: Store, bank: str, source: str) -> int:
     """Withdraw everything that one source registered; return the revision afterwards."""
     revision = ChangingStore.of(store).withdraw_source(bank, source)
-    forget_snapshot(store)
+    settle_after_act(store)
     return revision
 
 
 def expire(store: Store, bank: str | None = None, now: datetime | None = None) -> int:
     """End the entries whose time is over and erase their fingerprints; return how many."""
     count = ChangingStore.of(store).expire(now or datetime.now(UTC), bank=bank)
-    if count:
-        forget_snapshot(store)
+    settle_after_act(store)
     return count
 
 
 def tombstone(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """Mark active entries as confirmed false positives; return the revision afterwards.
+    """Erase active entries that are confirmed false positives: they never match again.
+
+    Returns:
+        the revision from which on they no longer match.
+
+    Raises:
+        BankMissing, EntryMissing, StateConflict: nothing was changed.
+        SnapshotNotRemoved: erased, but the snapshot has to be deleted by hand.
+    """
+    revision = ChangingStore.of(store).tombstone(bank, entries)
+    settle_after_act(store)
+    return revision
+
+
+def confirm(store: Store, bank: str, entries: Sequence[int]) -> int:
+    """Write down that a reviewer confirmed active entries; return the revision afterwards.
 
     Raises:
         BankMissing, EntryMissing, StateConflict: nothing was changed.
     """
-    return ChangingStore.of(store).tombstone(bank, entries)
-
-
-def confirm(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """Write down that a reviewer confirmed active entries; otherwise as `tombstone`."""
     return ChangingStore.of(store).confirm(bank, entries)
 
 
 def dispute(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """Write down that a reviewer disputes active entries; otherwise as `tombstone`."""
+    """Write down that a reviewer disputes active entries; otherwise as `confirm`."""
     return ChangingStore.of(store).dispute(bank, entries)
 
 
 def drop_patches(store: Store, bank: str, entries: Sequence[int] | None = None) -> int:
     """Erase the keypoints of entries, by default of all of a bank; return how many had any."""
-    return ChangingStore.of(store).erase_patches(bank, entries)
+    count = ChangingStore.of(store).erase_patches(bank, entries)
+    settle_after_act(store)
+    return count
+
+
+def settle_after_act(store: Store) -> None:
+    """Have what an act erased leave the files now, unless a served register does so beside it.
+
+    Raises:
+        SnapshotNotRemoved: a snapshot has to be deleted by hand.
+    """
+    if store.forgets_at_once:
+        settle(store)

@@ -1,0 +1,169 @@
+"""The search snapshot of a store: where it is, who builds it, and when it has to go."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from egide.errors import (
+    SnapshotDamaged,
+    SnapshotError,
+    SnapshotMissing,
+    SnapshotNotRemoved,
+    SnapshotUnwritable,
+    SnapshotVersion,
+)
+from egide.index.snapshot import Snapshot
+from egide.index.snapshot_build import build_snapshot
+from egide.settings import cache_dir, snapshot_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from egide.store import Store
+
+_BUILD_ATTEMPTS = 3
+
+
+def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
+    """Open the search snapshot of a store at its present revision, building it where needed.
+
+    Args:
+        store: an open store.
+        verify: also check every section's checksum, which takes a second for ten million entries.
+
+    Raises:
+        SnapshotUnwritable: it cannot be written; EGIDE_SNAPSHOT_DIR names another folder.
+    """
+    path = snapshot_path(store)
+    snapshot = _current(store, path, verify=verify)
+    if snapshot is not None:
+        return snapshot
+    with building(path, wait=True):
+        # Whoever was waited for may have built it. One of an earlier revision may hold what has
+        # been erased since, and a withdrawal in another process may just have removed it.
+        for _ in range(_BUILD_ATTEMPTS - 1):
+            snapshot = _current(store, path, verify=verify)
+            if snapshot is not None:
+                return snapshot
+            build_store_snapshot(store, path)
+        return _current(store, path, verify=verify) or Snapshot.open(path, verify=verify)
+
+
+def _current(store: Store, path: Path, *, verify: bool) -> Snapshot | None:
+    """The snapshot of the store's present revision, where it stands and is sound."""
+    try:
+        snapshot = Snapshot.open(path, verify=verify)
+    except SnapshotError:
+        return None  # absent, damaged or of another version: it is only a copy
+    if snapshot.store_id == store.id and snapshot.revision == store.revision():
+        return snapshot
+    snapshot.close()
+    return None
+
+
+def build_store_snapshot(store: Store, path: Path) -> None:
+    """Write the search snapshot of a store at its present revision.
+
+    Raises:
+        SnapshotUnwritable: it cannot be written; nothing is left behind.
+    """
+    with store.read_active() as active:
+        build_snapshot(
+            path,
+            store_id=store.id,
+            revision=active.revision,
+            banks=active.banks,
+            entries=active.entries,
+            created=datetime.now(UTC),
+        )
+
+
+@contextmanager
+def building(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Be the only process of this machine that builds a snapshot; the system ends that with it.
+
+    What a build left behind that was killed is removed then.
+
+    Args:
+        path: of the snapshot.
+        wait: for another process that builds; else see what is yielded.
+
+    Yields:
+        whether this process is the one.
+
+    Raises:
+        SnapshotUnwritable: no permission, no such folder.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SnapshotUnwritable(name=str(path), reason=reason) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
+                unfinished.unlink(missing_ok=True)
+            yield True
+    finally:
+        os.close(handle)
+
+
+def forget_snapshot(store: Store) -> None:
+    """Remove the snapshot if it may hold what the store has erased, and builds that were killed.
+
+    Raises:
+        SnapshotNotRemoved: it is still there, and has to be deleted by hand.
+        StoreError: the store cannot say what it has erased.
+    """
+    path = snapshot_path(store)
+    try:
+        if may_hold_erased(store, path):
+            path.unlink(missing_ok=True)
+        if any(path.parent.glob(f".{path.name}.*.tmp")):
+            with building(path, wait=False):
+                pass
+    except (OSError, SnapshotUnwritable) as error:
+        reason = getattr(error, "strerror", None) or "no permission"
+        raise SnapshotNotRemoved(name=path, reason=str(reason).lower()) from error
+
+
+def may_hold_erased(store: Store, path: Path) -> bool:
+    """Whether a snapshot's file was built before the store last erased a fingerprint."""
+    try:
+        with Snapshot.open(path) as snapshot:
+            return (
+                snapshot.store_id == store.id and snapshot.revision < store.erasure.get().revision
+            )
+    except SnapshotMissing:
+        return False
+    except (SnapshotDamaged, SnapshotVersion):
+        return True  # nobody can tell, and it is only a copy
+
+
+def snapshot_path(store: Store) -> Path:
+    """Return where the snapshot of a store stands.
+
+    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else in a private cache of the user's.
+    """
+    folder = snapshot_dir()
+    if folder is None and store.path is not None:
+        return store.path.with_name(f"{store.path.name}.snapshot")
+    if folder is None:
+        folder = cache_dir()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SnapshotUnwritable(
+                name=str(folder), reason=(error.strerror or "").lower()
+            ) from error
+    return folder / f"{store.id}.snapshot"
