@@ -6,6 +6,7 @@ environment, since command lines are for everyone to read and the URL may hold a
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from egide.engine.child import without_patch_key
 from egide.engine.snapshots import build_store_snapshot, building
-from egide.errors import EgideError
+from egide.errors import EgideError, SnapshotUnwritable
 
 if TYPE_CHECKING:
     from egide.index.live import LiveIndex
@@ -28,6 +29,8 @@ _BUSY_STATUS = 75
 _STOP_TIMEOUT_S = 5.0
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 600.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +97,17 @@ class Rebuilder:
     def start(self) -> None:
         """Start the child, unless one runs, another process builds, or it is too soon.
 
-        Raises:
-            SnapshotUnwritable: nothing can be written beside the snapshot.
+        Where nothing can be written, that is a build which failed.
         """
         if self._child is not None or time.monotonic() < self._not_before_s:
             return
-        with building(self._path, wait=False) as free:
-            if not free:
-                return
+        try:
+            with building(self._path, wait=False) as free:
+                if not free:
+                    return
+        except SnapshotUnwritable as error:
+            self._fail(error.code)
+            return
         self._started_s = time.monotonic()
         self._child = subprocess.Popen(
             [sys.executable, "-m", "egide.engine.rebuilding", str(self._path)],
@@ -128,8 +134,14 @@ class Rebuilder:
             # Half of one core at most, however often entries end.
             self._not_before_s = now_s + (now_s - self._started_s)
             return
-        self.failure = said.strip() or f"status {child.returncode}"
-        self._not_before_s = now_s + min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._fail(said.strip() or f"status {child.returncode}")
+
+    def _fail(self, code: str) -> None:
+        if code != self.failure:
+            log.warning("cannot build the search snapshot: %s", code)
+        self.failure = code
+        pause_s = min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._not_before_s = time.monotonic() + pause_s
         self._failures += 1
 
     def close(self) -> None:

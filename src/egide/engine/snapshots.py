@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -116,6 +117,20 @@ def building(path: Path, *, wait: bool) -> Iterator[bool]:
             yield True
     finally:
         os.close(handle)
+
+
+def require_folder(path: Path) -> None:
+    """Find out now whether a snapshot can be written in its folder.
+
+    Raises:
+        SnapshotUnwritable: there is no such folder, or nothing can be written there.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SnapshotUnwritable(name=str(path), reason=reason) from error
 
 
 def forget_snapshot(store: Store) -> None:
