@@ -190,7 +190,7 @@ def test_an_impossible_radius_is_refused(opened: Open, radius_bits: int) -> None
         Matcher(opened([]), radius_bits=radius_bits)
 
 
-def test_a_disabled_bank_does_not_match_unless_named(opened: Open) -> None:
+def test_a_disabled_bank_never_matches_also_where_it_is_named(opened: Open) -> None:
     """Peer defect 8: there a disabled bank goes on matching."""
     banks = [bank("on", 1), bank("off", 2, enabled=False)]
     entries = [
@@ -200,8 +200,10 @@ def test_a_disabled_bank_does_not_match_unless_named(opened: Open) -> None:
     snapshot = opened(entries, banks)
     query = [still(code(0), sha256=b"s" * 32)]
     assert only(Matcher(snapshot).match(query)).entry == 1
-    assert only(Matcher(snapshot, banks=["off"]).match(query)).entry == 2
-    assert Matcher(snapshot, banks=[]).match(query) == [[]]
+    named = Matcher(snapshot, banks=["off", "on"])
+    assert (only(named.match(query)).entry, named.disabled) == (1, ("off",))
+    for banks in (["off"], []):
+        assert Matcher(snapshot, banks=banks).match(query) == [[]]
 
 
 def test_only_the_nearest_entries_are_reported(

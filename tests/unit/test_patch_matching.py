@@ -141,7 +141,7 @@ def test_expired_and_unknown_entries_and_those_of_other_banks_do_not_match(opene
     assert not opened([entry(0), entry(3)]).match(image)
     assert not opened([]).match(image)
     assert not opened([entry(2, bank="off")]).match(image)
-    assert opened([entry(2, bank="off")], banks=("off",)).match(image)
+    assert not opened([entry(2, bank="off")], banks=("off",)).match(image)
     assert not opened([entry(2, bank="other")], banks=("helpline",)).match(image)
 
 

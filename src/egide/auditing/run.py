@@ -75,7 +75,7 @@ class Audit:
         store: an open store; the audit speaks of its revision at the moment of the call.
         out: folder for `matches.parquet`, `unreadable.parquet` and `summary.json`; it also makes
             the audit resumable. None keeps nothing.
-        banks: names; None for all enabled ones.
+        banks: names; None for all enabled ones. A disabled one is never searched.
         radius_bits: 0–63 instead of each bank's own.
         mode: how pixels are read, see `egide.Mode`.
         workers: processes, at least 1.

@@ -1,6 +1,7 @@
 """Candidates of an index and the state of their entries, made into matches."""
 
 from egide.matching.fingerprints import MAX_MATCHES, Matcher
+from egide.matching.scope import Scope, scope_of
 from egide.matching.thorough import ThoroughMatcher
 
-__all__ = ["MAX_MATCHES", "Matcher", "ThoroughMatcher"]
+__all__ = ["MAX_MATCHES", "Matcher", "Scope", "ThoroughMatcher", "scope_of"]

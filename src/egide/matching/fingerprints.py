@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.errors import BankMissing
 from egide.index.kernel import check_radius
 from egide.index.snapshot import Snapshot, unix_us
+from egide.matching.scope import scope_of
 from egide.model import PDQ_BYTES, TRANSFORMS, Match, Signal
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from egide.index.searched import Searched
-    from egide.index.snapshot import Entries, SnapshotBank
+    from egide.index.snapshot import Entries
     from egide.model import Fingerprint, Pdq
 
 _RANKED_SIGNALS = (Signal.SHA256, Signal.MD5, Signal.PDQ)
@@ -35,7 +35,8 @@ class Matcher:
 
     Attributes:
         searched: what is searched.
-        banks: the banks that are searched.
+        banks: the banks that are searched: enabled ones, see `scope_of`.
+        disabled: the names of banks that were asked for and are not searched.
         radius_bits: the widest radius in use among them; 0 where there is no bank.
         revision: the store's revision that is searched.
     """
@@ -52,8 +53,7 @@ class Matcher:
 
         Args:
             searched: a snapshot, kept open by the caller, or a live view.
-            banks: search only these, even where one is disabled, since it was asked for by name;
-                None for all enabled ones.
+            banks: search only these, where they are enabled; None for all enabled ones.
             radius_bits: 0–63, instead of each bank's own.
             now: entries that have expired by then do not match; None for the time of each match.
 
@@ -63,7 +63,8 @@ class Matcher:
         """
         self.searched = searched
         self.revision = searched.revision
-        self.banks = _chosen(searched.banks, banks)
+        scope = scope_of(searched.banks, banks)
+        self.banks, self.disabled = scope.searched, scope.disabled
         self._now = now
         # −1 for the banks that are not searched: no distance is so small.
         self._radius_of_bank = np.full(len(searched.banks), -1, np.int16)
@@ -261,15 +262,3 @@ def _rank(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     position = np.arange(len(groups))
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
     return position - np.repeat(starts, np.diff(starts, append=len(groups)))
-
-
-def _chosen(
-    banks: Sequence[SnapshotBank], names: Collection[str] | None
-) -> tuple[SnapshotBank, ...]:
-    if names is None:
-        return tuple(bank for bank in banks if bank.enabled)
-    known = {bank.name for bank in banks}
-    for name in names:
-        if name not in known:
-            raise BankMissing(bank=name)
-    return tuple(bank for bank in banks if bank.name in set(names))
