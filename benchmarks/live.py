@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from egide.model import Bank, Entry, Match
 
-    Ask = Callable[[Sequence[Fingerprint]], list[list[Match]]]
+    Ask = Callable[[Sequence[Fingerprint]], Sequence[list[Match]]]
 
 FIRST_ENTRY = 1_000_000_000
 SINGLE = 500
@@ -162,24 +162,27 @@ def run(size: int) -> dict[str, object]:
         live.start()
         assert live.wait_until_ready(60)
 
-        def apart(queries: Sequence[Fingerprint]) -> list[list[Match]]:
-            return live._search(queries, (None, None))  # noqa: SLF001 - to compare with
+        def apart(queries: Sequence[Fingerprint]) -> Sequence[list[Match]]:
+            return live._search(queries, (None, None)).matches  # noqa: SLF001 - to compare with
 
-        ways: dict[str, Ask] = {"combined": live.match, "apart": apart}
+        def combined(queries: Sequence[Fingerprint]) -> Sequence[list[Match]]:
+            return live.search(queries).matches
+
+        ways: dict[str, Ask] = {"combined": combined, "apart": apart}
         singles = [one_code(rng) for _ in range(SINGLE)]
         pictures = [picture(rng) for _ in range(SINGLE // 5)]
         batch = [one_code(rng) for _ in range(BATCH)]
-        one_after_the_other(live.match, singles)
+        one_after_the_other(combined, singles)
         figures: dict[str, object] = {
             "machine": machine_line(),
             "entries": size,
-            "single_ms": one_after_the_other(live.match, singles),
-            "picture_ms": one_after_the_other(live.match, pictures),
+            "single_ms": one_after_the_other(combined, singles),
+            "picture_ms": one_after_the_other(combined, pictures),
             "eight_threads": {name: all_at_once(ask, singles) for name, ask in ways.items()},
             "at_200_a_second": {name: at_a_rate(ask, rng) for name, ask in ways.items()},
         }
         start = time.perf_counter()
-        live.match(batch)
+        combined(batch)
         figures["batch_codes_per_s"] = BATCH / (time.perf_counter() - start)
         path = snapshot_path(store)
         figures["change"] = cost_of_changes(path, store.banks(), size)

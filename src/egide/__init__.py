@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from egide.auditing.run import Audit, Progress
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
     from egide.auditing.summary import AuditSummary
-    from egide.engine.searching import match, open_store
+    from egide.engine.searching import open_store
     from egide.errors import EgideError, ItemError, PatchesError
     from egide.hashing import fingerprint
     from egide.hashlist import BadLine, HashListFormat
@@ -43,8 +43,10 @@ if TYPE_CHECKING:
         Transform,
         Trust,
     )
+    from egide.policy import Action, Decision, Reason
     from egide.store import Store
     from egide.usecases.banks import create_bank, empty_bank, update_bank
+    from egide.usecases.check import Answer, Checked, check, match
     from egide.usecases.lists import ImportReport, export_hashes, import_hashes
     from egide.usecases.registering import RegisteredFile, register
     from egide.usecases.withdraw import (
@@ -63,6 +65,7 @@ _HOMES = {
     "egide.auditing.run": ("Audit", "Progress"),
     "egide.auditing.summary": ("AuditSummary",),
     "egide.usecases.lists": ("ImportReport", "export_hashes", "import_hashes"),
+    "egide.usecases.check": ("Answer", "Checked", "check", "match"),
     "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
     "egide.usecases.registering": ("RegisteredFile", "register"),
     "egide.usecases.withdraw": (
@@ -74,7 +77,7 @@ _HOMES = {
         "withdraw",
         "withdraw_source",
     ),
-    "egide.engine.searching": ("match", "open_store"),
+    "egide.engine.searching": ("open_store",),
     "egide.errors": ("EgideError", "ItemError", "PatchesError"),
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),
@@ -95,15 +98,20 @@ _HOMES = {
         "Transform",
         "Trust",
     ),
+    "egide.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Action",
+    "Answer",
     "Audit",
     "AuditSummary",
     "BadLine",
     "Bank",
+    "Checked",
+    "Decision",
     "EgideError",
     "Entry",
     "Fingerprint",
@@ -118,6 +126,7 @@ __all__ = [
     "PatchesError",
     "Pdq",
     "Progress",
+    "Reason",
     "Rectangle",
     "Region",
     "RegisteredFile",
@@ -130,6 +139,7 @@ __all__ = [
     "UnreadableRow",
     "__version__",
     "audit",
+    "check",
     "confirm",
     "create_bank",
     "dispute",

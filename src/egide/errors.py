@@ -418,6 +418,12 @@ class SnapshotUnwritable(SnapshotError):
     code = "snapshot-unwritable"
 
 
+class NothingToCompare(EgideError):
+    """Nothing was compared: {reason}. Enable a bank, name another, or register something first."""
+
+    code = "nothing-to-compare"
+
+
 # --- a served register ------------------------------------------------------------------------
 
 
@@ -539,6 +545,12 @@ class NotReady(EgideError):
     """The register is not ready: {reason}."""
 
     code = "not-ready"
+
+
+class RegisterStale(EgideError):
+    """The register is stale: its store has been silent for {stalled_s} s. Ask again once it is back."""
+
+    code = "register-stale"
 
 
 class SettingInvalid(EgideError):

@@ -8,7 +8,10 @@ The rules, each match for itself; the strongest outcome wins:
 - **Review** is what every other match asks for: of a part of a frame, of keypoints, or of an entry
   that nobody has confirmed or that a reviewer disputes.
 - **Allow** is left where nothing matched. It never means that a picture is harmless: with
-  `not-matchable` it means that only identical files could have been found.
+  `not-matchable` it means that only identical files could have been found, with
+  `nothing-to-compare` that there was nothing to find.
+
+What is stale may be reviewed for that alone: nothing is allowed then.
 """
 
 from __future__ import annotations
@@ -47,10 +50,14 @@ class Reason(StrEnum):
     """No reviewer has looked at the entry yet."""
     DISPUTED_MATCH = "disputed-match"
     """A reviewer doubts the entry."""
+    STALE_REGISTER = "stale-register"
+    """The store has been silent for too long: entries may be missing."""
     NO_MATCH = "no-match"
     """Nothing matched within the banks' radii."""
     NOT_MATCHABLE = "not-matchable"
-    """Too little detail for PDQ: only identical files could be found."""
+    """Too little detail for PDQ, or none is known: only identical files could be found."""
+    NOTHING_TO_COMPARE = "nothing-to-compare"
+    """No bank that was searched holds an entry that can match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +76,36 @@ class Decision:
     revision: int
 
 
-def decide(matchable: bool, matches: Sequence[Match], revision: int) -> Decision:
+def decide(
+    matchable: bool,
+    matches: Sequence[Match],
+    revision: int,
+    *,
+    compared: bool = True,
+    review_stale: bool = False,
+) -> Decision:
     """Decide by the rules above.
 
     Args:
         matchable: whether PDQ could be searched for, see `Fingerprint.matchable`.
         matches: of one picture, found at the banks' own radii.
         revision: the store's revision that was searched.
+        compared: whether there was anything to compare with.
+        review_stale: whether the answer is stale, and is to be reviewed for that.
     """
     found = {reason for match in matches for reason in _reasons(match)}
     if not matchable:
         found.add(Reason.NOT_MATCHABLE)
-    elif not found:
+    elif compared and not found:
         found.add(Reason.NO_MATCH)
+    if not compared:
+        found.add(Reason.NOTHING_TO_COMPARE)
+    if review_stale:
+        found.add(Reason.STALE_REGISTER)
     if Reason.CONFIRMED_MATCH in found:
         action = Action.BLOCK
     else:
-        action = Action.REVIEW if matches else Action.ALLOW
+        action = Action.REVIEW if matches or review_stale else Action.ALLOW
     reasons = tuple(reason for reason in Reason if reason in found)
     return Decision(action, reasons, tuple(matches), revision)
 

@@ -26,7 +26,6 @@ from egide.cases import (
     PartnerState,
     shown_number,
 )
-from egide.engine.searching import match
 from egide.errors import (
     BankMissing,
     CaseEnded,
@@ -42,11 +41,12 @@ from egide.errors import (
 )
 from egide.model import FeedbackKind, Fingerprint, Pdq, State, Trust
 from egide.passwords import place_in_line
-from egide.policy import Action, decide
+from egide.policy import Action
 from egide.store.attempts import PAIR
 from egide.store.case_schema import case_attempts, cases
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.casework import Casework
+from egide.usecases.check import check
 from server_samples import serve
 
 spawn = multiprocessing.get_context("spawn")
@@ -91,8 +91,13 @@ def decision(store: Store, number: int, bits: int = 0) -> Action:
     pdq = image(number).pdq
     assert pdq is not None
     near = (int.from_bytes(pdq) ^ ((1 << bits) - 1)).to_bytes(32)
-    [found] = match(store, [Fingerprint((Pdq(near, 90),))])
-    return decide(True, found, store.revision()).action
+    return action(store, Fingerprint((Pdq(near, 90),)))
+
+
+def action(store: Store, asked: Fingerprint) -> Action:
+    decided = check(store, [asked]).answers[0].decision
+    assert decided is not None
+    return decided.action
 
 
 class TestJourney:
@@ -124,8 +129,7 @@ class TestJourney:
     def test_video_is_found_by_its_digest_alone(self, store: Store, casework: Casework) -> None:
         casework.open([image(1, ImageKind.DIGEST_ONLY)], PIN, submission=submission(1))
         assert decision(store, 1) is Action.ALLOW
-        [found] = match(store, [Fingerprint((), sha256=image(1).sha256)])
-        assert decide(True, found, store.revision()).action is Action.REVIEW
+        assert action(store, Fingerprint((), sha256=image(1).sha256)) is Action.REVIEW
 
     def test_more_images_and_a_longer_life(self, store: Store, casework: Casework) -> None:
         short = Casework(store, "helpline", replace(RULES, lifetime_days=30))

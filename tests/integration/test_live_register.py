@@ -50,7 +50,7 @@ def asked(number: int) -> Fingerprint:
 
 
 def found(live: LiveRegister, number: int) -> list[int]:
-    return [each.entry for each in live.match([asked(number)])[0]]
+    return [each.entry for each in live.search([asked(number)]).matches[0]]
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = 45.0) -> None:
@@ -101,16 +101,17 @@ def test_every_change_takes_effect_in_every_register_that_follows(url: str, stor
         for live in (one, other):
             until(lambda live=live: live.revision == store.revision(), "the changes")  # type: ignore[misc]
             assert [found(live, number) for number in range(4)] == [[], [2], [], [4]]
-            assert live.match([asked(1)])[0][0].trust is Trust.CONFIRMED
+            assert live.search([asked(1)]).matches[0][0].trust is Trust.CONFIRMED
             assert live.entry_count == 2
         store.update_bank("helpline", enabled=False)
         until(lambda: found(one, 1) == [], "the bank to be off")
-        assert one.match([asked(1)], banks=["helpline"]) == [[]]
+        named = one.search([asked(1)], banks=["helpline"])
+        assert (named.matches, named.disabled, named.compared) == ([[]], ("helpline",), ())
         store.create_bank("new")
         until(lambda: one.revision == store.revision(), "the new bank")
-        assert one.match([asked(1)], banks=["new"]) == [[]]
+        assert one.search([asked(1)], banks=["new"]).empty == ("new",)
         with pytest.raises(BankMissing):
-            one.match([asked(1)], banks=["elsewhere"])
+            one.search([asked(1)], banks=["elsewhere"])
 
 
 def test_a_withdrawal_by_another_process_takes_effect(url: str, store: Store) -> None:
@@ -150,7 +151,7 @@ def test_nothing_can_be_searched_before_it_is_loaded(url: str, store: Store) -> 
     live = LiveRegister(store)
     assert not live.ready
     with pytest.raises(NotReady, match="loading"):
-        live.match([asked(0)])
+        live.search([asked(0)])
     live.close()
 
 
@@ -348,7 +349,7 @@ def test_an_immense_change_takes_effect_in_parts_and_then_whole(
         stored = [each.pdqs[0] for each in sqlite_store.entries("helpline")]
         codes = np.frombuffer(b"".join(stored), np.uint8).reshape(-1, 32)
         asked_all = [Fingerprint((Pdq(code.tobytes(), 100),)) for code in codes]
-        answers = live.match(asked_all, radius_bits=0)
+        answers = live.search(asked_all, radius_bits=0).matches
         assert [[match.entry for match in each] for each in answers] == [
             [number + 1] for number in range(len(codes))
         ]

@@ -10,6 +10,7 @@ import pytest
 
 from egide.engine.combining import MAX_COMBINED_CODES, Combiner
 from egide.errors import BankMissing
+from egide.matching import Found
 from egide.model import Fingerprint, Match, Pdq, Signal, Transform, Trust
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ class Searching:
         self.began, self.go_on = Event(), Event()
         self._one = Lock()
 
-    def __call__(
-        self, fingerprints: Sequence[Fingerprint], question: Question
-    ) -> list[list[Match]]:
+    def __call__(self, fingerprints: Sequence[Fingerprint], question: Question) -> Found:
         assert self._one.acquire(blocking=False), "two searches at once"
         try:
             self.calls.append((len(fingerprints), question))
@@ -46,7 +45,8 @@ class Searching:
             assert self.go_on.wait(30)
             if question[0] == ("nowhere",):
                 raise BankMissing(bank="nowhere")
-            return [answer(int.from_bytes(each.frames[0].code)) for each in fingerprints]
+            matches = [answer(int.from_bytes(each.frames[0].code)) for each in fingerprints]
+            return Found(matches, 1, ("b",), (), ())
         finally:
             self._one.release()
 
@@ -69,14 +69,16 @@ def test_who_asks_during_a_search_is_answered_by_one_more() -> None:
     searching = Searching()
     combiner = Combiner(searching)
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(combiner.match, [asked(0)], ALL)
+        first = pool.submit(combiner.search, [asked(0)], ALL)
         assert searching.began.wait(30)
-        others = [pool.submit(combiner.match, [asked(n), asked(100 + n)], ALL) for n in range(1, 9)]
+        others = [
+            pool.submit(combiner.search, [asked(n), asked(100 + n)], ALL) for n in range(1, 9)
+        ]
         until_waiting(combiner, 8)
         searching.go_on.set()
-        assert first.result(30) == [answer(0)]
+        assert first.result(30).matches == [answer(0)]
         for number, other in enumerate(others, 1):
-            assert other.result(30) == [answer(number), answer(100 + number)]
+            assert other.result(30).matches == [answer(number), answer(100 + number)]
     assert searching.calls == [(1, ALL), (16, ALL)]
 
 
@@ -84,19 +86,19 @@ def test_different_questions_are_searched_apart_and_errors_reach_who_asked() -> 
     searching = Searching()
     combiner = Combiner(searching)
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(combiner.match, [asked(0)], ALL)
+        first = pool.submit(combiner.search, [asked(0)], ALL)
         assert searching.began.wait(30)
-        wrong = [pool.submit(combiner.match, [asked(1)], (("nowhere",), None)) for _ in range(2)]
-        right = pool.submit(combiner.match, [asked(2)], (None, 5))
+        wrong = [pool.submit(combiner.search, [asked(1)], (("nowhere",), None)) for _ in range(2)]
+        right = pool.submit(combiner.search, [asked(2)], (None, 5))
         until_waiting(combiner, 3)
         searching.go_on.set()
-        assert first.result(30) == [answer(0)]
+        assert first.result(30).matches == [answer(0)]
         for each in wrong:
             with pytest.raises(BankMissing):
                 each.result(30)
-        assert right.result(30) == [answer(2)]
-    searching_again = combiner.match([asked(7)], ALL)
-    assert searching_again == [answer(7)]
+        assert right.result(30).matches == [answer(2)]
+    searching_again = combiner.search([asked(7)], ALL)
+    assert searching_again.matches == [answer(7)]
 
 
 def test_no_more_codes_are_combined_than_the_limit() -> None:
@@ -104,13 +106,13 @@ def test_no_more_codes_are_combined_than_the_limit() -> None:
     combiner = Combiner(searching)
     half = MAX_COMBINED_CODES // 2
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(combiner.match, [asked(0)], ALL)
+        first = pool.submit(combiner.search, [asked(0)], ALL)
         assert searching.began.wait(30)
         for place in range(3):
-            pool.submit(combiner.match, [asked(n) for n in range(half)], ALL)
+            pool.submit(combiner.search, [asked(n) for n in range(half)], ALL)
             until_waiting(combiner, place + 1)
         searching.go_on.set()
-        assert first.result(30) == [answer(0)]
+        assert first.result(30).matches == [answer(0)]
     assert [count for count, _ in searching.calls] == [1, 2 * half, half]
 
 
@@ -119,5 +121,5 @@ def test_a_large_batch_is_not_combined() -> None:
     searching.go_on.set()
     combiner = Combiner(searching)
     many = [asked(number) for number in range(MAX_COMBINED_CODES + 1)]
-    assert combiner.match(many, ALL) == [answer(number) for number in range(len(many))]
-    assert combiner.match([], ALL) == []
+    assert combiner.search(many, ALL).matches == [answer(number) for number in range(len(many))]
+    assert combiner.search([], ALL).matches == []

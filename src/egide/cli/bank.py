@@ -156,7 +156,7 @@ def set_bank(
 def add(
     name: BankArgument,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
+        list[str], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
     ],
     source: Annotated[
         str, typer.Option("--source", help="Who they come from: a case, a person, a list.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 def hash_files(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
+        list[str], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
     ],
     fast: Annotated[
         bool,

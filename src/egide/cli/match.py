@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +27,7 @@ from egide.errors import EgideError, ItemError, UsageError
 if TYPE_CHECKING:
     from egide.errors import PatchesError
     from egide.model import Fingerprint, Match
-    from egide.policy import Action
+    from egide.usecases.check import Answer, Checked
 
 
 _SHOWN_HINDRANCES = 20
@@ -49,7 +48,7 @@ def add_to(app: typer.Typer) -> None:
 
 def match(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
+        list[str] | None, typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
     ] = None,
     pdq: Annotated[
         list[str] | None,
@@ -72,7 +71,7 @@ def match(
     and those within a border, a collage or a screenshot. Entries registered with --patches are
     also found in copies that were cropped, written on or changed in part.
     Exits with 0 if nothing matched, 1 if something did, 3 if nothing matched and something could
-    not be compared.
+    not be compared: a file that cannot be read, a bank that is disabled, no entry at all.
     """
     import egide
     from egide.engine.patches import can_search_patches
@@ -84,35 +83,32 @@ def match(
         thorough = patches and can_search_patches(opened, banks=bank, on_error=hindrances.append)
         queries = [*_of_files(files or [], patches=thorough), *_of_hashes(pdq or [])]
         good = [outcome for _, outcome in queries if not isinstance(outcome, EgideError)]
-        found = iter(
-            egide.match(
-                opened,
-                good,
-                banks=bank,
-                radius_bits=radius,
-                on_patches_error=hindrances.append,
-            )
+        checked = egide.check(
+            opened, good, banks=bank, radius_bits=radius, on_patches_error=hindrances.append
         )
+    answers = iter(checked.answers)
     matched = failed = 0
     for name, outcome in queries:
         if isinstance(outcome, EgideError):
             failed += 1
             _print_error(name, outcome, json)
             continue
-        matches = next(found)
-        matched += bool(matches)
-        # A decision rests on the banks' own radii.
-        action = action_of(outcome, matches) if radius is None else None
-        _print_result(name, outcome, matches, action, hindrances, json)
+        answer = next(answers)
+        matched += bool(answer.matches)
+        if not checked.nothing_to_compare:
+            _print_result(name, outcome, answer, checked, hindrances, json)
+    checked.require_compared()
+    for name in checked.disabled:
+        warn(f"Not searched: the bank {name} is disabled")
     for hindrance in hindrances[:_SHOWN_HINDRANCES]:
         warn(f"Not searched by keypoints: {hindrance} [{hindrance.code}]")
     if matched:
         raise typer.Exit(Exit.FOUND)
-    if failed or hindrances:
+    if failed or hindrances or checked.disabled:
         raise typer.Exit(Exit.FAILED)
 
 
-def _of_files(files: list[Path], *, patches: bool) -> list[tuple[str, Fingerprint | ItemError]]:
+def _of_files(files: list[str], *, patches: bool) -> list[tuple[str, Fingerprint | ItemError]]:
     import egide
     from egide.settings import limits_from_environment
     from egide.usecases.registering import picture_files
@@ -151,18 +147,21 @@ def _print_error(name: str, error: EgideError, json: bool) -> None:
 def _print_result(
     name: str,
     query: Fingerprint,
-    matches: list[Match],
-    action: Action | None,
+    answer: Answer,
+    checked: Checked,
     hindrances: list[PatchesError],
     json: bool,
 ) -> None:
-    matchable = query.matchable or not query.frames
+    matches = answer.matches
+    action = answer.decision.action if answer.decision is not None else None
     enough = None if query.patches is None else query.patches.straight.searchable
     if json:
         rows = [{**asdict(match), "tier": match.tier} for match in matches]
-        values: dict[str, Any] = {"query": name, "matchable": matchable, "matches": rows}
+        values: dict[str, Any] = {"query": name, "matchable": answer.matchable, "matches": rows}
         if action is not None:
             values["action"] = action.value
+        if checked.disabled:
+            values["disabled_banks"] = checked.disabled
         if hindrances:
             values["patches"] = hindrances[0].code
         elif enough is not None:
@@ -171,28 +170,23 @@ def _print_result(
         return
     if not matches:
         details = [
-            *(["not matchable: too little detail, only identical files match"] * (not matchable)),
+            *(
+                ["not matchable: too little detail, only identical files match"]
+                * (not answer.matchable)
+            ),
             *(["not enough detail to search by keypoints"] * (enough is False)),
         ]
         say(f"{name}: no match" + (f" ({'; '.join(details)})" if details else ""))
         return
     print_table(
         f"{name}: {len(matches)} match{'es' if len(matches) > 1 else ''} "
-        f"at revision {matches[0].revision}" + (f": {action.value}" if action else ""),
+        f"at revision {checked.revision}" + (f": {action.value}" if action else ""),
         MATCH_COLUMNS,
         map(match_cells, matches),
     )
     for match in matches:
         if (why := explanation(match, query)) is not None:
             say(why)
-
-
-def action_of(query: Fingerprint, matches: list[Match]) -> Action:
-    """What a served register would answer for the same matches."""
-    from egide.policy import decide
-
-    revision = matches[0].revision if matches else 0
-    return decide(query.matchable or not query.frames, matches, revision).action
 
 
 def explanation(match: Match, query: Fingerprint) -> str | None:

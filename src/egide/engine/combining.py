@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from egide.model import Fingerprint, Match
+    from egide.matching import Found
+    from egide.model import Fingerprint
 
     Question = tuple[tuple[str, ...] | None, int | None]
     """The banks, and the radius in bits."""
-    Search = Callable[[Sequence[Fingerprint], Question], list[list[Match]]]
+    Search = Callable[[Sequence[Fingerprint], Question], Found]
 
 MAX_COMBINED_CODES = 512
 """30 to 50 ms of one core at a million codes: what one may have to wait for."""
@@ -27,7 +28,7 @@ class _Waiting:
     question: Question
     codes: int
     woken: Event = field(default_factory=Event)
-    matches: list[list[Match]] | None = None
+    found: Found | None = None
     error: BaseException | None = None
 
 
@@ -45,7 +46,7 @@ class Combiner:
         self._waiting: list[_Waiting] = []
         self._busy = False
 
-    def match(self, fingerprints: Sequence[Fingerprint], question: Question) -> list[list[Match]]:
+    def search(self, fingerprints: Sequence[Fingerprint], question: Question) -> Found:
         """Do what `search` does; what that raises, all raise who asked the same question."""
         codes = sum(map(_count_codes, fingerprints))
         if codes > MAX_COMBINED_CODES:
@@ -57,12 +58,12 @@ class Combiner:
             self._busy = True
         if waits:
             own.woken.wait()
-        if own.matches is None and own.error is None:
+        if own.found is None and own.error is None:
             self._search_for_all()
         if own.error is not None:
             raise own.error
-        assert own.matches is not None
-        return own.matches
+        assert own.found is not None
+        return own.found
 
     def _search_for_all(self) -> None:
         """Search for those who wait, oldest first, then wake them and the next to do so."""
@@ -98,7 +99,7 @@ class Combiner:
             return
         first = 0
         for each in alike:
-            each.matches = found[first : first + len(each.fingerprints)]
+            each.found = found.part(first, len(each.fingerprints))
             first += len(each.fingerprints)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from egide.engine.searching import build_store_snapshot, snapshot_path
 from egide.errors import EgideError, NotReady, SnapshotError, SnapshotMissing
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
-from egide.matching import Matcher
+from egide.matching import Holdings, Matcher
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from egide.engine.combining import Question
     from egide.index.live import LiveView
-    from egide.index.snapshot import SnapshotBank
+    from egide.matching import Found
     from egide.model import Entry, Fingerprint, Match
     from egide.store import Store
 
@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 class LiveRegister:
     """Matches against a store as it is now: a change by any process is matched within a second.
 
-    `match` and the properties are for any thread. While the store cannot be reached, matching goes
-    on with what was known last; `age_s` tells how old that is.
+    `search` and the properties are for any thread. While the store cannot be reached, matching goes
+    on with what was known last; `age_s` tells how old that is, `stalled_s` whether it gets older.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class LiveRegister:
         self._stopping = Event()
         self._thread = Thread(target=self._follow, name="egide-live", daemon=True)
         self._combiner = Combiner(self._search)
+        self._holdings = Holdings()
 
     def start(self) -> None:
         """Start to follow, in a thread; a missing snapshot is built first."""
@@ -88,14 +89,17 @@ class LiveRegister:
             self._thread.join(_STOP_TIMEOUT_S)
         self._rebuilder.close()
 
-    def match(
+    def search(
         self,
         fingerprints: Sequence[Fingerprint],
         *,
         banks: Collection[str] | None = None,
         radius_bits: int | None = None,
-    ) -> list[list[Match]]:
+    ) -> Found:
         """Match fingerprints by digests and PDQ; their `patches` are not looked at.
+
+        The store is asked only for a bank that the index does not know: matching goes on while it
+        cannot be reached.
 
         Args:
             fingerprints: any number; those that come at once from several threads are searched
@@ -104,22 +108,36 @@ class LiveRegister:
             radius_bits: 0–63 instead of each bank's own.
 
         Returns:
-            for each fingerprint its matches, nearest first; see `Matcher.match`.
+            for each fingerprint its matches, nearest first, see `Matcher.match`; in which banks.
 
         Raises:
             BankMissing, RadiusInvalid: of the arguments.
             NotReady: nothing can be searched yet.
+            StoreError: the store cannot tell whether there is a bank.
         """
-        chosen = None if banks is None else tuple(banks)
-        return self._combiner.match(fingerprints, (chosen, radius_bits))
+        if banks is None:
+            return self._combiner.search(fingerprints, (None, radius_bits))
+        known = self.bank_names
+        # Made within the last second, and without an entry so far; or there is none.
+        new = [self._store.bank(name) for name in banks if name not in known]
+        found = self._combiner.search(
+            fingerprints, (tuple(name for name in banks if name in known), radius_bits)
+        )
+        if not new:
+            return found
+        return replace(
+            found,
+            empty=(*found.empty, *(bank.name for bank in new if bank.enabled)),
+            disabled=(*found.disabled, *(bank.name for bank in new if not bank.enabled)),
+        )
 
-    def _search(self, fingerprints: Sequence[Fingerprint], question: Question) -> list[list[Match]]:
+    def _search(self, fingerprints: Sequence[Fingerprint], question: Question) -> Found:
         banks, radius_bits = question
         matcher = Matcher(self._view(), banks=banks, radius_bits=radius_bits)
-        found: list[list[Match]] = []
+        matches: list[list[Match]] = []
         for first in range(0, len(fingerprints), _FINGERPRINTS_PER_SEARCH):
-            found += matcher.match(fingerprints[first : first + _FINGERPRINTS_PER_SEARCH])
-        return found
+            matches += matcher.match(fingerprints[first : first + _FINGERPRINTS_PER_SEARCH])
+        return self._holdings.found(matcher, matches)
 
     @property
     def ready(self) -> bool:
@@ -141,13 +159,34 @@ class LiveRegister:
         return time.monotonic() - self._current_at_s
 
     @property
-    def banks(self) -> tuple[SnapshotBank, ...]:
-        """All banks as they are searched, the disabled ones too.
+    def stalled_s(self) -> float:
+        """Seconds since the store last gave changes, or was known to have no more.
+
+        It does not grow while a long import is taken in; it does while the store is silent.
+        """
+        followed = self._followed
+        moved_at_s = self._current_at_s if followed is None else followed.moved_at_s
+        return time.monotonic() - max(self._current_at_s, moved_at_s)
+
+    @property
+    def bank_names(self) -> frozenset[str]:
+        """The names of all banks, the disabled ones too.
 
         Raises:
             NotReady: nothing can be searched yet.
         """
-        return self._view().banks
+        return frozenset(bank.name for bank in self._view().banks)
+
+    def require_bank(self, name: str) -> None:
+        """Refuse a bank that is none.
+
+        Raises:
+            BankMissing: there is no bank of that name.
+            NotReady: nothing can be searched yet.
+            StoreError: it is unknown here, and the store cannot tell.
+        """
+        if name not in self.bank_names:
+            self._store.bank(name)
 
     @property
     def entry_count(self) -> int:
@@ -281,12 +320,14 @@ class _Followed:
         file: which file the snapshot is.
         since: the last revision of which a change was read.
         after_entry: the last entry of that revision that was read; None for all.
+        moved_at_s: when changes were last taken in, by `time.monotonic`.
     """
 
     index: LiveIndex
     file: tuple[int, int]
     since: int = -1
     after_entry: int | None = None
+    moved_at_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.since = self.index.view.revision
@@ -314,6 +355,7 @@ class _Followed:
             seen = max(self.index.view.revision, last.revision - 1)
             self.index.apply(some, banks=store.banks, revision=seen)
             self.since, self.after_entry = last.revision, last.id
+            self.moved_at_s = time.monotonic()
             if len(some) >= _CHANGES_PER_VIEW:
                 ended = self._forget_ended(store, max(ended, (last.revision, last.id)))
         if read == limit:

@@ -7,10 +7,12 @@ environment, since command lines are for everyone to read and the URL may hold a
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ _LEFT_BEHIND_S = 60.0
 _STOP_TIMEOUT_S = 5.0
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 600.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,20 @@ def building(path: Path, *, wait: bool) -> Iterator[bool]:
         os.close(handle)
 
 
+def require_folder(path: Path) -> None:
+    """Find out now whether a snapshot can be written in its folder.
+
+    Raises:
+        SnapshotUnwritable: there is no such folder, or nothing can be written there.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SnapshotUnwritable(name=str(path), reason=reason) from error
+
+
 def remove_unfinished(path: Path) -> None:
     """Remove what builds of a snapshot left behind that were killed."""
     for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
@@ -138,14 +156,17 @@ class Rebuilder:
     def start(self) -> None:
         """Start the child, unless one runs, another process builds, or it is too soon.
 
-        Raises:
-            SnapshotUnwritable: nothing can be written beside the snapshot.
+        Where nothing can be written, that is a build which failed.
         """
         if self._child is not None or time.monotonic() < self._not_before_s:
             return
-        with building(self._path, wait=False) as free:
-            if not free:
-                return
+        try:
+            with building(self._path, wait=False) as free:
+                if not free:
+                    return
+        except SnapshotUnwritable as error:
+            self._fail(error.code)
+            return
         self._started_s = time.monotonic()
         self._child = subprocess.Popen(
             [sys.executable, "-m", "egide.engine.rebuilding", str(self._path)],
@@ -172,8 +193,14 @@ class Rebuilder:
             # Half of one core at most, however often entries end.
             self._not_before_s = now_s + (now_s - self._started_s)
             return
-        self.failure = said.strip() or f"status {child.returncode}"
-        self._not_before_s = now_s + min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._fail(said.strip() or f"status {child.returncode}")
+
+    def _fail(self, code: str) -> None:
+        if code != self.failure:
+            log.warning("cannot build the search snapshot: %s", code)
+        self.failure = code
+        pause_s = min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._not_before_s = time.monotonic() + pause_s
         self._failures += 1
 
     def close(self) -> None:

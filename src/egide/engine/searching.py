@@ -1,4 +1,4 @@
-"""Opening a store and searching it."""
+"""Opening a store, and the snapshot in which it is searched."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from egide.engine.patches import NO_PATCHES, open_patches
 from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, SnapshotUnwritable
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
-from egide.matching import Matcher, ThoroughMatcher
+from egide.matching import Holdings, Matcher, ThoroughMatcher
 from egide.settings import DEFAULT_STORE, cache_dir, snapshot_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from egide.errors import PatchesError
-    from egide.model import Fingerprint, Match
+    from egide.matching import Found
+    from egide.model import Fingerprint
     from egide.store import Store
 
 _BUILD_ATTEMPTS = 3
@@ -38,39 +39,72 @@ def open_store(url: str = DEFAULT_STORE, *, create: bool = False) -> Store:
     return Store.open(url, create=create)
 
 
-def match(
-    store: Store,
-    fingerprints: Sequence[Fingerprint],
-    *,
-    banks: Sequence[str] | None = None,
-    radius_bits: int | None = None,
-    on_patches_error: Callable[[PatchesError], None] | None = None,
-) -> list[list[Match]]:
-    """Search the store for fingerprints, and by keypoints for those that have any.
+class StoreSearch:
+    """Searches a store as it is when it is asked, by its snapshot, and by keypoints.
 
-    Args:
-        store: an open store.
-        fingerprints: of `fingerprint`, or made of hash values.
-        banks: names; None for all enabled ones.
-        radius_bits: 0–63 instead of each bank's own.
-        on_patches_error: called, if given, with what stands in the way of searching by keypoints,
-            and the search goes on without; by default the error is raised.
-
-    Returns:
-        for each fingerprint its matches, nearest first.
-
-    Raises:
-        BankMissing, RadiusInvalid: of the arguments.
-        PatchesError: keypoints were asked for and cannot be searched.
+    Attributes:
+        stalled_s: 0, as nothing is searched but the present.
+        age_s: alike.
     """
-    patches = NO_PATCHES
-    if any(fingerprint.patches for fingerprint in fingerprints):
-        patches = open_patches(store, banks=banks, on_error=on_patches_error)
-    with patches, open_snapshot(store) as snapshot:
-        matcher = Matcher(snapshot, banks=banks, radius_bits=radius_bits, now=datetime.now(UTC))
-        if patches.index is None:
-            return matcher.match(fingerprints)
-        return ThoroughMatcher(matcher, patches.index).match(fingerprints)
+
+    stalled_s = 0.0
+    age_s = 0.0
+
+    def __init__(
+        self, store: Store, *, on_patches_error: Callable[[PatchesError], None] | None = None
+    ) -> None:
+        """Search an open store.
+
+        Args:
+            store: open for as long as it is searched.
+            on_patches_error: called, if given, with what stands in the way of searching by
+                keypoints, and the search goes on without; by default the error is raised.
+        """
+        self._store = store
+        self._on_patches_error = on_patches_error
+
+    @property
+    def bank_names(self) -> frozenset[str]:
+        """The names of all banks, the disabled ones too."""
+        return frozenset(bank.name for bank in self._store.banks())
+
+    def require_bank(self, name: str) -> None:
+        """Refuse a bank that is none.
+
+        Raises:
+            BankMissing: there is no bank of that name.
+        """
+        self._store.bank(name)
+
+    def search(
+        self,
+        fingerprints: Sequence[Fingerprint],
+        *,
+        banks: Collection[str] | None = None,
+        radius_bits: int | None = None,
+    ) -> Found:
+        """Match fingerprints, and by keypoints those that have any.
+
+        Args:
+            fingerprints: any number.
+            banks: names; None for all enabled ones.
+            radius_bits: 0–63 instead of each bank's own.
+
+        Returns:
+            for each fingerprint its matches, nearest first; and in which banks.
+
+        Raises:
+            BankMissing, RadiusInvalid: of the arguments.
+            PatchesError: keypoints were asked for and cannot be searched.
+        """
+        patches = NO_PATCHES
+        if any(fingerprint.patches for fingerprint in fingerprints):
+            names = None if banks is None else tuple(banks)
+            patches = open_patches(self._store, banks=names, on_error=self._on_patches_error)
+        with patches, open_snapshot(self._store) as snapshot:
+            matcher = Matcher(snapshot, banks=banks, radius_bits=radius_bits, now=datetime.now(UTC))
+            tiers = matcher if patches.index is None else ThoroughMatcher(matcher, patches.index)
+            return Holdings().found(matcher, tiers.match(fingerprints))
 
 
 def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:

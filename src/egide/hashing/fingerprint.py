@@ -6,6 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from PIL.Image import Image
+
+from egide.errors import UsageError
 from egide.hashing import digest
 from egide.hashing.patches import MIN_SCALED_SIDE as MIN_PATCHED_SIDE
 from egide.hashing.patches import extract
@@ -17,8 +20,6 @@ from egide.media.decode import MIN_SCALED_SIDE
 from egide.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from egide.model import Limits, PatchQuery
 
 DISTINCT_BITS = 10
@@ -56,11 +57,17 @@ def fingerprint(
 
     Raises:
         ItemError: one of its subclasses, for whatever is wrong with the file.
+        UsageError: the source is something else.
         PatchesUnavailable: keypoints were asked for, and OpenCV is not installed.
     """
     if isinstance(source, str | Path):
         name = name or str(source)
         source = read_bytes(Path(source), name=name, limits=limits)
+    if not isinstance(source, bytes | Image):
+        raise UsageError(
+            reason="a fingerprint is made of a path, a file's bytes or a Pillow image, not of "
+            f"{type(source).__name__}; PIL.Image.fromarray makes an image of an array"
+        )
     if not isinstance(source, bytes):
         frame = decode_image(source, name=name or "the image", limits=limits)
         whole = hash_frame(frame, mode)

@@ -161,6 +161,11 @@ class LiveView:
         self._owner_count = grown.owner_count
         self._segments: tuple[Segment, ...] = grown.segments()
 
+    @property
+    def owner_count(self) -> int:
+        """How many owners there are, those of entries that are gone included."""
+        return self._base_entries + self._owner_count
+
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every row within radius_bits of each query, of entries that are gone too.
 

@@ -30,6 +30,10 @@ class Searched(Protocol):
     def trusts(self) -> tuple[Trust, ...]:
         """The levels of trust, in the order of `Entries.trust`."""
 
+    @property
+    def owner_count(self) -> int:
+        """How many owners there are, those of entries that are gone included."""
+
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every row within radius_bits (0–63) of each query, shape (q, 32)."""
 

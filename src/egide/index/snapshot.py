@@ -206,6 +206,11 @@ class Snapshot:
             raise SnapshotError(name=str(self.path), reason="it was closed")
         return self._entries
 
+    @property
+    def owner_count(self) -> int:
+        """How many entries there are, by the name that a live view has for it too."""
+        return self.entry_count
+
     def count_entries(self) -> dict[int, int]:
         """Return how many entries each bank holds, by the bank's id."""
         counts = np.bincount(self.entries.bank, minlength=len(self.banks))

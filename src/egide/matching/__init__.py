@@ -1,7 +1,8 @@
 """Candidates of an index and the state of their entries, made into matches."""
 
 from egide.matching.fingerprints import MAX_MATCHES, Matcher
+from egide.matching.found import Found, Holdings
 from egide.matching.scope import Scope, scope_of
 from egide.matching.thorough import ThoroughMatcher
 
-__all__ = ["MAX_MATCHES", "Matcher", "Scope", "ThoroughMatcher", "scope_of"]
+__all__ = ["MAX_MATCHES", "Found", "Holdings", "Matcher", "Scope", "ThoroughMatcher", "scope_of"]

@@ -9,16 +9,16 @@ import pydantic_core
 from starlette.responses import Response
 
 from egide.errors import ItemError
-from egide.policy import decide
-from egide.server.scoping import banks_to_search
+from egide.usecases.check import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from egide.access import Key
     from egide.model import Fingerprint, Match
     from egide.policy import Decision
     from egide.server.service import Service
+    from egide.usecases.check import Checked
 
 
 class Json(Response):
@@ -31,12 +31,47 @@ class Json(Response):
         return pydantic_core.to_json(content)
 
 
+def checking(service: Service, key: Key, banks: Collection[str] | None) -> Check:
+    """Settle where a key's question is searched, before it is paid for.
+
+    Args:
+        service: that answers.
+        key: that asks.
+        banks: to search; None for all that the key reaches.
+
+    Raises:
+        BankMissing, RegisterStale, NotReady, StoreError: see `Check.within`.
+    """
+    return Check.within(
+        service.live,
+        reach=key.banks,
+        banks=banks,
+        stale_after_s=service.settings.stale_after_s,
+        stale_answers=service.settings.stale_answers,
+    )
+
+
+def ask(
+    service: Service, key: Key, check: Check, fingerprints: Sequence[Fingerprint]
+) -> tuple[Checked, list[Decision]]:
+    """Search and decide; count the decisions, and tell webhooks.
+
+    Raises:
+        RegisterStale, NotReady: nothing can be answered at present.
+    """
+    checked = check.ask(fingerprints)
+    # No radius is the caller's here, so all are decided.
+    decisions = [answer.decision for answer in checked.answers if answer.decision is not None]
+    service.decided(key, decisions)
+    return checked, decisions
+
+
 def answer_fingerprints(
     service: Service,
     key: Key,
     fingerprints: Sequence[Fingerprint],
-    banks: Sequence[str] | None,
-) -> tuple[list[dict[str, Any]], int]:
+    banks: Collection[str] | None,
+) -> dict[str, Any]:
     """Count, search and decide.
 
     Args:
@@ -46,55 +81,66 @@ def answer_fingerprints(
         banks: to search; None for all that the key reaches.
 
     Returns:
-        the answers in order, and the revision that was searched.
+        the fields of `BatchResponse`.
 
     Raises:
-        BankMissing, NotReady, StoreError: see `banks_to_search`.
+        BankMissing, RegisterStale, NotReady, StoreError: see `Check.within`.
         RateLimited, QuotaExceeded: the key has asked too much.
     """
-    scope = banks_to_search(service, key, banks)
+    check = checking(service, key, banks)
     service.allowances.spend(key, len(fingerprints))
-    return _search(service, key, fingerprints, scope)
+    return _several(*ask(service, key, check, fingerprints))
 
 
-def answer_file(
-    service: Service, key: Key, data: bytes, banks: Sequence[str] | None
-) -> tuple[dict[str, Any], int]:
+def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[str, Any]:
     """Count, decode, search and decide for one picture, which is not kept.
 
-    Args, returns and raises as `answer_fingerprints`, and:
+    Args:
+        service: that answers.
+        key: that asks, and pays.
+        check: of `checking`.
+        data: of the file.
+
+    Returns:
+        the fields of `MatchResponse`.
 
     Raises:
         ItemError: the file cannot be used.
         Overloaded: too many pictures wait for a decoder.
+        RegisterStale: nothing is to be answered at present.
+        RateLimited, QuotaExceeded: the key has asked too much.
     """
-    scope = banks_to_search(service, key, banks)
     service.allowances.spend(key, 1)
     fingerprint = service.decoding.fingerprint(data)
-    answers, revision = _search(service, key, [fingerprint], scope)
-    return answers[0], revision
+    checked, (decision,) = ask(service, key, check, [fingerprint])
+    return _answer(fingerprint.matchable, decision) | _searched(checked)
 
 
 def answer_files(
-    service: Service, key: Key, files: Sequence[bytes], banks: Sequence[str] | None
-) -> tuple[list[dict[str, Any]], int]:
+    service: Service, key: Key, files: Sequence[bytes], banks: Collection[str] | None
+) -> dict[str, Any]:
     """Answer for several pictures; one that cannot be used costs no other.
 
-    Args, returns and raises as `answer_file`, but for errors of one file, which stand in its place.
+    Args and raises as `answer_fingerprints`, but for errors of one file, which stand in its place.
+
+    Returns:
+        the fields of `FilesResponse`.
     """
-    scope = banks_to_search(service, key, banks)
+    check = checking(service, key, banks)
     service.allowances.spend(key, len(files))
     with ThreadPoolExecutor(service.settings.workers) as threads:
         read = list(threads.map(lambda data: _decode(service, data), files))
     usable = [one for one in read if not isinstance(one, ItemError)]
-    answers, revision = _search(service, key, usable, scope)
-    found = iter(answers)
-    return [
-        {"problem": {"code": one.code, "detail": one.message}}
-        if isinstance(one, ItemError)
-        else next(found)
-        for one in read
-    ], revision
+    answers = _several(*ask(service, key, check, usable))
+    found = iter(answers["results"])
+    return answers | {
+        "results": [
+            {"problem": {"code": one.code, "detail": one.message}}
+            if isinstance(one, ItemError)
+            else next(found)
+            for one in read
+        ]
+    }
 
 
 def _decode(service: Service, data: bytes) -> Fingerprint | ItemError:
@@ -104,26 +150,24 @@ def _decode(service: Service, data: bytes) -> Fingerprint | ItemError:
         return error
 
 
-def _search(
-    service: Service,
-    key: Key,
-    fingerprints: Sequence[Fingerprint],
-    scope: Sequence[str] | None,
-) -> tuple[list[dict[str, Any]], int]:
-    # Read before the search, so that it never claims a change that was not searched.
-    revision = service.live.revision
-    if not fingerprints:
-        return [], revision
-    found = service.live.match(fingerprints, banks=scope)
-    decisions = [
-        decide(fingerprint.matchable, matches, revision)
-        for fingerprint, matches in zip(fingerprints, found, strict=True)
-    ]
-    service.decided(key, decisions)
-    return [
-        _answer(fingerprint.matchable, decision)
-        for fingerprint, decision in zip(fingerprints, decisions, strict=True)
-    ], revision
+def _several(checked: Checked, decisions: Sequence[Decision]) -> dict[str, Any]:
+    return {
+        "results": [
+            _answer(answer.matchable, decision)
+            for answer, decision in zip(checked.answers, decisions, strict=True)
+        ]
+    } | _searched(checked)
+
+
+def _searched(checked: Checked) -> dict[str, Any]:
+    """What was searched, and what was not: the fields of `SearchedAnswer`."""
+    return {
+        "revision": checked.revision,
+        "age_s": round(checked.age_s, 3),
+        "stale": checked.stale,
+        "nothing_to_compare": checked.nothing_to_compare,
+        "disabled_banks": checked.disabled,
+    }
 
 
 def _answer(matchable: bool, decision: Decision) -> dict[str, Any]:

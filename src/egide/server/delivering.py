@@ -61,14 +61,14 @@ class DecisionEvents:
         self._wanted_at: float | None = None
 
     def offer(self, key: Key, decisions: Sequence[Decision]) -> None:
-        """Take decisions; returns at once. What is decided to be allowed is no event."""
+        """Take decisions; returns at once. What is allowed, or matched nothing, is no event."""
         wanted = self._wanted_events()
         if not wanted:
             return
         unsent = 0
         for decision in decisions:
             event = _EVENTS.get(decision.action)
-            if event not in wanted or event is None:
+            if event not in wanted or event is None or not decision.matches:
                 continue
             if len(self._waiting) >= self._max_waiting:
                 unsent += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from egide.access import Permission
-from egide.errors import NotReady
+from egide.errors import NotReady, RegisterStale
 from egide.server.auth import address_of, identify
 from egide.server.metrics import CONTENT_TYPE
 from egide.server.service import Service, ServiceDep
@@ -30,22 +30,33 @@ async def healthz() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Whether it can answer", response_description="It can.")
 async def readyz(service: ServiceDep) -> dict[str, str]:
-    """Answer 503 while the index loads, or once it may be out of date."""
+    """Answer 503 while the index loads, or once it may be out of date.
+
+    `failure` is the code of what keeps the index from being renewed, where something does.
+    """
     require_ready(service)
-    return {"status": "ready"}
+    failure = service.live.failure
+    return {"status": "ready"} | ({} if failure is None else {"failure": failure})
 
 
 def require_ready(service: Service) -> None:
     """Refuse to answer from an index that is not loaded or may be out of date.
 
     Raises:
-        NotReady: saying which.
+        NotReady: it is not loaded, and why not.
+        RegisterStale: the store is silent for too long.
     """
     if not service.live.ready:
-        raise NotReady(reason="the search index is being loaded")
-    limit_s = service.settings.ready_max_age_s
-    if service.live.age_s > limit_s:
-        raise NotReady(reason=f"the store was not reached for over {limit_s:g} s")
+        failure = service.live.failure
+        raise NotReady(
+            reason="the search index is being loaded"
+            if failure is None
+            else f"the search index cannot be loaded: {failure}"
+        )
+    settings = service.settings
+    stalled_s = service.live.stalled_s
+    if stalled_s > min(settings.ready_max_age_s, settings.stale_after_s):
+        raise RegisterStale(stalled_s=round(stalled_s))
 
 
 @router.get("/metrics", summary="Counts and times for Prometheus", response_class=Response)

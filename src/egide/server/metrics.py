@@ -106,6 +106,16 @@ class _Present(Collector):
             value=self._live.age_s,
         )
         yield GaugeMetricFamily(
+            "egide_stalled_seconds",
+            "Since the store was last heard: answers are stale after EGIDE_STALE_AFTER_S.",
+            value=self._live.stalled_s,
+        )
+        yield GaugeMetricFamily(
+            "egide_failing",
+            "1 while the index cannot follow the store or be renewed.",
+            value=float(self._live.failure is not None),
+        )
+        yield GaugeMetricFamily(
             "egide_entries", "Entries that can match.", value=self._live.entry_count
         )
         yield GaugeMetricFamily(

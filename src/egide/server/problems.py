@@ -77,6 +77,7 @@ _STATUS: dict[type[errors.EgideError], HTTPStatus] = {
     errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RegisterStale: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.FetchError: HTTPStatus.BAD_GATEWAY,
     errors.FetchDisabled: HTTPStatus.FORBIDDEN,
@@ -86,7 +87,7 @@ _STATUS: dict[type[errors.EgideError], HTTPStatus] = {
 }
 # Their messages hold nothing of this machine; those of other errors with a status from 500 on do,
 # such as where the store is.
-_SHOWN = (errors.Overloaded, errors.NotReady, errors.FetchError)
+_SHOWN = (errors.Overloaded, errors.NotReady, errors.RegisterStale, errors.FetchError)
 _HIDDEN_DETAIL = "Something went wrong here; it was written to the log of the register."
 _STORE_DETAIL = "The store of the register cannot be used at present: try again in some seconds."
 

@@ -49,6 +49,7 @@ def run(
 
     Raises:
         StoreError: the store cannot be opened, StoreTooOld among them.
+        SnapshotUnwritable: the folder for the search snapshot cannot be used.
         SettingInvalid: nothing can listen at the address.
         NotReady: the decoders do not start.
     """

@@ -12,7 +12,9 @@ from fastapi import Depends, Request
 from egide.access import Key
 from egide.engine.decoding import DecodingPool
 from egide.engine.live import LiveRegister
-from egide.engine.rebuilding import RebuildRules
+from egide.engine.rebuilding import RebuildRules, require_folder
+from egide.engine.searching import snapshot_path
+from egide.errors import SnapshotUnwritable
 from egide.net.fetch import fetch
 from egide.policy import Decision
 from egide.server.auth import Authenticator
@@ -61,8 +63,14 @@ class Service:
 
         Raises:
             StoreError: of the fitting kind, StoreTooOld among them.
+            SnapshotUnwritable: the folder for the search snapshot cannot be used.
         """
         store = Store.open(settings.store, create=True, forget_at_once=False)
+        try:
+            require_folder(snapshot_path(store))
+        except SnapshotUnwritable:
+            store.close()
+            raise
         live = LiveRegister(
             store, url=settings.store, rules=RebuildRules(forget_after_s=settings.forget_after_s)
         )
@@ -112,6 +120,11 @@ class Service:
             FetchError: one of its kinds, FetchDisabled where no host is allowed.
         """
         return fetch(url, self.settings.fetch_policy)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the store has been silent for so long that answers are stale."""
+        return self.live.stalled_s > self.settings.stale_after_s
 
     def decided(self, key: Key, decisions: Sequence[Decision]) -> None:
         """Count decisions; webhooks learn of those that are not `allow`."""

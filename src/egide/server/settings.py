@@ -26,6 +26,7 @@ from egide.errors import SettingInvalid
 from egide.model import Limits
 from egide.net.guard import FetchPolicy
 from egide.settings import DEFAULT_STORE, PREFIX, limits_from_environment
+from egide.usecases.check import StaleAnswers
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 MIB = 1024 * 1024
@@ -74,6 +75,8 @@ class ServerSettings(BaseSettings):
     max_failures_per_minute: PositiveInt = 30
 
     ready_max_age_s: PositiveFloat = 10.0
+    stale_after_s: PositiveFloat = 30.0
+    stale_answers: StaleAnswers = StaleAnswers.REVIEW
     forget_after_s: PositiveFloat = 900.0
     idempotency_ttl_s: PositiveFloat = 86_400.0
     bulk_limit: PositiveInt = 1000

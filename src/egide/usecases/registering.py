@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide.errors import ItemError, PatchKeyWrong
+from egide.errors import ItemError, PatchKeyWrong, UsageError
 from egide.hashing import fingerprint
 from egide.hashing.patches import registered as registered_patches
 from egide.hashing.patches import require_opencv
@@ -173,7 +173,22 @@ def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
     """Yield the files named, and those in the folders named, in path order.
 
     Links to folders are not followed. What cannot be looked at is yielded too: opening it says why.
+
+    Raises:
+        UsageError: an address is named; before any file is.
     """
+    named = list(paths)
+    for name in named:
+        # A path would lose a slash of it, and be a file that is missing.
+        if isinstance(name, str) and "://" in name and not os.path.exists(name):  # noqa: PTH110
+            raise UsageError(
+                reason=f"{name} is an address, and files are taken here: fetch it first, "
+                "or send it to a served register as the `url` of POST /v1/match"
+            )
+    return _files_in(named)
+
+
+def _files_in(paths: Iterable[str | Path]) -> Iterator[Path]:
     for path in map(Path, paths):
         if not os.path.isdir(path):  # noqa: PTH112 - a Path raises on names that are too long
             yield path

@@ -18,7 +18,13 @@ from egide.errors import (
     QuotaExceeded,
     RequestInvalid,
 )
-from egide.server.answering import Json, answer_file, answer_files, answer_fingerprints
+from egide.server.answering import (
+    Json,
+    answer_file,
+    answer_files,
+    answer_fingerprints,
+    checking,
+)
 from egide.server.api.queries import (
     read_banks,
     read_fingerprint,
@@ -60,16 +66,16 @@ async def match(request: Request, service: ServiceDep, key: Matcher) -> Response
     """
     if is_multipart(request):
         form = await read_form(request, max_files=1)
-        data, banks = form.files[0], _banks(form)
+        data = form.files[0]
+        check = await run_in_threadpool(checking, service, key, _banks(form))
     else:
         asked = read_object(await read_json(request), ("url", "banks"), ("url",))
         if not isinstance(asked["url"], str):
             raise RequestInvalid(reason="url has to be a text")
         banks = read_banks(asked.get("banks"))
-        key.scoped(banks)
+        check = await run_in_threadpool(checking, service, key, banks)
         data = await run_in_threadpool(service.fetch, asked["url"])
-    answer, revision = await run_in_threadpool(answer_file, service, key, data, banks)
-    return Json(answer | {"revision": revision})
+    return Json(await run_in_threadpool(answer_file, service, key, check, data))
 
 
 @router.post(
@@ -82,10 +88,7 @@ async def match(request: Request, service: ServiceDep, key: Matcher) -> Response
 async def match_files(request: Request, service: ServiceDep, key: Matcher) -> Response:
     """Match each `file` of a form; one that cannot be used has a `problem` and costs no other."""
     form = await read_form(request, max_files=service.settings.max_batch_files)
-    results, revision = await run_in_threadpool(
-        answer_files, service, key, form.files, _banks(form)
-    )
-    return Json({"results": results, "revision": revision})
+    return Json(await run_in_threadpool(answer_files, service, key, form.files, _banks(form)))
 
 
 @router.post(
@@ -106,10 +109,8 @@ async def match_fingerprints(request: Request, service: ServiceDep, key: Matcher
     def answer() -> Response:
         fields = read_object(asked, ("fingerprints", "banks"), ("fingerprints",))
         fingerprints = read_fingerprints(fields["fingerprints"], service.settings.max_batch)
-        results, revision = answer_fingerprints(
-            service, key, fingerprints, read_banks(fields.get("banks"))
-        )
-        return Json({"results": results, "revision": revision})
+        banks = read_banks(fields.get("banks"))
+        return Json(answer_fingerprints(service, key, fingerprints, banks))
 
     return await run_in_threadpool(answer)
 

@@ -110,17 +110,33 @@ class Answer(BaseModel):
     )
 
 
-class MatchResponse(Answer):
-    """What is known of one picture, and when."""
+class SearchedAnswer(BaseModel):
+    """What was searched for an answer, and what was not."""
 
     revision: int = Field(description="Of the register, that was searched.")
+    age_s: float = Field(description="For so many seconds changes of the register may be missing.")
+    stale: bool = Field(
+        description="Whether the store has been silent for longer than `stale_after_s`: new "
+        "entries and withdrawals may be missing."
+    )
+    nothing_to_compare: bool = Field(
+        description="Whether no bank that was searched holds an entry that can match: then nothing "
+        "was compared, and `allow` says nothing."
+    )
+    disabled_banks: list[str] = Field(
+        description="Banks that were asked for, by name or by the key's scope, and were not "
+        "searched since they are disabled."
+    )
 
 
-class BatchResponse(BaseModel):
+class MatchResponse(Answer, SearchedAnswer):
+    """What is known of one picture, and when."""
+
+
+class BatchResponse(SearchedAnswer):
     """One answer for each fingerprint, in order."""
 
     results: list[Answer]
-    revision: int
 
 
 class FileProblem(BaseModel):
@@ -139,11 +155,10 @@ class FileAnswer(BaseModel):
     problem: FileProblem | None = None
 
 
-class FilesResponse(BaseModel):
+class FilesResponse(SearchedAnswer):
     """One answer for each file, in order."""
 
     results: list[FileAnswer]
-    revision: int
 
 
 class CompareResponse(BaseModel):
@@ -172,6 +187,7 @@ class StatusResponse(BaseModel):
     store_id: str
     revision: int = Field(description="That matches are searched in.")
     age_s: float = Field(description="Since the index was last known to be current.")
+    stale: bool = Field(description="As in the answers of `/match`.")
     ready: bool
     banks: list[BankStatus]
     version: str

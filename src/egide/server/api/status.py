@@ -25,6 +25,7 @@ def status(
         store_id=service.store.id,
         revision=service.live.revision,
         age_s=round(service.live.age_s, 3),
+        stale=service.stale,
         ready=service.live.ready,
         banks=[
             BankStatus(

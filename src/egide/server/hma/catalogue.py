@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 from egide.access import Key, Permission
+from egide.errors import RegisterStale
+from egide.server.health import require_ready
 from egide.server.hma.answers import HmaRoute
 from egide.server.hma.callers import allowed
 from egide.server.hma.matching import current_to_unix_s
@@ -27,7 +29,9 @@ async def status(service: ServiceDep, _key: StatusKey) -> PlainTextResponse:
     """Say whether matches can be answered, and are current."""
     if not service.live.ready:
         return PlainTextResponse("INDEX-NOT-LOADED", 503)
-    if service.live.age_s > service.settings.ready_max_age_s:
+    try:
+        require_ready(service)
+    except RegisterStale:
         return PlainTextResponse("INDEX-STALE", 503)
     return PlainTextResponse("I-AM-ALIVE")
 

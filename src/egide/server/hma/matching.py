@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from egide.access import Key, Permission
 from egide.model import DEFAULT_RADIUS_BITS, Fingerprint, Match
-from egide.policy import decide
+from egide.server.answering import ask, checking
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.callers import allowed
 from egide.server.hma.media import (
@@ -22,16 +22,22 @@ from egide.server.hma.media import (
     picture_of,
     signals_of,
 )
-from egide.server.scoping import banks_to_search
 from egide.server.service import ServiceDep
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from egide.server.service import Service
 
 router = APIRouter(route_class=HmaRoute)
 MatchKey = Annotated[Key, allowed(Permission.MATCH)]
 ACTION_HEADER = "Egide-Action"
-"""What policy says to do: HMA's shape has no place for it."""
+"""What policy says to do. HMA's shape has no place for it, nor for what follows."""
+NOTHING_HEADER = "Egide-Nothing-To-Compare"
+"""`true` where no bank that was searched holds an entry that can match."""
+STALE_HEADER = "Egide-Stale"
+"""`true` where the store has been silent for too long; and how old the answer is then."""
+AGE_HEADER = "Egide-Age"
 
 
 @router.api_route("/h/hash", methods=["GET", "POST"])
@@ -134,29 +140,20 @@ async def _hash_asked(request: Request, service: Service, key: Key) -> Fingerpri
 
 async def _search(
     request: Request, service: Service, key: Key, fingerprint: Fingerprint, response: Response
-) -> list[Match]:
+) -> Sequence[Match]:
     """Search the enabled banks that the key reaches, or those of them that `banks=` names."""
     given = request.query_params.get("banks")
-
-    def search() -> tuple[list[Match], str]:
-        revision = service.live.revision
-        matches = service.live.match([fingerprint], banks=_scope(service, key, given))[0]
-        decision = decide(fingerprint.matchable, matches, revision)
-        service.decided(key, [decision])
-        return matches, decision.action.value
-
-    matches, action = await run_in_threadpool(search)
-    response.headers[ACTION_HEADER] = action
-    return matches
-
-
-def _scope(service: Service, key: Key, given: str | None) -> tuple[str, ...] | None:
-    """The banks to search; as with HMA a name that is none is no error."""
-    if not given:
-        return banks_to_search(service, key, None)
-    names = {name.strip() for name in given.split(",")}
-    known = {bank.name for bank in service.live.banks if key.reaches(bank.name)}
-    return banks_to_search(service, key, sorted(names & known))
+    banks = [name for part in given.split(",") if (name := part.strip())] if given else None
+    checked, (decision,) = await run_in_threadpool(
+        lambda: ask(service, key, checking(service, key, banks), [fingerprint])
+    )
+    response.headers[ACTION_HEADER] = decision.action.value
+    response.headers[AGE_HEADER] = f"{checked.age_s:.3f}"
+    if checked.stale:
+        response.headers[STALE_HEADER] = "true"
+    if checked.nothing_to_compare:
+        response.headers[NOTHING_HEADER] = "true"
+    return decision.matches
 
 
 def _with_distance(match: Match) -> dict[str, Any]:
