@@ -559,6 +559,30 @@ class SettingInvalid(EgideError):
     code = "setting-invalid"
 
 
+class AddressUnusable(EgideError):
+    """Nothing can listen at {host}:{port}: {reason}."""
+
+    code = "address-unusable"
+
+
+class AddressInUse(AddressUnusable):
+    """Another process listens at {host}:{port}: end it, or choose another port with --port."""
+
+    code = "address-in-use"
+
+
+class AddressDenied(AddressUnusable):
+    """This user may not listen at {host}:{port}: choose a port from 1024 on with --port, and put a proxy before it."""
+
+    code = "address-denied"
+
+
+class AddressUnknown(AddressUnusable):
+    """This machine has no address {host}: name one of its own with --host, or 127.0.0.1."""
+
+    code = "address-unknown"
+
+
 # --- reaching out -----------------------------------------------------------------------------
 
 

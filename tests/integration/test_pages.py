@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse
 
 from egide import errors
 from egide.server.app import create_app
-from egide.server.pages.frame import COOKIE, MAX_FORM_BYTES, MAX_JSON_BYTES, FieldsDep, JsonDep
+from egide.server.pages.frame import COOKIE, FieldsDep, JsonDep
 from egide.server.pages.frame import PageDep as Page
 from egide.server.pages.problems import words_of
 from egide.server.settings import ServerSettings
@@ -23,6 +23,7 @@ from server_samples import Served, serve
 CONTENT = ("", "how", "under-18", "help", "privacy", "accessibility", "goodbye")
 LANGUAGES = ("en", "fr")
 MAX_WEIGHT_BYTES = 100_000
+SMALL = ServerSettings().max_small_body_bytes
 EXIT_URL = "https://www.wikipedia.org/"
 
 
@@ -241,7 +242,7 @@ def test_a_token_is_worth_nothing_to_another_visitor(served: Served, visitor: Vi
         (b"csrf=%(token)s&a=1&a=2", 422),
         (b"csrf=%(token)s&a=%%ff", 422),
         (b"&".join(b"f%d=" % number for number in range(99)), 422),
-        (b"a=" + b"x" * MAX_FORM_BYTES, 413),
+        (b"a=" + b"x" * SMALL, 413),
     ],
 )
 def test_a_form_that_is_none_is_refused(visitor: Visitor, body: bytes, status: int) -> None:
@@ -254,7 +255,7 @@ def test_a_form_that_is_none_is_refused(visitor: Visitor, body: bytes, status: i
 
 def test_a_script_sends_its_token_in_a_header(visitor: Visitor) -> None:
     assert visitor.post_json("trial/json", {"a": 1}).json() == len('{"a":1}')
-    large = visitor.post_json("trial/json", "x" * MAX_JSON_BYTES)
+    large = visitor.post_json("trial/json", "x" * SMALL)
     assert (large.status_code, large.json()["code"]) == (413, "body-too-large")
     bare = visitor.client.post(
         "/en/trial/json", json=1, headers={"Accept": "application/json", "X-CSRF-Token": "x"}

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from egide.errors import (
@@ -15,39 +17,16 @@ from egide.errors import (
     RequestInvalid,
     RequestTimeout,
 )
-from egide.server.bodies import BodyBounds, read_form, read_json
+from egide.server.bodies import Bodies, read_form, read_json
+from egide.server.kinds import Kind
 from egide.server.settings import ServerSettings
 
-JSON = {"content-type": "application/json"}
+JSON = {"content-type": "application/json", "transfer-encoding": "chunked"}
+FILES = {"content-type": "Multipart/Form-Data; boundary=x", "transfer-encoding": "chunked"}
 SETTINGS = ServerSettings(
-    max_body_bytes=100, max_upload_bytes=1000, max_buffered_bytes=1500, body_timeout_s=0.05
+    max_buffered_bytes=1_500_000, max_upload_bytes=700_000, body_timeout_s=0.05
 )
-
-
-def _scope(headers: dict[str, str]) -> dict[str, Any]:
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http", "method": "POST", "path": "/", "headers": raw}
-
-
-async def _receive_all(bounds: BodyBounds, headers: dict[str, str], parts: Iterable[bytes]) -> int:
-    """Send a body in parts through the bounds; return how many bytes came through."""
-    messages: AsyncIterator[dict[str, Any]] = _messages(parts)
-    seen = 0
-
-    async def receive() -> dict[str, Any]:
-        return await anext(messages)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        nonlocal seen
-        more = True
-        while more:
-            message = await receive()
-            seen += len(message["body"])
-            more = message["more_body"]
-
-    bounds._app = app
-    await bounds(_scope(headers), receive, None)  # type: ignore[arg-type]
-    return seen
+KIND = Kind(max_bytes=100_000, max_values=20, max_upload_bytes=700_000)
 
 
 async def _messages(parts: Iterable[bytes]) -> AsyncIterator[dict[str, Any]]:
@@ -58,60 +37,136 @@ async def _messages(parts: Iterable[bytes]) -> AsyncIterator[dict[str, Any]]:
     yield {"type": "http.request", "body": b"", "more_body": False}
 
 
-def _bounds() -> BodyBounds:
-    return BodyBounds(None, SETTINGS)  # type: ignore[arg-type]
+async def _through(
+    bodies: Bodies,
+    headers: dict[str, str],
+    parts: Iterable[bytes],
+    asker: str = "a",
+    *,
+    kind: Kind = KIND,
+    keyed: bool = True,
+) -> bytes:
+    """Send a body in parts; return what comes through."""
+    messages = _messages(parts)
+
+    async def receive() -> dict[str, Any]:
+        return await anext(messages)
+
+    body = await bodies.take(Headers(headers), receive, kind, asker, keyed=keyed)
+    seen, more = b"", True
+    while more:
+        message = await body.receive()
+        seen += message["body"]
+        more = message["more_body"]
+    body.forget()
+    return seen
 
 
 def _refusal(headers: dict[str, str], parts: Iterable[bytes]) -> type[EgideError]:
+    bodies = Bodies(SETTINGS)
     with pytest.raises(EgideError) as caught:
-        asyncio.run(_receive_all(_bounds(), headers, parts))
+        asyncio.run(_through(bodies, headers, parts))
+    assert bodies.held_bytes == 0
     return type(caught.value)
 
 
-def test_body_within_the_bounds_passes() -> None:
-    assert asyncio.run(_receive_all(_bounds(), JSON, [b"x" * 50] * 2)) == 100
+def test_body_comes_through_as_it_was_sent() -> None:
+    parts = [b"x" * 30_000, b"", b"y" * 50_000, b"z"]
+    assert asyncio.run(_through(Bodies(SETTINGS), JSON, parts)) == b"".join(parts)
 
 
 def test_declared_length_over_the_limit_is_refused_unread() -> None:
-    assert _refusal(JSON | {"content-length": "101"}, [b"slow"]) is BodyTooLarge
+    assert _refusal({"content-length": "100001"}, [b"slow"]) is BodyTooLarge
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "٣", "", "9" * 5000])
 def test_strange_length_is_refused(length: str) -> None:
-    assert _refusal(JSON | {"content-length": length}, [b"slow"]) is BodyTooLarge
+    headers = Headers(raw=[(b"content-length", length.encode())])
+    with pytest.raises(BodyTooLarge):
+        asyncio.run(Bodies(SETTINGS).take(headers, _never, KIND, "a", keyed=True))
+
+
+async def _never() -> dict[str, Any]:
+    raise AssertionError("it was read")
 
 
 def test_length_that_lies_and_chunks_are_counted() -> None:
-    assert _refusal(JSON | {"content-length": "1"}, [b"x" * 60] * 2) is BodyTooLarge
-    assert _refusal(JSON, [b"x"] * 101) is BodyTooLarge
+    lying = {"content-type": "application/json", "content-length": "1"}
+    assert _refusal(lying, [b"x" * 60_000] * 2) is BodyTooLarge
+    assert _refusal(JSON, [b"x" * 1000] * 101) is BodyTooLarge
 
 
-def test_uploads_have_a_limit_of_their_own() -> None:
-    form = {"content-type": "Multipart/Form-Data; boundary=x"}
-    assert asyncio.run(_receive_all(_bounds(), form, [b"x" * 1000])) == 1000
-    assert _refusal(form, [b"x" * 1001]) is BodyTooLarge
+def test_uploads_have_a_limit_of_their_own_where_they_are_taken() -> None:
+    whole = asyncio.run(_through(Bodies(SETTINGS), FILES, [b"x" * 200_000] * 3))
+    assert len(whole) == 600_000
+    assert _refusal(FILES, [b"x" * 200_000] * 4) is BodyTooLarge
+    kind = Kind(max_bytes=100_000, max_values=20)
+    with pytest.raises(BodyTooLarge):
+        asyncio.run(_through(Bodies(SETTINGS), FILES, [b"x" * 100_001], kind=kind))
 
 
 def test_slow_body_is_given_up_however_regularly_it_drips() -> None:
     assert _refusal(JSON, [b"x", b"slow"]) is RequestTimeout
 
 
-def test_bodies_have_a_limit_together_and_are_forgotten_at_their_end() -> None:
-    bounds = _bounds()
-    form = {"content-type": "multipart/form-data"}
+@pytest.mark.parametrize(
+    ("askers", "keyed", "size"),
+    [
+        (("a", "b", "c", "d"), True, 500_000),  # all together
+        (("a", "a"), True, 400_000),  # one key: half
+        (("a", "b"), False, 200_000),  # all without a key: a quarter
+    ],
+)
+def test_bodies_have_a_limit_together_and_are_forgotten_at_their_end(
+    askers: tuple[str, ...], keyed: bool, size: int
+) -> None:
+    bodies = Bodies(SETTINGS)
 
-    async def both() -> list[Any]:
-        return await asyncio.gather(
-            _receive_all(bounds, form, [b"x" * 900, b"slow"]),
-            _receive_all(bounds, form, [b"x" * 900]),
-            return_exceptions=True,
-        )
+    async def all_at_once() -> list[Any]:
+        first = [_through(bodies, FILES, [b"x" * size, b"slow"], one, keyed=keyed)
+                 for one in askers[:-1]]  # fmt: skip
+        last = _through(bodies, FILES, [b"x" * size], askers[-1], keyed=keyed)
+        return await asyncio.gather(*first, last, return_exceptions=True)
 
-    first, second = asyncio.run(both())
-    assert isinstance(first, RequestTimeout)
-    assert isinstance(second, Overloaded)
-    assert bounds._buffered_bytes == 0
-    assert asyncio.run(_receive_all(bounds, form, [b"x" * 900])) == 900
+    *first, last = asyncio.run(all_at_once())
+    assert {type(one) for one in first} == {RequestTimeout}
+    assert isinstance(last, Overloaded)
+    assert bodies.held_bytes == 0
+    assert len(asyncio.run(_through(bodies, FILES, [b"x" * size], keyed=keyed))) == size
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ('{"a":[' + ",".join(["1"] * 19) + "]}", True),
+        ('{"a":[' + ",".join(["1"] * 20) + "]}", False),
+        ('{"a":[' + ",".join(["{}"] * 11) + "]}", False),
+        ("[" * 21, False),
+        ('"' + "," * 500 + "[{" * 500 + '"', True),
+        (json.dumps(['","' * 100, "\\" * 101, '"[,' * 100]), True),
+        (json.dumps(["\\"]) + "," * 21, False),
+        ('"" ' * 60, False),
+        ('{"\\ud800\\\\":"' + '\\",' * 200 + '"}', True),
+    ],
+    ids=range(9),
+)
+def test_values_are_counted_as_they_arrive(text: str, fits: bool, size: int) -> None:
+    sent = text.encode()
+    parts = [sent[at : at + size] for at in range(0, len(sent), size)]
+    if fits:
+        assert asyncio.run(_through(Bodies(SETTINGS), JSON, parts)) == sent
+    else:
+        assert _refusal(JSON, parts) is RequestInvalid
+
+
+def test_text_that_is_not_in_utf_8_hides_no_values() -> None:
+    assert _refusal(JSON, ["[1]".encode("utf-16")]) is RequestInvalid
+
+
+def _scope(headers: dict[str, str]) -> dict[str, Any]:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": "POST", "path": "/", "headers": raw}
 
 
 def _request(headers: dict[str, str], body: bytes) -> Request:
@@ -152,7 +207,7 @@ def test_form_is_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         (FORM, b"--B--\r\n", RequestInvalid),
         (FORM, b"rubbish", RequestInvalid),
         (FORM, _part("photo", b"x", "a.jpg") + b"--B--\r\n", RequestInvalid),
-        (FORM, _part("file", b"no file name") + b"--B--\r\n", RequestInvalid),
+        (FORM, _part("other", b"no file") + b"--B--\r\n", RequestInvalid),
         (FORM, _part("file", b"x", "a") * 2 + b"--B--\r\n", BatchTooLarge),
         (FORM, _part("file", b"x", "a") * 9 + b"--B--\r\n", BatchTooLarge),
         (FORM, _part("file", b"x", "a") + _part("f", b"") * 17 + b"--B--\r\n", RequestInvalid),
@@ -172,3 +227,29 @@ def test_wrong_json_is_refused_without_quoting_it(body: bytes) -> None:
     with pytest.raises(RequestInvalid) as caught:
         asyncio.run(read_json(_request(JSON, body)))
     assert caught.value.fields["reason"] == "the body is no JSON"
+
+
+@pytest.mark.parametrize("name", [None, "", "a.jpg"])
+def test_field_called_file_is_a_file_whether_or_not_it_has_a_name(name: str | None) -> None:
+    picture = b"\xff\xd8" + bytes(100_000)
+    body = _part("file", picture, name) + b"--B--\r\n"
+    assert asyncio.run(read_form(_request(FORM, body), max_files=1)).files == (picture,)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (_part("file", b"x", "a"), "ends before its last boundary"),
+        (b"--B\r\nX: y\r\n\r\nx\r\n--B--\r\n", "no Content-Disposition with a name"),
+        (b"--B\r\n" + b"X: y\r\n" * 17 + b"\r\nx\r\n--B--\r\n", "too many headers|damaged"),
+        (b"--B\r\nX: " + b"y" * 5000 + b"\r\n\r\nx\r\n--B--\r\n", "too long|damaged"),
+        (_part("note", b"\xff") + b"--B--\r\n", "not in UTF-8"),
+        (_part("note", b"0" * 70_000) + b"--B--\r\n", "over 65536 bytes"),
+        (_part("f", b"") * 17 + b"--B--\r\n", "more than 16 fields"),
+        (b"rubbish", "damaged"),
+    ],
+    ids=range(8),
+)
+def test_what_is_wrong_with_a_form_is_said(body: bytes, said: str) -> None:
+    with pytest.raises(RequestInvalid, match=said):
+        asyncio.run(read_form(_request(FORM, body), max_files=1))

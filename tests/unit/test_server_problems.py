@@ -36,7 +36,7 @@ def test_every_error_has_a_status_and_its_code(kind: type[errors.EgideError]) ->
     [
         errors.StoreError, errors.StoreLocked, errors.StoreUnreadable, errors.StoreTooOld,
         errors.SnapshotUnwritable, errors.PatchKeyInvalid, errors.LogBroken, errors.Unexpected,
-        errors.SyncError, errors.SettingInvalid,
+        errors.SyncError, errors.SettingInvalid, errors.AddressUnusable,
     ],
 )  # fmt: skip
 def test_errors_of_this_machine_say_nothing_of_it(kind: type[errors.EgideError]) -> None:

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 
 from egide._version import __version__
 from egide.server import docs, health
+from egide.server.admission import Admission
 from egide.server.api import (
     approvals,
     banks,
@@ -25,10 +26,9 @@ from egide.server.api import (
     upstreams,
     webhooks,
 )
-from egide.server.auth import AuthMiddleware
-from egide.server.bodies import BodyBounds
+from egide.server.auth import identify
 from egide.server.frame import Frame
-from egide.server.hma import hma_router
+from egide.server.hma import answer_as_hma, hma_router, identify_caller
 from egide.server.openapi import complete, only_known_queries, operation_id
 from egide.server.pages.problems import answer_on_pages
 from egide.server.pages.router import ensure_bank, pages_router
@@ -111,11 +111,14 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
     site = Site.load(settings) if settings.pages else None
     if service is not None and settings.pages:
         ensure_bank(service.store, settings.pages_bank)
+    identifying = {"/v1": identify}
     answering = always_problem if site is None else partial(answer_on_pages, site)
+    if settings.hma_enabled:
+        identifying["/hma/"] = identify_caller
+        answering = partial(answer_as_hma, answering)
     # The last one that is added is the first that a request passes.
-    app.add_middleware(BodyBounds, settings=settings)
-    app.add_middleware(AuthMiddleware, prefix="/v1")
-    app.add_middleware(Frame, settings=settings, answering=answering)
+    app.add_middleware(Admission, settings=settings, identify=identifying)
+    app.add_middleware(Frame, answering=answering)
     add_handlers(app, answering)
     app.include_router(health.router)
     app.include_router(docs.router)

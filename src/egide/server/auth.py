@@ -20,8 +20,6 @@ from egide.server.limits import Rates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
     from egide.store.keys import Keys
 
 CACHE_S = 0.9
@@ -119,20 +117,6 @@ class Authenticator:
             if len(self._cache) > _CACHED_KEYS:
                 self._cache.popitem(last=False)
         return found
-
-
-class AuthMiddleware:
-    """Demands a key for everything under `prefix`, before the body is read."""
-
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
-        self._app = app
-        self._prefix = prefix
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its key, or raise."""
-        if scope["type"] == "http" and scope["path"].startswith(self._prefix):
-            await identify(Request(scope))
-        await self._app(scope, receive, send)
 
 
 async def identify(request: Request) -> Key:

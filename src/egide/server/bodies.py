@@ -1,193 +1,273 @@
-"""Bodies of requests: bounded while they arrive, in size, in time, and all together."""
+"""Bodies of requests: bounded while they arrive, in size, in time, in values, and all together."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import Counter, deque
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic_core
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 
 from egide.errors import BatchTooLarge, BodyTooLarge, Overloaded, RequestInvalid, RequestTimeout
+from egide.server.forms import Form, Part, Parts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable, Hashable, Iterable
 
     from fastapi import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive
 
+    from egide.server.kinds import Kind
     from egide.server.settings import ServerSettings
 
-_MULTIPART = b"multipart/form-data"
-_MAX_FIELDS = 16
-_MAX_FIELD_BYTES = 64 * 1024
+Parsed = TypeVar("Parsed")
+
+_MULTIPART = "multipart/form-data"
+_PIECE_BYTES = 64 * 1024
+"""Bytes that come one by one are gathered: each by itself would take 40."""
+_IN_PLACE_BYTES = 16 * 1024
+"""Smaller bodies are parsed where they are, in a tenth of a millisecond."""
+_QUOTES_A_VALUE = 4
+"""Of a value and of its name."""
+_parsing = BoundedSemaphore(2)
+# The interpreter parses one body at a time, however many threads there are; more of them would
+# only hold more memory.
 
 
-class BodyBounds:
-    """Refuses a body that is too large, too slow, or too much beside the others."""
+class Bodies:
+    """Takes bodies in, and counts what is in memory of them."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
-        self._app = app
+    def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._buffered_bytes = 0
+        self._held: Counter[Hashable] = Counter()
+        self._total = 0
+        self._nameless = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with a `receive` that raises where a bound is passed."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        uploads = headers.get(b"content-type", b"").strip().lower().startswith(_MULTIPART)
-        limit = self._settings.max_upload_bytes if uploads else self._settings.max_body_bytes
-        declared = headers.get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared[:20]) > limit:
-            raise BodyTooLarge(limit=limit)
-        body = _Body(self, receive, limit, self._settings.body_timeout_s)
-        try:
-            await self._app(scope, body.receive, send)
-        finally:
-            self._buffered_bytes -= body.arrived_bytes
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory of all bodies together."""
+        return self._total
 
-    def count(self, arrived_bytes: int) -> None:
-        """Count bytes that are in memory until their request ends."""
-        self._buffered_bytes += arrived_bytes
-        if self._buffered_bytes > self._settings.max_buffered_bytes:
-            raise Overloaded(retry_after_s=1)
+    async def take(
+        self, headers: Headers, receive: Receive, kind: Kind, asker: Hashable, *, keyed: bool
+    ) -> Body:
+        """Wait for a body, and return it whole.
 
-
-@dataclass(slots=True)
-class _Body:
-    """One body that arrives."""
-
-    bounds: BodyBounds
-    source: Receive
-    limit: int
-    timeout_s: float
-    arrived_bytes: int = 0
-    ends_at: float = field(default=0.0)
-    whole: bool = False
-
-    async def receive(self) -> Message:
-        """Return the next part of the body.
+        Args:
+            headers: of its request.
+            receive: gives it in parts.
+            kind: of the request: what it may send.
+            asker: whose it is, a key or an address; none may fill half of the room
+                with what is large.
+            keyed: those without a key may fill a quarter of the room so, all together.
 
         Raises:
-            BodyTooLarge, RequestTimeout, Overloaded: a bound is passed.
+            BodyTooLarge, BatchTooLarge: it is larger than this kind may be, or has more values.
+            RequestTimeout: it does not arrive in time.
+            Overloaded: there is too much beside it.
+            RequestInvalid: it cannot be JSON, or has more values than anything that is asked for.
+            ClientDisconnect: the other end went away.
         """
-        if self.whole:  # what comes now is news of the connection, which takes as long as it takes
-            return await self.source()
-        loop = asyncio.get_running_loop()
-        self.ends_at = self.ends_at or loop.time() + self.timeout_s
+        uploads = kind.max_upload_bytes is not None and is_multipart(headers)
+        limit = kind.max_upload_bytes if uploads else kind.max_bytes
+        assert limit is not None
+        declared = headers.get("content-length", "0")
+        if not (declared.isascii() and declared.isdigit()) or int(declared[:20]) > limit:
+            raise BodyTooLarge(limit=limit)
+        body = Body(self, receive, asker, keyed=keyed)
+        if declared == "0" and "transfer-encoding" not in headers:
+            return body
+        values = None if uploads or kind.max_values is None else _Values(kind)
+        timeout_s = self._settings.body_timeout_s
         try:
-            async with asyncio.timeout_at(self.ends_at):
-                message = await self.source()
+            async with asyncio.timeout(timeout_s):
+                await body.arrive(limit, values)
         except TimeoutError:
-            raise RequestTimeout(limit_s=self.timeout_s) from None
-        part = len(message.get("body", b""))
-        self.arrived_bytes += part
-        self.whole = not message.get("more_body", False)
-        if self.arrived_bytes > self.limit:
-            raise BodyTooLarge(limit=self.limit)
-        self.bounds.count(part)
-        return message
+            body.forget()
+            raise RequestTimeout(limit_s=timeout_s) from None
+        except BaseException:
+            body.forget()
+            raise
+        return body
+
+    def count(self, body: Body, further: int) -> None:
+        """Count bytes that are in memory until their request ends.
+
+        Raises:
+            Overloaded: they are too many.
+        """
+        room = self._settings.max_buffered_bytes
+        self._held[body.asker] += further
+        self._total += further
+        if not body.keyed:
+            self._nameless += further
+        # Whatever the settings are, one upload of the size that is allowed fits.
+        share = max(room // 2, self._settings.max_upload_bytes)
+        beyond = self._held[body.asker] > share or (not body.keyed and self._nameless > room // 4)
+        if self._total > room or (beyond and body.arrived_bytes > _PIECE_BYTES):
+            raise Overloaded(retry_after_s=1)
+
+    def forget(self, body: Body) -> None:
+        """Count the bytes of a body no longer."""
+        self._total -= body.arrived_bytes
+        if not body.keyed:
+            self._nameless -= body.arrived_bytes
+        self._held[body.asker] -= body.arrived_bytes
+        if not self._held[body.asker]:
+            del self._held[body.asker]
 
 
-class _InMemory(MultiPartParser):
-    """Keeps uploads in memory: a picture that is asked about never touches a disk."""
+class Body:
+    """One body: it arrives whole, and is then handed on."""
 
-    spool_max_size = sys.maxsize
+    def __init__(self, bodies: Bodies, source: Receive, asker: Hashable, *, keyed: bool) -> None:
+        self.asker = asker
+        self.keyed = keyed
+        self.arrived_bytes = 0
+        self._bodies = bodies
+        self._source = source
+        self._pieces: deque[bytes] = deque()
+        self._handed_on = True
+
+    async def arrive(self, limit: int, values: _Values | None) -> None:
+        """Take it in.
+
+        Raises:
+            BodyTooLarge, BatchTooLarge, RequestInvalid, Overloaded, ClientDisconnect: see
+                `Bodies.take`.
+        """
+        gathered = bytearray()
+        more = True
+        while more:
+            message = await self._source()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            part = message.get("body", b"")
+            more = message.get("more_body", False)
+            self.arrived_bytes += len(part)
+            self._bodies.count(self, len(part))
+            if self.arrived_bytes > limit:
+                raise BodyTooLarge(limit=limit)
+            gathered += part
+            if gathered and (len(gathered) >= _PIECE_BYTES or not more):
+                piece = bytes(gathered)
+                gathered.clear()
+                if values is not None:
+                    values.count(piece)
+                self._pieces.append(piece)
+        self._handed_on = False
+
+    async def receive(self) -> Message:
+        """Hand on the next part; what comes after the last is news of the connection."""
+        if self._handed_on:
+            return await self._source()
+        piece = self._pieces.popleft() if self._pieces else b""
+        self._handed_on = not self._pieces
+        return {"type": "http.request", "body": piece, "more_body": not self._handed_on}
+
+    def forget(self) -> None:
+        """Count it no longer, once its request has ended."""
+        self._bodies.forget(self)
+        self.arrived_bytes = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A body of type multipart/form-data.
+class _Values:
+    """Counts the values of JSON while it arrives: before anything is made of them.
 
-    Attributes:
-        files: the bytes of each part named `file`, in order; the names that clients give files
-            are not kept.
-        fields: the other parts.
+    A value takes a comma, or a bracket, outside of strings; to parse `{}` of three bytes takes
+    a hundred times as much memory, and an error about it two hundred times.
     """
 
-    files: tuple[bytes, ...] = field(repr=False)
-    fields: dict[str, str] = field(repr=False)
+    def __init__(self, kind: Kind) -> None:
+        assert kind.max_values is not None
+        self._limit = kind.max_values
+        self._max_items = kind.max_items
+        self._values = 0
+        self._quotes = 0
+        self._in_string = False
+        self._left = b""
+
+    def count(self, piece: bytes) -> None:
+        """Count those of the next piece.
+
+        Raises:
+            RequestInvalid: it is no JSON in UTF-8, or has too many.
+            BatchTooLarge: it has too many for what is a list.
+        """
+        if b"\0" in piece:  # as in UTF-16, of which some parsers make something all the same
+            raise RequestInvalid(reason="the body is no JSON")
+        piece = self._left + piece
+        self._left = b""
+        if b"\\" in piece:
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+            if piece.endswith(b"\\"):
+                piece, self._left = piece[:-1], b"\\"
+        between = piece.split(b'"')
+        outside = b"".join(between[self._in_string :: 2])
+        self._quotes += len(between) - 1
+        self._in_string ^= len(between) % 2 == 0
+        self._values += sum(outside.count(mark) for mark in (b",", b"[", b"{"))
+        if self._values > self._limit or self._quotes > _QUOTES_A_VALUE * (self._limit + 1):
+            if self._max_items is not None:
+                raise BatchTooLarge(count=f"More than {self._max_items}", limit=self._max_items)
+            raise RequestInvalid(reason=f"it has more than {self._limit} values")
 
 
-def is_multipart(request: Request) -> bool:
+def is_multipart(headers: Headers) -> bool:
     """Return whether a request says that it carries files."""
-    kind = request.headers.get("content-type", "")
-    return kind.strip().lower().startswith(_MULTIPART.decode())
+    return headers.get("content-type", "").strip().lower().startswith(_MULTIPART)
 
 
 async def read_form(request: Request, *, max_files: int) -> Form:
-    """Read a request's files and fields into memory.
+    """Read a request's files and fields.
 
     Raises:
         BatchTooLarge: more than `max_files`.
         RequestInvalid: it is no form, holds no file, or a file under another name.
-        BodyTooLarge, RequestTimeout, Overloaded: see `BodyBounds`.
     """
-    async with _parsed(request, max_files) as items:
-        files: list[bytes] = []
-        fields: dict[str, str] = {}
-        for name, value in items:
-            if not isinstance(value, UploadFile):
-                if name in fields:
-                    raise RequestInvalid(reason="a field other than `file` stands there twice")
-                fields[name] = value
-            elif name != "file":
-                raise RequestInvalid(reason="a file has to be in a field named `file`")
-            else:
-                files.append(await value.read())
+    files: list[bytes] = []
+    fields: dict[str, str] = {}
+    for part in await read_parts(request, max_files=max_files, file_fields=("file",)):
+        if not isinstance(part.content, bytes):
+            if part.name in fields:
+                raise RequestInvalid(reason="a field other than `file` stands there twice")
+            fields[part.name] = part.content
+        elif part.name != "file":
+            raise RequestInvalid(reason="a file has to be in a field named `file`")
+        else:
+            files.append(part.content)
     if not files:
         raise RequestInvalid(reason="there is no file in a field named `file`")
-    if len(files) > max_files:
-        raise BatchTooLarge(count=len(files), limit=max_files)
     return Form(tuple(files), fields)
 
 
-async def read_parts(request: Request, *, max_files: int) -> list[tuple[str, bytes | str]]:
-    """Read a form's parts into memory, in order, whatever they are called.
+async def read_parts(request: Request, *, max_files: int, file_fields: Iterable[str]) -> list[Part]:
+    """Read a form's parts, in order, whatever they are called.
+
+    Args:
+        request: whose body it is.
+        max_files: that it may hold.
+        file_fields: names of fields that hold a file, also where it is sent without a name.
 
     Raises:
         BatchTooLarge: more than `max_files`.
         RequestInvalid: it is no form.
-        BodyTooLarge, RequestTimeout, Overloaded: see `BodyBounds`.
     """
-    async with _parsed(request, max_files) as items:
-        return [
-            (name, await value.read() if isinstance(value, UploadFile) else value)
-            for name, value in items
-        ]
-
-
-@asynccontextmanager
-async def _parsed(
-    request: Request, max_files: int
-) -> AsyncIterator[list[tuple[str, UploadFile | str]]]:
-    if not is_multipart(request):
+    if not is_multipart(request.headers):
         raise RequestInvalid(reason="the content type has to be multipart/form-data")
-    parser = _InMemory(
-        request.headers,
-        request.stream(),
-        max_files=max_files + 1,  # one more tells too many from just enough
-        max_fields=_MAX_FIELDS,
-        max_part_size=_MAX_FIELD_BYTES,
-    )
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        if error.message.startswith("Too many files"):
-            raise BatchTooLarge(count=f"More than {max_files}", limit=max_files) from error
-        raise RequestInvalid(
-            reason="the multipart body is damaged or has too many fields"
-        ) from error
-    try:
-        yield form.multi_items()
-    finally:
-        await form.close()
+    pieces = deque([piece async for piece in request.stream()])
+    parts = Parts(request.headers["content-type"], max_files, file_fields)
+
+    def read() -> list[Part]:
+        while pieces:  # each is freed once it has been read
+            parts.feed(pieces.popleft())
+        return parts.end()
+
+    return await run_in_threadpool(read)
 
 
 async def read_json(request: Request) -> Any:
@@ -195,11 +275,22 @@ async def read_json(request: Request) -> Any:
 
     Raises:
         RequestInvalid: it is no JSON.
-        BodyTooLarge, RequestTimeout, Overloaded: see `BodyBounds`.
     """
     body = await request.body()
-    try:
-        return pydantic_core.from_json(body, allow_inf_nan=False)
-    except ValueError:
-        # The message of the parser may quote the body.
-        raise RequestInvalid(reason="the body is no JSON") from None
+
+    def parse() -> Any:
+        try:
+            return pydantic_core.from_json(body, allow_inf_nan=False)
+        except ValueError:
+            # The message of the parser may quote the body.
+            raise RequestInvalid(reason="the body is no JSON") from None
+
+    if len(body) <= _IN_PLACE_BYTES:
+        return parse()
+    return await run_in_threadpool(parse_in_turn, parse)
+
+
+def parse_in_turn(parse: Callable[[], Parsed]) -> Parsed:
+    """Parse a large body in this thread, in its turn behind others."""
+    with _parsing:
+        return parse()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from typing import TYPE_CHECKING
 
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 
-from egide.errors import Overloaded
 from egide.server.auth import KEY
 from egide.server.logs import FIELDS, log
 from egide.server.problems import CODE, Answering, always_problem, as_egide_error
@@ -18,13 +19,9 @@ from egide.server.problems import CODE, Answering, always_problem, as_egide_erro
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from egide.server.settings import ServerSettings
-
 _logger = logging.getLogger("egide.server")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE = 499
-_UNCOUNTED = ("/healthz", "/readyz", "/metrics")
-"""They answer when everything else is refused."""
 _PREFIXES = ("/v1", "/hma")
 """That routers are included with; a route does not know of it."""
 
@@ -42,13 +39,9 @@ HEADERS = {
 class Frame:
     """Answers every error with a problem, and writes every request to the log and the metrics."""
 
-    def __init__(
-        self, app: ASGIApp, settings: ServerSettings, answering: Answering = always_problem
-    ) -> None:
+    def __init__(self, app: ASGIApp, answering: Answering = always_problem) -> None:
         self._app = app
         self._answering = answering
-        self._max_requests = settings.max_requests
-        self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -69,10 +62,7 @@ class Frame:
                 headers["X-Request-Id"] = request_id
             await send(message)
 
-        self._running += 1
         try:
-            if self._running > self._max_requests and scope["path"] not in _UNCOUNTED:
-                raise Overloaded(retry_after_s=1)
             await self._app(scope, receive, framed_send)
         except ClientDisconnect:
             status = _CLIENT_GONE
@@ -85,7 +75,6 @@ class Frame:
             if status == 0:
                 await self._answering(scope, error)(scope, receive, framed_send)
         finally:
-            self._running -= 1
             self._record(scope, status, time.perf_counter() - started_at, request_id)
 
     def _record(self, scope: Scope, status: int, took_s: float, request_id: str) -> None:
@@ -112,6 +101,20 @@ def template_of(scope: Scope) -> str:
     """Return the path of a route as it is declared, so that nothing of the request is in it."""
     template: str | None = getattr(scope.get("route"), "path", None)
     if template is None:
-        return "unknown"
+        return _declared(scope)
     prefix = next((start for start in _PREFIXES if scope["path"].startswith(f"{start}/")), "")
     return prefix + template.removeprefix(prefix)
+
+
+def _declared(scope: Scope) -> str:
+    """Find the route of a request that was answered before it came there, as for want of a key."""
+    state = scope["app"].state
+    if not hasattr(state, "templates"):
+        state.templates = [
+            (route.methods or (), re.compile(route.path_regex), route.path)
+            for route in iter_route_contexts(scope["app"].routes)
+        ]
+    for methods, pattern, template in state.templates:
+        if scope["method"] in methods and pattern.match(scope["path"]):
+            return str(template)
+    return "unknown"

@@ -16,7 +16,8 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from egide.errors import EgideError, IdempotencyBusy, IdempotencyConflict, StoreError
-from egide.server.bodies import Form, is_multipart, read_form
+from egide.server.bodies import is_multipart, read_form
+from egide.server.forms import Form
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
 
@@ -130,7 +131,7 @@ async def write_of(
     request: Request, service: ServiceDep, idempotency_key: IdempotencyHeader = None
 ) -> Write:
     """Read a request that changes something, whatever its body is."""
-    form = await read_form(request, max_files=1) if is_multipart(request) else None
+    form = await read_form(request, max_files=1) if is_multipart(request.headers) else None
     body = b"" if form is not None else await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return Write(

@@ -30,8 +30,14 @@ from egide.usecases.check import StaleAnswers
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 MIB = 1024 * 1024
-_LIMITS = Limits(item_timeout_s=10.0)
-"""An audit waits a minute for one file; here a file of 20 KB would keep a decoder from others."""
+_LIMITS = Limits(
+    max_file_bytes=32 * MIB,
+    max_pixels=50_000_000,
+    item_timeout_s=20.0,
+    worker_memory_bytes=1024 * MIB,
+)
+"""An audit reads what its owner chose; here strangers choose: a WebP of 34 bytes may claim 178
+megapixels, which take 3 GB, and hold a decoder for a minute."""
 
 
 def _listed(value: object) -> object:
@@ -62,14 +68,21 @@ class ServerSettings(BaseSettings):
     workers: PositiveInt = os.cpu_count() or 1
 
     max_body_bytes: PositiveInt = 16 * MIB
+    max_small_body_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024
     max_upload_bytes: PositiveInt = 64 * MIB
-    max_buffered_bytes: PositiveInt = 1024 * MIB
-    body_timeout_s: PositiveFloat = 30.0
+    max_buffered_bytes: PositiveInt = 512 * MIB
     header_timeout_s: PositiveFloat = 15.0
+    body_timeout_s: PositiveFloat = 30.0
+    write_timeout_s: PositiveFloat = 20.0
+    answer_timeout_s: PositiveFloat = 600.0
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 10_000
     max_batch_files: PositiveInt = 32
     max_requests: PositiveInt = 256
+    keys_share: Annotated[float, Field(ge=0, le=0.4)] = 0.25
+    leaving_share: Annotated[float, Field(ge=0, le=0.4)] = 0.125
+    max_requests_per_address: PositiveInt = 32
     max_connections: PositiveInt = 1024
+    max_connections_per_address: PositiveInt = 128
     max_waiting: PositiveInt = 128
     max_requests_per_second: PositiveInt = 1000
     max_failures_per_minute: PositiveInt = 30

@@ -42,8 +42,9 @@ from egide.server.api.schemas import (
     body_of,
 )
 from egide.server.auth import permitted
-from egide.server.bodies import Form, is_multipart, read_form, read_json
+from egide.server.bodies import is_multipart, read_form, read_json
 from egide.server.comparing import compare_fingerprints
+from egide.server.forms import Form
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
 
@@ -64,7 +65,7 @@ async def match(request: Request, service: ServiceDep, key: Matcher) -> Response
 
     A form has one `file`, and may name a `bank`. A URL is fetched from allowed hosts alone.
     """
-    if is_multipart(request):
+    if is_multipart(request.headers):
         form = await read_form(request, max_files=1)
         data = form.files[0]
         check = await run_in_threadpool(checking, service, key, _banks(form))
@@ -128,7 +129,7 @@ async def compare(
     key: Annotated[Key, permitted(Permission.COMPARE)],
 ) -> Response:
     """Compare two fingerprints, or two files of a form; no bank is asked."""
-    if is_multipart(request):
+    if is_multipart(request.headers):
         form = await read_form(request, max_files=2)
         files = form.files
         if len(files) != 2 or form.fields:

@@ -11,11 +11,12 @@ from egide.errors import RequestInvalid
 from egide.model import Registration
 from egide.server.api.schemas_common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas_register import NewEntries, NewEntry, Source
+from egide.server.bodies import parse_in_turn
 from egide.usecases.registering import registration_of
 from egide.usecases.submitting import Submission
 
 if TYPE_CHECKING:
-    from egide.server.bodies import Form
+    from egide.server.forms import Form
     from egide.server.idempotency import Write
     from egide.server.service import Service
 
@@ -92,7 +93,7 @@ def submission_of(write: Write, service: Service, approval_id: int | None) -> Su
     if not write.is_json:
         raise RequestInvalid(reason="send application/json, or multipart/form-data with a picture")
     try:
-        body = _entries.validate_json(write.body)
+        body = parse_in_turn(lambda: _entries.validate_json(write.body))
     except ValidationError as error:
         raise _as_request_error(error) from None
     registrations = [_registration(entry) for entry in body.entries]

@@ -7,7 +7,14 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 from pydantic.json_schema import WithJsonSchema
 
 from egide.hashlist.values import MAX_NOTE_CHARS
@@ -21,9 +28,21 @@ TEXT_PATTERN = r"^[^\x00]*$"
 
 
 class Request(BaseModel):
-    """A body: nothing is converted, and nothing that is not known is taken."""
+    """A body: nothing is converted, and nothing that is not known is taken.
+
+    Its lists have `fail_fast`: an error takes more memory than what it is about.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_more_fields_than_there_are(cls, value: object) -> object:
+        """Refuse thousands of unknown fields at once, not one by one."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            there_are = ", ".join(cls.model_fields)
+            raise ValueError(f"has too many fields; there are {there_are}")
+        return value
 
 
 class Answer(BaseModel):

@@ -39,7 +39,9 @@ class NewKey(Request):
         description="The person who gets it: two keys of one holder are one person.",
         examples=["Ada Lovelace"],
     )
-    banks: Annotated[list[Name], Field(min_length=1, max_length=MAX_BANKS)] | None = Field(
+    banks: (
+        Annotated[list[Name], Field(min_length=1, max_length=MAX_BANKS, fail_fast=True)] | None
+    ) = Field(
         default=None, description="Those that it reaches; null for all that the maker's key does."
     )
     per_second: Annotated[int, Field(ge=1, le=MAX_PER_SECOND), Whole] | None = Field(

@@ -24,7 +24,7 @@ class NewWebhook(Request):
     )
     events: Annotated[
         list[Annotated[WebhookEvent, Field(strict=False)]],
-        Field(min_length=1, max_length=len(WebhookEvent)),
+        Field(min_length=1, max_length=len(WebhookEvent), fail_fast=True),
     ] = Field(description="What it is told of.")
 
 

@@ -110,7 +110,10 @@ class NewEntry(Request):
     )
 
     pdq: list[PdqHex] = Field(
-        default=[], max_length=MAX_CODES, description="One for each distinct frame."
+        default=[],
+        max_length=MAX_CODES,
+        fail_fast=True,
+        description="One for each distinct frame.",
     )
     sha256: Sha256Hex | None = None
     md5: Md5Hex | None = None
@@ -131,7 +134,7 @@ class NewEntry(Request):
 class NewEntries(Request):
     """Fingerprints to register in one transaction: all of them or none."""
 
-    entries: list[NewEntry] = Field(min_length=1, max_length=MAX_ENTRIES)
+    entries: list[NewEntry] = Field(min_length=1, max_length=MAX_ENTRIES, fail_fast=True)
     again: bool = Field(
         default=False, description="Also take back in what had been withdrawn: they agreed again."
     )
@@ -228,7 +231,7 @@ class NewFeedback(Request):
 class NewFeedbacks(Request):
     """Feedback on several matches: all of it is taken, or none."""
 
-    feedback: list[NewFeedback] = Field(min_length=1, max_length=MAX_PAGE)
+    feedback: list[NewFeedback] = Field(min_length=1, max_length=MAX_PAGE, fail_fast=True)
 
 
 class FeedbackTaken(Answer):

@@ -3,6 +3,8 @@
 What is another way here than there: docs/hma.md.
 """
 
+from egide.server.hma.answers import answer_as_hma
+from egide.server.hma.callers import identify_caller
 from egide.server.hma.routes import hma_router
 
-__all__ = ["hma_router"]
+__all__ = ["answer_as_hma", "hma_router", "identify_caller"]

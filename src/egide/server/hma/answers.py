@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Scope
+
+    from egide.server.problems import Answering
 
 _TRUE = frozenset({"true", "1"})
 _FALSE = frozenset({"false", "0"})
@@ -42,7 +45,13 @@ class HmaRoute(APIRoute):
         return handle_with_messages
 
 
-def _as_message(error: EgideError | RequestValidationError) -> Response:
+def answer_as_hma(others: Answering, scope: Scope, error: BaseException) -> Response:
+    """Answer an error in HMA's shape below `/hma/`, elsewhere as `others` does."""
+    below = scope["path"].startswith("/hma/")
+    return _as_message(error) if below else others(scope, error)
+
+
+def _as_message(error: BaseException) -> Response:
     said = problem(as_egide_error(error))
     headers = dict(answer(error).headers)
     for name in ("content-length", "content-type"):

@@ -77,18 +77,30 @@ def allowed(permission: Permission) -> Any:
     """Return a dependency that gives the key of a request whose role has the permission."""
 
     async def allowed_key(request: Request) -> Key:
-        key = None
-        if "authorization" not in request.headers:
-            key = await _callers(request).find(request)
-        if key is None:
-            key = await identify(request)
-        elif getattr(request.state, KEY, None) is None:
-            service_of(request).allowances.count_request(key)
-            setattr(request.state, KEY, key)
+        key = await identify_caller(request)
         key.require(permission)
         return key
 
     return Depends(allowed_key)
+
+
+async def identify_caller(request: Request) -> Key:
+    """Return the key of a request, or that of its network, and keep it with the request.
+
+    Raises:
+        Unauthorized, RateLimited, StoreError: see `egide.server.auth.identify`.
+    """
+    known: Key | None = getattr(request.state, KEY, None)
+    if known is not None:
+        return known
+    key = None
+    if "authorization" not in request.headers:
+        key = await _callers(request).find(request)
+    if key is None:
+        return await identify(request)
+    service_of(request).allowances.count_request(key)
+    setattr(request.state, KEY, key)
+    return key
 
 
 def _callers(request: Request) -> NetworkCallers:

@@ -45,7 +45,7 @@ async def picture_of(request: Request, service: Service, key: Key, *, exact: boo
         check_content_type(request.query_params.get("content_type") or PHOTO)
         await run_in_threadpool(service.allowances.spend, key, 1)
         data = await run_in_threadpool(service.fetch, url)
-    elif request.method == "POST" and is_multipart(request):
+    elif request.method == "POST" and is_multipart(request.headers):
         data = await _posted(request)
         await run_in_threadpool(service.allowances.spend, key, 1)
     else:
@@ -55,10 +55,10 @@ async def picture_of(request: Request, service: Service, key: Key, *, exact: boo
 
 async def _posted(request: Request) -> bytes:
     try:
-        parts = await read_parts(request, max_files=1)
+        parts = await read_parts(request, max_files=1, file_fields=(PHOTO, "video"))
     except BatchTooLarge as error:
         raise HTTPException(400, _ONE_FILE) from error
-    files = [(name, value) for name, value in parts if isinstance(value, bytes)]
+    files = [(part.name, part.content) for part in parts if isinstance(part.content, bytes)]
     if not files:
         raise HTTPException(400, "Missing multipart/form-data file upload")
     if len(files) > 1:

@@ -25,8 +25,8 @@ from fastapi import Depends, Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from egide.errors import BodyTooLarge, FormExpired, PathMissing, RequestInvalid, SignInNeeded
-from egide.server.pages.address import origin_of
+from egide.errors import FormExpired, PathMissing, RequestInvalid, SignInNeeded
+from egide.server.address import origin_of
 from egide.server.pages.site import Site
 from egide.server.service import Service, service_of
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 COOKIE = "__Host-egide"
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
-MAX_FORM_BYTES = 64 * 1024
-MAX_JSON_BYTES = 256 * 1024
 _MAX_FIELDS = 64
 _VALUE_BYTES = 32
 _MAX_VALUE_CHARS = 128
@@ -305,7 +303,7 @@ PageDep = Annotated[Page, Depends(_page)]
 
 
 async def _posted_fields(page: PageDep) -> Mapping[str, str]:
-    body = await _bounded(page.request, MAX_FORM_BYTES)
+    body = await page.request.body()
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
@@ -321,29 +319,20 @@ async def _posted_fields(page: PageDep) -> Mapping[str, str]:
 
 
 FieldsDep = Annotated[Mapping[str, str], Depends(_posted_fields)]
-"""The fields of a form (application/x-www-form-urlencoded, at most 64 KiB), its token checked.
+"""The fields of a form (application/x-www-form-urlencoded), its token checked.
 
-Raises FormExpired, BodyTooLarge, or RequestInvalid: a field stands there twice.
+Raises FormExpired, or RequestInvalid: a field stands there twice.
 """
 
 
 async def _posted_json(page: PageDep) -> bytes:
     page.require_token(page.request.headers.get(CSRF_HEADER, ""))
-    return await _bounded(page.request, MAX_JSON_BYTES)
+    return await page.request.body()
 
 
 JsonDep = Annotated[bytes, Depends(_posted_json)]
-"""The body that a script sent, at most 256 KiB, unparsed, its header X-CSRF-Token checked.
+"""The body that a script sent, unparsed, its header X-CSRF-Token checked.
 
-Raises FormExpired or BodyTooLarge. Errors are answered with problem+json, not with a page, where
+Raises FormExpired. Errors are answered with problem+json, not with a page, where
 the request's `Accept` names `application/json`.
 """
-
-
-async def _bounded(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise BodyTooLarge(limit=limit)
-    return bytes(body)

@@ -80,7 +80,9 @@ class Submission(_Strict):
     challenge: Annotated[str, Field(max_length=_MAX_CHALLENGE_CHARS)]
     nonce: Annotated[int, Field(ge=0, lt=2**63)]
     adult: Annotated[bool, AfterValidator(_true)]
-    images: Annotated[tuple[Image, ...], Field(min_length=1, max_length=_MAX_IMAGES, strict=False)]
+    images: Annotated[
+        tuple[Image, ...], Field(min_length=1, max_length=_MAX_IMAGES, strict=False, fail_fast=True)
+    ]
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -37,6 +37,18 @@ def origin_of(request: Request, trusted: Sequence[IPv4Network | IPv6Network]) ->
     return _UNKNOWN if hop is None else _site(hop)
 
 
+def site_of(text: str) -> str:
+    """Return what an address is counted by: itself, or the /64 of an IPv6 one."""
+    address = _address(text)
+    return _UNKNOWN if address is None else _site(address)
+
+
+def is_within(text: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Return whether an address is in one of these networks."""
+    address = _address(text)
+    return address is not None and _within(address, networks)
+
+
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(text.strip().removeprefix("[").partition("]")[0].partition("%")[0])
