@@ -50,7 +50,8 @@ def accepted_step(secret: bytes, code: str, now_unix_s: float, *, after: int | N
         secret: of the account.
         code: as it was typed; spaces and hyphens in it do not matter.
         now_unix_s: the time.
-        after: the step of the last code that was accepted; only later ones are.
+        after: the step of the last code that was accepted; only later ones are. One that has not
+            come yet was taken while the clock was ahead, and keeps nobody out.
 
     Returns:
         the step, to be kept as `after`; None for any other code.
@@ -59,6 +60,8 @@ def accepted_step(secret: bytes, code: str, now_unix_s: float, *, after: int | N
     if not _CODE.fullmatch(typed):
         typed = "x" * DIGITS  # compares like a code, and is none
     current = int(now_unix_s) // STEP_S
+    if after is not None and after > current + STEPS_APART:
+        after = None
     found = None
     for step in range(max(current - STEPS_APART, 0), current + STEPS_APART + 1):
         right = hmac.compare_digest(code_at(secret, step), typed)

@@ -57,10 +57,11 @@ ORIGIN = Limit(free=50, first_s=30, longest_s=900)
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """How a subject stands; the time at which it may be tried again is in Unix seconds."""
+    """How a subject stands; times are in Unix seconds, `next_at` is when it may be tried again."""
 
     failures: int = 0
     next_at: int = 0
+    last: int = 0
     succeeded: int | None = None
 
 
@@ -99,7 +100,13 @@ class Attempts:
         subjects = self._subjects(number, origin)
         # Reading first: whoever hammers holds up no writer.
         with self._database.read() as connection:
-            _check(_counts(connection, list(subjects)), subjects, at)
+            counts = _counts(connection, list(subjects))
+            ahead = any(count.last > at for count in counts.values())
+            if not ahead:
+                _check(counts, subjects, at)
+        if ahead:
+            with self._database.write() as connection:
+                _move_back(connection, at, case_attempts.c.subject.in_(subjects))
         with self._database.write() as connection:
             counts = _counts(connection, list(subjects))
             counted = _check(counts, subjects, at)
@@ -132,10 +139,11 @@ class Attempts:
 
     def forget(self, now: datetime | None = None) -> int:
         """Forget what has not been tried for a day; return how many subjects."""
-        before = unix_seconds(now or datetime.now(UTC)) - KEPT_S
+        at = unix_seconds(now or datetime.now(UTC))
         with self._database.write() as connection:
+            _move_back(connection, at)
             return connection.execute(
-                sa.delete(case_attempts).where(case_attempts.c.last <= before)
+                sa.delete(case_attempts).where(case_attempts.c.last <= at - KEPT_S)
             ).rowcount
 
     def _subjects(self, number: str, origin: str) -> dict[bytes, Limit]:
@@ -178,13 +186,32 @@ def _counts(connection: sa.Connection, subjects: list[bytes]) -> dict[bytes, _Co
             case_attempts.c.subject,
             case_attempts.c.failures,
             case_attempts.c.next_at,
+            case_attempts.c.last,
             case_attempts.c.succeeded,
         ).where(case_attempts.c.subject.in_(subjects))
     )
     return {
-        bytes(subject): _Count(failures, next_at, succeeded)
-        for subject, failures, next_at, succeeded in rows
+        bytes(subject): _Count(failures, next_at, last, succeeded)
+        for subject, failures, next_at, last, succeeded in rows
     }
+
+
+def _move_back(
+    connection: sa.Connection, at: int, which: sa.ColumnElement[bool] | None = None
+) -> None:
+    """Have what was written while the clock was ahead have happened now.
+
+    Else everybody waits until the time that the clock once showed comes again.
+    """
+    late = case_attempts.c.last - at
+    moved = sa.update(case_attempts).where(case_attempts.c.last > at)
+    connection.execute(
+        (moved if which is None else moved.where(which)).values(
+            next_at=case_attempts.c.next_at - late,
+            succeeded=case_attempts.c.succeeded - late,
+            last=at,
+        )
+    )
 
 
 def _take_back(connection: sa.Connection, subject: bytes, old: _Count, next_at: int) -> None:

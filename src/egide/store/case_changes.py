@@ -275,12 +275,12 @@ class CaseChanges(Cases):
         )
         count = 0
         with self._database.read() as connection:
-            idle = not submissions.any_before(connection, at - submissions.KEPT_S)
+            idle = not submissions.any_due(connection, at)
             if idle and connection.execute(old.limit(1)).scalar() is None:
                 return 0
         while True:
             with self._database.write() as connection:
-                submissions.forget(connection, at - submissions.KEPT_S)
+                submissions.forget(connection, at)
                 case_ids = connection.execute(old).scalars().all()
                 if not case_ids:
                     return count

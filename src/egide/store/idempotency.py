@@ -85,10 +85,12 @@ class Idempotency:
                 raise IdempotencyConflict
             if row.status is not None:
                 return StoredAnswer(row.status, row.response)
-            if row.created + TAKEN_OVER_AFTER_S > at:
-                raise IdempotencyBusy
-            connection.execute(sa.update(idempotency).where(which).values(created=at))
-            return None
+            running = row.created + TAKEN_OVER_AFTER_S > at
+            if not running or row.created > at:  # taken over; or the clock was ahead, and is not
+                connection.execute(sa.update(idempotency).where(which).values(created=at))
+        if running:
+            raise IdempotencyBusy
+        return None
 
     def finish(self, key_id: int, token: str, status: int, response: str) -> None:
         """Keep the answer; see `StoredAnswer`."""
@@ -108,11 +110,17 @@ class Idempotency:
                 .where(idempotency.c.status.is_(None))
             )
 
-    def forget(self, older_than: datetime) -> int:
-        """Drop what began before a time; return how many."""
+    def forget(self, older_than: datetime, *, now: datetime | None = None) -> int:
+        """Drop what began before a time; return how many.
+
+        What began while the clock was ahead counts as begun now, by default the present.
+        """
+        at = unix_seconds(now or datetime.now(UTC))
+        created = idempotency.c.created
         with self._database.write() as connection:
+            connection.execute(sa.update(idempotency).where(created > at).values(created=at))
             return connection.execute(
-                sa.delete(idempotency).where(idempotency.c.created < unix_seconds(older_than))
+                sa.delete(idempotency).where(created < unix_seconds(older_than))
             ).rowcount
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from egide.store import log
-from egide.store.records import moment
+from egide.store.records import CLOCKS_DIFFER_S, moment
 from egide.store.service_schema import outbox, webhooks
 from egide.store.webhooks import WebhookEvent, events_of, find_id
 
@@ -32,6 +32,7 @@ RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
 MAX_ATTEMPTS = len(RETRY_DELAYS_S) + 1
 KEPT_DELIVERED_S = 86_400
 KEPT_DEAD_S = 30 * 86_400
+_LONGEST_WAIT_S = max(RETRY_DELAYS_S) + CLOCKS_DIFFER_S
 _MESSAGE_ID_BYTES = 16
 _GONE = 410
 
@@ -108,7 +109,8 @@ class Outbox:
         now = int(time.time()) if now_unix_s is None else now_unix_s
         is_due = (
             outbox.c.state == "pending",
-            outbox.c.next_at <= now,
+            # Later than any wait is what a clock that was ahead has left.
+            sa.or_(outbox.c.next_at <= now, outbox.c.next_at > now + _LONGEST_WAIT_S),
             webhooks.c.enabled.is_(True),
         )
         to_webhook = outbox.join(webhooks, webhooks.c.id == outbox.c.webhook_id)

@@ -16,6 +16,8 @@ from egide.store.schema import banks, entries, patches
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+CLOCKS_DIFFER_S = 60
+"""So far the clocks of processes that share a store may be apart."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES = {state.value: state for state in State}
 _TRUSTS = {trust.value: trust for trust in Trust}

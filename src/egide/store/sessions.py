@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from egide.errors import StoreError
 from egide.store.case_schema import sessions
-from egide.store.records import moment, unix_seconds
+from egide.store.records import CLOCKS_DIFFER_S, moment, unix_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +153,12 @@ def end_all(connection: sa.Connection, kind: SessionKind, subject_id: int) -> No
 
 
 def _lives(now: int) -> sa.ColumnElement[bool]:
-    return sa.and_(sessions.c.ends > now, sessions.c.seen + sessions.c.idle_s > now)
+    """That a session is not over; one that began while the clock was ahead is."""
+    return sa.and_(
+        sessions.c.ends > now,
+        sessions.c.seen + sessions.c.idle_s > now,
+        sessions.c.seen <= now + CLOCKS_DIFFER_S,
+    )
 
 
 def _hash(token: str) -> bytes:

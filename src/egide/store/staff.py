@@ -19,6 +19,7 @@ from egide.store.case_schema import staff
 from egide.store.keys import check_name
 from egide.store.records import moment
 from egide.store.sessions import end_all
+from egide.totp import STEPS_APART
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -140,7 +141,14 @@ class StaffAccounts:
                 .where(staff.c.id == checked.staff.id)
                 .where(staff.c.password_hash == checked.password_hash)
                 .where(staff.c.disabled.is_(None))
-                .where(sa.or_(staff.c.last_step.is_(None), staff.c.last_step < step))
+                .where(
+                    sa.or_(
+                        staff.c.last_step.is_(None),
+                        staff.c.last_step < step,
+                        # As in `egide.totp.accepted_step`: the clock was ahead then.
+                        staff.c.last_step > step + 2 * STEPS_APART,
+                    )
+                )
                 .values(last_step=step)
             ).rowcount
             if taken:

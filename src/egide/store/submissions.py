@@ -76,9 +76,13 @@ def keep(
     )
 
 
-def forget(connection: sa.Connection, before: int) -> None:
-    """Forget those that were made before a time, Unix seconds."""
-    connection.execute(sa.delete(submissions).where(submissions.c.created < before))
+def forget(connection: sa.Connection, now_unix_s: int) -> None:
+    """Forget those whose time is over; those that a clock once put into the future are of now."""
+    created = submissions.c.created
+    connection.execute(
+        sa.update(submissions).where(created > now_unix_s).values(created=now_unix_s)
+    )
+    connection.execute(sa.delete(submissions).where(created < now_unix_s - KEPT_S))
 
 
 def forget_cases(connection: sa.Connection, case_ids: Collection[int]) -> None:
@@ -86,7 +90,8 @@ def forget_cases(connection: sa.Connection, case_ids: Collection[int]) -> None:
     connection.execute(sa.delete(submissions).where(submissions.c.case_id.in_(case_ids)))
 
 
-def any_before(connection: sa.Connection, before: int) -> bool:
-    """Whether there is one that was made before a time, Unix seconds."""
-    old = sa.select(submissions.c.id).where(submissions.c.created < before).limit(1)
-    return connection.execute(old).scalar() is not None
+def any_due(connection: sa.Connection, now_unix_s: int) -> bool:
+    """Whether `forget` has anything to do."""
+    created = submissions.c.created
+    due = sa.or_(created < now_unix_s - KEPT_S, created > now_unix_s)
+    return connection.execute(sa.select(submissions.c.id).where(due).limit(1)).scalar() is not None

@@ -18,7 +18,7 @@ from egide.store import log
 from egide.store.banks import get_bank
 from egide.store.feed import FOLLOWED, Position
 from egide.store.keys import check_name
-from egide.store.records import moment
+from egide.store.records import CLOCKS_DIFFER_S, moment
 from egide.store.schema import banks
 from egide.store.service_schema import upstreams
 
@@ -246,7 +246,12 @@ class Upstreams:
                 sa.update(upstreams)
                 .where(
                     upstreams.c.name == name,
-                    sa.or_(upstreams.c.leased_by == holder, upstreams.c.leased_until <= now),
+                    sa.or_(
+                        upstreams.c.leased_by == holder,
+                        upstreams.c.leased_until <= now,
+                        # Given by a clock that was ahead: it would hold for long after its time.
+                        upstreams.c.leased_until > now + lease_s + CLOCKS_DIFFER_S,
+                    ),
                 )
                 .values(leased_by=holder, leased_until=now + lease_s)
             )
