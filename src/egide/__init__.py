@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from egide.store import Store
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
-    from egide.usecases.lists import ImportReport, export_hashes, import_hashes
+    from egide.usecases.export import export_hashes
+    from egide.usecases.lists import ImportReport, import_hashes
     from egide.usecases.registering import RegisteredFile, register
     from egide.usecases.withdraw import (
         confirm,
@@ -64,8 +65,9 @@ _HOMES = {
     "egide.auditing.rows": ("MatchRow", "UnreadableRow"),
     "egide.auditing.run": ("Audit", "Progress"),
     "egide.auditing.summary": ("AuditSummary",),
-    "egide.usecases.lists": ("ImportReport", "export_hashes", "import_hashes"),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),
+    "egide.usecases.export": ("export_hashes",),
+    "egide.usecases.lists": ("ImportReport", "import_hashes"),
     "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
     "egide.usecases.registering": ("RegisteredFile", "register"),
     "egide.usecases.withdraw": (

@@ -31,7 +31,7 @@ class Role(StrEnum):
     MODERATOR = "moderator"
     """A reviewer: confirms, disputes, finds false positives, and is the second person."""
     ADMIN = "admin"
-    """Runs the register."""
+    """Runs the register; reads no fingerprint alone."""
 
 
 class Permission(StrEnum):
@@ -43,7 +43,8 @@ class Permission(StrEnum):
     FEEDBACK = "feedback"
     READ_BANKS = "read-banks"
     READ_CHANGES = "read-changes"
-    """Entries with their fingerprints; what partners follow."""
+    """Entries with their fingerprints; what partners follow. No role has it beside others' acts:
+    whoever makes keys or approves must not read alone what takes two."""
     READ_ENTRIES = "read-entries"
     """Entries without their fingerprints, and what partners said of them."""
     REGISTER = "register"
@@ -72,8 +73,12 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.PARTNER: _MATCHER | {Permission.READ_BANKS, Permission.READ_CHANGES},
     Role.CURATOR: _CURATOR,
     Role.MODERATOR: _CURATOR | {Permission.JUDGE, Permission.APPROVE},
-    Role.ADMIN: frozenset(Permission),
+    Role.ADMIN: frozenset(Permission) - {Permission.READ_CHANGES},
 }
+
+MADE_ALONE = frozenset({Role.MATCHER})
+"""Roles whose keys one person may give out with a key of theirs. The others read fingerprints, add
+them, or agree to what takes two: whoever could make up a person with such a key would be two."""
 
 
 @dataclass(frozen=True, slots=True)

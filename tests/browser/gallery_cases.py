@@ -140,8 +140,8 @@ def _answer(service: Service, maker: _Maker, case: Case) -> None:
     ]
     names = ("rivage-forum", "photos-du-bout-du-monde", "a-partner-with-quite-a-long-name")
     partners = [store.keys.create(name, Role.PARTNER, name)[0] for name in names]
-    store.partner_reads.record(partners[0], given[:3])
-    store.partner_reads.record(partners[1], given[:2])
+    store.given.entries(partners[0], given[:3], way="changes")
+    store.given.entries(partners[1], given[:2], way="changes")
     first, second, third, _ = (one.entry for one in case.images)
     said = datetime.now(UTC).replace(microsecond=0)
     for partner, items in (

@@ -383,7 +383,7 @@ class TestExpiring:
     def test_of_a_case_that_ended_long_ago_nothing_is_left(self, store: Store) -> None:
         partner = store.keys.create("meta", Role.PARTNER, "somebody")[0]
         case, other = opened(store, 1, 2), opened(store, 3)
-        store.partner_reads.record(partner, list(store.entries("helpline")))
+        store.given.entries(partner, list(store.entries("helpline")), way="changes")
         token = store.sessions.start("case", case.id, idle_s=600, longest_s=10**8)
         kept = store.sessions.start("case", other.id, idle_s=10**8, longest_s=10**8)
         store.cases.withdraw(case.id)
@@ -628,13 +628,14 @@ class TestPartners:
         case = opened(store, 1, 2)
         first, second = (one.id for one in case.images)
         given = list(store.entries("helpline"))
-        monkeypatch.setattr("egide.store.partner_reads.time.time", lambda: 1_800_000_000.7)
-        assert store.partner_reads.record(meta, given[:1]) == 1
-        monkeypatch.setattr("egide.store.partner_reads.time.time", lambda: 1_800_000_009)
-        assert store.partner_reads.record(meta, given) == 1
-        assert store.partner_reads.record(other, given) == 2
+        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_000.7)
+        store.given.entries(meta, given[:1], way="changes")
+        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_009)
+        store.given.entries(meta, given, way="changes")
+        store.given.entries(other, given, way="changes")
         store.cases.extend(case.id, 2 * LIFETIME)
-        assert store.partner_reads.record(meta, list(store.entries("helpline"))) == 0
+        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_010)
+        store.given.entries(meta, list(store.entries("helpline")), way="changes")
         sent = [
             (one.image_id, one.partner, int(one.at.timestamp()))
             for one in store.partner_reads.sent(case.id)
@@ -646,20 +647,28 @@ class TestPartners:
             (second, "other", 1_800_000_009),
         ]
 
-    def test_what_partners_were_not_given_is_not_recorded(self, store: Store) -> None:
-        meta, admin = self.partner(store, "meta"), self.partner(store, "boss", Role.ADMIN)
+    def test_what_ended_since_it_was_read_is_neither_given_nor_recorded(self, store: Store) -> None:
+        meta = self.partner(store, "meta")
         case = opened(store, 1)
-        assert store.partner_reads.record(admin, list(store.entries("helpline"))) == 0
+        overdue = opened(store, 2)
+        read = list(store.entries("helpline"))
+        assert {entry.state for entry in read} == {State.ACTIVE}
         store.cases.withdraw(case.id)
-        assert store.partner_reads.record(meta, list(store.entries("helpline"))) == 0
-        assert store.partner_reads.record(meta, []) == 0
+        make_overdue(store, overdue)
+        before = logged(store)
+        assert store.given.entries(meta, read, way="changes") == frozenset()
+        assert store.given.entries(meta, [], way="changes") == frozenset()
+        assert logged(store) == before
+        assert store.partner_reads.sent(case.id) == []
 
     def test_reads_at_once_are_recorded_once(self, patient: Store) -> None:
         meta, case = self.partner(patient, "meta"), opened(patient, 1)
         given = list(patient.entries("helpline"))
         with ThreadPoolExecutor(4) as pool:
-            done = list(pool.map(lambda _: patient.partner_reads.record(meta, given), range(4)))
-        assert sorted(done) == [0, 0, 0, 1]
+            done = list(
+                pool.map(lambda _: patient.given.entries(meta, given, way="changes"), range(4))
+            )
+        assert done == [frozenset({given[0].id})] * 4
         assert len(patient.partner_reads.sent(case.id)) == 1
 
     def test_last_word_of_each_kind_stands(self, store: Store) -> None:
@@ -687,7 +696,7 @@ def test_backup_carries_cases_with_all_that_belongs_to_them(
 ) -> None:
     meta = store.keys.create("meta", Role.PARTNER, "somebody")[0]
     case = opened(store, 1, 2)
-    store.partner_reads.record(meta, list(store.entries("helpline")))
+    store.given.entries(meta, list(store.entries("helpline")), way="changes")
     store.attempts.begin(NUMBER, HOME, now=NOW)
     store.backup(tmp_path / "backup.db")
     restore_store(tmp_path / "backup.db", f"sqlite:///{tmp_path}/restored.db")

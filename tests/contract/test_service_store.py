@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from egide.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
 from egide.engine.logbook import log_page
+from egide.engine.searching import snapshot_path
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -24,10 +27,11 @@ from egide.errors import (
     NameInvalid,
     UsageError,
 )
-from egide.model import FeedbackKind, Registration
+from egide.model import FeedbackKind, Registration, State
 from egide.store import ApprovalState, StoredAnswer
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.approving import TwoPeople
+from egide.usecases.banks import create_bank, empty_bank, update_bank
 from egide.usecases.keys import create_key, list_keys, revoke_key
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -215,7 +219,7 @@ class TestKeysMadeWithAKey:
         store.create_bank("other")
         root = key(store, "root", Role.ADMIN)
         scoped = key(store, "scoped", Role.ADMIN, banks=["helpline"])
-        assert create_key(store, scoped, "heir", Role.ADMIN, "h")[0].banks == ("helpline",)
+        assert create_key(store, scoped, "heir", Role.MATCHER, "h")[0].banks == ("helpline",)
         with pytest.raises(BankMissing):
             create_key(store, scoped, "wider", Role.MATCHER, "h", banks=["other"])
         created, _ = create_key(store, root, "wide", Role.MATCHER, "h")
@@ -243,6 +247,82 @@ class TestKeysMadeWithAKey:
         ):
             with pytest.raises(Forbidden):
                 attempt()
+
+    @pytest.mark.parametrize("role", sorted(set(Role) - {Role.MATCHER}))
+    def test_key_that_can_do_more_than_match_takes_two(self, store: Store, role: Role) -> None:
+        root, ben = key(store, "root", Role.ADMIN, "Anna"), key(store, "ben", Role.MODERATOR, "Ben")
+        store.create_bank("other")
+
+        def make(number: int | None = None, **fields: Any) -> Key:
+            given = {"role": role, "holder": "Cleo", "banks": ["helpline"], "per_day": 9} | fields
+            return create_key(store, root, "new", **given, approval_id=number)[0]
+
+        with pytest.raises(ApprovalNeeded) as needed:
+            make()
+        number = needed.value.fields["approval"]
+        assert isinstance(number, int)
+        with pytest.raises(ApprovalInvalid):
+            store.approvals.decide(number, True, by=key(store, "anna", Role.MODERATOR, "anna"))
+        asked = store.approvals.decide(number, True, by=ben)
+        assert asked.summary == {
+            "key": "new",
+            "role": role.value,
+            "holder": "Cleo",
+            "banks": "helpline",
+            "per_day": 9,
+        }
+        others: list[dict[str, Any]] = [
+            {"holder": "Dan"},
+            {"banks": None},
+            {"banks": ["helpline", "other"]},
+            {"per_day": 10},
+            {"per_second": 1},
+            {"expires": NOW},
+        ]
+        for other in others:
+            with pytest.raises(ApprovalInvalid):
+                make(number, **other)
+        assert make(number).created_by == "root"
+        with pytest.raises(KeyExists):
+            make()
+
+    def test_made_up_person_is_no_second_one(self, store: Store) -> None:
+        """As keys could be made until two people were needed for it: by one, for whomever."""
+        root = key(store, "root", Role.ADMIN, "Anna")
+        bob = store.acting_as("root").keys.create("bob", Role.ADMIN, "Bob")[0]
+        eve = store.acting_as("root").keys.create("eve", Role.MODERATOR, "Eve")[0]
+        heir = store.acting_as("bob").keys.create("heir", Role.MODERATOR, "Heir")[0]
+        ben = key(store, "ben", Role.MODERATOR, "Ben")
+        made_up = [bob, eve, heir]
+        pairs = [(root, one) for one in made_up] + [(bob, root), (bob, eve), (eve, heir)]
+        for number, (asker, second) in enumerate(pairs):
+            digest = sha256(b"%d" % number).digest()
+            asked = store.approvals.request("export", None, {}, digest, by=asker, ttl_s=3600).id
+            with pytest.raises(ApprovalInvalid, match="go back to one person"):
+                store.approvals.decide(asked, True, by=second)
+            store.approvals.decide(asked, True, by=ben)
+            store.approvals.use(asked, "export", None, digest, by=asker)
+
+    def test_namesake_that_somebody_made_up_uses_no_approval_of_theirs(self, store: Store) -> None:
+        key(store, "root", Role.ADMIN, "Anna")
+        ben, cleo = key(store, "ben", Role.ADMIN, "Ben"), key(store, "cleo", Role.ADMIN, "Cleo")
+        namesake = store.acting_as("root").keys.create("ben2", Role.ADMIN, "Ben")[0]
+        asked = store.approvals.request("export", None, {}, DIGEST, by=ben, ttl_s=3600).id
+        store.approvals.decide(asked, True, by=cleo)
+        with pytest.raises(ApprovalInvalid, match="none of that number"):
+            store.approvals.use(asked, "export", None, DIGEST, by=namesake)
+        store.approvals.use(asked, "export", None, DIGEST, by=ben)
+
+    def test_whoever_two_people_made_is_a_person(self, store: Store) -> None:
+        root, ben = key(store, "root", Role.ADMIN, "Anna"), key(store, "ben", Role.MODERATOR, "Ben")
+        with pytest.raises(ApprovalNeeded) as needed:
+            create_key(store, root, "cleo", Role.MODERATOR, "Cleo")
+        number = needed.value.fields["approval"]
+        assert isinstance(number, int)
+        store.approvals.decide(number, True, by=ben)
+        cleo = create_key(store, root, "cleo", Role.MODERATOR, "Cleo", approval_id=number)[0]
+        asked = store.approvals.request("export", None, {}, DIGEST, by=root, ttl_s=3600).id
+        assert store.approvals.decide(asked, True, by=cleo).decided_by == "cleo"
 
 
 class TestApprovals:
@@ -477,17 +557,113 @@ class TestTwoPeople:
     def test_radius_takes_two_unless_it_stays(self, store: Store) -> None:
         root = key(store, "root", Role.ADMIN, "Anna")
         ben = key(store, "ben", Role.MODERATOR, "Ben")
-        rule = TwoPeople(store)
-        rule.check_radius(root, "helpline", 31)
+
+        def change(radius_bits: int, number: int | None = None) -> int:
+            return update_bank(
+                store, "helpline", radius_bits=radius_bits, by=root, approval_id=number
+            ).radius_bits
+
+        assert change(31) == 31
         with pytest.raises(ApprovalNeeded) as needed:
-            rule.check_radius(root, "helpline", 40)
+            change(40)
         number = needed.value.fields["approval"]
         assert isinstance(number, int)
         asked = store.approvals.decide(number, True, by=ben)
         assert asked.summary == {"radius_bits": 40, "old_radius_bits": 31}
         with pytest.raises(ApprovalInvalid):
-            rule.check_radius(root, "helpline", 41, number)
-        rule.check_radius(root, "helpline", 40, number)
+            change(41, number)
+        with pytest.raises(ApprovalInvalid):  # agreed to for this bank, not for a new one
+            create_bank(store, "new", radius_bits=40, by=root, approval_id=number)
+        assert change(40, number) == 40
+        with pytest.raises(ApprovalNeeded):
+            change(31)
+
+    def test_radius_that_stays_undoes_nothing_that_two_agreed_to_meanwhile(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = key(store, "root", Role.ADMIN, "Anna")
+        read = Store.bank
+
+        def read_and_lose_the_race(self: Any, name: str) -> Any:
+            found = read(self, name)
+            store.update_bank("helpline", radius_bits=20)
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "bank", read_and_lose_the_race)
+            update_bank(store, "helpline", radius_bits=31, by=root)
+        assert store.bank("helpline").radius_bits == 20
+
+
+class TestEmptyBank:
+    CODES = tuple(sha256(b"%d" % n).digest() for n in range(4))
+
+    def fill(self, store: Store) -> list[int]:
+        """One entry in each state."""
+        made = store.register(
+            "helpline", [Registration((code,)) for code in self.CODES], outcomes=True
+        )
+        ids = [one.entry for one in made.outcomes]
+        store.withdraw("helpline", ids[:1])
+        store.tombstone("helpline", ids[1:2])
+        with store._database.write() as connection:
+            past = sa.text("UPDATE entries SET expires = 1 WHERE id = :id")
+            connection.execute(past, {"id": ids[2]})
+        store.expire()
+        assert {one.state for one in store.entries("helpline")} == set(State)
+        return ids
+
+    def test_every_state_is_withdrawn_in_one_logged_revision(self, store: Store) -> None:
+        ids = self.fill(store)
+        root = key(store, "root", Role.ADMIN, "Anna")
+        before = store.revision()
+        assert empty_bank(store, "helpline", by=root) == 3
+        assert store.revision() == before + 1
+        held = list(store.entries("helpline"))
+        assert [one.id for one in held] == ids
+        assert {one.state for one in held} == {State.WITHDRAWN}
+        assert not any(one.pdqs or one.sha256 or one.md5 or one.note for one in held)
+        assert not store.bank("helpline").enabled
+        last = list(store.log.records())[-1]
+        assert (last.actor, last.action, last.bank) == ("root", "empty-bank", "helpline")
+        assert last.detail == {"entries": 3}
+        assert store.log.verify()
+        assert empty_bank(store, "helpline") == 0
+        assert store.revision() == before + 1
+
+    def test_broken_off_it_has_done_nothing_and_once_more_does_all(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path))
+        self.fill(store)
+        with monkeypatch.context() as patched:
+            patched.setattr("egide.store.consent.patch_rows.erase", _break_off)
+            with pytest.raises(KeyboardInterrupt):
+                empty_bank(store, "helpline")
+        assert store.bank("helpline").enabled
+        assert store.bank_counts("helpline").state(State.ACTIVE) == 1
+        with monkeypatch.context() as patched:  # after the entries, before the file
+            patched.setattr("egide.usecases.banks.forget_snapshot", _break_off)
+            with pytest.raises(KeyboardInterrupt):
+                empty_bank(store, "helpline")
+        assert store.bank_counts("helpline").state(State.WITHDRAWN) == 4
+        snapshot_path(store).write_bytes(b"".join(self.CODES))
+        assert empty_bank(store, "helpline") == 0
+        assert not snapshot_path(store).exists()
+
+    def test_key_needs_the_permissions_and_the_bank(self, store: Store) -> None:
+        store.create_bank("other")
+        curator = key(store, "cleo", Role.CURATOR)
+        with pytest.raises(Forbidden):
+            empty_bank(store, "helpline", by=curator)
+        scoped = key(store, "scoped", Role.ADMIN, banks=["other"])
+        with pytest.raises(BankMissing):
+            empty_bank(store, "helpline", by=scoped)
+        assert store.bank("helpline").enabled
+
+
+def _break_off(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class TestIdempotency:

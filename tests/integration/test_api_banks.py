@@ -16,12 +16,12 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 def test_created_bank_is_listed_with_its_counts(api: Api) -> None:
-    made = api.post("/banks", {"name": "created", "radius_bits": 20}, status=201)
+    made = api.post("/banks", {"name": "created", "description": "new"}, status=201)
 
     api.register("created", 1, 2)
 
     shown = api.get("/banks/created")
-    assert made["radius_bits"] == shown["radius_bits"] == 20
+    assert made["radius_bits"] == shown["radius_bits"] == 31
     assert shown["enabled"]
     assert shown["states"] == {"active": 2, "withdrawn": 0, "expired": 0, "tombstoned": 0}
     assert shown["trust"] == {"unverified": 2, "confirmed": 0, "disputed": 0}
@@ -74,6 +74,26 @@ def test_another_radius_takes_a_second_person(api: Api) -> None:
     assert done.json()["radius_bits"] == 12
     again = api.send("PATCH", f"/banks/{bank}", json={"radius_bits": 31}, headers=header)
     assert code_of(again) == "approval-invalid"
+
+
+@pytest.mark.parametrize("radius", [0, 30, 32, 63])
+def test_a_bank_is_made_with_another_radius_by_two_people_alone(api: Api, radius: int) -> None:
+    body = {"name": f"radius-{radius}", "radius_bits": radius}
+
+    refused = api.send("POST", "/banks", json=body)
+    approval = refused.json()["approval"]
+
+    assert (refused.status_code, code_of(refused)) == (403, "approval-needed")
+    assert code_of(api.send("GET", f"/banks/radius-{radius}")) == "bank-missing"
+    asked = next(one for one in api.get("/approvals")["approvals"] if one["approval"] == approval)
+    assert asked["summary"] == {"radius_bits": radius}
+    api.post(f"/approvals/{approval}/approve", role=Role.MODERATOR)
+    header = {"Egide-Approval": str(approval)}
+    other = api.send("POST", "/banks", json=body | {"radius_bits": 61}, headers=header)
+    assert code_of(other) == "approval-invalid"
+    assert api.post("/banks", body, status=201, headers=header)["radius_bits"] == radius
+    taken = api.send("POST", "/banks", json=body)
+    assert code_of(taken) == "bank-exists"
 
 
 def test_the_radius_that_it_has_takes_nobody(api: Api) -> None:
@@ -143,9 +163,9 @@ def test_key_sees_only_banks_in_its_scope(api: Api) -> None:
 
 
 def test_whole_number_may_be_written_as_json_schema_allows(api: Api) -> None:
-    made = api.post("/banks", {"name": "whole", "radius_bits": 7.0}, status=201)
+    made = api.post("/banks", {"name": "whole", "radius_bits": 31.0}, status=201)
     document = api.served.client.get("/openapi.json").json()
 
-    assert made["radius_bits"] == 7
+    assert made["radius_bits"] == 31
     radius = document["components"]["schemas"]["NewBank"]["properties"]["radius_bits"]
     assert (radius["type"], radius["minimum"], radius["maximum"]) == ("integer", 0, 63)

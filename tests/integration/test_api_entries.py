@@ -398,7 +398,12 @@ def test_export_takes_a_second_person_each_time_and_is_logged(api: Api) -> None:
         one for one in api.get("/log", params={"limit": 1000})["records"] if one["bank"] == bank
     ]
     assert (logged[-1]["action"], logged[-1]["actor"]) == ("export", "admin")
-    assert logged[-1]["detail"] == {"entries": 1199, "approval": approval}
+    assert logged[-1]["detail"] == {
+        "way": "api",
+        "format": "csv",
+        "entries": 1199,
+        "approval": approval,
+    }
 
 
 def test_feedback_is_kept_by_entry_and_key(api: Api) -> None:

@@ -411,8 +411,8 @@ class TestPartners:
         first, second = case.images
         assert casework.partners(case) == {first.id: [], second.id: []}
         given = list(store.entries("helpline"))
-        store.partner_reads.record(quick, given)
-        store.partner_reads.record(silent, given[:1])
+        store.given.entries(quick, given, way="changes")
+        store.given.entries(silent, given[:1], way="changes")
         said = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
         store.feedback.add_all(
             "helpline",
@@ -455,7 +455,7 @@ class TestPartners:
     ) -> None:
         partner = store.keys.create("gone", Role.PARTNER, "one")[0]
         case = opened(casework, 1)
-        store.partner_reads.record(partner, list(store.entries("helpline")))
+        store.given.entries(partner, list(store.entries("helpline")), way="changes")
         store.keys.revoke("gone")
         [own] = casework.partners(case, datetime.now(UTC) + 99 * DAY).values()
         assert [one.state for one in own] == [PartnerState.SENT]

@@ -291,10 +291,18 @@ def test_content_shows_its_hash_only_to_who_may_read_fingerprints(admin: Client,
         "bank": {"name": bank, "matching_enabled_ratio": 1.0},
     }
     assert admin.get(path).json() == shown
-    assert admin.get(path, include_signals="true").json() == shown | {"signals": {"pdq": CODES[7]}}
+    partner = Client(admin.served, Role.PARTNER, name="follows")
+    assert partner.get(path, include_signals="true").json() == shown | {
+        "signals": {"pdq": CODES[7]}
+    }
+    assert partner.get(path).status_code == 403
     curator = Client(admin.served, Role.CURATOR, name="shows")
     assert curator.get(path).json() == shown
-    assert curator.get(path, include_signals="true").status_code == 403
+    for other in (admin, curator):
+        assert other.get(path, include_signals="true").status_code == 403
+    [record] = [one for one in admin.served.service.store.log.records() if one.action == "hand-out"]
+    assert (record.actor, record.bank) == ("follows", bank)
+    assert (record.detail, len(record.subjects)) == ({"way": "hma", "entries": 1}, 1)
     assert admin.put(path, json={"disable_until_ts": 1}).json() == shown
     assert admin.put(path, json={"disable_until_ts": 0}).status_code == 501
     assert admin.get(f"/c/bank/{bank}/content/999999").status_code == 404

@@ -114,7 +114,7 @@ class TestRoles:
     @pytest.mark.parametrize(
         ("permission", "roles"),
         [
-            (Permission.READ_CHANGES, {Role.PARTNER, Role.ADMIN}),
+            (Permission.READ_CHANGES, {Role.PARTNER}),
             (Permission.REGISTER, {Role.CURATOR, Role.MODERATOR, Role.ADMIN}),
             (Permission.WITHDRAW, {Role.CURATOR, Role.MODERATOR, Role.ADMIN}),
             (Permission.JUDGE, {Role.MODERATOR, Role.ADMIN}),

@@ -337,13 +337,12 @@ def export(
     if json and out is None:
         raise UsageError(reason="--json describes what was written: it needs --out")
     with egide.open_store(store) as opened:
-        opened.bank(name)
-        opened.log.append("export", bank=name, detail={"format": list_format.value})
         if out is None:
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8")
             egide.export_hashes(opened, name, sys.stdout, list_format)
             return
+        opened.bank(name)  # before anything is made at `out`
         with _written_whole(out) as stream:
             count = egide.export_hashes(opened, name, stream, list_format)
     if json:

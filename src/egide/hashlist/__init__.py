@@ -1,6 +1,6 @@
 """Hash lists: fingerprints in text files, as others give them and as Egide exports them.
 
-The formats are in docs/hash-lists.md.
+The formats are in docs/hash-lists.md. `egide.hashlist.write` is for `egide.usecases.export` alone.
 """
 
 from egide.hashlist.read import read_hash_list
@@ -11,15 +11,12 @@ from egide.hashlist.values import (
     HashListFormat,
     parse_hex,
 )
-from egide.hashlist.write import csv_pieces, write_hash_list
 
 __all__ = [
     "SCHEMA_VERSION",
     "BadLine",
     "HashLine",
     "HashListFormat",
-    "csv_pieces",
     "parse_hex",
     "read_hash_list",
-    "write_hash_list",
 ]

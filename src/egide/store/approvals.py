@@ -17,7 +17,7 @@ from egide.store import log
 from egide.store.log_records import canonical
 from egide.store.records import moment, unix_seconds
 from egide.store.schema import MAX_ENTRY_ID
-from egide.store.service_schema import approvals
+from egide.store.service_schema import approvals, keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from egide.access import Key
     from egide.store.connect import Database
 
+CREATE_KEY = "create-key"
+"""What a request for a key is called; its summary names the key as `key`."""
 _NONE = "there is none of that number"
 
 
@@ -184,8 +186,8 @@ class Approvals:
 
         Raises:
             Forbidden: the key's role is not for this.
-            ApprovalInvalid: there is none within the key's banks, the same person asked for it,
-                its time is up, or it is decided already.
+            ApprovalInvalid: there is none within the key's banks, the same person asked for it
+                or may have made up one of the two, its time is up, or it is decided already.
         """
         by.require(Permission.APPROVE)
         at = unix_seconds(now or datetime.now(UTC))
@@ -198,6 +200,12 @@ class Approvals:
                 raise ApprovalInvalid(
                     approval=approval_id,
                     reason="whoever asked cannot decide: it takes another person",
+                )
+            if _persons(connection, by.name) & _persons(connection, approval.requested_by):
+                raise ApprovalInvalid(
+                    approval=approval_id,
+                    reason="this key and the one that asked go back to one person: it takes a key "
+                    "from the command line, or one that two people made",
                 )
             if approval.state is not ApprovalState.PENDING:
                 raise ApprovalInvalid(approval=approval_id, reason=f"it is {approval.state}")
@@ -228,7 +236,7 @@ class Approvals:
             action: that is to be done now.
             bank: with which bank, or None.
             digest: of the request that is being repeated.
-            by: who repeats it; any key of whoever asked.
+            by: who repeats it; any key of whoever asked that nobody else could have made up.
             now: the time that counts, by default the present.
 
         Raises:
@@ -238,7 +246,8 @@ class Approvals:
         at = unix_seconds(now or datetime.now(UTC))
         with self._database.write() as connection:
             approval, asked = _get(connection, approval_id, at)
-            if asked != same_person(by.holder):
+            own = _persons(connection, by.name) <= _persons(connection, approval.requested_by)
+            if asked != same_person(by.holder) or not own:
                 raise ApprovalInvalid(approval=approval_id, reason=_NONE)
             same = (approval.action, approval.bank) == (action, bank)
             if not same or not hmac.compare_digest(approval.digest, digest):
@@ -273,6 +282,35 @@ def _get(connection: sa.Connection, approval_id: int, at: int) -> tuple[Approval
     if row is None:
         raise ApprovalInvalid(approval=approval_id, reason=_NONE)
     return _approval_of(row, at), row.requested_holder
+
+
+def _persons(connection: sa.Connection, key_name: str) -> set[str]:
+    """Who may be behind a key: its holder, whoever made it alone, whoever made theirs, and so on.
+
+    A holder is only a name, and whoever makes a key can invent one. What ends the chain is a key
+    of the command line, or one that was made with a second person's approval.
+    """
+    found: set[str] = set()
+    name = key_name
+    while True:
+        row = connection.execute(
+            sa.select(keys.c.holder, keys.c.created_by).where(keys.c.name == name)
+        ).one_or_none()
+        if row is None:  # `local`, or `egide`
+            return found
+        found.add(same_person(row.holder))
+        if _made_by_two(connection, name):
+            return found
+        name = row.created_by
+
+
+def _made_by_two(connection: sa.Connection, key_name: str) -> bool:
+    summaries = connection.execute(
+        sa.select(approvals.c.summary)
+        .where(approvals.c.action == CREATE_KEY)
+        .where(approvals.c.state == ApprovalState.USED.value)
+    ).scalars()
+    return any(json.loads(summary).get("key") == key_name for summary in summaries)
 
 
 def _approval_of(row: sa.Row[Any], at: int) -> Approval:

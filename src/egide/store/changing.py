@@ -77,6 +77,22 @@ class ChangingStore(Store):
                 made, name, radius_bits=radius_bits, description=description, enabled=enabled
             )
 
+    def empty_bank(self, name: str) -> int:
+        """Disable a bank and withdraw all its entries that are not withdrawn yet, in one revision.
+
+        Returns:
+            how many were withdrawn.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._changing("empty-bank") as made:
+            bank = bank_rows.update_bank(
+                made, name, radius_bits=None, description=None, enabled=False
+            )
+            consent.withdraw_all(made, bank)
+            return made.entries
+
     def register(
         self,
         bank: str,

@@ -38,6 +38,16 @@ def withdraw_source(change: Change, bank: Bank, source: str) -> None:
     )
 
 
+def withdraw_all(change: Change, bank: Bank) -> None:
+    """Withdraw whatever a bank holds, in whatever state; see `Store.empty_bank`."""
+    _update_where(
+        change,
+        bank,
+        entries.c.state != State.WITHDRAWN.value,
+        {**_ERASED, "state": State.WITHDRAWN.value},
+    )
+
+
 def tombstone(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
     """Erase entries that are confirmed false positives; see `ChangingStore.tombstone`."""
     rows = _check(

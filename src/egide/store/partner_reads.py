@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
 from egide.access import Role
-from egide.model import FeedbackKind, State
+from egide.model import FeedbackKind
 from egide.store.case_schema import case_images, partner_reads
 from egide.store.records import moment
 from egide.store.service_schema import feedback, keys
@@ -49,41 +48,6 @@ class PartnerReads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, key: Key, entries: Sequence[Entry]) -> int:
-        """Write down that a key was given entries with their fingerprints, if it is a partner's.
-
-        Only the first time counts, and only entries of cases.
-
-        Args:
-            key: that they are given to.
-            entries: as they are given.
-
-        Returns:
-            how many it had not been given before.
-        """
-        if key.role is not Role.PARTNER:
-            return 0
-        given = [
-            entry.id
-            for entry in entries
-            if entry.state is State.ACTIVE and entry.source.startswith(PERSON_SOURCE)
-        ]
-        if not given:
-            return 0
-        # Reading first: a partner that reads the same again holds up no writer.
-        with self._database.read() as connection:
-            if not _unread(connection, key.id, given):
-                return 0
-        at = int(time.time())
-        with self._database.write() as connection:
-            unread = _unread(connection, key.id, given)
-            if unread:
-                connection.execute(
-                    sa.insert(partner_reads),
-                    [{"image_id": image, "key_id": key.id, "at": at} for image in unread],
-                )
-            return len(unread)
-
     def sent(self, case_id: int) -> list[Sent]:
         """Which partner was given which image of a case, and when first."""
         with self._database.read() as connection:
@@ -111,6 +75,28 @@ class PartnerReads:
                 Said(image, partner, FeedbackKind(kind), moment(at))
                 for image, partner, kind, at in rows
             ]
+
+
+def note_reads(connection: sa.Connection, key: Key, entries: Sequence[Entry], at: int) -> None:
+    """Write down which entries of cases a partner's key is given, within the transaction of that.
+
+    Only the first time counts.
+
+    Args:
+        connection: of the transaction.
+        key: that they are given to.
+        entries: with their fingerprints.
+        at: Unix seconds.
+    """
+    if key.role is not Role.PARTNER:
+        return
+    of_cases = [entry.id for entry in entries if entry.source.startswith(PERSON_SOURCE)]
+    unread = _unread(connection, key.id, of_cases)
+    if unread:
+        connection.execute(
+            sa.insert(partner_reads),
+            [{"image_id": image, "key_id": key.id, "at": at} for image in unread],
+        )
 
 
 def _unread(connection: sa.Connection, key_id: int, entry_ids: Sequence[int]) -> list[int]:

@@ -9,6 +9,7 @@ from egide.store.attempts import Attempts
 from egide.store.cases import Cases
 from egide.store.feed import Feed
 from egide.store.feedback import FeedbackRecords
+from egide.store.given import Given
 from egide.store.idempotency import Idempotency
 from egide.store.keys import Keys
 from egide.store.log import Log
@@ -59,6 +60,11 @@ class ServedStore(OpenedStore):
     def feed(self) -> Feed:
         """What changed, for other registers to follow."""
         return Feed(self._database)
+
+    @property
+    def given(self) -> Given:
+        """What is handed out, written down before it is."""
+        return Given(self._database, self._identity_key, self.actor)
 
     @property
     def log(self) -> Log:

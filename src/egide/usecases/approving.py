@@ -1,4 +1,4 @@
-"""What takes two people: many additions, exports, changes of a radius."""
+"""What takes two people: many additions, exports, other radii, keys that can do more than match."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from egide.errors import ApprovalNeeded
+from egide.store.approvals import CREATE_KEY
+from egide.store.log_records import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +29,14 @@ class TwoPersonAct(StrEnum):
     BULK = "bulk-register"
     EXPORT = "export"
     RADIUS = "change-radius"
+    KEY = CREATE_KEY
 
 
 _SPOKEN = {
     TwoPersonAct.BULK: "Adding so many fingerprints",
     TwoPersonAct.EXPORT: "An export",
-    TwoPersonAct.RADIUS: "A change of a radius",
+    TwoPersonAct.RADIUS: "Another radius",
+    TwoPersonAct.KEY: "A key that can do more than match",
 }
 
 
@@ -90,27 +94,58 @@ class TwoPeople:
         self._check(TwoPersonAct.EXPORT, key, bank, {}, sha256(bank.encode()).digest(), approval_id)
 
     def check_radius(
-        self, key: Key, bank: str, radius_bits: int, approval_id: int | None = None
+        self,
+        key: Key,
+        bank: str,
+        radius_bits: int,
+        approval_id: int | None = None,
+        *,
+        old_radius_bits: int | None,
     ) -> None:
-        """Let a bank's radius be changed, with an approval only; the radius it has needs none.
+        """Let a bank have another radius, with an approval only.
+
+        Args:
+            key: of whoever wants it.
+            bank: its name.
+            radius_bits: to be.
+            approval_id: of an approval for it.
+            old_radius_bits: that the bank has; None for one that is to be made.
 
         Raises:
-            BankMissing: there is none of that name.
             ApprovalNeeded: there is no approval.
             ApprovalInvalid: it does not serve here.
         """
-        old_bits = self._store.bank(bank).radius_bits
-        if radius_bits == old_bits:
-            return
-        summary = {"radius_bits": radius_bits, "old_radius_bits": old_bits}
-        digest = sha256(f"{bank}:{radius_bits}".encode()).digest()
+        summary = {"radius_bits": radius_bits}
+        if old_radius_bits is not None:
+            summary["old_radius_bits"] = old_radius_bits
+        # The old one is no part of it: what was agreed to is the radius that the bank will have.
+        new = "new" if old_radius_bits is None else "changed"
+        digest = sha256(f"{bank}:{radius_bits}:{new}".encode()).digest()
         self._check(TwoPersonAct.RADIUS, key, bank, summary, digest, approval_id)
+
+    def check_key(
+        self, key: Key, asked: Mapping[str, str | int], bank: str | None, approval_id: int | None
+    ) -> None:
+        """Let a key be made that can do more than match, with an approval only.
+
+        Args:
+            key: of whoever makes it.
+            asked: all that is asked of the new one; `key` is its name. The second person sees it.
+            bank: the only one that it reaches; None for several or all.
+            approval_id: of an approval for it.
+
+        Raises:
+            ApprovalNeeded: there is none.
+            ApprovalInvalid: it does not serve here.
+        """
+        digest = sha256(canonical(dict(asked)).encode()).digest()
+        self._check(TwoPersonAct.KEY, key, bank, asked, digest, approval_id)
 
     def _check(
         self,
         act: TwoPersonAct,
         key: Key,
-        bank: str,
+        bank: str | None,
         summary: Mapping[str, str | int],
         digest: bytes,
         approval_id: int | None,

@@ -1,29 +1,57 @@
-"""Banks: made, changed, emptied."""
+"""Banks: made, changed, emptied. A key needs a second person for any radius but the usual one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from egide.model import DEFAULT_RADIUS_BITS, State
+from egide.access import Permission
+from egide.errors import BankExists, BankMissing
+from egide.model import DEFAULT_RADIUS_BITS
 from egide.store.changing import ChangingStore
+from egide.usecases.approving import TwoPeople
 from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
+    from egide.access import Key
     from egide.model import Bank
     from egide.store import Store
 
 
 def create_bank(
-    store: Store, name: str, *, radius_bits: int = DEFAULT_RADIUS_BITS, description: str = ""
+    store: Store,
+    name: str,
+    *,
+    radius_bits: int = DEFAULT_RADIUS_BITS,
+    description: str = "",
+    enabled: bool = True,
+    by: Key | None = None,
+    approval_id: int | None = None,
 ) -> Bank:
-    """Add an empty, enabled bank.
+    """Add an empty bank.
+
+    Args:
+        store: an open store.
+        name: of the bank.
+        radius_bits: matches are within so many bits of 256.
+        description: what it is for.
+        enabled: whether searches use it.
+        by: the key of whoever makes it; None for whoever has the database.
+        approval_id: of a second person's approval, if there is one.
 
     Raises:
+        Forbidden: the key's role is not for this.
+        BankMissing: the name is not within the key's banks.
         BankNameInvalid, BankExists, RadiusInvalid: the name or the radius will not do.
+        ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_radius`.
     """
-    return ChangingStore.of(store).create_bank(
-        name, radius_bits=radius_bits, description=description
-    )
+    if by is not None:
+        store = _managed(store, name, by)
+        if radius_bits != DEFAULT_RADIUS_BITS:
+            _require_free(store, name)
+            TwoPeople(store).check_radius(by, name, radius_bits, approval_id, old_radius_bits=None)
+    changing = ChangingStore.of(store)
+    bank = changing.create_bank(name, radius_bits=radius_bits, description=description)
+    return bank if enabled else changing.update_bank(name, enabled=False)
 
 
 def update_bank(
@@ -33,27 +61,71 @@ def update_bank(
     radius_bits: int | None = None,
     description: str | None = None,
     enabled: bool | None = None,
+    by: Key | None = None,
+    approval_id: int | None = None,
 ) -> Bank:
     """Change what is given of a bank, and leave the rest.
 
+    Args:
+        store: an open store.
+        name: of the bank.
+        radius_bits: matches are within so many bits of 256.
+        description: what it is for.
+        enabled: whether searches use it.
+        by: the key of whoever changes it; None for whoever has the database.
+        approval_id: of a second person's approval, if there is one.
+
     Raises:
-        BankMissing: there is none of that name.
+        Forbidden: the key's role is not for this.
+        BankMissing: there is none of that name, or the key does not reach it.
         RadiusInvalid: it is not within 0 to 63.
+        ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_radius`.
     """
+    if by is not None:
+        store = _managed(store, name, by)
+        old_bits = store.bank(name).radius_bits
+        if radius_bits == old_bits:
+            radius_bits = None  # it stays, whatever somebody else makes of it meanwhile
+        if radius_bits is not None:
+            TwoPeople(store).check_radius(
+                by, name, radius_bits, approval_id, old_radius_bits=old_bits
+            )
     return ChangingStore.of(store).update_bank(
         name, radius_bits=radius_bits, description=description, enabled=enabled
     )
 
 
-def empty_bank(store: Store, name: str) -> None:
-    """Withdraw all that a bank holds, and disable it; its name stays.
+def empty_bank(store: Store, name: str, *, by: Key | None = None) -> int:
+    """Disable a bank and withdraw all that it holds, whatever its state; its name stays.
+
+    All of it or nothing. Once more after a break does what was left to do.
+
+    Returns:
+        how many entries were withdrawn.
 
     Raises:
-        BankMissing: there is none of that name.
+        Forbidden: the key's role is not for this.
+        BankMissing: there is none of that name, or the key does not reach it.
+        SnapshotNotRemoved: withdrawn, but the snapshot has to be deleted by hand.
     """
-    changing = ChangingStore.of(store)
-    changing.update_bank(name, enabled=False)  # first: nothing of it matches while it is emptied
-    held = [entry.id for entry in changing.entries(name, state=State.ACTIVE)]
-    if held:
-        changing.withdraw(name, held)
+    if by is not None:
+        by.require(Permission.WITHDRAW)
+        store = _managed(store, name, by)
+    count = ChangingStore.of(store).empty_bank(name)
     settle_after_act(store)
+    return count
+
+
+def _managed(store: Store, name: str, by: Key) -> Store:
+    by.require(Permission.MANAGE_BANKS)
+    by.require_bank(name)
+    return store.acting_as(by.name)
+
+
+def _require_free(store: Store, name: str) -> None:
+    """Find what stands in the way before anybody is asked, and before their approval is spent."""
+    try:
+        store.bank(name)
+    except BankMissing:
+        return
+    raise BankExists(bank=name)

@@ -1,26 +1,18 @@
-"""Hash lists to entries and back."""
+"""Hash lists to entries. The way back is `egide.usecases.export`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from egide.hashlist import (
-    BadLine,
-    HashListFormat,
-    csv_pieces,
-    read_hash_list,
-    write_hash_list,
-)
-from egide.model import Registration, Signal, State, Trust
+from egide.hashlist import BadLine, read_hash_list
+from egide.model import Registration, Signal, Trust
 from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from egide.access import Key
     from egide.store import Store
-    from egide.usecases.approving import TwoPeople
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +76,3 @@ def import_hashes(
         bad_lines=bad,
         revision=registered.revision,
     )
-
-
-def export_hashes(
-    store: Store, bank: str, out: TextIO, hash_list_format: HashListFormat = HashListFormat.CSV
-) -> int:
-    """Write the active entries of a bank as a hash list; return how many."""
-    return write_hash_list(store.entries(bank, state=State.ACTIVE), out, hash_list_format)
-
-
-def export_with_key(
-    store: Store, bank: str, *, key: Key, two_people: TwoPeople, approval_id: int | None
-) -> Iterator[str]:
-    """Export the active entries of a bank as CSV, in pieces, with a second person's approval.
-
-    The log tells of it before the first piece is read: from then on fingerprints may have left.
-
-    Args:
-        store: an open store.
-        bank: a bank's name.
-        key: of whoever exports.
-        two_people: tells whether somebody else agreed.
-        approval_id: of that person's approval, if there is one.
-
-    Raises:
-        BankMissing: the key does not reach the bank, or there is none.
-        ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_export`.
-    """
-    key.require_bank(bank)
-    store.bank(bank)
-    two_people.check_export(key, bank, approval_id)
-    active = store.bank_counts(bank).state(State.ACTIVE)
-    detail: dict[str, str | int] = {"entries": active}
-    if approval_id is not None:
-        detail["approval"] = approval_id
-    store.acting_as(key.name).log.append("export", bank=bank, detail=detail)
-    return csv_pieces(store.entries(bank, state=State.ACTIVE))

@@ -9,6 +9,7 @@ from egide.errors import RequestInvalid
 from egide.hashlist.values import meaningless_in
 from egide.model import Trust
 from egide.store.changing import ChangingStore
+from egide.usecases.approving import TwoPeople
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from egide.model import Registration
     from egide.store import Store
     from egide.store.records import Registered
-    from egide.usecases.approving import TwoPeople
 
 
 def source_of(key: Key, within: str = "") -> str:
@@ -47,9 +47,16 @@ class Submission:
 
 
 def submit(
-    store: Store, bank: str, submission: Submission, *, key: Key, two_people: TwoPeople
+    store: Store, bank: str, submission: Submission, *, key: Key, bulk_limit: int
 ) -> Registered:
     """Register what the holder of a key sent, in one transaction: all of it or nothing.
+
+    Args:
+        store: an open store.
+        bank: a bank's name.
+        submission: what they sent.
+        key: theirs.
+        bulk_limit: fingerprints that one person may add in a day.
 
     Raises:
         BankMissing: the key does not reach the bank, or there is none.
@@ -61,6 +68,7 @@ def submit(
     registrations = list(_checked(submission.registrations, key))
     # By the codes, since one entry takes as many as an animation has frames.
     count = sum(max(1, len(registration.pdqs)) for registration in registrations)
+    two_people = TwoPeople(store, bulk_limit)
     two_people.check_bulk(key, bank, count, submission.digest, submission.approval_id)
     return (
         ChangingStore.of(store)

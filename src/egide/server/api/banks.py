@@ -17,7 +17,6 @@ from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.store import Store
 from egide.usecases import banks
-from egide.usecases.approving import TwoPeople
 
 router = APIRouter(prefix="/banks", tags=["banks"])
 
@@ -33,22 +32,32 @@ def list_banks(
     )
 
 
-@router.post("", status_code=201, response_model=BankShown, responses=write_responses(BankExists))
+@router.post(
+    "",
+    status_code=201,
+    response_model=BankShown,
+    responses=write_responses(BankExists, ApprovalNeeded, ApprovalInvalid),
+)
 def create_bank(
     body: NewBank,
     service: ServiceDep,
     key: Annotated[Key, permitted(Permission.MANAGE_BANKS)],
     write: WriteDep,
+    approval: ApprovalHeader = None,
 ) -> Response:
-    """Make an empty bank that searches use from then on."""
+    """Make an empty bank that searches use from then on; another radius needs a second person."""
     key.require_bank(body.name)
-    store = service.acting(key.name)
 
     def create() -> BankShown:
         banks.create_bank(
-            store, body.name, radius_bits=body.radius_bits, description=body.description
+            service.store,
+            body.name,
+            radius_bits=body.radius_bits,
+            description=body.description,
+            by=key,
+            approval_id=approval,
         )
-        return _shown(store, body.name)
+        return _shown(service.store, body.name)
 
     return write.once(key, create, status=201)
 
@@ -81,19 +90,18 @@ def change_bank(
     approval: ApprovalHeader = None,
 ) -> Response:
     """Change a bank's radius, with a second person; or its description, or whether it is used."""
-    store = service.acting(key.name)
 
     def change() -> BankShown:
-        if body.radius_bits is not None:
-            TwoPeople(store).check_radius(key, bank, body.radius_bits, approval)
         banks.update_bank(
-            store,
+            service.store,
             bank,
             radius_bits=body.radius_bits,
             description=body.description,
             enabled=body.enabled,
+            by=key,
+            approval_id=approval,
         )
-        return _shown(store, bank)
+        return _shown(service.store, bank)
 
     return write.once(key, change)
 

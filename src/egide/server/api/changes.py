@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from egide.access import Key, Permission
-from egide.errors import BankMissing, StoreError
+from egide.errors import BankMissing
 from egide.server.api.schemas_common import MAX_NUMBER, MAX_PAGE, NAME_PATTERN, LimitQuery
 from egide.server.api.schemas_register import Changes, changed_entry
 from egide.server.auth import permitted
-from egide.server.logs import log
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
+from egide.usecases.export import give_changes
 
-_logger = logging.getLogger("egide.server")
 router = APIRouter(prefix="/changes", tags=["changes"])
 _Position = Annotated[int, Query(ge=0, le=MAX_NUMBER)]
 
@@ -38,21 +36,18 @@ def list_changes(
     """List entries that changed after a position, each as it is now, with its fingerprint.
 
     Begin with `since=0`; go on with `next` of the page before, kept with what the page brought.
-    Fetch ended entries first. Whatever has ended is to be erased.
+    Fetch ended entries first. Whatever has ended is to be erased. The log tells what was given to
+    whom; while it cannot be written, only ended entries are answered.
     """
-    page = service.store.feed.page(
+    page = give_changes(
+        service.store,
+        key,
         since,
         after=after,
         limit=limit,
-        banks=key.scoped(None if bank is None else [service.store.bank(bank).name]),
+        bank=bank,
         ended_only=only is not None,
     )
-    try:
-        service.store.partner_reads.record(key, page.entries)
-    except StoreError as error:
-        # What has ended has to reach the partner, even where nothing can be written: it is told,
-        # and the case says "sent" from a later reading on.
-        log(_logger, logging.WARNING, "reading of a partner not recorded", code=error.code)
     return JSONResponse(
         {
             "store_id": service.store.id,

@@ -31,7 +31,6 @@ from egide.server.api.scope import ApprovalHeader, permitted_in_bank
 from egide.server.idempotency import WriteDep, write_responses
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
-from egide.usecases.approving import TwoPeople
 from egide.usecases.submitting import submit
 from egide.usecases.withdraw import confirm, dispute, tombstone, withdraw
 
@@ -74,7 +73,7 @@ def register_entries(
             bank,
             submission_of(write, service, approval),
             key=key,
-            two_people=TwoPeople(service.store, service.settings.bulk_limit),
+            bulk_limit=service.settings.bulk_limit,
         )
         return Registered(
             outcomes=[OutcomeShown(entry=one.entry, outcome=one.kind) for one in done.outcomes],

@@ -13,8 +13,7 @@ from egide.server.api.schemas_common import BankPath
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
-from egide.usecases.approving import TwoPeople
-from egide.usecases.lists import export_with_key
+from egide.usecases.export import export_with_key
 
 router = APIRouter(prefix="/banks/{bank}/export", tags=["banks"])
 _CSV = "text/csv; charset=utf-8"
@@ -42,12 +41,6 @@ def export_bank(
     Each export needs an approval of its own, and the log tells of it. Fingerprints are personal
     data: hand them only to whom the people agreed to.
     """
-    pieces = export_with_key(
-        service.store,
-        bank,
-        key=key,
-        two_people=TwoPeople(service.store),
-        approval_id=approval,
-    )
+    pieces = export_with_key(service.store, bank, key=key, approval_id=approval)
     headers = {"Content-Disposition": f'attachment; filename="{bank}.csv"'}
     return StreamingResponse(pieces, media_type=_CSV, headers=headers)

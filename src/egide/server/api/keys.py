@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from egide.access import Key, Permission
-from egide.errors import BankMissing, KeyExists, KeyMissing
+from egide.errors import ApprovalInvalid, ApprovalNeeded, BankMissing, KeyExists, KeyMissing
 from egide.server.api.schemas_common import NAME_PATTERN
 from egide.server.api.schemas_people import KeyMade, KeyShown, KeysShown, NewKey
+from egide.server.api.scope import ApprovalHeader
 from egide.server.auth import permitted
 from egide.server.idempotency import WriteDep, write_responses
 from egide.server.service import ServiceDep
@@ -30,15 +31,19 @@ def show_keys(
     "",
     status_code=201,
     response_model=KeyMade,
-    responses=write_responses(BankMissing, KeyExists),
+    responses=write_responses(BankMissing, KeyExists, ApprovalNeeded, ApprovalInvalid),
 )
 def make_key(
     body: NewKey,
     service: ServiceDep,
     key: Annotated[Key, permitted(Permission.MANAGE_KEYS)],
     write: WriteDep,
+    approval: ApprovalHeader = None,
 ) -> Response:
-    """Make a key. Its token is in the answer, this once; it reaches no bank that yours does not."""
+    """Make a key; one of another role than `matcher` needs a second person.
+
+    Its token is in the answer, this once; it reaches no bank that yours does not.
+    """
 
     def make() -> KeyMade:
         made, token = create_key(
@@ -51,6 +56,7 @@ def make_key(
             per_second=body.per_second,
             per_day=body.per_day,
             expires=body.expires,
+            approval_id=approval,
         )
         return KeyMade(key=KeyShown.of(made), token=token)
 

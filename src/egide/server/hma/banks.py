@@ -43,12 +43,10 @@ async def create_bank(request: Request, service: ServiceDep, key: ManageKey) -> 
     if not isinstance(name, str):
         raise HTTPException(400, "name is required")
     key.require_bank(name)
-    enabled = _enabled(body)
-    store = service.acting(key.name)
+    enabled = _enabled(body) is not False
 
     def create() -> Bank:
-        bank = banks.create_bank(store, name)
-        return banks.update_bank(store, name, enabled=False) if enabled is False else bank
+        return banks.create_bank(service.store, name, enabled=enabled, by=key)
 
     try:
         return JSONResponse(bank_shape(await run_in_threadpool(create)), 201)
@@ -70,21 +68,21 @@ async def change_bank(
     """Enable or disable a bank."""
     key.require_bank(name)
     body = await json_object(request)
-    store = service.acting(key.name)
-    await run_in_threadpool(store.bank, name)
+    await run_in_threadpool(service.store.bank, name)
     if body.get("name", name) != name:
         raise HTTPException(501, "Banks are not renamed: the log names them for ever")
     enabled = _enabled(body)
-    changed = await run_in_threadpool(lambda: banks.update_bank(store, name, enabled=enabled))
-    return bank_shape(changed)
+
+    def change() -> Bank:
+        return banks.update_bank(service.store, name, enabled=enabled, by=key)
+
+    return bank_shape(await run_in_threadpool(change))
 
 
 @router.delete("/c/bank/{name}")
 async def delete_bank(name: str, service: ServiceDep, key: ManageKey) -> dict[str, str]:
     """Withdraw all that a bank holds, and disable it; its name stays."""
-    key.require(Permission.WITHDRAW)
-    key.require_bank(name)
-    await run_in_threadpool(banks.empty_bank, service.acting(key.name), name)
+    await run_in_threadpool(lambda: banks.empty_bank(service.store, name, by=key))
     return {"message": "Done"}
 
 

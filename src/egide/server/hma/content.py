@@ -19,7 +19,7 @@ from egide.server.hma.callers import allowed
 from egide.server.hma.media import PDQ, check_signal_type, pdq_of, picture_of, signals_of
 from egide.server.service import ServiceDep
 from egide.store import OutcomeKind
-from egide.usecases.approving import TwoPeople
+from egide.usecases.export import give_entry
 from egide.usecases.registering import registration_of
 from egide.usecases.submitting import Submission, submit
 from egide.usecases.withdraw import withdraw
@@ -80,14 +80,17 @@ async def show_content(
     content_id: ContentId,
     request: Request,
     service: ServiceDep,
-    key: Annotated[Key, allowed(Permission.READ_ENTRIES)],
+    key: Annotated[Key, allowed(Permission.READ_BANKS)],
 ) -> dict[str, Any]:
-    """Show an entry; its hash only to keys that may read fingerprints."""
+    """Show an entry; with its hash to partners alone, and the log tells of it."""
     key.require_bank(name)
     with_signals = as_bool(request.query_params.get("include_signals", "false"), "include_signals")
     if with_signals:
-        key.require(Permission.READ_CHANGES)
-    entry = await run_in_threadpool(_held, service.store, name, content_id)
+        entry = await run_in_threadpool(give_entry, service.store, key, name, content_id)
+    else:
+        key.require(Permission.READ_ENTRIES)
+        entry = await run_in_threadpool(service.store.entry, name, content_id)
+    entry = _held(entry)
     bank = await run_in_threadpool(service.store.bank, name)
     shown = {
         "id": entry.id,
@@ -112,7 +115,7 @@ async def change_content(
     """Accept that an entry is enabled, which it is; say what there is instead of a pause."""
     key.require_bank(name)
     body = await json_object(request)
-    entry = await run_in_threadpool(_held, service.store, name, content_id)
+    entry = _held(await run_in_threadpool(service.store.entry, name, content_id))
     if entry.state is not State.ACTIVE or body.get("disable_until_ts", _ENABLED) != _ENABLED:
         raise HTTPException(
             501, "Entries are not paused: withdraw with DELETE, or dispute or tombstone by API v1"
@@ -136,18 +139,17 @@ async def delete_content(
 
 def _withdraw(store: Store, bank: str, content_id: int) -> int:
     try:
-        entry = _held(store, bank, content_id)
+        entry = _held(store.entry(bank, content_id))
     except EntryMissing:
         return 0
     withdraw(store, bank, [entry.id])
     return 1
 
 
-def _held(store: Store, bank: str, content_id: int) -> Entry:
-    """An entry that has not ended: what HMA deletes is gone."""
-    entry = store.entry(bank, content_id)
+def _held(entry: Entry) -> Entry:
+    """Refuse an entry that has ended: what HMA deletes is gone."""
     if entry.state in _GONE:
-        raise EntryMissing(entry=content_id, bank=bank)
+        raise EntryMissing(entry=entry.id, bank=entry.bank)
     return entry
 
 
@@ -156,8 +158,8 @@ def _register(
 ) -> int:
     digest = sha256(b"hma\0" + bank.encode() + b"\0" + b"".join(_values(registration))).digest()
     submission = Submission([registration], again=False, digest=digest, approval_id=approval)
-    two_people = TwoPeople(service.store, service.settings.bulk_limit)
-    done = submit(service.store, bank, submission, key=key, two_people=two_people)
+    limit = service.settings.bulk_limit
+    done = submit(service.store, bank, submission, key=key, bulk_limit=limit)
     outcome = done.outcomes[0]
     if outcome.kind is OutcomeKind.REFUSED:
         raise HTTPException(
