@@ -20,13 +20,13 @@ from egide.engine import live as live_module
 from egide.engine import rebuilding
 from egide.engine.live import LiveRegister
 from egide.engine.rebuilding import Rebuilder, RebuildRules
-from egide.engine.searching import match
 from egide.engine.snapshots import building, forget_snapshot, snapshot_path
 from egide.errors import BankMissing, NotReady
 from egide.index.live import LiveIndex
 from egide.matching import Matcher
 from egide.model import Fingerprint, Pdq, Registration, Trust
 from egide.store.changing import ChangingStore as Store
+from egide.usecases.check import match
 from search_data import random_codes
 
 if TYPE_CHECKING:

@@ -311,12 +311,16 @@ class LiveRegister:
             if self._next.advance(self._store, revision, limit=_CHANGES_PER_VIEW):
                 self._followed, self._next = self._next, None
             return
-        if self._rules is not None and self._rules.due(
+        if self._rules is None:
+            return
+        if self._rules.due(
             followed.index,
             file_exists=there is not None and there != self._unusable,
             now_s=time.monotonic(),
         ):
             self._rebuilder.start()
+        else:
+            self._rebuilder.failure = None  # what failed is needed no longer
 
 
 @dataclass(slots=True)

@@ -63,7 +63,19 @@ class Authenticator:
         keys: Keys,
         max_failures_per_minute: int,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        silent: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Look up keys.
+
+        Args:
+            keys: of the store.
+            max_failures_per_minute: of one address.
+            clock: monotonic.
+            silent: whether the store is known not to answer: a key that is remembered does not
+                wait for it then.
+        """
+        self._silent = silent
         self._keys = keys
         self._failures_per_second = max_failures_per_minute / _MINUTE_S
         self._clock = clock
@@ -103,8 +115,10 @@ class Authenticator:
         now = self._clock()
         with self._lock:
             cached = self._cache.get(handle)
-        if cached is not None and now - cached.read_at < CACHE_S:
-            return cached.found
+        if cached is not None:
+            known_for_s = STALE_S if self._silent() else CACHE_S
+            if now - cached.read_at < known_for_s:
+                return cached.found
         try:
             found = await run_in_threadpool(self._keys.find, handle)
         except StoreError:

@@ -43,7 +43,12 @@ class DecisionEvents:
     """
 
     def __init__(
-        self, store: Store, count_unsent: Callable[[int], None], *, max_waiting: int = MAX_WAITING
+        self,
+        store: Store,
+        count_unsent: Callable[[int], None],
+        *,
+        max_waiting: int = MAX_WAITING,
+        silent: Callable[[], bool] = lambda: False,
     ) -> None:
         """Work on a store; nothing is read yet.
 
@@ -51,10 +56,12 @@ class DecisionEvents:
             store: whose outbox is filled.
             count_unsent: told how many decisions found no room.
             max_waiting: so many have.
+            silent: whether the store is known not to answer: no answer waits for it then.
         """
         self._store = store
         self._count_unsent = count_unsent
         self._max_waiting = max_waiting
+        self._silent = silent
         self._waiting: deque[tuple[WebhookEvent, dict[str, Any]]] = deque()
         self._writing = Lock()
         self._wanted: frozenset[WebhookEvent] = frozenset()
@@ -94,6 +101,8 @@ class DecisionEvents:
 
     def _wanted_events(self) -> frozenset[WebhookEvent]:
         now = time.monotonic()
+        if self._silent():
+            return self._wanted
         if self._wanted_at is None or now - self._wanted_at >= _WANTED_FOR_S:
             self._wanted_at = now
             # Where the store does not answer, what was wanted before still is.

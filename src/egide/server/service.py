@@ -32,6 +32,8 @@ from egide.store import Store
 
 _logger = logging.getLogger("egide.server")
 _PATIENCE_S = 2.0
+_SILENT_AFTER_S = 2.0
+"""A store that was asked and has not answered for so long keeps no look-up waiting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,16 +83,22 @@ class Service:
         )
         decoding = DecodingPool(settings.limits, settings.workers, max_waiting=settings.max_waiting)
         metrics = Metrics(live, decoding)
+
+        def silent() -> bool:
+            return live.stalled_s > _SILENT_AFTER_S
+
         return cls(
             settings=settings,
             store=store,
             live=live,
             decoding=decoding,
-            authenticator=Authenticator(store.keys, settings.max_failures_per_minute),
+            authenticator=Authenticator(
+                store.keys, settings.max_failures_per_minute, silent=silent
+            ),
             allowances=Allowances(store.keys, settings.max_requests_per_second),
             counts=EntryCounts(store),
             metrics=metrics,
-            events=DecisionEvents(store, metrics.count_unsent),
+            events=DecisionEvents(store, metrics.count_unsent, silent=silent),
             background=Background(),
         )
 
