@@ -7,6 +7,7 @@ digit that finds every single mistyped digit and every swap of neighbours.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import unicodedata
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 NUMBER_DIGITS = 12
 """11 random digits and the check digit."""
+TAG_DIGITS = 5
 MIN_PIN_CHARS = 6
 MAX_PIN_CHARS = 64
 _GROUP = 4
@@ -171,8 +173,9 @@ class CaseSummary:
 
     Attributes:
         images: how many it has, those that have ended too.
-        active, confirmed, disputed, false_positives: how many of them are active; active and
-            confirmed; active and disputed; found to be false positives.
+        active, unverified, confirmed, disputed, false_positives: how many of them are active;
+            active and not confirmed yet; active and confirmed; active and disputed; found to be
+            false positives.
     """
 
     id: int
@@ -185,6 +188,7 @@ class CaseSummary:
     opened_by: str | None
     images: int
     active: int
+    unverified: int
     confirmed: int
     disputed: int
     false_positives: int
@@ -221,6 +225,19 @@ class CaseRules:
     warning_days: int = 60
     kept_days: int = 30
     no_answer_days: int = 14
+
+
+def image_tag(sha256: bytes, salt: bytes) -> str:
+    """What tells an image of a case from the others on one page: 5 hexadecimal digits.
+
+    Whoever sees the page can test with it whether a file that they have is in the case. So it is
+    short: of a hundred thousand other files ten have the same one, and it proves nothing.
+
+    Args:
+        sha256: of the file.
+        salt: 32 bytes that change with each visit, so that two visits tell no more than one.
+    """
+    return hashlib.sha256(salt + sha256).hexdigest()[:TAG_DIGITS]
 
 
 def new_number() -> str:

@@ -14,7 +14,7 @@ from egide.cases import Authority, Case, ImageKind, new_number
 from egide.errors import TooManyAttempts
 from egide.model import FeedbackKind
 from egide.server.casework import casework_of
-from egide.store.case_schema import cases
+from egide.store.case_schema import cases, partner_reads
 from egide.store.changing import ChangingStore
 from egide.usecases.staffing import Staffing
 
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 WORKER = "marguerite-de-la-tour"
 LOCAL = "127.0.0.1"
 BANK = "helpline"
+PARTNERS = {
+    "rivage": "Rivage",
+    "bout-du-monde": "Photos du bout du monde",
+    "long-name": "Association européenne des plateformes de partage de photos",
+    "kiosque": "Kiosque",
+    "tchat-23": "Tchat 23",
+}
+"""What the operator calls the keys of partners; others have no name on the pages."""
+UNNAMED = ("a-key-without-a-name", "another-one")
 LISTED = 53
 """One more than a page of the staff's list, with the others here."""
 
@@ -94,7 +103,7 @@ def prepare(service: Service) -> Prepared:
             maker.image(),
             maker.image(ImageKind.FIRST_FRAME),
             maker.image(ImageKind.DIGEST_ONLY),
-            maker.image(),
+            *(maker.image() for _ in range(3)),
         ]
     )
     _answer(service, maker, answered)
@@ -138,18 +147,32 @@ def _answer(service: Service, maker: _Maker, case: Case) -> None:
     given = [
         entry for entry in store.entries(BANK) if entry.id in {one.entry for one in case.images}
     ]
-    names = ("rivage-forum", "photos-du-bout-du-monde", "a-partner-with-quite-a-long-name")
+    names = (*PARTNERS, *UNNAMED)
     partners = [store.keys.create(name, Role.PARTNER, name)[0] for name in names]
-    store.given.entries(partners[0], given[:3], way="changes")
-    store.given.entries(partners[1], given[:2], way="changes")
-    first, second, third, _ = (one.entry for one in case.images)
+    for partner in partners[:3]:
+        store.given.entries(partner, given, way="changes")
+    store.given.entries(partners[-1], given[:2], way="changes")
+    store.given.entries(partners[3], given[1:], way="changes")
+    with store._database.write() as connection:  # long enough ago to be called no answer
+        connection.execute(
+            sa.update(partner_reads)
+            .where(partner_reads.c.key_id == partners[3].id)
+            .values(at=partner_reads.c.at - 20 * 24 * 3600)
+        )
+    first, second, third, fourth, fifth, sixth = (one.entry for one in case.images)
     said = datetime.now(UTC).replace(microsecond=0)
+    matched, removed = FeedbackKind.MATCHED, FeedbackKind.REMOVED
     for partner, items in (
-        (names[0], [(first, FeedbackKind.MATCHED), (first, FeedbackKind.REMOVED)]),
-        (names[1], [(second, FeedbackKind.DECLINED)]),
+        (names[0], [(one, kind) for one in (first, fourth) for kind in (matched, removed)]),
+        (names[1], [(second, FeedbackKind.DECLINED), (first, removed)]),
         (names[2], [(third, FeedbackKind.FALSE_POSITIVE)]),
+        (names[-1], [(fifth, matched)]),
     ):
         store.feedback.add_all(
             BANK, [(entry, kind, said) for entry, kind in items], partner=partner
         )
-    ChangingStore.of(store).dispute(BANK, [second])
+    changing = ChangingStore.of(store)
+    changing.dispute(BANK, [second])
+    changing.tombstone(BANK, [third])
+    changing.confirm(BANK, [fourth])
+    changing.withdraw(BANK, [sixth])

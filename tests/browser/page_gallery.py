@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from egide import errors
 from egide.cases import new_number, shown_number
+from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
+from egide.server.pages.frame import Page as Taking
 from egide.server.pages.problems import answer_on_pages
 from egide.server.pages.site import Site
 from egide.usecases.staffing import SESSION_IDLE_S, SESSION_LONGEST_S
+from egide.usecases.taking_part import TakingPart
 from pictures import encoded, pictures
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ PIN = "a kettle of 9 herons"
 WAIT_MS = 30_000
 NARROW = {"width": 320, "height": 720}
 CONTENT = ("", "how", "under-18", "help", "privacy", "accessibility", "goodbye")
+NOBODY = TakingPart((), 0, asks_here=False)
 PROBLEMS: dict[str, Exception] = {
     "expired": errors.FormExpired(),
     "signed-out": errors.SignInNeeded(),
@@ -84,6 +89,8 @@ class Tour:
             self.signing_in(page)
         with self._visit() as page:
             self.other_cases(page)
+        with self._visit() as page:
+            self.without_partners(page)
         with self._visit() as page:
             self.staff(page)
 
@@ -256,6 +263,15 @@ class Tour:
             self._sign_in(page.context, "case", case_id)
             self._go(page, "case")
             self._look(f"case-{name}", page)
+        self._sign_in(page.context, "case", prepared.new)
+        self._go(page, "case")
+        page.set_input_files("#which-file", self._photos[0])
+        page.wait_for_function("document.getElementById('which-answer').textContent.endsWith('.')")
+        self._look("case-which", page)
+        self._sign_in(page.context, "case", prepared.answered)
+        self._go(page, "case")
+        page.click(".case-images a >> nth=2")
+        self._look("withdraw-one-false-positive", page)
         self._sign_in(page.context, "case", prepared.full)
         self._go(page, "case/add?adult=yes")
         self._look("add-full", page)
@@ -264,6 +280,25 @@ class Tour:
         self._look("case-extended", page)
         self._go(page, "case/card")
         self._look("card-again", page)
+
+    def without_partners(self, page: Page) -> None:
+        """What says who takes part, where nobody does, and where the store cannot tell."""
+        for name, found in (("without-partners", NOBODY), ("partners-unknown", None)):
+            with patch.object(Taking, "taking_part", found):
+                for state, path in (("home", ""), ("how", "how"), ("privacy", "privacy")):
+                    self._go(page, path)
+                    self._look(f"{state}-{name}", page)
+                self._images(page)
+                self._choose(page, self._photos[:1])
+                page.click("#to-check")
+                self._look(f"check-{name}", page)
+                for case_id in (self._prepared.new, self._prepared.answered):
+                    self._sign_in(page.context, "case", case_id)
+                    self._go(page, "case")
+                    self._look(f"case-{case_id}-{name}", page)
+                self._go(page, "case/card?new=yes")
+                self._look(f"card-{name}", page)
+                page.context.clear_cookies()
 
     # --- a helpline's workers ---
 
@@ -285,6 +320,8 @@ class Tour:
             ("case-missing", "staff/cases/999999"),
             ("card", f"staff/cases/{self._prepared.helped}/card"),
             ("confirm", f"staff/cases/{self._prepared.helped}/confirm"),
+            ("list-unverified", "staff/?trust=unverified"),
+            ("confirm-one", f"staff/cases/{self._prepared.helped}/confirm?image={self._one_image}"),
             ("confirm-nothing", f"staff/cases/{self._prepared.withdrawn}/confirm"),
             ("withdraw", f"staff/cases/{self._prepared.helped}/withdraw"),
             ("register", "staff/register"),
@@ -312,6 +349,10 @@ class Tour:
         page.click("main > form button")
         page.wait_for_selector("main > .notice")
         self._look("staff-register-unsure", page)
+
+    @property
+    def _one_image(self) -> int:
+        return casework_of(self._service).get(self._prepared.helped).images[0].id
 
     # --- steps ---
 

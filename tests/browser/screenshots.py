@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chromium_launch import launched, missing_chromium
-from gallery_cases import prepare
+from gallery_cases import PARTNERS, prepare
 from page_gallery import Tour, drawn_files
 from pages_site import pages_site
 
@@ -80,6 +80,7 @@ def main() -> None:
                 store,
                 pages_name=LONG_NAME if given.long_name else SHORT_NAME,
                 pages_contact="aide@rivage.example.org",
+                pages_partners=PARTNERS,
                 case_max_images=6,
             ) as (address, service),
             launched() as browser,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gallery_cases import prepare
+from gallery_cases import PARTNERS, prepare
 from page_gallery import Tour, drawn_files
 from pages_site import pages_site
 
@@ -36,6 +36,7 @@ def site(
         tmp_path_factory.mktemp("pages"),
         pages_name=LONG_NAME,
         pages_contact="a.rather.long.address@helpline.example.org",
+        pages_partners=PARTNERS,
         case_max_images=6,
     ) as (address, service):
         yield address, service, prepare(service)

@@ -193,9 +193,20 @@ def test_child_routes_are_shown_and_nothing_is_asked(visitor: Visitor) -> None:
     assert "<input" not in page
 
 
-def test_home_says_what_this_cannot_do_before_one_can_begin(visitor: Visitor) -> None:
-    page = visitor.get().text
-    assert 0 < page.index("cannot wipe the whole internet") < page.index("/en/register")
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_home_says_two_sentences_before_one_can_begin_and_then_who_runs_it(
+    served: Served, lang: str
+) -> None:
+    page = Visitor(served, lang).get().text
+    lead = re.search(r'<p class="lead">(.*?)</p>', page, re.DOTALL)
+    assert lead is not None
+    assert len(re.findall(r"[.!?](?:\s|$)", lead[1].strip())) == 2
+    fault = {"en": "not your fault", "fr": "pas votre faute"}[lang]
+    run_by = {"en": "This site is run by Helpline", "fr": "Ce site est géré par Helpline"}[lang]
+    limit = {"en": "cannot wipe the whole", "fr": "ne pouvons pas effacer tout"}[lang]
+    begin = page.index(f'href="/{lang}/register"')
+    assert lead[1].index(fault) < 40
+    assert lead.end() < begin < page.index(run_by) < page.index(limit)
 
 
 def test_a_head_request_is_answered(visitor: Visitor) -> None:

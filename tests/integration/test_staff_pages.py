@@ -14,7 +14,16 @@ import httpx2
 import pytest
 
 from egide import passwords
-from egide.cases import Authority, Case, CaseRules, CaseState, ImageKind, NewImage, shown_number
+from egide.cases import (
+    Authority,
+    Case,
+    CaseRules,
+    CaseState,
+    ConfirmReason,
+    ImageKind,
+    NewImage,
+    shown_number,
+)
 from egide.model import FeedbackKind, State, Trust
 from egide.server.pages import staff_cases
 from egide.store.changing import ChangingStore as Store
@@ -119,7 +128,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def store(served: Served) -> Store:
-    return served.service.store
+    return Store.of(served.service.store)
 
 
 @pytest.fixture
@@ -423,6 +432,62 @@ class TestCases:
             assert worker.get(f"cases/{case_id}{path}").status_code == 404
             if path:
                 assert worker.post(f"cases/{case_id}{path}").status_code == 404
+
+    @pytest.mark.parametrize("lang", LANGUAGES)
+    def test_list_says_what_is_not_confirmed_and_leads_to_it(
+        self, worker: Browser, store: Store, lang: str
+    ) -> None:
+        mixed = open_case(store, f"{lang} one", f"{lang} two", f"{lang} three")
+        store.confirm("helpline", [mixed.images[0].entry])
+        store.dispute("helpline", [mixed.images[1].entry])
+        worker.lang = lang
+        shown = shown_number(mixed.number)
+        line = re.search(
+            rf"{shown}(.*?){ {'en': 'Opened', 'fr': 'Ouvert'}[lang] }", worker.text("")
+        )
+        assert line is not None
+        counts = {
+            "en": "3 images · 1 not confirmed · 1 confirmed · 1 in doubt",
+            "fr": "3 images · 1 non confirmée · 1 confirmée · 1 en doute",
+        }[lang]
+        assert counts in line[1]
+        assert f'href="/{lang}/staff/?trust=unverified"' in worker.get("").text
+        store.cases.confirm(mixed.id, ConfirmReason.KNOWN_TO_US)
+        assert shown not in worker.text("?trust=unverified")
+
+    def test_one_image_is_confirmed_alone_with_a_reason_and_logged(
+        self, worker: Browser, store: Store, account: NewAccount
+    ) -> None:
+        case = open_case(store, "alone one", "alone two")
+        second = case.images[1].id
+        path = f"cases/{case.id}/confirm?image={second}"
+        assert f"/en/staff/{path}" in worker.get(f"cases/{case.id}").text
+        assert "Confirm Image 2 of case" in worker.text(path)
+        # Another language asks about the same image, not about the whole case.
+        assert f'href="/fr/staff/{path}"' in worker.get(path).text
+        asked = worker.post(f"cases/{case.id}/confirm", image=str(second))
+        assert asked.status_code == 422
+        assert f'name="image" value="{second}"' in asked.text
+        done = worker.post(f"cases/{case.id}/confirm", image=str(second), reason="saw-proof")
+        assert done.headers["location"] == f"/en/staff/cases/{case.id}?done=confirm_image"
+        trusts = [one.trust for one in store.cases.get(case.id).images]
+        assert trusts == [Trust.UNVERIFIED, Trust.CONFIRMED]
+        [*_, logged] = [one for one in store.log.records() if one.action == "case-confirm"]
+        assert (logged.actor, logged.detail["reason"]) == (account.staff.actor, "saw-proof")
+        assert len(logged.subjects) == 1
+        assert "There is nothing to confirm here" in worker.text(path)
+
+    @pytest.mark.parametrize("image", ["0", "999999", "1e3", "-1", "9" * 40, "x"])
+    def test_an_image_of_no_or_another_case_is_not_confirmed(
+        self, worker: Browser, store: Store, image: str
+    ) -> None:
+        case, other = open_case(store, "mine"), open_case(store, "yours")
+        image = str(other.images[0].id) if image == "0" else image
+        answer = worker.post(f"cases/{case.id}/confirm", image=image, reason="saw-proof")
+        assert answer.status_code == 404
+        assert worker.get(f"cases/{case.id}/confirm?image={image}").status_code == 404
+        for one in (case, other):
+            assert store.cases.get(one.id).images[0].trust is Trust.UNVERIFIED
 
     def test_case_of_another_bank_is_missing(self, worker: Browser, store: Store) -> None:
         if "elsewhere" not in [bank.name for bank in store.banks()]:

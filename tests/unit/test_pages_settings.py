@@ -20,6 +20,8 @@ def test_lists_stand_in_the_environment_with_commas(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("EGIDE_TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8")
     settings = ServerSettings.load()
     assert settings.pages_languages == ("fr", "en")
+    monkeypatch.setenv("EGIDE_PAGES_PARTNERS", '{"rivage": " Rivage "}')
+    assert ServerSettings.load().pages_partners == {"rivage": "Rivage"}
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
@@ -34,6 +36,11 @@ def test_lists_stand_in_the_environment_with_commas(monkeypatch: pytest.MonkeyPa
         ("pages_languages", ("de",)),
         ("pages_name", ""),
         ("pages_name", "x" * 61),
+        ("pages_partners", {"rivage": " "}),
+        ("pages_partners", {"rivage": "x" * 61}),
+        ("pages_partners", {"rivage": "a\x1b[31m"}),
+        ("pages_partners", "rivage=Rivage"),
+        ("pages_partners", '["rivage"]'),
         ("case_lifetime_days", 60),
         ("case_max_images", 0),
         ("case_proof_bits", 31),

@@ -6,6 +6,7 @@ and `name` in the file.
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from ipaddress import IPv4Network, IPv6Network
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveFloat,
@@ -47,6 +49,26 @@ def _listed(value: object) -> object:
     return value
 
 
+def _named(value: object) -> object:
+    """Read what the environment holds as JSON."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("names of keys and public names, as JSON") from None
+    return value
+
+
+def _shown(name: str) -> str:
+    """A name as it is shown, without spaces around it."""
+    text = name.strip()
+    if not text or not text.isprintable():
+        raise ValueError("a name that cannot be shown")
+    return text
+
+
+PublicName = Annotated[str, Field(max_length=60), AfterValidator(_shown)]
+Partners = Annotated[dict[str, PublicName], NoDecode, BeforeValidator(_named)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Languages = Annotated[
     tuple[Literal["en", "fr"], ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)
@@ -115,6 +137,7 @@ class ServerSettings(BaseSettings):
     pages_colour: str = "#2c5f6b"
     pages_logo: Path | None = None
     pages_helplines: Path | None = None
+    pages_partners: Partners = Field(default_factory=dict)
     pages_exit_url: Annotated[str, Field(pattern=r"^https://[^\s/?#@]+(/\S*)?$")] = (
         "https://www.wikipedia.org/"
     )

@@ -206,13 +206,19 @@ class CaseChanges(Cases):
             change.detail["expires"] = expires
             self._close(change, "case-extend", row)
 
-    def confirm(self, case_id: int, reason: ConfirmReason) -> None:
+    def confirm(self, case_id: int, reason: ConfirmReason, *, image_id: int | None = None) -> None:
         """Confirm the unverified entries of an open case, for which a helpline vouches.
 
         What a reviewer disputes stays disputed.
 
+        Args:
+            case_id: of the case.
+            reason: for the log.
+            image_id: of the one image that is vouched for, None for all.
+
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
+            ImageMissing: there is no such image in it.
         """
         with self._changing("case-confirm") as change:
             row = rows.open_row(change.connection, case_id, change.at)
@@ -220,6 +226,11 @@ class CaseChanges(Cases):
                 entries.c.state == State.ACTIVE.value, entries.c.trust == Trust.UNVERIFIED.value
             )
             waiting = rows.entry_ids(change.connection, row.id, unverified)
+            if image_id is not None:
+                entry = rows.entry_of_image(change.connection, row.id, image_id)
+                if entry is None:
+                    raise ImageMissing
+                waiting = [one for one in waiting if one == entry]
             if not waiting:
                 return
             consent.set_trust(change, row.bank, waiting, Trust.CONFIRMED)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.cases import Authority, Case, CaseImage, CaseState, CaseSummary, ImageKind
+from egide.cases import (
+    Authority,
+    Case,
+    CaseImage,
+    CaseState,
+    CaseSummary,
+    ImageKind,
+    image_tag,
+)
 from egide.errors import CaseNotFound
 from egide.model import State, Trust
 from egide.store.case_schema import case_images, cases
@@ -76,6 +84,29 @@ def _images(connection: sa.Connection, case_id: int, *, overdue: bool) -> tuple[
     )
 
 
+def read_tags(connection: sa.Connection, case_id: int, salt: bytes) -> dict[int, str]:
+    """A tag of each image of a case that has its SHA-256 still; see `Cases.tags`."""
+    rows = connection.execute(
+        sa.select(case_images.c.id, entries.c.sha256)
+        .join(entries, entries.c.id == case_images.c.entry_id)
+        .where(case_images.c.case_id == case_id, entries.c.state == State.ACTIVE.value)
+        .where(entries.c.sha256.is_not(None))
+        .order_by(case_images.c.id)
+    )
+    return {image: image_tag(bytes(digest), salt) for image, digest in rows}
+
+
+def count_with_active(connection: sa.Connection, bank: str, now_unix_s: int, trust: Trust) -> int:
+    """How many open cases of a bank have an active image of this trust."""
+    return connection.execute(
+        sa.select(sa.func.count())
+        .select_from(cases)
+        .join(banks, banks.c.id == cases.c.bank_id)
+        .where(banks.c.name == bank, cases.c.state == CaseState.OPEN.value)
+        .where(cases.c.expires > now_unix_s, _holds_active(trust))
+    ).scalar_one()
+
+
 def read_summaries(
     connection: sa.Connection,
     bank: str,
@@ -128,6 +159,7 @@ def read_summaries(
                 opened_by=row.opened_by,
                 images=sum(own.values()),
                 active=sum(active.values()),
+                unverified=active.get(Trust.UNVERIFIED, 0),
                 confirmed=active.get(Trust.CONFIRMED, 0),
                 disputed=active.get(Trust.DISPUTED, 0),
                 false_positives=sum(n for (one, _), n in own.items() if one == State.TOMBSTONED),

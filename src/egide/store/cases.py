@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from egide.store import submissions
-from egide.store.case_reading import read_case, read_summaries
+from egide.store.case_reading import (
+    count_with_active,
+    read_case,
+    read_summaries,
+    read_tags,
+)
 from egide.store.case_schema import cases
 from egide.store.records import unix_seconds
 from egide.store.schema import banks
@@ -84,6 +89,17 @@ class Cases:
             return read_summaries(
                 connection, bank, at, before=before, limit=limit, state=state, trust=trust
             )
+
+    def count_with_active(self, bank: str, trust: Trust) -> int:
+        """How many open cases of a bank have an active image of this trust."""
+        at = unix_seconds(datetime.now(UTC))
+        with self._database.read() as connection:
+            return count_with_active(connection, bank, at, trust)
+
+    def tags(self, case_id: int, salt: bytes) -> dict[int, str]:
+        """A tag of each image of a case that is active, by its id; see `egide.cases.image_tag`."""
+        with self._database.read() as connection:
+            return read_tags(connection, case_id, salt)
 
     def reference(self, case_id: int) -> str:
         """What the log calls a case: 24 hexadecimal digits, not to be guessed without the key."""

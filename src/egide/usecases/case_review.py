@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from egide.cases import Authority, CaseState, parse_number
 from egide.errors import CaseEnded, CaseNotFound, UsageError
+from egide.model import Trust
 from egide.store.changing import ChangingStore
 from egide.usecases.casework import Casework
 
 if TYPE_CHECKING:
     from egide.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
-    from egide.model import Trust
     from egide.store import Store
     from egide.store.staff import Staff
 
@@ -87,16 +87,34 @@ class CaseReview:
         """What happened at each partner to each image, by the image's id."""
         return self._casework.partners(case)
 
-    def confirm(self, case_id: int, reason: ConfirmReason, *, staff: Staff) -> Case:
+    def unconfirmed(self) -> int:
+        """How many open cases have an image that nobody has confirmed or disputed yet."""
+        return self._store.cases.count_with_active(self._bank, Trust.UNVERIFIED)
+
+    def confirm(
+        self,
+        case_id: int,
+        reason: ConfirmReason,
+        *,
+        staff: Staff,
+        image_id: int | None = None,
+    ) -> Case:
         """Vouch for an open case: its unverified images are confirmed from now on.
 
         What a reviewer disputes stays disputed.
 
+        Args:
+            case_id: of the case.
+            reason: how the worker knows; it is logged.
+            staff: who vouches.
+            image_id: of the one image that they vouch for, None for all.
+
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
+            ImageMissing: there is no such image in it.
         """
         self.get(case_id)
-        self._store.acting_as(staff.actor).cases.confirm(case_id, reason)
+        self._store.acting_as(staff.actor).cases.confirm(case_id, reason, image_id=image_id)
         return self.get(case_id)
 
     def withdraw(self, case_id: int, authority: Authority, *, staff: Staff) -> Case:

@@ -177,6 +177,13 @@ class Casework:
             raise CaseNotFound
         return case
 
+    def image_tags(self, case: Case, salt: bytes) -> dict[int, str]:
+        """What tells the images of a case apart on one page, by their ids; of active ones only.
+
+        See `egide.cases.image_tag`.
+        """
+        return self._store.cases.tags(case.id, salt)
+
     def partners(self, case: Case, now: datetime | None = None) -> dict[int, list[PartnerStatus]]:
         """What happened to each image at each partner, dated, in the order of time.
 

@@ -21,8 +21,10 @@ from egide.errors import (
 from egide.server.casework import casework_of
 from egide.server.pages import case_withdraw
 from egide.server.pages.case_session import enter, own_case
+from egide.server.pages.case_view import happenings, standing, summary
 from egide.server.pages.frame import FieldsDep, Page, PageDep
 from egide.server.pages.lifetimes import shown_lifetime
+from egide.server.pages.site import script_words
 from egide.server.pages.staff_session import SIGN_IN, CaseIdDep, review_of, signed_in_staff
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ router = APIRouter()
 router.include_router(case_withdraw.router)
 _READ = ["GET", "HEAD"]
 _MINUTE_S = 60
+_TAG_PURPOSE = "page-image-tags"
+_NO_TAG = "-"
+_SCRIPT_WORDS = "case.script."
 _DONE = ("added", "extended", "image-withdrawn")
 
 
@@ -119,11 +124,19 @@ def card_for_person(page: PageDep, case_id: CaseIdDep) -> Response:
 def _show(page: Page, case: Case) -> Response:
     cases = casework_of(page.service)
     done = page.request.query_params.get("done", "")
+    statuses = cases.partners(case)
+    salt = page.visit_key(_TAG_PURPOSE)
+    tags = cases.image_tags(case, salt) if case.state is CaseState.OPEN else {}
     return page.render(
         "case.html.j2",
         case=case,
         number=shown_number(case.number),
-        partners=cases.partners(case),
+        summary=summary(page, case, statuses, page.taking_part),
+        happenings=happenings(page, case, statuses),
+        standing=lambda image: standing(page, image, statuses[image.id], page.taking_part),
+        salt=salt.hex(),
+        tags=" ".join(tags.get(image.id, _NO_TAG) for image in case.images) if tags else "",
+        words=script_words(page.lang, _SCRIPT_WORDS),
         ends_soon=cases.ends_soon(case),
         lifetime=shown_lifetime(page.words, page.site.settings.case_lifetime_days),
         gone=None if case.ended is None else case.ended + timedelta(days=cases.rules.kept_days),

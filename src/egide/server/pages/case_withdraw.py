@@ -43,7 +43,7 @@ def ask(page: PageDep) -> Response:
     number, image = found or (0, None)
     if image is not None:
         page.path = f"case/withdraw?image={image.id}"
-    left = sum(one.state is State.ACTIVE for one in case.images)
+    left = sum(one.state is not State.WITHDRAWN for one in case.images)
     return page.render("withdraw.html.j2", number=number, image=image, left=left)
 
 
@@ -72,8 +72,8 @@ def withdraw(page: PageDep, fields: FieldsDep) -> Response:
 
 
 def _numbered(case: Case, image_id: str) -> tuple[int, CaseImage] | None:
-    """An image of the case that can still be taken out, with the number that it is shown by."""
+    """An image of the case with the number that it is shown by, unless it was taken out before."""
     for number, image in enumerate(case.images, start=1):
         if str(image.id) == image_id:
-            return (number, image) if image.state is State.ACTIVE else None
+            return None if image.state is State.WITHDRAWN else (number, image)
     return None

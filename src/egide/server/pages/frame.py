@@ -25,10 +25,18 @@ from fastapi import Depends, Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from egide.errors import FormExpired, PathMissing, RequestInvalid, SignInNeeded
+from egide.access import Role
+from egide.errors import (
+    FormExpired,
+    PathMissing,
+    RequestInvalid,
+    SignInNeeded,
+    StoreError,
+)
 from egide.server.address import origin_of
 from egide.server.pages.site import Site
 from egide.server.service import Service, service_of
+from egide.usecases.taking_part import TakingPart, taking_part
 
 if TYPE_CHECKING:
     from egide.store.sessions import Session, SessionKind
@@ -186,6 +194,27 @@ class Page:
                 self.service.store.sessions.end(value)
         self.session = None
 
+    # --- who looks ---
+
+    @cached_property
+    def taking_part(self) -> TakingPart | None:
+        """Who takes part now; None where the store cannot tell, and nothing may be promised."""
+        settings = self.site.settings
+        open_to_networks = settings.hma_enabled and settings.hma_networks
+        # Such a key was given to nobody: it stands for whoever asks from those networks.
+        without = () if open_to_networks else {f"hma-{role.value}" for role in Role}
+        try:
+            return taking_part(
+                self.service.store, settings.pages_bank, settings.pages_partners, without=without
+            )
+        except StoreError:
+            return None
+
+    def partner_name(self, key_name: str) -> str:
+        """What a partner is called on pages: the names of keys are for workers alone."""
+        named = self.site.settings.pages_partners.get(key_name)
+        return self.words.text("partners.somebody") if named is None else named
+
     # --- forms ---
 
     @property
@@ -206,6 +235,17 @@ class Page:
         # As bytes: compare_digest refuses text beyond ASCII.
         if value is None or not hmac.compare_digest(self._token(value).encode(), token.encode()):
             raise FormExpired
+
+    def visit_key(self, purpose: str) -> bytes:
+        """A key of this visit alone, 32 bytes, that its cookie does not tell.
+
+        Raises:
+            FormExpired: there is no cookie, so no visit.
+        """
+        value = self._sent_cookie
+        if value is None:
+            raise FormExpired
+        return hmac.digest(self.service.store.derived_key(purpose), value.encode(), "sha256")
 
     @property
     def _sent_cookie(self) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -20,7 +19,7 @@ from egide.server.pages.case_session import (
 )
 from egide.server.pages.frame import JsonDep, Page, PageDep
 from egide.server.pages.lifetimes import shown_lifetime
-from egide.server.pages.site import load_page_strings
+from egide.server.pages.site import script_words
 from egide.server.pages.submissions import (
     MoreImages,
     NewCase,
@@ -29,7 +28,6 @@ from egide.server.pages.submissions import (
     parsed,
 )
 from egide.server.problems import problem, status_of
-from egide.wording import LANGUAGES
 
 router = APIRouter()
 _READ = ["GET", "HEAD"]
@@ -176,7 +174,7 @@ def _images_page(
     before: int = 0,
     signed_in: bool = False,
 ) -> Response:
-    words = dict(script_words(page.lang))
+    words = dict(script_words(page.lang, _SCRIPT_WORDS))
     if mode == "staff":
         words["problem.signed_out"] = words["problem.signed_out_staff"]
     return page.render(
@@ -193,17 +191,6 @@ def _images_page(
         submit=submit,
         lifetime=shown_lifetime(page.words, page.site.settings.case_lifetime_days),
     )
-
-
-@cache
-def script_words(lang: str) -> dict[str, str]:
-    """What the scripts of the images page say in a language, by key."""
-    assert lang in LANGUAGES
-    return {
-        key.removeprefix(_SCRIPT_WORDS): text
-        for key, text in load_page_strings(lang).items()
-        if key.startswith(_SCRIPT_WORDS)
-    }
 
 
 def _authority(page: Page) -> Authority | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from egide.server.pages.assets import Assets
 from egide.server.pages.branding import Branding
 from egide.server.pages.helplines import helplines
-from egide.wording import Wording, load_catalogue
+from egide.wording import LANGUAGES, Wording, load_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,17 @@ def load_page_strings(lang: str) -> dict[str, str]:
     folder = files("egide.server.pages").joinpath("locale", lang)
     found = (file for file in folder.iterdir() if file.name.endswith(".toml"))
     return load_catalogue(sorted(found, key=lambda file: file.name), lang)
+
+
+@cache
+def script_words(lang: str, start: str) -> dict[str, str]:
+    """What the scripts of a page say in a language: the strings whose keys begin so, without it."""
+    assert lang in LANGUAGES
+    return {
+        key.removeprefix(start): text
+        for key, text in load_page_strings(lang).items()
+        if key.startswith(start)
+    }
 
 
 def _environment() -> Environment:

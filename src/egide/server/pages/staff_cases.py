@@ -16,8 +16,16 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from egide.cases import Authority, Case, CaseRules, CaseState, ConfirmReason, shown_number
-from egide.errors import CaseEnded, CaseNotFound, CaseNumberInvalid
+from egide.cases import (
+    Authority,
+    Case,
+    CaseImage,
+    CaseRules,
+    CaseState,
+    ConfirmReason,
+    shown_number,
+)
+from egide.errors import CaseEnded, CaseNotFound, CaseNumberInvalid, ImageMissing
 from egide.model import State, Trust
 from egide.server.pages.frame import FieldsDep, Page, PageDep
 from egide.server.pages.staff_session import (
@@ -35,7 +43,7 @@ router = APIRouter()
 _CASE = "/{lang}/staff/cases/{case_id}"
 _KEPT = timedelta(days=CaseRules().kept_days)
 PAGE_CASES = 50
-_DONE = ("confirm", "withdraw")
+_DONE = ("confirm", "confirm_image", "withdraw")
 ASKED = tuple(one for one in Authority if one is not Authority.SELF)
 """How somebody can have asked a worker."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -90,7 +98,7 @@ def show_case(page: PageDep, case_id: CaseIdDep) -> Response:
         number=_in_one_line(case.number),
         about=_about(page, case),
         partners=review.partners(case),
-        confirmable=_confirmable(case),
+        confirmable=_confirmable(case, case.images),
         all_confirmed=_all_confirmed(case),
         deleted=None if case.ended is None else case.ended + _KEPT,
         done=done if done in _DONE else None,
@@ -99,26 +107,31 @@ def show_case(page: PageDep, case_id: CaseIdDep) -> Response:
 
 @router.api_route(_CASE + "/confirm", methods=READ)
 def ask_confirm(page: PageDep, case_id: CaseIdDep) -> Response:
-    """Ask how the worker knows."""
-    return _ask(page, case_id, "confirm")
+    """Ask how the worker knows, of a case or of one image of it."""
+    return _ask(page, case_id, "confirm", image=page.request.query_params.get("image", ""))
 
 
 @router.post(_CASE + "/confirm")
 def confirm(page: PageDep, fields: FieldsDep, case_id: CaseIdDep) -> Response:
-    """Vouch for a case, for one of the reasons that there are."""
+    """Vouch for a case, or for one image of it, for one of the reasons that there are."""
     staff = signed_in_staff(page)
     if staff is None:
         return page.redirect(SIGN_IN)
+    image = fields.get("image", "")
     reason = _chosen(ConfirmReason, fields.get("reason"))
     if reason is None:
-        return _ask(page, case_id, "confirm", mistake=True)
+        return _ask(page, case_id, "confirm", mistake=True, image=image)
+    if image and not CASE_ID.fullmatch(image):
+        return _missing(page, staff)
     try:
-        review_of(page).confirm(case_id, reason, staff=staff)
-    except CaseNotFound:
+        review_of(page).confirm(
+            case_id, reason, staff=staff, image_id=int(image) if image else None
+        )
+    except (CaseNotFound, ImageMissing):
         return _missing(page, staff)
     except CaseEnded:
-        return _ask(page, case_id, "confirm")
-    return page.redirect(f"staff/cases/{case_id}?done=confirm")
+        return _ask(page, case_id, "confirm", image=image)
+    return page.redirect(f"staff/cases/{case_id}?done=confirm{'_image' if image else ''}")
 
 
 @router.api_route(_CASE + "/withdraw", methods=READ)
@@ -151,7 +164,8 @@ def _list(page: Page, staff: Staff, number: str = "", problem: str = "") -> Resp
     state = _chosen(CaseState, asked.get("state"))
     trust = _chosen(Trust, asked.get("trust"))
     before = _before(asked.get("before", ""))
-    found = review_of(page).cases(
+    review = review_of(page)
+    found = review.cases(
         limit=PAGE_CASES,
         before=before,
         state=state,
@@ -162,6 +176,7 @@ def _list(page: Page, staff: Staff, number: str = "", problem: str = "") -> Resp
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
         staff=staff,
         cases=[(one, _in_one_line(one.number)) for one in found.cases],
+        unconfirmed=review.unconfirmed(),
         older=found.older,
         is_first=before is None,
         state=state,
@@ -185,8 +200,16 @@ def _before(text: str) -> int | None:
     return int(text) if CASE_ID.fullmatch(text) else None
 
 
-def _ask(page: Page, case_id: int, act: str, *, mistake: bool = False) -> Response:
-    """Ask for a word before an act; of a case that is over say so instead."""
+def _ask(page: Page, case_id: int, act: str, *, mistake: bool = False, image: str = "") -> Response:
+    """Ask for a word before an act; of a case that is over say so instead.
+
+    Args:
+        page: of the answer.
+        case_id: of the case.
+        act: `confirm` or `withdraw`.
+        mistake: whether nothing was chosen.
+        image: the id of the one image that it is about, as it was sent; empty for all.
+    """
     staff = signed_in_staff(page)
     if staff is None:
         return page.redirect(SIGN_IN)
@@ -194,8 +217,15 @@ def _ask(page: Page, case_id: int, act: str, *, mistake: bool = False) -> Respon
         case = review_of(page).get(case_id)
     except CaseNotFound:
         return _missing(page, staff)
+    about = [(number, one) for number, one in enumerate(case.images, 1) if str(one.id) == image]
+    if image and not about:
+        return _missing(page, staff)
+    image_number, chosen = about[0] if about else (0, None)
+    if chosen is not None:
+        page.path = f"staff/cases/{case_id}/confirm?image={chosen.id}"
     if act == "confirm":
-        possible, options = _confirmable(case), _options(page, "staff.reason.", ConfirmReason)
+        possible = _confirmable(case, case.images if chosen is None else (chosen,))
+        options = _options(page, "staff.reason.", ConfirmReason)
     else:
         possible, options = case.state is CaseState.OPEN, _options(page, "staff.authority.", ASKED)
     return page.render(
@@ -204,6 +234,8 @@ def _ask(page: Page, case_id: int, act: str, *, mistake: bool = False) -> Respon
         staff=staff,
         case=case,
         number=_in_one_line(case.number),
+        image=chosen,
+        image_number=image_number,
         possible=possible,
         options=options,
         mistake=mistake,
@@ -238,9 +270,9 @@ def _missing(page: Page, staff: Staff) -> Response:
     return page.render("staff_case_missing.html.j2", status=HTTPStatus.NOT_FOUND, staff=staff)
 
 
-def _confirmable(case: Case) -> bool:
+def _confirmable(case: Case, images: Iterable[CaseImage]) -> bool:
     return case.state is CaseState.OPEN and any(
-        image.state is State.ACTIVE and image.trust is Trust.UNVERIFIED for image in case.images
+        image.state is State.ACTIVE and image.trust is Trust.UNVERIFIED for image in images
     )
 
 

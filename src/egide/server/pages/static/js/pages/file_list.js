@@ -92,7 +92,7 @@ export class FileList {
       case "working":
         return words.text("working", { percent: words.percent(item.share) });
       case "done":
-        return words.text("done");
+        return words.text(item.result?.pdq === null ? "done_exact" : "done");
       case "duplicate":
         return words.text("duplicate", { number: item.original?.number ?? "" });
       case "failed":
