@@ -40,6 +40,12 @@ class UsageError(EgideError):
     code = "usage"
 
 
+class ConfirmationNeeded(EgideError):
+    """This would erase {what}, for good. Nothing was erased: add --yes to do it."""
+
+    code = "confirmation-needed"
+
+
 # --- one item: a picture that cannot be fingerprinted costs a row, never the run -------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -33,8 +34,7 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
     def json(self) -> Any:
-        (line,) = self.lines()
-        return line
+        return json.loads(self.out)
 
 
 def egide_in(
@@ -166,13 +166,69 @@ def test_bank_add_says_what_became_of_each_file(registered: Path) -> None:
 
 
 def test_what_was_withdrawn_comes_back_only_on_request(registered: Path) -> None:
-    egide_in(registered, "bank", "withdraw", "helpline", 1)
-    refused = egide_in(registered, "bank", "add", "--json", "helpline", "photos/0.png").json()
-    assert refused["outcome"] == "refused"
+    withdrawn = egide_in(registered, "bank", "withdraw", "--json", "helpline", 1)
+    assert withdrawn.json() == {"action": "withdrawn", "entries": 1, "revision": 3}
+    assert egide_in(registered, "bank", "withdraw", "--json", "helpline", 1).json()["entries"] == 0
+    refused = egide_in(registered, "bank", "add", "--json", "helpline", "photos/0.png")
+    assert (refused.code, refused.json()["outcome"]) == (1, "refused")
+    told = egide_in(registered, "bank", "add", "helpline", "photos/0.png", "photos/1.png")
+    assert "entry 1, refused: withdrawn before; with --again" in told.err
+    assert "1 of 2 files done, 1 refused; bank helpline at revision 3" in told.out
     assert egide_in(registered, "match", "photos/0.png").code == 0
     renewed = egide_in(registered, "bank", "add", "--again", "--json", "helpline", "photos/0.png")
     assert renewed.json()["outcome"] == "renewed"
     assert egide_in(registered, "match", "photos/0.png").code == 1
+
+
+def test_a_false_positive_is_refused_for_good_and_says_so(registered: Path) -> None:
+    egide_in(registered, "bank", "tombstone", "helpline", 1)
+    told = egide_in(registered, "bank", "add", "--again", "helpline", "photos/0.png")
+    assert (told.code, "judged to be a false positive before" in told.err) == (1, True)
+    assert "--again" not in told.err
+
+
+def test_import_of_what_was_withdrawn_is_refused_and_exits_with_1(registered: Path) -> None:
+    value = egide_in(registered, "hash", "photos/2.png").json()["pdq"]
+    (registered / "list.txt").write_text(value)
+    assert egide_in(registered, "bank", "import", "helpline", "list.txt").code == 0
+    egide_in(registered, "bank", "withdraw", "helpline", 3)
+    again = egide_in(registered, "bank", "import", "helpline", "list.txt", "--json")
+    assert (again.code, again.json()["refused"], again.json()["added"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_source_is_withdrawn_only_with_a_word_of_consent(
+    registered: Path, flags: list[str]
+) -> None:
+    withdraw = ("bank", "withdraw", "helpline", "--source", "local", *flags)
+    asked = egide_in(registered, *withdraw, stdin="y\n")  # a pipe is nobody who agrees
+    assert asked.code == 2
+    assert "2 entries of source local in bank helpline" in asked.err + asked.out
+    assert "confirmation-needed" in asked.err + asked.out
+    assert egide_in(registered, "match", "photos/0.png").code == 1
+    done = egide_in(registered, *withdraw, "--yes")
+    assert done.code == 0
+    assert "2 entries withdrawn" in done.out or done.json()["entries"] == 2
+    assert egide_in(registered, "match", "photos/0.png").code == 0
+    nothing = egide_in(registered, *withdraw)  # nothing left to ask about
+    assert nothing.code == 0
+    assert "0 entries withdrawn" in nothing.out or nothing.json()["entries"] == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
+def test_on_a_terminal_withdrawing_a_source_asks(registered: Path, answer: str, code: int) -> None:
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [*EGIDE, "bank", "withdraw", "helpline", "--source", "local"],
+        cwd=registered, stdin=other_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as asking:  # fmt: skip
+        os.write(terminal, f"{answer}\n".encode())
+        _, said = asking.communicate(timeout=60)
+    os.close(terminal)
+    os.close(other_end)
+    assert asking.returncode == code
+    assert b"This erases 2 entries of source local in bank helpline, for good. Go on?" in said
+    assert egide_in(registered, "match", "photos/0.png").code == (0 if answer == "y" else 1)
 
 
 def test_import_reports_bad_lines_and_is_idempotent(registered: Path) -> None:
@@ -213,7 +269,7 @@ def test_an_export_to_a_file_is_private(registered: Path) -> None:
 def test_entries_can_be_listed_shown_and_judged(registered: Path) -> None:
     assert egide_in(registered, "bank", "confirm", "helpline", 1).code == 0
     assert egide_in(registered, "bank", "dispute", "helpline", 2).code == 0
-    lines = egide_in(registered, "bank", "entries", "--json", "helpline").lines()
+    lines = egide_in(registered, "bank", "entries", "--json", "helpline").json()
     assert [(line["entry"], line["trust"]) for line in lines] == [(1, "confirmed"), (2, "disputed")]
     assert lines[0]["signals"] == ["pdq", "sha256", "md5"]
     assert (

@@ -125,7 +125,7 @@ def test_keypoints_are_stored_on_request_only(registered: Path) -> None:
     table = egide(registered, "bank", "entries", "helpline").out
     assert "patches" in table
     assert table.count("yes") == 2
-    listed = egide(registered, "bank", "entries", "helpline", "--json").lines()
+    listed = egide(registered, "bank", "entries", "helpline", "--json").json()
     assert ["patches" in entry["signals"] for entry in listed] == [True, True, False]
 
 
@@ -195,7 +195,9 @@ def test_a_lost_key_leaves_a_way_out(registered: Path) -> None:
     (registered / "config" / "egide" / "patches.key").unlink()
     assert egide(registered, "key", "patches").code == 0
     fails(registered, "patch-key-wrong")
-    dropped = egide(registered, "bank", "drop-patches", "helpline", "--json").json()
+    asked = egide(registered, "bank", "drop-patches", "helpline")
+    assert (asked.code, "the keypoints of 2 entries in bank helpline" in asked.err) == (2, True)
+    dropped = egide(registered, "bank", "drop-patches", "helpline", "--yes", "--json").json()
     assert dropped["dropped"] == 2
     again = egide(registered, "bank", "add", "helpline", "photos/0.png", "--patches", "--json")
     assert (again.json()["outcome"], again.json()["patches"]) == ("known", "stored")
@@ -206,7 +208,7 @@ def test_a_lost_key_leaves_a_way_out(registered: Path) -> None:
 
 def test_keypoints_are_dropped_and_the_entry_stays(registered: Path) -> None:
     result = egide(registered, "bank", "drop-patches", "helpline", 2, 3)
-    assert "Keypoints of 1 entries erased" in result.out
+    assert "Keypoints of 1 entry erased" in result.out
     shown = egide(registered, "bank", "show", "helpline", 2, "--json").json()
     assert shown["state"] == "active"
     assert shown["signals"] == ["pdq", "sha256", "md5"]
@@ -226,7 +228,7 @@ def test_an_export_has_no_trace_of_them(registered: Path) -> None:
     assert plain.code == 0
     assert len(plain.out.splitlines()) == 1 + 3 * 3
     assert "patch" not in plain.out
-    assert egide(registered, "bank", "drop-patches", "helpline").code == 0
+    assert egide(registered, "bank", "drop-patches", "helpline", "--yes").code == 0
     assert egide(registered, "bank", "export", "helpline").out == plain.out
 
 

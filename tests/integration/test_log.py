@@ -323,7 +323,7 @@ class TestCommands:
 
     def test_show_tells_of_one_entry(self, tmp_path: Path) -> None:
         done = egide_in(tmp_path, "log", "show", "--entry", "helpline", 2, "--json")
-        actions = [record["action"] for record in json.loads(done.out)["records"]]
+        actions = [record["action"] for record in json.loads(done.out)]
         assert actions == ["register", "dispute", "withdraw"]
         assert egide_in(tmp_path, "log", "show", "--entry", "helpline", 99).code == 3
         assert "create-key" in egide_in(tmp_path, "log", "show").out

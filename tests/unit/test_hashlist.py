@@ -251,6 +251,79 @@ def test_a_bad_row_has_its_number_and_costs_no_other(row: str, reason: str) -> N
     assert reason in bad.reason
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("md5,url", "{md5},https://example.org/a,b.jpg"),
+        ("MD5", "{md5}"),
+        ('\ufeff"MD5";"URL"', '"{md5}";"https://example.org"'),
+        (" file\tMD5 hash ", "a.jpg\t{md5}"),
+        ("sep=;\nfile;md5sum", "a.jpg;{md5}"),
+        ("name|hash_md5|size", "a|{md5}|7"),
+        ("sha256", "{sha256}"),
+        ("id, SHA-256 , category", "1, {sha256} , A2"),
+        ("'sha256_hash','n'", "'{sha256}','1'"),
+        ("pdq_hash,quality,file", "{pdq},97,a.jpg"),
+        ("PDQ", "{pdq}"),
+        ("md5,sha1,sha256,pdq", "{md5},{sha1},{sha256},{pdq}"),
+        ("md5,sha256", ",{sha256}"),
+        ("hash,md5", "x,{md5}"),
+    ],
+)
+def test_a_table_is_read_by_the_column_that_names_its_hash(header: str, row: str) -> None:
+    values = {"md5": MD5, "sha256": SHA256, "pdq": PDQ}
+    shown = {"sha1": "0" * 39 + "1", **{name: value.hex() for name, value in values.items()}}
+    text = f"{header}\n{row.format(**shown)}\n"
+    (line,) = read(text)
+    assert isinstance(line, HashLine)
+    found = {"md5": line.md5, "sha256": line.sha256, "pdq": line.pdqs[0] if line.pdqs else None}
+    for name, value in values.items():
+        assert found[name] == (value if f"{{{name}}}" in row else None), name
+    twice = read(text + text.removeprefix("\ufeff").removeprefix("sep=;\n"))
+    assert [type(one) for one in twice] == [HashLine, HashLine]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "hash,url",
+        "phash,file",
+        "Hash",
+        "sha1,url",
+        "url;comment",
+        "md5,MD5 hash",
+        "photodna",
+        "a\tb",
+    ],
+)
+def test_a_table_of_unknown_columns_is_told_which_are_understood(header: str) -> None:
+    first, second = read(f"{header}\n{MD5.hex()},x\n")
+    assert isinstance(first, BadLine)
+    assert isinstance(second, BadLine)
+    for line in (first, second):
+        for name in ("`signal_type` and `signal_str`", "`pdq`", "`sha256`", "`md5`"):
+            assert name in line.reason
+    assert "--signal" in first.reason
+
+
+def test_a_column_that_does_not_tell_holds_what_the_caller_says() -> None:
+    text = f"url,hash\nx,{SHA256.hex()}\n"
+    (line,) = read(text, signal=Signal.SHA256)
+    assert isinstance(line, HashLine)
+    assert line.sha256 == SHA256
+    assert isinstance(read(text)[0], BadLine)
+
+
+def test_a_table_keeps_ends_notes_and_refusals() -> None:
+    head = "md5,expires,note,source,category"
+    kept, ended, refused = read(
+        f"{head}\n{MD5.hex()},2030-01-01,n,s,\n{MD5.hex()},soon,,,\n{MD5.hex()},,,,NEGATIVE_CLASS\n"
+    )
+    assert isinstance(kept, HashLine)
+    assert (kept.note, kept.source, kept.expires) == ("n", "s", datetime(2030, 1, 1, tzinfo=UTC))
+    assert [type(ended), type(refused)] == [BadLine, BadLine]
+
+
 def test_a_newer_schema_is_refused_as_a_whole() -> None:
     with pytest.raises(SchemaTooNew, match="list has hash-list schema 2"):
         read(f"signal_type,signal_str,schema_version\npdq,{PDQ.hex()},2\n")

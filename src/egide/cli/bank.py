@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,7 +17,10 @@ from egide.cli.terminal import (
     JsonOption,
     StoreOption,
     examples,
+    export_stream,
+    input_stream,
     print_json,
+    print_list,
     print_table,
     say,
     warn,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from egide.model import Bank
     from egide.store import Store
+    from egide.usecases.registering import RegisteredFile
 
 BankArgument = Annotated[str, typer.Argument(metavar="BANK", help="The bank's name.")]
 _SHOWN_BAD_LINES = 20
@@ -99,7 +101,7 @@ def list_banks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> 
     with egide.open_store(store) as opened:
         rows = [bank_values(opened, bank) for bank in opened.banks()]
     if json:
-        print_json(rows)
+        print_list(rows)
         return
     counts = ("active", "confirmed", "disputed", "withdrawn")
     print_table(
@@ -182,12 +184,13 @@ def add(
 ) -> None:
     """Register pictures: fingerprints are stored, pictures never.
 
-    Exits with 1 if a file could not be used, and with 3 if none could.
+    What was withdrawn before, or judged to be a false positive, is refused. Exits with 1 if a file
+    was refused or could not be used, and with 3 if none could be used.
     """
     import egide
     from egide.settings import limits_from_environment
 
-    done = failed = 0
+    done = refused = failed = 0
     with egide.open_store(store) as opened:
         for result in egide.register(
             opened,
@@ -202,19 +205,28 @@ def add(
         ):
             if result.error is not None:
                 failed += 1
+            elif result.outcome == "refused":
+                refused += 1
             else:
                 done += 1
-            _print_registered(result, json)
+            _print_registered(opened, name, result, json)
         if not json:
-            revision = opened.revision()
-            say(f"{done:,} of {done + failed:,} files done; bank {name} at revision {revision}.")
-    if failed:
-        raise typer.Exit(Exit.FOUND if done else Exit.FAILED)
+            counts = "".join(
+                f", {count:,} {word}"
+                for word, count in (("refused", refused), ("failed", failed))
+                if count
+            )
+            say(
+                f"{done:,} of {done + refused + failed:,} files done{counts}; "
+                f"bank {name} at revision {opened.revision()}."
+            )
+    if failed or refused:
+        raise typer.Exit(Exit.FOUND if done or refused else Exit.FAILED)
 
 
-def _print_registered(result: Any, json: bool) -> None:
+def _print_registered(store: Store, bank: str, result: RegisteredFile, json: bool) -> None:
     if json:
-        values = {
+        values: dict[str, Any] = {
             "file": result.file,
             "entry": result.entry,
             "outcome": result.outcome,
@@ -226,6 +238,14 @@ def _print_registered(result: Any, json: bool) -> None:
         print_json(values)
     elif result.error is not None:
         warn(f"{result.error} [{result.error.code}]")
+    elif result.outcome == "refused":
+        assert result.entry is not None  # what is refused is known
+        why = (
+            "judged to be a false positive before, which lasts"
+            if store.entry(bank, result.entry).state is State.TOMBSTONED
+            else "withdrawn before; with --again it is taken back in"
+        )
+        warn(f"{result.file}: entry {result.entry}, refused: {why}")
     else:
         detail = _KEYPOINTS_SHOWN[result.patches]
         if not result.matchable:
@@ -261,7 +281,8 @@ def import_list(
 
     Its lines are plain hexadecimal digits, or `signal_type value`, or ThreatExchange's CSV.
     Bad lines are reported with their numbers and left out; the rest goes in as one change.
-    Importing twice changes nothing. Exits with 1 if a line was left out, and with 3 if all were.
+    Importing twice changes nothing. What was withdrawn before, or judged to be a false positive,
+    is refused. Exits with 1 if a line was refused or left out, and with 3 if all were left out.
     """
     import egide
 
@@ -296,14 +317,14 @@ def import_list(
             f"{report.refused:,} refused (withdrawn or false), {report.bad_lines:,} bad lines; "
             f"bank {name} at revision {report.revision}."
         )
-    if report.bad_lines:
+    if report.bad_lines or report.refused:
         good = report.added + report.renewed + report.known + report.refused
         raise typer.Exit(Exit.FOUND if good else Exit.FAILED)
 
 
 def _open(file: Path) -> Iterator[BinaryIO]:
     if str(file) == "-":
-        yield sys.stdin.buffer
+        yield input_stream()
         return
     try:
         stream = file.open("rb")
@@ -338,9 +359,7 @@ def export(
         raise UsageError(reason="--json describes what was written: it needs --out")
     with egide.open_store(store) as opened:
         if out is None:
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(encoding="utf-8")
-            egide.export_hashes(opened, name, sys.stdout, list_format)
+            egide.export_hashes(opened, name, export_stream(), list_format)
             return
         opened.bank(name)  # before anything is made at `out`
         with _written_whole(out) as stream:

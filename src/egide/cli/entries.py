@@ -11,8 +11,11 @@ from egide.cli.terminal import (
     DEFAULT_STORE,
     JsonOption,
     StoreOption,
+    YesOption,
+    confirm_erasing,
     examples,
     print_json,
+    print_list,
     print_table,
     say,
 )
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from egide.model import Entry
+    from egide.store import Store
 
 EntriesArgument = Annotated[
     list[int],
@@ -41,12 +45,18 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "withdraw",
         epilog=examples(
-            "egide bank withdraw helpline 17 18", "egide bank withdraw helpline --source case-17"
+            "egide bank withdraw helpline 17 18",
+            "egide bank withdraw helpline --source case-17",
+            "egide bank withdraw helpline --source case-17 --yes",
         ),
     )(withdraw)
     app.command(
         "drop-patches",
-        epilog=examples("egide bank drop-patches helpline 17", "egide bank drop-patches helpline"),
+        epilog=examples(
+            "egide bank drop-patches helpline 17",
+            "egide bank drop-patches helpline",
+            "egide bank drop-patches helpline --yes",
+        ),
     )(drop_patches)
     app.command("confirm", epilog=examples("egide bank confirm helpline 17"))(confirm_entries)
     app.command("dispute", epilog=examples("egide bank dispute helpline 17"))(dispute_entries)
@@ -74,8 +84,7 @@ def list_entries(
             opened.entries(name, state=state, trust=trust, source=source, after=after, limit=limit)
         )
     if json:
-        for entry in found:
-            print_json(_values(entry))
+        print_list(map(_values, found))
         return
     print_table(
         "",
@@ -135,6 +144,7 @@ def withdraw(
         str | None,
         typer.Option("--source", help="Instead: everything that this source registered."),
     ] = None,
+    yes: YesOption = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -142,17 +152,24 @@ def withdraw(
 
     Their fingerprints, keypoints and notes go, here and in the search snapshot.
     This cannot be undone from here: the pictures are needed to register them again.
+    With --source it says how many there are, and asks; without a terminal it needs --yes.
     """
     import egide
 
     if bool(entries) == (source is not None):
         raise UsageError(reason="name either entries or --source")
-    with egide.open_store(store) as opened:
-        if source is not None:
-            revision = egide.withdraw_source(opened, name, source)
-        else:
-            revision = egide.withdraw(opened, name, entries or [])
-    _print_change("withdrawn", revision, json)
+
+    def act(opened: Store) -> int:
+        if source is None:
+            return egide.withdraw(opened, name, entries or [])
+        held = sum(
+            entry.state is not State.WITHDRAWN for entry in opened.entries(name, source=source)
+        )
+        if held:
+            confirm_erasing(f"{_entries(held)} of source {source} in bank {name}", yes=yes)
+        return egide.withdraw_source(opened, name, source)
+
+    _change(store, name, act, "withdrawn", json)
 
 
 def drop_patches(
@@ -161,23 +178,27 @@ def drop_patches(
         list[int] | None,
         typer.Argument(metavar="ENTRY", min=1, help="Numbers; by default all of the bank."),
     ] = None,
+    yes: YesOption = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Erase the keypoints of entries and keep the entries.
 
     They go on to match by the other fingerprints. Needs no key, so it also helps when that is lost.
+    Of a whole bank it says how many there are, and asks; without a terminal it needs --yes.
     """
     import egide
     from egide.usecases.withdraw import drop_patches
 
     with egide.open_store(store) as opened:
+        if not entries and (held := opened.count_patches(name)):
+            confirm_erasing(f"the keypoints of {_entries(held)} in bank {name}", yes=yes)
         count = drop_patches(opened, name, entries or None)
         revision = opened.revision()
     if json:
         print_json({"dropped": count, "revision": revision})
     else:
-        say(f"Keypoints of {count:,} entries erased at revision {revision}.")
+        say(f"Keypoints of {_entries(count)} erased at revision {revision}.")
 
 
 def confirm_entries(
@@ -192,7 +213,7 @@ def confirm_entries(
     """
     from egide.usecases.withdraw import confirm
 
-    _change(store, lambda opened: confirm(opened, name, entries), "confirmed", json)
+    _change(store, name, lambda opened: confirm(opened, name, entries), "confirmed", json)
 
 
 def dispute_entries(
@@ -207,7 +228,7 @@ def dispute_entries(
     """
     from egide.usecases.withdraw import dispute
 
-    _change(store, lambda opened: dispute(opened, name, entries), "disputed", json)
+    _change(store, name, lambda opened: dispute(opened, name, entries), "disputed", json)
 
 
 def tombstone_entries(
@@ -222,7 +243,7 @@ def tombstone_entries(
     """
     from egide.usecases.withdraw import tombstone
 
-    _change(store, lambda opened: tombstone(opened, name, entries), "tombstoned", json)
+    _change(store, name, lambda opened: tombstone(opened, name, entries), "tombstoned", json)
 
 
 def expire(
@@ -244,22 +265,26 @@ def expire(
     if json:
         print_json({"expired": count, "revision": revision})
     else:
-        say(f"{count:,} entries expired at revision {revision}.")
+        say(f"{_entries(count)} expired at revision {revision}.")
 
 
-def _change(store: str, change: Callable[[Any], int], word: str, json: bool) -> None:
+def _change(url: str, bank: str, change: Callable[[Store], int], word: str, json: bool) -> None:
     import egide
 
-    with egide.open_store(store) as opened:
+    with egide.open_store(url) as opened:
+        before = opened.revision()
         revision = change(opened)
-    _print_change(word, revision, json)
-
-
-def _print_change(word: str, revision: int, json: bool) -> None:
+        made = opened.revision_info(revision) if revision > before else None
+        # Where this changed nothing, the last revision may be somebody else's.
+        count = made.entries if made is not None and made.bank == bank else 0
     if json:
-        print_json({"action": word, "revision": revision})
+        print_json({"action": word, "entries": count, "revision": revision})
     else:
-        say(f"{word.capitalize()} at revision {revision}.")
+        say(f"{_entries(count)} {word}, at revision {revision}.")
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count:,} entries"
 
 
 def _values(entry: Entry) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ from egide.cli.terminal import (
     StoreOption,
     examples,
     print_json,
+    print_list,
     print_table,
     say,
     warn,
@@ -120,8 +120,7 @@ def create(
         return
     reach = "all banks" if key.banks is None else ", ".join(key.banks)
     warn(f"Key {key.name}, role {key.role}, for {reach}. It is shown this once:")
-    sys.stdout.write(token + "\n")
-    sys.stdout.flush()
+    say(token)
     warn("Keep it secret. Send it as `Authorization: Bearer KEY`.")
     warn(f"If it gets lost or known: egide key revoke {key.name}")
 
@@ -133,7 +132,7 @@ def list_keys(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> N
     with egide.open_store(store) as opened:
         keys = opened.keys.list()
     if json:
-        print_json({"keys": [_key_values(key) for key in keys]})
+        print_list(map(_key_values, keys))
         return
     if not keys:
         say("No keys yet: make one with egide key create.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as json_lines
 import os
 import re
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,12 @@ from egide.cli.terminal import (
     JsonOption,
     StoreOption,
     examples,
+    is_watched,
     print_json,
+    print_list,
     print_table,
     say,
+    show_count,
     warn,
 )
 from egide.errors import OutputUnwritable, UsageError
@@ -71,7 +73,7 @@ def verify(
     import egide
 
     noted = None if head is None else _parse_head(head)
-    watched = sys.stderr.isatty() and not json
+    watched = is_watched() and not json
     with egide.open_store(store) as opened:
         verdict = opened.log.verify(
             expected_head=noted, on_progress=_show_checked if watched else None
@@ -124,7 +126,7 @@ def show(
             after = max(0, opened.log.head()[0] - _SHOWN)
         with closing(opened.log.records(after=after, limit=limit, entry=number)) as records:
             if json:
-                print_json({"records": [_values(record) for record in records]})
+                print_list(map(_values, records))
                 return
             rows = [_cells(record) for record in records]
     columns = ("", "at", "actor", "action", "bank", "revision", "details")
@@ -158,8 +160,7 @@ def export(
 
 def _show_checked(records: int) -> None:
     # Some 45 µs a record: of a million, that is longer than one likes to wait without a word.
-    sys.stderr.write(f"\r{records:,} records checked\r")
-    sys.stderr.flush()
+    show_count(f"{records:,} records checked")
 
 
 def _write(out: Path, records: Iterator[LogRecord]) -> int:

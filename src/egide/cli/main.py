@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import os
 import signal
 import sys
+import threading
 import traceback
 from contextlib import suppress
-from typing import Annotated, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -29,9 +29,18 @@ from egide.cli import (
     sync,
     webhook,
 )
-from egide.cli.terminal import Exit, examples, print_json, warn
+from egide.cli.terminal import (
+    Exit,
+    examples,
+    let_go_of_output,
+    prepare,
+    print_json,
+    say,
+    warn,
+)
 from egide.errors import (
     BankNameInvalid,
+    ConfirmationNeeded,
     EgideError,
     HashInvalid,
     Interrupted,
@@ -41,17 +50,35 @@ from egide.errors import (
     UsageError,
 )
 
-_WRONG_USAGE = (UsageError, BankNameInvalid, NameInvalid, RadiusInvalid, HashInvalid)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+_WRONG_USAGE = (
+    UsageError,
+    ConfirmationNeeded,
+    BankNameInvalid,
+    NameInvalid,
+    RadiusInvalid,
+    HashInvalid,
+)
+_TYPERS_USAGE_ERROR: Any = typer.BadParameter.__base__
+
+
+class _ReaderGone(Exception):
+    """Nobody reads the output any longer."""
 
 
 class _Commands(TyperGroup):
-    """Turns Ctrl-C into an error of ours: click would exit with 1, which here means a match."""
+    """Turns what Typer would end with into errors of ours: its exit code 1 here means a match."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted(remedy="run the same command again to go on") from None
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
 
 
 app = typer.Typer(
@@ -70,7 +97,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"egide {__version__}")  # noqa: T201 - the answer
+        say(f"egide {__version__}")
         raise typer.Exit
 
 
@@ -161,47 +188,82 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # not so under nohup
             signal.signal(number, _interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that is not of UTF-8
+    prepare()
+    threading.excepthook = _show_thread_ended
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and say what went wrong; return its exit code.
+
+    Args:
+        arguments: as on a command line, without the program's name.
+    """
+    json = "--json" in arguments
     try:
-        app()
+        # Typer prints its messages as they are: their words may come from a file's name.
+        command = _command()
+        code: int | None = command(list(arguments), prog_name="egide", standalone_mode=False)
     except EgideError as error:
-        _show(error)
-        sys.exit(_exit_code(error))
-    except BrokenPipeError:
+        _show(error, json)
+        return _exit_code(error)
+    except _TYPERS_USAGE_ERROR as error:
+        _show_usage(error, json)
+        return Exit.USAGE
+    except (BrokenPipeError, _ReaderGone):
         # The reader, such as `head`, has what it wanted.
-        _let_go_of_output()
-        sys.exit(Exit.FAILED)
+        let_go_of_output()
+        return Exit.FAILED
     except OSError as error:
         # Whoever touches files turns their errors into ours; what is left is the output itself.
-        _fail(error, error.strerror or type(error).__name__)
+        with suppress(OSError):
+            _show(Unexpected(reason=error.strerror or type(error).__name__), json)
+        let_go_of_output()
+        return Exit.FAILED
+    except UnicodeEncodeError:
+        # Only names of files may hold such bytes; a database takes none.
+        _show(UsageError(reason="a name or text was given that is not UTF-8"), json)
+        return Exit.USAGE
     except Exception as error:  # noqa: BLE001 - Python would exit with 1: something matched
-        # Places in the code only: the text of an error may hold a name or a fingerprint.
-        sys.stderr.writelines(traceback.format_tb(error.__traceback__))
-        _fail(error, type(error).__name__)
+        with suppress(OSError):
+            _show_places(error.__traceback__)
+            _show(Unexpected(reason=type(error).__name__), json)
+        return Exit.FAILED
+    return code or Exit.OK
+
+
+@cache
+def _command() -> Any:
+    return typer.main.get_command(app)  # as long as half of what Python needs to start
 
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _fail(error: Exception, reason: str) -> None:
-    with suppress(OSError):
-        _show(Unexpected(reason=reason))
-    if isinstance(error, OSError):
-        _let_go_of_output()
-    sys.exit(Exit.FAILED)
+def _show_thread_ended(thread: threading.ExceptHookArgs) -> None:
+    _show_places(thread.exc_traceback)
+    warn(f"egide: a thread ended: {thread.exc_type.__name__}")
 
 
-def _let_go_of_output() -> None:
-    """Keep Python from writing again, at its end, what could not be written."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _show_places(places: TracebackType | None) -> None:
+    # Places in the code only: the text of an error may hold a name or a fingerprint.
+    for place in traceback.extract_tb(places):
+        warn(f"  {place.filename}:{place.lineno} {place.name}")
 
 
-def _show(error: EgideError) -> None:
-    if "--json" in sys.argv:
+def _show_usage(error: Any, json: bool) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        for line in error.format_message().splitlines():
+            warn(line)
+        return
+    command = error.ctx.command_path if error.ctx else "egide"
+    message = error.format_message().rstrip(".")
+    _show(UsageError(reason=f"{message}. See `{command} --help`"), json)
+
+
+def _show(error: EgideError, json: bool) -> None:
+    if json:
         print_json({"error": {"code": error.code, "message": str(error)}})
     else:
         warn(f"egide: {error} [{error.code}]")

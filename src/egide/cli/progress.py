@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from egide.cli.terminal import warn
+from egide.cli.terminal import is_watched, progress_bar, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,40 +21,19 @@ def show_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """Give a function that shows the progress of an audit on standard error."""
     if quiet:
         yield lambda _progress: None
-    elif sys.stderr.isatty():
-        with _bar() as show:
-            yield show
+    elif is_watched():
+        with progress_bar() as change:
+            yield _bar(change)
     else:
         yield _lines()
 
 
-@contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as RichProgress
+def _bar(change: Callable[[str, str, int | None, int], None]) -> Callable[[Progress], None]:
+    def show(progress: Progress) -> None:
+        total = progress.bytes_total if progress.phase == "scanning" else None
+        change(progress.phase, describe(progress), total, progress.bytes_done)
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-    )
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("listing", total=None, state="")
-
-        def show(progress: Progress) -> None:
-            total = progress.bytes_total if progress.phase == "scanning" else None
-            bars.update(
-                task,
-                description=progress.phase,
-                total=total,
-                completed=progress.bytes_done,
-                state=describe(progress),
-            )
-
-        yield show
+    return show
 
 
 def _lines() -> Callable[[Progress], None]:

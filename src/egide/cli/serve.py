@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from egide.cli.terminal import JsonOption, examples, print_json, warn
+from egide.cli.terminal import JsonOption, examples, print_json, say, warn
 from egide.errors import ServerUnavailable
 
 
@@ -76,8 +75,7 @@ def serve(
             print_json({"first_key": token})
             return
         warn("The first key, of role admin. It is shown this once:")
-        sys.stdout.write(token + "\n")
-        sys.stdout.flush()
+        say(token)
         warn("Keep it secret. Send it as `Authorization: Bearer KEY`.")
         warn("For everything else make keys of lesser roles, with `egide key create`.")
 
@@ -86,10 +84,9 @@ def serve(
             shown = {"address": address, "docs": f"{address}/docs"}
             print_json(shown | ({"pages": f"{address}/"} if settings.pages else {}))
             return
-        sys.stdout.write(f"Egide serves at {address}, its API is described at {address}/docs\n")
+        say(f"Egide serves at {address}, its API is described at {address}/docs")
         if settings.pages:
-            sys.stdout.write(f"The pages for people begin at {address}/\n")
-        sys.stdout.flush()
+            say(f"The pages for people begin at {address}/")
 
     settings = ServerSettings.load(
         config, store=store, host=host, port=port, workers=workers, pages=pages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from io import StringIO
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,11 @@ from egide.cli.terminal import (
     DEFAULT_STORE,
     JsonOption,
     StoreOption,
+    draw,
     examples,
+    is_watched,
     print_json,
+    print_list,
     print_table,
     say,
     warn,
@@ -75,7 +77,7 @@ def list_staff(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> 
     with egide.open_store(store) as opened:
         accounts = opened.staff.list()
     if json:
-        print_json({"staff": [_values(one) for one in accounts]})
+        print_list(map(_values, accounts))
         return
     if not accounts:
         say("No accounts yet: make one with egide staff add.")
@@ -156,23 +158,22 @@ def _show_new(made: NewAccount, json: bool) -> None:
         print_json({**_values(made.staff), "password": made.password, "uri": made.uri})
         return
     warn(f"Account {made.staff.name}. This is shown once:")
-    sys.stdout.write(f"password {made.password}\n{made.uri}\n")
-    sys.stdout.flush()
-    if sys.stderr.isatty():
+    say(f"password {made.password}")
+    say(made.uri)
+    if is_watched():
         warn("To be read with an app that makes six-digit codes:")
-        sys.stderr.write(qr_code(made.uri))
+        draw(qr_code(made.uri))
     warn("They sign in under /en/staff/sign-in or /fr/staff/sign-in with name, password and code.")
     warn(f"If either is lost or known to somebody else: egide staff reset {made.staff.name}")
 
 
-def qr_code(text: str) -> str:
-    """A QR code as lines for a terminal, dark on light whatever its colours are."""
+def qr_code(text: str) -> list[str]:
+    """Return a QR code as lines; what is drawn are its light modules."""
     import segno
 
     drawn = StringIO()
     segno.make_qr(text, error="l").terminal(out=drawn, border=_QUIET_MODULES, compact=True)
-    # What is drawn are the light modules: white on black.
-    return "".join(f"\x1b[97;40m{line}\x1b[0m\n" for line in drawn.getvalue().splitlines())
+    return drawn.getvalue().splitlines()
 
 
 def _show(staff: Staff, what: str, json: bool) -> None:

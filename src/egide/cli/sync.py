@@ -14,14 +14,17 @@ from egide.cli.terminal import (
     Exit,
     JsonOption,
     StoreOption,
+    YesOption,
+    confirm_erasing,
     examples,
     print_json,
+    print_list,
     print_table,
     say,
     warn,
 )
 from egide.errors import EgideError, UsageError
-from egide.model import Trust
+from egide.model import State, Trust
 
 if TYPE_CHECKING:
     from egide.store import Store
@@ -51,7 +54,9 @@ def add_to(app: typer.Typer) -> None:
     )(run)
     app.command("pause", epilog=examples("egide sync pause helpline"))(pause)
     app.command("resume", epilog=examples("egide sync resume helpline"))(resume)
-    app.command("remove", epilog=examples("egide sync remove helpline"))(remove)
+    app.command(
+        "remove", epilog=examples("egide sync remove helpline", "egide sync remove helpline --yes")
+    )(remove)
 
 
 def add(
@@ -111,7 +116,7 @@ def list_upstreams(store: StoreOption = DEFAULT_STORE, json: JsonOption = False)
     with egide.open_store(store) as opened:
         rows = [_values(upstream) for upstream in opened.upstreams.all()]
     if json:
-        print_json(rows)
+        print_list(rows)
         return
     if not rows:
         say("No partners yet: follow one with egide sync add.")
@@ -195,16 +200,24 @@ def resume(
 
 
 def remove(
-    name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+    name: NameArgument,
+    yes: YesOption = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
 ) -> None:
     """Follow a partner no longer, and erase its entries here.
 
-    Nobody would hear any longer which of them are withdrawn. Added again, they come back.
+    Nobody would hear any longer which of them are withdrawn. Added again, they come back. It says
+    how many there are, and asks; without a terminal it needs --yes.
     """
     import egide
     from egide.usecases.syncing import remove_upstream
 
     with egide.open_store(store) as opened:
+        upstream = opened.upstreams.get(name)
+        entries = opened.entries(upstream.bank, source=upstream.source, state=State.ACTIVE)
+        if held := sum(1 for _ in entries):
+            confirm_erasing(f"{held:,} entries of {name} in bank {upstream.bank}", yes=yes)
         erased = remove_upstream(opened, name)
     if json:
         print_json({"name": name, "erased": erased})

@@ -1,19 +1,30 @@
-"""What the commands share: options, exit codes, and how they print."""
+"""What the commands share: options, exit codes, and the one place that prints.
+
+Everything that a command prints passes through here, and whatever data holds is shown, never
+obeyed: control characters, escape sequences, characters that turn text round or cannot be seen,
+line breaks, lone surrogates, Rich's markup. `tests/unit/test_cli_printing.py` holds that no other
+module of the command line writes.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import os
 import sys
+from contextlib import contextmanager, suppress
 from enum import IntEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO, cast
 
 import typer
 
+from egide.errors import ConfirmationNeeded
 from egide.settings import DEFAULT_STORE
 from egide.visible import visible, visible_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
 
@@ -25,6 +36,9 @@ StoreOption = Annotated[
     typer.Option("--store", envvar="EGIDE_STORE", help="The database, as a URL.", metavar="URL"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Do not ask before erasing; needed without a terminal.")
+]
 BanksOption = Annotated[
     list[str] | None,
     typer.Option("--bank", metavar="NAME", help="Search only this bank; repeat for more."),
@@ -40,7 +54,15 @@ RadiusOption = Annotated[
     ),
 ]
 
-__all__ = ["DEFAULT_STORE", "BanksOption", "Exit", "JsonOption", "RadiusOption", "StoreOption"]
+__all__ = [
+    "DEFAULT_STORE",
+    "BanksOption",
+    "Exit",
+    "JsonOption",
+    "RadiusOption",
+    "StoreOption",
+    "YesOption",
+]
 
 MATCH_COLUMNS = (
     ("bank", "left"),
@@ -69,15 +91,13 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def print_json(values: Any) -> None:
-    """Print one JSON document on one line, at once."""
-    sys.stdout.write(json.dumps(values) + "\n")
-    sys.stdout.flush()
+# --- printing -------------------------------------------------------------------------
 
 
 def say(text: str) -> None:
-    """Print a line for a person, on standard output; characters that would act are escaped."""
+    """Print a line for a person, on standard output."""
     sys.stdout.write(visible(text) + "\n")
+    sys.stdout.flush()
 
 
 def warn(text: str) -> None:
@@ -86,12 +106,20 @@ def warn(text: str) -> None:
     sys.stderr.flush()
 
 
-def console() -> Console:
-    """Return a console for tables, as wide as the terminal, or wide enough when piped."""
-    from rich.console import Console
+def print_json(values: Any) -> None:
+    """Print one JSON document on one line, at once."""
+    sys.stdout.write(_json(values) + "\n")
+    sys.stdout.flush()
 
-    plain = not sys.stdout.isatty()
-    return Console(width=120 if plain else None, highlight=False)
+
+def print_list(values: Iterable[Any]) -> None:
+    """Print what a command lists as one JSON array, an element a line, in flat memory."""
+    before = "["
+    for value in values:
+        sys.stdout.write(before + _json(value))
+        before = ",\n"
+    sys.stdout.write("]\n" if before != "[" else "[]\n")
+    sys.stdout.flush()
 
 
 def print_table(
@@ -102,20 +130,27 @@ def print_table(
     Args:
         title: above it, or empty.
         columns: each a heading and `left` or `right`.
-        rows: cells as text; control characters in them are shown, not obeyed, and long ones cut.
+        rows: cells as text; long ones are cut.
     """
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    # Rich reads markup and emoji names in every string that it is given, but not in a Text.
+    table = Table(
+        title=Text(visible(title)) if title else None,
+        title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
     for heading, justify in columns:
         table.add_column(
-            heading, justify="right" if justify == "right" else "left", overflow="fold"
+            Text(visible(heading)),
+            justify="right" if justify == "right" else "left",
+            overflow="fold",
         )
     for row in rows:
-        table.add_row(*(escape(str(visible_name(cell))) for cell in row))
-    console().print(table)
+        table.add_row(*(Text(str(visible_name(cell))) for cell in row))
+    plain = not sys.stdout.isatty()
+    _console(sys.stdout, width=120 if plain else None).print(table)
 
 
 def match_cells(match: Match | MatchRow) -> list[str]:
@@ -128,3 +163,134 @@ def match_cells(match: Match | MatchRow) -> list[str]:
         match.transform,
         match.trust,
     ]
+
+
+def draw(lines: Iterable[str]) -> None:
+    """Print a drawing of our own on standard error, white on black; no data may be in it."""
+    sys.stderr.writelines(f"\x1b[97;40m{line}\x1b[0m\n" for line in lines)
+    sys.stderr.flush()
+
+
+def is_watched() -> bool:
+    """Whether standard error is a terminal, so that somebody may be looking."""
+    return sys.stderr.isatty()
+
+
+def show_count(text: str) -> None:
+    """Print a line on standard error that the next one replaces."""
+    sys.stderr.write(f"\r{visible(text)}\r")
+    sys.stderr.flush()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, str, int | None, int], None]]:
+    """Show a bar on standard error.
+
+    Yields:
+        what changes it: takes a description, a state, the total (None: not known) and how much of
+        it is done.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_console(sys.stderr), transient=True) as bars:
+        task = bars.add_task("", total=None, state="")
+
+        def change(description: str, state: str, total: int | None, done: int) -> None:
+            bars.update(
+                task,
+                description=visible(description),
+                state=visible(state),
+                total=total,
+                completed=done,
+            )
+
+        yield change
+
+
+def export_stream() -> TextIO:
+    """Standard output for a list of fingerprints: as it is, but where a terminal would obey it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return cast(TextIO, _ForTerminals(sys.stdout)) if sys.stdout.isatty() else sys.stdout
+
+
+def input_stream() -> BinaryIO:
+    """Standard input as bytes."""
+    return sys.stdin.buffer
+
+
+class _ForTerminals(io.TextIOBase):
+    """Passes on text line by line, with what would be obeyed made visible."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        self._out.write("\n".join(visible(line) for line in text.split("\n")))
+        return len(text)
+
+
+# --- asking ---------------------------------------------------------------------------
+
+
+def confirm_erasing(what: str, *, yes: bool) -> None:
+    """Ask before much is erased at once.
+
+    Args:
+        what: will be erased, with how many; such as `21 entries of bank helpline`.
+        yes: it was agreed to beforehand.
+
+    Raises:
+        ConfirmationNeeded: the answer was no, or there is no terminal to ask on.
+    """
+    if yes:
+        return
+    if sys.stdin.isatty():
+        sys.stderr.write(visible(f"This erases {what}, for good. Go on? [y/N] "))
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+            return
+    raise ConfirmationNeeded(what=what)
+
+
+# --- streams --------------------------------------------------------------------------
+
+
+def prepare() -> None:
+    """Ready the streams and what libraries would print on them by themselves."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not of UTF-8
+    logging.getLogger().addHandler(_Warnings(logging.WARNING))
+    logging.captureWarnings(capture=True)
+
+
+def let_go_of_output() -> None:
+    """Keep Python from writing again, at its end, what could not be written."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Warnings(logging.Handler):
+    """Prints what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+def _json(values: Any) -> str:
+    # ASCII but for DEL, which JSON leaves as it is; it can only stand within strings.
+    return json.dumps(values).replace("\x7f", "\\u007f")
+
+
+def _console(stream: TextIO, width: int | None = None) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)

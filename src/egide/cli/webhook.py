@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from egide.cli.terminal import (
     StoreOption,
     examples,
     print_json,
+    print_list,
     print_table,
     say,
     warn,
@@ -20,6 +20,7 @@ from egide.cli.terminal import (
 from egide.errors import UsageError
 
 if TYPE_CHECKING:
+    from egide.store.outbox import DeadLetter
     from egide.store.webhooks import Webhook, WebhookEvent
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")]
@@ -73,7 +74,7 @@ def add(
         return
     warn(f"Webhook {name} is told of {', '.join(webhook.events)}. The secret that signs what it")
     warn("gets is shown this once:")
-    sys.stdout.write(f"{secret}\n")
+    say(secret)
 
 
 def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
@@ -83,7 +84,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
     with egide.open_store(store) as opened:
         rows = [_values(webhook) for webhook in opened.webhooks.all()]
     if json:
-        print_json(rows)
+        print_list(rows)
         return
     if not rows:
         say("No webhooks yet: make one with egide webhook add.")
@@ -121,21 +122,7 @@ def dead(
     with egide.open_store(store) as opened:
         letters = opened.outbox.dead_letters(after=after, limit=_SHOWN)
     if json:
-        print_json(
-            [
-                {
-                    "id": letter.id,
-                    "webhook": letter.webhook,
-                    "message": letter.message_id,
-                    "event": letter.event,
-                    "created": letter.created.isoformat(),
-                    "attempts": letter.attempts,
-                    "last_status": letter.last_status,
-                    "last_error": letter.last_error,
-                }
-                for letter in letters
-            ]
-        )
+        print_list(map(_letter_values, letters))
         return
     if not letters:
         say("No messages were given up.")
@@ -198,6 +185,19 @@ def _event_of(text: str) -> WebhookEvent:
     except ValueError:
         known = ", ".join(WebhookEvent)
         raise UsageError(reason=f"there is no event {text}; there are {known}") from None
+
+
+def _letter_values(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "webhook": letter.webhook,
+        "message": letter.message_id,
+        "event": letter.event,
+        "created": letter.created.isoformat(),
+        "attempts": letter.attempts,
+        "last_status": letter.last_status,
+        "last_error": letter.last_error,
+    }
 
 
 def _values(webhook: Webhook) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from egide.errors import FileMissing, FileUnreadable, HashInvalid, UsageError
-from egide.hashlist.read_csv import CsvReader, find_delimiter
-from egide.hashlist.values import SIGNAL_TYPES, BadLine, HashLine, meaningless, parse_hex
+from egide.hashlist.read_csv import CsvReader, find_table, looks_like_header
+from egide.hashlist.values import (
+    SIGNAL_TYPES,
+    UNDERSTOOD_HEADERS,
+    BadLine,
+    HashLine,
+    meaningless,
+    parse_hex,
+)
 from egide.model import SIGNAL_BYTES, Signal
 
 if TYPE_CHECKING:
@@ -17,6 +25,12 @@ MAX_LINE_BYTES = 64 * 1024
 """Three times what the longest note and source need."""
 
 _BOM = "\ufeff"
+_SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
+"""What some spreadsheets write before the header."""
+_UNKNOWN_HEADER = (
+    f"a header that names no column of hashes: expected {UNDERSTOOD_HEADERS}; a column `hash` with "
+    "--signal, which tells what it holds"
+)
 _BY_DIGITS = {2 * SIGNAL_BYTES[signal]: signal for signal in (Signal.PDQ, Signal.MD5)}
 
 
@@ -25,13 +39,14 @@ def read_hash_list(
 ) -> Iterator[HashLine | BadLine]:
     """What each line of a hash list says, in order.
 
-    The first line that is neither blank nor a comment decides: a CSV header, or else lines of
+    The first line that is neither blank nor a comment decides: a table's header, or else lines of
     digits and lines of `signal_type value`, which may stand mixed.
 
     Args:
         stream: opened for bytes, or the path of a file; never read whole.
         name: of the list, for errors.
-        signal: what lines of digits alone are; by default 64 digits are a PDQ and 32 an MD5.
+        signal: what lines of digits alone are, or a column that does not tell; by default 64 digits
+            are a PDQ and 32 an MD5.
 
     Raises:
         SchemaTooNew: a newer Egide wrote the list.
@@ -61,10 +76,13 @@ def _read(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[HashLi
             yield text
             continue
         if undecided:
+            if _SEPARATOR_LINE.fullmatch(text.strip()):
+                continue
             undecided = False
-            delimiter = find_delimiter(text)
-            if delimiter is not None:
-                table = CsvReader(name, delimiter)
+            table = find_table(name, text, signal)
+            if table is None and looks_like_header(text):
+                yield BadLine(number, _UNKNOWN_HEADER)
+                continue
         if table is not None:
             yield from table.feed(number, text)
         else:
@@ -108,7 +126,8 @@ def _line(number: int, text: str, signal: Signal | None) -> HashLine | BadLine:
         if kind is None:
             return BadLine(
                 number,
-                "expected 64 hexadecimal digits (PDQ) or 32 (MD5), or `signal_type value`",
+                "expected 64 hexadecimal digits (PDQ) or 32 (MD5), `signal_type value`, or a "
+                f"table with a header: {UNDERSTOOD_HEADERS}",
                 HashInvalid.code,
             )
     elif len(words) == 2:
@@ -118,7 +137,11 @@ def _line(number: int, text: str, signal: Signal | None) -> HashLine | BadLine:
             return BadLine(number, "unknown signal type: expected pdq, sha256 or md5")
         kind = named
     else:
-        return BadLine(number, "expected a value, or `signal_type value`")
+        return BadLine(
+            number,
+            "expected a value, `signal_type value`, or a table with a header: "
+            f"{UNDERSTOOD_HEADERS}",
+        )
     try:
         value = parse_hex(digits, kind)
     except HashInvalid as error:

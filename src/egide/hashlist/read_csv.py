@@ -1,8 +1,9 @@
-"""Hash lists in CSV: ThreatExchange's columns and Egide's own, several rows to an entry."""
+"""Hash lists in CSV: ThreatExchange's columns and Egide's own, or tables with columns of hashes."""
 
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 from egide.errors import HashInvalid, LineError, SchemaTooNew
 from egide.hashlist.fields import restore
 from egide.hashlist.values import (
+    HASH_COLUMNS,
     MAX_NOTE_CHARS,
     MAX_SOURCE_CHARS,
     OWN_COLUMNS,
     SCHEMA_VERSION,
     SIGNAL_TYPES,
     THREATEXCHANGE_COLUMNS,
+    UNTOLD_HASH_COLUMNS,
     BadLine,
     HashLine,
     meaningless,
@@ -34,29 +37,90 @@ _KNOWN = frozenset(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
 # Source: threatexchange 1.2.17, exchanges/fetch_state.py, SignalOpinionCategory and its aggregate.
 _POSITIVE = frozenset({"", "POSITIVE_CLASS", "INVESTIGATION_SEED", "DISPUTED"})
 _NEGATIVE = "NEGATIVE_CLASS"
+_DELIMITERS = (",", ";", "\t", "|")
+_HASH = re.compile(r"[0-9a-f]{32,}", re.ASCII)
+_WORD = re.compile(r"[^\W\d][\w .#/()-]{0,63}")
+_OTHER_HASHES = frozenset(
+    {"phash", "ahash", "dhash", "whash", "sha1", "sha512", "crc32", "photodna"}
+)
+_LONGEST_NAME = 16
 
 
-def find_delimiter(header: str) -> str | None:
-    """What separates the fields if `header` is a hash list's header, else None.
+def find_table(name: str, header: str, signal: Signal | None) -> CsvReader | None:
+    """What reads the table that `header` is the first line of, or None if it is none's.
 
     Spreadsheets of many countries save 'comma-separated' files with semicolons.
+
+    Args:
+        name: of the list, for errors.
+        header: a line.
+        signal: what a column holds whose name does not tell.
     """
-    for delimiter in (",", ";", "\t"):
-        if _columns(header, delimiter) is not None:
-            return delimiter
+    for delimiter in _DELIMITERS:
+        names = _names(header, delimiter)
+        layout = None if names is None else _layout(names, signal)
+        if layout is not None:
+            return CsvReader(name, delimiter, layout, signal)
     return None
 
 
-def _columns(header: str, delimiter: str) -> dict[str, int] | None:
-    if "signal_str" not in header.lower():  # asked of every line
-        return None
+def looks_like_header(line: str) -> bool:
+    """Whether a line names columns, none of which may be known: no part of it is a hash."""
+    for delimiter in _DELIMITERS:
+        names = _names(line, delimiter)
+        if names is None:
+            return False
+        if len(names) > 1:
+            return all(_WORD.fullmatch(name) for name in names)
+    name = _key(line)
+    return name in UNTOLD_HASH_COLUMNS or name in _OTHER_HASHES
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the columns of a table stand.
+
+    Attributes:
+        names: of all columns.
+        known: the place of each column with a meaning of its own.
+        hashes: the kind and place of each column of hashes; empty where `signal_type` tells.
+    """
+
+    names: tuple[str, ...]
+    known: Mapping[str, int]
+    hashes: tuple[tuple[Signal, int], ...]
+
+
+def _names(line: str, delimiter: str) -> tuple[str, ...] | None:
+    """The fields of a line as names of columns, or None if one is a hash or quotes are wrong."""
     try:
-        names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter))]
+        fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
     except csv.Error:
         return None
-    if not names or not set(names) >= _NEEDED:
-        return None
-    return {name: names.index(name) for name in names if name in _KNOWN}
+    names = tuple(field.strip(" \t\"'").lower() for field in fields)
+    return None if any(_HASH.fullmatch(name) for name in names) else names
+
+
+def _layout(names: tuple[str, ...], signal: Signal | None) -> _Layout | None:
+    known = {name: names.index(name) for name in names if name in _KNOWN}
+    if set(names) >= _NEEDED:
+        return _Layout(names, known, ())
+    keys = [_key(name) for name in names]
+    hashes = {}
+    for at, key in enumerate(keys):
+        if (kind := HASH_COLUMNS.get(key)) is not None:
+            if kind in hashes:
+                return None  # which of the two is the picture's cannot be told
+            hashes[kind] = at
+    if not hashes and signal is not None:
+        untold = [at for at, key in enumerate(keys) if key in UNTOLD_HASH_COLUMNS]
+        if len(untold) == 1:
+            hashes[signal] = untold[0]
+    return _Layout(names, known, tuple(hashes.items())) if hashes else None
+
+
+def _key(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 @dataclass(slots=True)
@@ -110,38 +174,42 @@ class _Entry:
 
 
 class CsvReader:
-    """Takes the lines of a CSV list one by one; the first must be its header.
+    """Takes the lines of a CSV list one by one, with its header first.
 
     A line is a row: fields with line ends in them cannot be told from a row that lost its closing
     quote, which would swallow the rest of the list. Egide's export writes none.
     """
 
-    def __init__(self, name: str, delimiter: str) -> None:
+    def __init__(
+        self, name: str, delimiter: str, layout: _Layout, signal: Signal | None = None
+    ) -> None:
         self._name = name
         self._delimiter = delimiter
-        self._columns: Mapping[str, int] = {}
+        self._layout = layout
+        self._signal = signal
         self._entry: _Entry | None = None
 
     def feed(self, line: int, text: str) -> Iterator[HashLine | BadLine]:
         """What can be told after this line: earlier entries, or that the line is bad."""
-        columns = _columns(text, self._delimiter)
-        if columns is not None:  # the first line, or that of a list appended to another
-            self._columns = columns
+        layout = self._header(text)
+        if layout is not None:
+            self._layout = layout
             yield from self.finish()
             return
         try:
-            row = self._parse(line, text)
+            rows = self._parse(line, text)
         except (LineError, HashInvalid) as error:
             reason = str(error.fields["reason"]) if isinstance(error, LineError) else str(error)
             yield BadLine(line, reason, error.code)
             return
-        if self._entry is None or not self._entry.takes(row):
+        if self._entry is None or not self._entry.takes(rows[0]):
             yield from self.finish()
-            self._entry = _Entry(row)
-        bad = self._entry.add(row)
-        if bad is not None:
-            yield bad
-        if not row.entry:
+            self._entry = _Entry(rows[0])
+        for row in rows:
+            bad = self._entry.add(row)
+            if bad is not None:
+                yield bad
+        if not rows[0].entry:
             yield from self.finish()
 
     def finish(self) -> Iterator[HashLine]:
@@ -150,14 +218,28 @@ class CsvReader:
             yield self._entry.hash_line()
             self._entry = None
 
-    def _parse(self, line: int, text: str) -> _Row:
+    def _header(self, text: str) -> _Layout | None:
+        """What a header says: the first line, or that of a list appended to another."""
+        start = text.lstrip(" \t\"'")[:_LONGEST_NAME].lower()
+        if self._layout.hashes:
+            if not start.startswith(self._layout.names[0][:_LONGEST_NAME]):  # asked of every line
+                return None
+            return self._layout if _names(text, self._delimiter) == self._layout.names else None
+        if "signal_str" not in text.lower():
+            return None
+        names = _names(text, self._delimiter)
+        if names is None or not set(names) >= _NEEDED:
+            return None
+        return _layout(names, self._signal)
+
+    def _parse(self, line: int, text: str) -> list[_Row]:
         try:
             fields = next(csv.reader([text], delimiter=self._delimiter, strict=True))
         except csv.Error as error:
             raise LineError(line=line, reason="quotes that do not match") from error
 
         def get_exact(column: str) -> str:
-            at = self._columns.get(column)
+            at = self._layout.known.get(column)
             return fields[at] if at is not None and at < len(fields) else ""
 
         def get(column: str) -> str:
@@ -172,36 +254,56 @@ class CsvReader:
                 raise LineError(line=line, reason=f"{column}: over {max_chars} characters")
             return text
 
-        _check_category(line, get("category"))
-        signal = SIGNAL_TYPES.get(get("signal_type").strip("'").lower())
-        if signal is None:
-            raise LineError(line=line, reason="unknown signal_type: expected pdq, sha256 or md5")
-        value = parse_hex(get("signal_str"), signal)
-        reason = meaningless(value, signal)
-        if reason is not None:
-            raise LineError(line=line, reason=reason)
-        row = _Row(
-            line=line,
-            signal=signal,
-            value=value,
-            entry=get("entry"),
-            collab=get_text("collab", MAX_SOURCE_CHARS),
-            quality=_quality(line, get("quality")),
-            source=get_text("source", MAX_SOURCE_CHARS),
-            note=get_text("note", MAX_NOTE_CHARS),
-            expires=_expiry(line, get("expires")),
-        )
+        _check_category(line, get("category"), strict=not self._layout.hashes)
+        rows = [
+            _Row(
+                line=line,
+                signal=signal,
+                value=value,
+                entry=get("entry"),
+                collab=get_text("collab", MAX_SOURCE_CHARS),
+                quality=_quality(line, get("quality")),
+                source=get_text("source", MAX_SOURCE_CHARS),
+                note=get_text("note", MAX_NOTE_CHARS),
+                expires=_expiry(line, get("expires")),
+            )
+            for signal, value in self._hashes(line, fields, get("signal_type"), get("signal_str"))
+        ]
         # An exported entry may hold later frames although its first one is too plain.
-        if (
+        if any(
             not row.entry
-            and signal is Signal.PDQ
+            and row.signal is Signal.PDQ
             and row.quality is not None
             and row.quality < MIN_MATCHABLE_QUALITY
+            for row in rows
         ):
             raise LineError(
                 line=line, reason=f"quality under {MIN_MATCHABLE_QUALITY}: not matchable"
             )
-        return row
+        return rows
+
+    def _hashes(
+        self, line: int, fields: list[str], signal_type: str, signal_str: str
+    ) -> Iterator[tuple[Signal, bytes]]:
+        """The hashes of a row, of which there is one at least."""
+        if self._layout.hashes:
+            held = [(kind, fields[at]) for kind, at in self._layout.hashes if at < len(fields)]
+            held = [(kind, text) for kind, text in held if text.strip(" \t\"'")]
+            if not held:
+                raise LineError(line=line, reason="no hash in its columns")
+        else:
+            named = SIGNAL_TYPES.get(signal_type.strip("'").lower())
+            if named is None:
+                raise LineError(
+                    line=line, reason="unknown signal_type: expected pdq, sha256 or md5"
+                )
+            held = [(named, signal_str)]
+        for kind, text in held:
+            value = parse_hex(text, kind)
+            reason = meaningless(value, kind)
+            if reason is not None:
+                raise LineError(line=line, reason=reason)
+            yield kind, value
 
     def _schema(self, line: int, text: str) -> bool:
         if not text:
@@ -213,11 +315,12 @@ class CsvReader:
         return True
 
 
-def _check_category(line: int, text: str) -> None:
+def _check_category(line: int, text: str, *, strict: bool) -> None:
+    # In other tables than ThreatExchange's a category may be anything.
     category = text.upper()
     if category == _NEGATIVE:
         raise LineError(line=line, reason=f"category {_NEGATIVE} says that this is no match")
-    if category not in _POSITIVE:
+    if strict and category not in _POSITIVE:
         raise LineError(line=line, reason="unknown category")
 
 

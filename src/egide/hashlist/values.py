@@ -36,6 +36,32 @@ Source: threatexchange 1.2.17, `SignalType.get_name()` (pdq, video_md5, video_sh
 `INDICATOR_TYPE` (HASH_…); the short names are Egide's.
 """
 
+HASH_COLUMNS = {
+    "pdq": Signal.PDQ,
+    "pdqhash": Signal.PDQ,
+    "hashpdq": Signal.PDQ,
+    "sha256": Signal.SHA256,
+    "sha256hash": Signal.SHA256,
+    "hashsha256": Signal.SHA256,
+    "sha256sum": Signal.SHA256,
+    "sha2256": Signal.SHA256,
+    "md5": Signal.MD5,
+    "md5hash": Signal.MD5,
+    "hashmd5": Signal.MD5,
+    "md5sum": Signal.MD5,
+}
+"""Columns of a table that can only hold one kind of hash: letters and digits of their name, small.
+
+A `phash` is another hash than PDQ, and `hash` may be any.
+"""
+
+UNTOLD_HASH_COLUMNS = frozenset(
+    {"hash", "hashes", "hashvalue", "digest", "checksum", "fingerprint"}
+)
+"""Columns that hold hashes and do not tell of which kind."""
+
+UNDERSTOOD_HEADERS = "`signal_type` and `signal_str`, or a column `pdq`, `sha256` or `md5`"
+
 THREATEXCHANGE_COLUMNS = ("signal_type", "signal_str", "collab", "category", "tags")
 """Source: threatexchange 1.2.17, cli/dataset_cmd.py, `threatexchange dataset -P --csv`."""
 

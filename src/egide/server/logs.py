@@ -14,6 +14,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from egide.visible import visible
+
 if TYPE_CHECKING:
     from egide.server.settings import ServerSettings
 
@@ -75,4 +77,4 @@ class Lines(logging.Formatter):
         values = _fields(record)
         start = (values.pop("at"), values.pop("level"), values.pop("message", ""))
         rest = (f"{name}={value}" for name, value in values.items() if value is not None)
-        return " ".join((*start, *rest)).replace("\n", " ")
+        return visible(" ".join((*start, *rest)))
