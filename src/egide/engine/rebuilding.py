@@ -1,6 +1,6 @@
 """Building the search snapshot beside those who search: in a child of low priority, one at a time.
 
-`python -m egide.engine.rebuilding PATH` is that child. It is told the store's URL by its
+This module, run with the snapshot's path, is that child. It is told the store's URL by its
 environment, since command lines are for everyone to read and the URL may hold a password.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
@@ -17,14 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide.engine.child import without_patch_key
 from egide.errors import EgideError, SnapshotUnwritable
+from egide.sandbox.starting import end, start, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from subprocess import Popen
 
     from egide.index.live import LiveIndex
 
+_MODULE = "egide.engine.rebuilding"
 URL_VARIABLE = "EGIDE_REBUILD_STORE"
 _NICENESS = 10
 _BUSY_STATUS = 75
@@ -125,7 +126,7 @@ class Rebuilder:
         self.failure: str | None = None
         self._url = url
         self._path = path
-        self._child: subprocess.Popen[str] | None = None
+        self._child: Popen[bytes] | None = None
         self._started_s = 0.0
         self._not_before_s = 0.0
         self._failures = 0
@@ -147,14 +148,15 @@ class Rebuilder:
             if not free:
                 return
         self._started_s = time.monotonic()
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "egide.engine.rebuilding", str(self._path)],
-            env={**without_patch_key(), URL_VARIABLE: self._url},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        try:
+            self._child = start(
+                _MODULE,
+                str(self._path),
+                environment={**_database_variables(self._url), URL_VARIABLE: self._url},
+                reads=False,
+            )
+        except EgideError as error:
+            self._put_off(error.code)
 
     def poll(self) -> None:
         """See whether the child has ended, and how."""
@@ -172,21 +174,28 @@ class Rebuilder:
             # Half of one core at most, however often entries end.
             self._not_before_s = now_s + (now_s - self._started_s)
             return
-        self.failure = said.strip() or f"status {child.returncode}"
-        self._not_before_s = now_s + min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._put_off(said.decode("utf-8", "replace").strip() or f"status {child.returncode}")
+
+    def _put_off(self, failure: str) -> None:
+        self.failure = failure
+        pause_s = min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
+        self._not_before_s = time.monotonic() + pause_s
         self._failures += 1
 
     def close(self) -> None:
         """End the child, if one runs; it takes back what it has written."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        child.terminate()
-        try:
-            child.communicate(timeout=_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.communicate()
+        if child is not None:
+            end(child, timeout_s=_STOP_TIMEOUT_S)
+
+
+def _database_variables(url: str) -> dict[str, str]:
+    """What PostgreSQL's client reads from the environment besides the URL."""
+    if url.startswith("sqlite"):
+        return {}
+    # libpq's names have no underscore; others that begin so are not its own.
+    own = {name: value for name, value in variables(prefixes=("PG",)).items() if "_" not in name}
+    return {**own, **variables(("KRB5CCNAME", "KRB5_CONFIG", "SSL_CERT_DIR", "SSL_CERT_FILE"))}
 
 
 def main() -> int:
