@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -143,11 +144,13 @@ def forget_snapshot(store: Store) -> None:
 def snapshot_path(store: Store) -> Path:
     """Return where the snapshot of a store stands.
 
-    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else in a private cache of the user's.
+    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else, as for a backup on a read-only disk,
+    in a private cache of the user's.
     """
     folder = snapshot_dir()
-    if folder is None and store.path is not None:
-        return store.path.with_name(f"{store.path.name}.snapshot")
+    file = store.path
+    if folder is None and file is not None and os.access(file.parent, os.W_OK):
+        return file.with_name(f"{file.name}.snapshot")
     if folder is None:
         folder = cache_dir()
         try:

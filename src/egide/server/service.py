@@ -62,7 +62,12 @@ class Service:
         Raises:
             StoreError: of the fitting kind, StoreTooOld among them.
         """
-        store = Store.open(settings.store, create=True, forget_at_once=False)
+        store = Store.open(
+            settings.store,
+            create=True,
+            timeout_s=settings.store_timeout_s,
+            forget_at_once=False,
+        )
         live = LiveRegister(
             store, url=settings.store, rules=RebuildRules(forget_after_s=settings.forget_after_s)
         )
