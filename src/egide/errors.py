@@ -257,7 +257,7 @@ class StoreReadOnly(StoreError):
 
 
 class StoreFull(StoreError):
-    """No space left for the store {store}: free some, then try again; nothing was changed."""
+    """No space left for the store {store} ({reason}): make room, then try again; nothing was changed."""
 
     code = "store-full"
 

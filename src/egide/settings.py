@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_STORE = "sqlite:///egide.db"
+DEFAULT_STORE_TIMEOUT_S = 30.0
 PREFIX = "EGIDE_"
 
 
@@ -47,6 +48,17 @@ def _number(text: str, kind: type[int] | type[float], name: str) -> float:
     if not least <= value < float("inf"):
         raise UsageError(reason=f"{name} must be a number of at least {least}, not {text!r}")
     return value
+
+
+def store_timeout_s(environment: Mapping[str, str] = os.environ) -> float:
+    """Return how long a database server has to answer.
+
+    Raises:
+        UsageError: it is no number of at least 1.
+    """
+    name = PREFIX + "STORE_TIMEOUT_S"
+    text = environment.get(name)
+    return _number(text, float, name) if text else DEFAULT_STORE_TIMEOUT_S
 
 
 def snapshot_dir(environment: Mapping[str, str] = os.environ) -> Path | None:

@@ -140,16 +140,16 @@ def forget_snapshot(store: Store) -> None:
         SnapshotNotRemoved: it is still there, and has to be deleted by hand.
         StoreError: the store cannot say what it has erased.
     """
-    path = snapshot_path(store)
-    try:
-        if may_hold_erased(store, path):
-            path.unlink(missing_ok=True)
-        if any(path.parent.glob(f".{path.name}.*.tmp")):
-            with building(path, wait=False):
-                pass
-    except (OSError, SnapshotUnwritable) as error:
-        reason = getattr(error, "strerror", None) or "no permission"
-        raise SnapshotNotRemoved(name=path, reason=str(reason).lower()) from error
+    for path in _places(store):
+        try:
+            if may_hold_erased(store, path):
+                path.unlink(missing_ok=True)
+            if any(path.parent.glob(f".{path.name}.*.tmp")):
+                with building(path, wait=False):
+                    pass
+        except (OSError, SnapshotUnwritable) as error:
+            reason = getattr(error, "strerror", None) or "no permission"
+            raise SnapshotNotRemoved(name=path, reason=str(reason).lower()) from error
 
 
 def may_hold_erased(store: Store, path: Path) -> bool:
@@ -168,11 +168,13 @@ def may_hold_erased(store: Store, path: Path) -> bool:
 def snapshot_path(store: Store) -> Path:
     """Return where the snapshot of a store stands.
 
-    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else in a private cache of the user's.
+    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else, as for a backup on a read-only disk,
+    in a private cache of the user's.
     """
     folder = snapshot_dir()
-    if folder is None and store.path is not None:
-        return store.path.with_name(f"{store.path.name}.snapshot")
+    file = store.path
+    if folder is None and file is not None and os.access(file.parent, os.W_OK):
+        return _beside(file)
     if folder is None:
         folder = cache_dir()
         try:
@@ -182,3 +184,16 @@ def snapshot_path(store: Store) -> Path:
                 name=str(folder), reason=(error.strerror or "").lower()
             ) from error
     return folder / f"{store.id}.snapshot"
+
+
+def _places(store: Store) -> Iterator[Path]:
+    """Where a snapshot of a store may stand, with this setting or without it."""
+    if store.path is not None:
+        yield _beside(store.path)
+    for folder in (snapshot_dir(), cache_dir()):
+        if folder is not None:
+            yield folder / f"{store.id}.snapshot"
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.snapshot")

@@ -72,7 +72,12 @@ class Service:
             StoreError: of the fitting kind, StoreTooOld among them.
             SnapshotUnwritable: the folder for the search snapshot cannot be used.
         """
-        store = Store.open(settings.store, create=True, forget_at_once=False)
+        store = Store.open(
+            settings.store,
+            create=True,
+            timeout_s=settings.store_timeout_s,
+            forget_at_once=False,
+        )
         try:
             require_folder(snapshot_path(store))
         except SnapshotUnwritable:

@@ -27,7 +27,7 @@ from egide.access import Role
 from egide.errors import SettingInvalid
 from egide.model import Limits
 from egide.net.guard import FetchPolicy
-from egide.settings import DEFAULT_STORE, PREFIX, limits_from_environment
+from egide.settings import DEFAULT_STORE, DEFAULT_STORE_TIMEOUT_S, PREFIX, limits_from_environment
 from egide.usecases.check import StaleAnswers
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -84,6 +84,7 @@ class ServerSettings(BaseSettings):
     )
 
     store: str = DEFAULT_STORE
+    store_timeout_s: Annotated[float, Field(ge=1)] = DEFAULT_STORE_TIMEOUT_S
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     public_url: str | None = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.errors import StoreLocked
+from egide.errors import StoreLocked, StoreUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,27 +43,37 @@ class Database(ABC):
         self._watching = Lock()
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self, *, long: bool = False) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the store, and never waits for a writer.
+
+        Args:
+            long: its statements read a whole store, and may take their time.
 
         Raises:
             StoreError: of the kind that fits what the database reports.
         """
         with self._translated(), self._reader() as connection, connection.begin():
+            if long:
+                self._allow_long(connection)
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, long: bool = False) -> Iterator[sa.Connection]:
         """A transaction that is the only writer from its first statement on.
 
         One writer at a time is what makes revisions appear in order: whoever has seen revision r
         has seen everything before it.
+
+        Args:
+            long: its statements write a whole store, and may take their time.
 
         Raises:
             StoreError: of the kind that fits what the database reports; nothing was changed.
         """
         with self._translated(writes=True), self._writer() as connection, connection.begin():
             self._exclude_writers(connection)
+            if long:
+                self._allow_long(connection)
             yield connection
 
     def wait_for_change(
@@ -148,6 +158,10 @@ class Database(ABC):
         """A connection whose transactions write."""
 
     @abstractmethod
+    def _allow_long(self, connection: sa.Connection) -> None:
+        """Let the statements of this transaction take as long as work on a whole store does."""
+
+    @abstractmethod
     def _exclude_writers(self, connection: sa.Connection) -> None:
         """Have the transaction that has just begun be the only one that writes."""
 
@@ -173,8 +187,13 @@ class Database(ABC):
             yield
         except sa.exc.TimeoutError as error:  # of the pool: all connections are in use
             raise StoreLocked(store=self.shown) from error
-        except sa.exc.DBAPIError as error:
-            known = self._known(error.orig, writes=writes)
+        except sa.exc.PendingRollbackError as error:  # somebody went on after an error
+            reason = "the connection to it broke"
+            raise StoreUnreadable(store=self.shown, reason=reason) from error
+        except Exception as error:
+            # Of the driver itself where it was spoken to without SQLAlchemy.
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            known = self._known(cause, writes=writes)
             if known is None:
                 raise
             raise known from error

@@ -75,13 +75,12 @@ def back_up(
         closing(connect(f"sqlite:///{unfinished}", busy_timeout_s=_BUSY_TIMEOUT_S)) as target,
     ):
         try:
-            with database.read() as source:
+            with database.read(long=True) as source:
                 copied = _fill(source, target, shown=shown, on_progress=on_progress)
         except StoreError as error:
             if error.fields.get("store") != target.shown:
                 raise
             raise BackupUnwritable(name=str(path), reason=_reason(error)) from error
-        target.prepare_new()
     return copied
 
 
@@ -119,7 +118,7 @@ def restore_store(
         with target.read() as connection:
             _require_empty(connection, target)
         target.prepare_new()
-        with backup.read() as source:
+        with backup.read(long=True) as source:
             copied = _fill(source, target, shown=target.shown, on_progress=on_progress)
         _append_to_log(target, actor=actor, action="restore")
     return copied
@@ -130,7 +129,7 @@ def _fill(
 ) -> Copied:
     expected = {table.name: _count(source, table) for table in _TABLES}
     total, done = sum(expected.values()), 0
-    with target.write() as connection:
+    with target.write(long=True) as connection:
         _require_empty(connection, target)  # as nobody else can fill it now
         make_tables(connection)
         for table in _TABLES:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from egide.errors import StoreForeign, StoreMissing, StoreTooNew, StoreTooOld
+from egide.settings import store_timeout_s
 from egide.store.schema import SCHEMA_REVISIONS, store_meta
 from egide.store.urls import is_sqlite, parse_url
 
@@ -20,7 +21,14 @@ _IDENTITY_KEY_BYTES = 32
 _alembic_version = sa.table("alembic_version", sa.column("version_num", sa.String))
 
 
-def open_database(url: str, *, create: bool, upgrade: bool, busy_timeout_s: float) -> Database:
+def open_database(
+    url: str,
+    *,
+    create: bool,
+    upgrade: bool,
+    busy_timeout_s: float,
+    timeout_s: float | None = None,
+) -> Database:
     """Connect to the store at `url`, whose tables are then those of this Egide.
 
     Args:
@@ -28,13 +36,14 @@ def open_database(url: str, *, create: bool, upgrade: bool, busy_timeout_s: floa
         create: make the store where there is none; two processes may do so at once.
         upgrade: bring older tables up to date instead of refusing them.
         busy_timeout_s: how long to wait for another process that writes.
+        timeout_s: how long a statement may take, by default as the environment says.
 
     Raises:
         UsageError: the URL is none that a store can have.
         StoreError: StoreMissing, StoreForeign, StoreTooOld, StoreTooNew, or what the database
             reports.
     """
-    database = connect(url, busy_timeout_s=busy_timeout_s)
+    database = connect(url, busy_timeout_s=busy_timeout_s, timeout_s=timeout_s)
     try:
         database.check_place(create=create)
         with database.read() as connection:
@@ -47,7 +56,7 @@ def open_database(url: str, *, create: bool, upgrade: bool, busy_timeout_s: floa
             _refuse_newer(found, database.shown)
             if not upgrade:
                 raise StoreTooOld(store=database.shown, found=found, expected=SCHEMA_REVISIONS[-1])
-            with database.write() as connection:
+            with database.write(long=True) as connection:
                 make_tables(connection)
     except BaseException:
         database.close()
@@ -55,7 +64,7 @@ def open_database(url: str, *, create: bool, upgrade: bool, busy_timeout_s: floa
     return database
 
 
-def connect(url: str, *, busy_timeout_s: float) -> Database:
+def connect(url: str, *, busy_timeout_s: float, timeout_s: float | None = None) -> Database:
     """Make ready to connect to the database at `url`, whatever is in it.
 
     Raises:
@@ -69,7 +78,8 @@ def connect(url: str, *, busy_timeout_s: float) -> Database:
         return SqliteDatabase(parsed, busy_timeout_s=busy_timeout_s)
     from egide.store.postgresql import PostgresqlDatabase
 
-    return PostgresqlDatabase(parsed, busy_timeout_s=busy_timeout_s)
+    limit_s = store_timeout_s() if timeout_s is None else timeout_s
+    return PostgresqlDatabase(parsed, busy_timeout_s=busy_timeout_s, timeout_s=limit_s)
 
 
 def _schema_revision(connection: sa.Connection, shown: str) -> str | None:

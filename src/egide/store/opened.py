@@ -61,6 +61,7 @@ class OpenedStore:
         *,
         create: bool = False,
         busy_timeout_s: float = DEFAULT_BUSY_TIMEOUT_S,
+        timeout_s: float | None = None,
         forget_at_once: bool = True,
     ) -> Self:
         """Open the store at `url`.
@@ -70,6 +71,8 @@ class OpenedStore:
             create: make it where there is none; a file is readable by its owner only, a database
                 of PostgreSQL must be there and be empty.
             busy_timeout_s: how long a write waits for another process that writes.
+            timeout_s: how long PostgreSQL has to answer, and 120 times as long where a whole store
+                is read or written; by default EGIDE_STORE_TIMEOUT_S, else 30.
             forget_at_once: have what is erased leave the files in the same call; else whoever
                 opened the store sees to that, say every few seconds.
 
@@ -81,7 +84,13 @@ class OpenedStore:
             StoreTooOld: `Store.upgrade` it first.
             StoreTooNew: a newer Egide wrote it.
         """
-        database = open_database(url, create=create, upgrade=False, busy_timeout_s=busy_timeout_s)
+        database = open_database(
+            url,
+            create=create,
+            upgrade=False,
+            busy_timeout_s=busy_timeout_s,
+            timeout_s=timeout_s,
+        )
         return cls._of(database, forget_at_once=forget_at_once)
 
     @classmethod

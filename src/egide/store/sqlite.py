@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sqlite3
+import tempfile
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -39,6 +42,15 @@ _IMPORTED = "egide_imported"
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
 # One look takes 4 µs.
 _LOOK_EVERY_S = 0.05
+# SQLite asks for 32 KiB at once, for the index of its log.
+_ROOM_BYTES = 64 * 1024
+_BESIDE = ("-wal", "-shm", "-journal")
+_NO_ROOM = {
+    errno.ENOSPC: "its disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "this process may write no larger file, see ulimit -f",
+}
+_NO_WRITING = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class SqliteDatabase(Database):
@@ -51,6 +63,7 @@ class SqliteDatabase(Database):
         engine = sa.create_engine(
             url, hide_parameters=True, connect_args={"timeout": busy_timeout_s}
         )
+        event.listen(engine, "do_connect", self._connect)
         event.listen(engine, "connect", _set_up)
         event.listen(engine, "checkin", _end_import)
         event.listen(engine, "begin", _begin)
@@ -58,6 +71,8 @@ class SqliteDatabase(Database):
         self._busy_timeout_s = busy_timeout_s
         self._looker: Any = None
         self._seen_version = 0
+        self._still: _Still | None = None
+        self._in_wal_mode = False
 
     def check_place(self, *, create: bool) -> None:
         """See that there is a file; see `Database.check_place`."""
@@ -75,6 +90,50 @@ class SqliteDatabase(Database):
             return  # another process was quicker
         except OSError as error:
             raise file_error(error, self.shown) from error
+        self._still = self._look_for_still()
+
+    def _look_for_still(self) -> _Still | None:
+        """The file as it stands, if SQLite can read it only as one that nobody changes.
+
+        In WAL mode it makes two files beside a database even to read it. Where it may not, as on
+        a disk that is mounted read-only, it is told that the file does not change; that it did
+        not is seen to by each transaction (`read`).
+
+        Raises:
+            StoreUnreadable: what was committed last lies in a log beside it, which cannot be read.
+        """
+        path = self.path
+        assert path is not None
+        if os.access(path.parent, os.W_OK) or not _in_wal_mode(path):
+            return None
+        if _beside(path, "-shm").exists():
+            return None  # whoever made it may be writing; SQLite can read beside them
+        if _size(_beside(path, "-wal")):
+            reason = "its last changes are in a log beside it that needs a disk that can be written"
+            raise StoreUnreadable(store=self.shown, reason=f"{reason}: copy both files to one")
+        return _Still.of(path)
+
+    @contextmanager
+    def read(self, *, long: bool = False) -> Iterator[sa.Connection]:
+        """A transaction that sees one state; see `Database.read`.
+
+        Raises:
+            StoreUnreadable: a file that nobody could change was changed meanwhile.
+        """
+        with super().read(long=long) as connection:
+            yield connection
+        if self._still is not None and self._still != _Still.of(self._still.path):
+            reason = "it was changed while it was read, although its folder is read-only here"
+            raise StoreUnreadable(store=self.shown, reason=reason)
+
+    def _connect(
+        self, _dialect: object, _record: object, _arguments: object, options: dict[str, Any]
+    ) -> sqlite3.Connection | None:
+        if self._still is None:
+            return None
+        uri = f"file:{quote(str(self._still.path))}?immutable=1"
+        connection: sqlite3.Connection = sqlite3.connect(uri, **{**options, "uri": True})
+        return connection
 
     def prepare_new(self) -> None:
         """Let readers read while a process writes; a lasting property of the file."""
@@ -89,6 +148,7 @@ class SqliteDatabase(Database):
                     raise
                 time.sleep(0.02)
             else:
+                self._in_wal_mode = True
                 return
 
     def announce(self, connection: sa.Connection) -> None:
@@ -124,10 +184,15 @@ class SqliteDatabase(Database):
         return self._engine.connect()
 
     def _writer(self) -> sa.Connection:
+        if not self._in_wal_mode and self._still is None:
+            self.prepare_new()  # a backup is not in WAL mode: it is to open on a read-only disk
         return self._engine.connect().execution_options(**{_WRITES: True})
 
     def _exclude_writers(self, connection: sa.Connection) -> None:
         """Nothing: `BEGIN IMMEDIATE` did."""
+
+    def _allow_long(self, connection: sa.Connection) -> None:
+        """Nothing: what SQLite does, this process does."""
 
     def _watch(self) -> None:
         try:
@@ -180,17 +245,6 @@ class SqliteDatabase(Database):
         finally:
             raw.close()
 
-    @contextmanager
-    def _translated(self, *, writes: bool = False) -> Iterator[None]:
-        try:
-            with super()._translated(writes=writes):
-                yield
-        except sqlite3.Error as error:
-            known = self._known(error, writes=writes)
-            if known is None:
-                raise
-            raise known from error
-
     def _known(self, error: BaseException | None, *, writes: bool) -> EgideError | None:
         """The error of ours; SQLite tells reading and writing apart by itself.
 
@@ -200,17 +254,28 @@ class SqliteDatabase(Database):
         if not isinstance(error, sqlite3.Error):
             return None
         # A pool that cannot connect reports no code.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)
+        primary = code & 0xFF
+        if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}:
             return StoreLocked(store=self.shown)
-        if code == sqlite3.SQLITE_READONLY:
+        if code == sqlite3.SQLITE_READONLY_DBMOVED:
+            return StoreUnreadable(store=self.shown, reason="its file was moved while in use")
+        if primary == sqlite3.SQLITE_READONLY:
             return StoreReadOnly(store=self.shown)
-        if code == sqlite3.SQLITE_FULL:
-            return StoreFull(store=self.shown)
-        reason = _UNREADABLE.get(code)
+        if primary in _PERHAPS_FULL:
+            # SQLite calls only some of it full: not a quota, nor the index of its log.
+            assert self.path is not None
+            why = _why_unwritable(self.path)
+            if why in _NO_ROOM or primary == sqlite3.SQLITE_FULL:
+                full = _NO_ROOM.get(why, _NO_ROOM[errno.ENOSPC])
+                return StoreFull(store=self.shown, reason=full)
+            if why in _NO_WRITING and os.access(self.path, os.R_OK):
+                return StoreReadOnly(store=self.shown)
+        reason = _UNREADABLE.get(primary)
         return StoreUnreadable(store=self.shown, reason=reason) if reason else None
 
 
+_PERHAPS_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _UNREADABLE = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     sqlite3.SQLITE_PERM: "permission denied",
@@ -218,6 +283,8 @@ _UNREADABLE = {
     sqlite3.SQLITE_NOTADB: "it is no SQLite database",
     sqlite3.SQLITE_CORRUPT: "the database is damaged",
     sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_NOMEM: "no memory is left",
+    sqlite3.SQLITE_NOLFS: "the file is too large for this system",
 }
 
 
@@ -236,11 +303,69 @@ def file_error(error: OSError, shown: str) -> EgideError:
     """The error of ours for a file that cannot be made."""
     if isinstance(error, FileNotFoundError):
         return StoreUnreadable(store=shown, reason="its folder does not exist")
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    if error.errno in _NO_WRITING:
         return StoreReadOnly(store=shown)
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StoreFull(store=shown)
+    if error.errno in _NO_ROOM:
+        return StoreFull(store=shown, reason=_NO_ROOM[error.errno])
     return StoreUnreadable(store=shown, reason=error.strerror or "the disk reports an error")
+
+
+@dataclass(frozen=True, slots=True)
+class _Still:
+    """A file that nobody changes, as it was seen; two are equal if it did not change."""
+
+    path: Path
+    inode: int
+    size: int
+    changed_ns: int
+    logged: bool
+
+    @classmethod
+    def of(cls, path: Path) -> _Still | None:
+        """What is seen of it now; None where it is gone."""
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        logged = _size(_beside(path, "-wal")) > 0
+        return cls(path, found.st_ino, found.st_size, found.st_mtime_ns, logged)
+
+
+def _in_wal_mode(path: Path) -> bool:
+    """Whether the header says so; source: https://www.sqlite.org/fileformat.html, 1.3.3."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\x02\x02"
+    except OSError:
+        return False
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _why_unwritable(path: Path) -> int:
+    """The number of the system's error for writing to a file or beside it, 0 if that goes well.
+
+    It is tried, since neither a quota nor a full table of files shows in the space that is free.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=path.parent, buffering=0) as tried:
+            tried.write(bytes(_ROOM_BYTES))
+            os.fsync(tried.fileno())
+    except OSError as error:
+        return error.errno or errno.EIO
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = max(_size(path), *(_size(_beside(path, end)) for end in _BESIDE))
+    over = most != resource.RLIM_INFINITY and largest + _ROOM_BYTES > most
+    return errno.EFBIG if over else 0
 
 
 def _set_up(connection: Any, _record: object) -> None:

@@ -56,7 +56,7 @@ class Store(ServedStore):
         Raises:
             BankMissing: there is none of that name.
         """
-        with self._database.read() as connection:
+        with self._database.read(long=True) as connection:
             return bank_rows.count_entries(connection, bank_rows.get_bank(connection, name))
 
     def entry(self, bank: str, entry_id: int) -> Entry:
@@ -120,7 +120,7 @@ class Store(ServedStore):
     @contextmanager
     def read_active(self) -> Iterator[ActiveView]:
         """Revision, banks and active entries, all of one moment: what a snapshot is built from."""
-        with self._database.read() as connection:
+        with self._database.read(long=True) as connection:
             yield reading.read_active(connection, self.id)
 
     @contextmanager
@@ -144,7 +144,7 @@ class Store(ServedStore):
             PatchesUnavailable: `cryptography` is not installed.
         """
         at = unix_seconds(now or datetime.now(UTC))
-        with self._database.read() as connection:
+        with self._database.read(long=True) as connection:
             yield patch_rows.read(connection, self._sealer(key), banks=banks, now_unix_s=at)
 
     def has_patches(self, banks: Collection[str] | None = None) -> bool:
@@ -162,7 +162,7 @@ class Store(ServedStore):
         Raises:
             BankMissing: there is none of that name.
         """
-        with self._database.read() as connection:
+        with self._database.read(long=True) as connection:
             return patch_rows.count(connection, bank_rows.get_bank(connection, bank))
 
     def entries_with_patches(
