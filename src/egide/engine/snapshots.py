@@ -126,7 +126,7 @@ def require_folder(path: Path) -> None:
         SnapshotUnwritable: there is no such folder, or nothing can be written there.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"):
+        with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
