@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
+# Of the tests, each of which may start servers and decoders of its own: one a core, four at most.
+TEST_PROCESSES ?= auto
 
 .PHONY: demo demo-pages demo-serving test check types bench bench-edits bench-service bench-browser screenshots format clean
 .DELETE_ON_ERROR:
@@ -19,7 +21,7 @@ demo-pages: $(VENV)/.server
 	@$(BIN)/python demo/pages.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.check types
 	$(BIN)/ruff format --check .

@@ -439,6 +439,27 @@ def test_ctrl_c_exits_with_130_and_the_next_run_goes_on(
     assert egide_in(tmp_path, "audit", *sources, "--out", "out").code == 1
 
 
+def test_started_in_the_background_it_still_ends_cleanly(
+    store: egide.Store, dataset: list[str], tmp_path: Path
+) -> None:
+    # As a shell starts a background job: SIGINT is ignored, and stays so.
+    command = [*EGIDE, "audit", *dataset, "--out", "out", "--workers", "1"]
+    program = "trap '' INT; exec \"$@\""
+    with subprocess.Popen(
+        ["/bin/sh", "-c", program, "sh", *command],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out" / ".audit" / "plan.jsonl").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "[interrupted]" in err
+
+
 # --- help and start ------------------------------------------------------------
 
 

@@ -89,8 +89,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
         "Exit codes: 0 nothing matched or all went well; 1 something matched, or some files or "
-        "lines could not be used; 2 wrong usage; 3 the command could not do its work; "
-        "130 interrupted."
+        "lines could not be used or were refused; 2 wrong usage, or nobody agreed to what would be "
+        "erased; 3 the command could not do its work; 130 interrupted."
     ),
 )
 

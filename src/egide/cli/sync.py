@@ -251,7 +251,8 @@ def _watch(store: Store, json: bool) -> None:
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        if signal.getsignal(number) is not signal.SIG_IGN:  # so in a job in the background
+            signal.signal(number, lambda *_: stopped.set())
     follower = Follower(
         store, connect=partial(connect, allowed_networks=own_networks()), on_round=show
     )
