@@ -46,6 +46,27 @@ class ConfirmationNeeded(EgideError):
     code = "confirmation-needed"
 
 
+# --- the machine: what every command needs ----------------------------------------------------
+
+
+class TooManyFiles(EgideError):
+    """No more files can be opened: raise the limit with `ulimit -n 1024`, or use fewer --workers, then run the command again."""
+
+    code = "too-many-files"
+
+
+class TooManyProcesses(EgideError):
+    """No more processes or threads can be started: raise the limit with `ulimit -u`, or use fewer --workers, then run the command again."""
+
+    code = "too-many-processes"
+
+
+class OutOfMemory(EgideError):
+    """There is not enough memory: raise the limit with `ulimit -v`, close other programs, or use fewer --workers, then run the command again."""
+
+    code = "out-of-memory"
+
+
 # --- one item: a picture that cannot be fingerprinted costs a row, never the run -------------
 
 
@@ -182,6 +203,12 @@ class SourceTruncated(SourceError):
     """{name} ends too early or is damaged after {items} items: {reason}. Fetch or copy it again."""
 
     code = "source-truncated"
+
+
+class SourceExpands(SourceError):
+    """{name} is read no further after {items} items: it expands to over {limit} bytes, far beyond its size. Raise EGIDE_MAX_EXPANSION if it is sound."""
+
+    code = "source-expands"
 
 
 class ColumnMissing(SourceError):

@@ -31,8 +31,6 @@ from pictures import encoded, pictures, write_tar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HERE = Path(__file__).parent
-
 
 def tables(out: Path) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     return (
@@ -255,7 +253,7 @@ def test_wrong_arguments_are_errors(
 @pytest.fixture
 def hostile_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that crash or hang on items which hold certain words."""
-    monkeypatch.setattr(LocalExecutor, "command", (sys.executable, str(HERE / "hostile_worker.py")))
+    monkeypatch.setattr(LocalExecutor, "module", "hostile_worker")
 
 
 @pytest.mark.usefixtures("hostile_worker")
@@ -308,8 +306,8 @@ def test_a_shard_that_keeps_crashing_is_given_up_and_the_others_are_done(
 def test_a_worker_that_cannot_start_is_an_error(
     store: egide.Store, dataset: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalExecutor, "command", (sys.executable, "-c", "raise SystemExit(7)"))
-    with pytest.raises(WorkerFailed, match="status 7"):
+    monkeypatch.setattr(LocalExecutor, "module", "egide.no_such_module")
+    with pytest.raises(WorkerFailed, match="status 1"):
         run(dataset, store)
 
 

@@ -322,12 +322,12 @@ def test_workers_end_with_their_parent_in_the_midst_of_an_item(
     store: egide.Store, tmp_path: Path, stop: signal.Signals
 ) -> None:
     write_tar(tmp_path / "a.tar", {"0.jpg": PHOTO + b"HANG-THE-DECODER"})
-    hostile = str(Path(__file__).with_name("hostile_worker.py"))
     program = (
         "import sys\n"
         "from egide.auditing.local import LocalExecutor\n"
         "from egide.cli.main import main\n"
-        f"LocalExecutor.command = (sys.executable, {hostile!r})\n"
+        f"sys.path.append({str(Path(__file__).parent)!r})\n"
+        "LocalExecutor.module = 'hostile_worker'\n"
         "main()"
     )
     (tmp_path / "tmp").mkdir()

@@ -31,8 +31,7 @@ from pictures import encoded, pictures
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-HERE = Path(__file__).parent
-HOSTILE = (sys.executable, str(HERE / "hostile_decoder.py"))
+HOSTILE = ("hostile_decoder",)
 PHOTO = encoded(pictures(8)[0], quality=80)
 OTHERS = [encoded(image, "PNG") for image in pictures(8)[1:4]]
 LIMITS = Limits(item_timeout_s=3, worker_memory_bytes=1_000_000_000)
@@ -301,7 +300,7 @@ def test_children_that_do_not_start_are_an_error_not_a_wait(
         os.kill(child_ids(pool)[0], signal.SIGKILL)
         with pytest.raises(errors.NotReady):
             pool.fingerprint(PHOTO)
-        monkeypatch.setattr(DecodingProcess, "command", ("/nowhere/python",))
+        monkeypatch.setattr(DecodingProcess, "command", ("egide.no_such_module",))
         with pytest.raises(errors.NotReady):
             pool.fingerprint(PHOTO)
         monkeypatch.setattr(DecodingProcess, "command", HOSTILE)
@@ -314,6 +313,7 @@ def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "from egide.engine.decoding import DecodingPool\n"
         "from egide.engine.decoding_process import DecodingProcess\n"
         "import threading\n"
+        f"sys.path.append({str(Path(__file__).parent)!r})\n"
         f"DecodingProcess.command = {HOSTILE!r}\n"
         "pool = DecodingPool(workers=2).start()\n"
         f"hang = {marked('HANG')!r}\n"

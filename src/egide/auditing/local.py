@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -16,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from egide import errors
 from egide.auditing.worker import SLOT
-from egide.engine.child import ONE_THREAD, without_patch_key
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
+from egide.sandbox.starting import start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from egide.auditing.sources import Shard
@@ -94,9 +92,10 @@ class LocalExecutor:
         workers: how many processes, at least 1.
         item_timeout_s: after which a worker stuck on an item is killed and replaced.
         inherit: file descriptors that the workers get.
+        environment: variables that the workers get, besides what Python needs.
     """
 
-    command: tuple[str, ...] = (sys.executable, "-m", "egide.auditing.worker")
+    module = "egide.auditing.worker"
 
     def __init__(
         self,
@@ -105,8 +104,10 @@ class LocalExecutor:
         *,
         item_timeout_s: float,
         inherit: tuple[int, ...] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
+        self._environment = environment
         self._inherit = inherit
         self._count = workers
         self._timeout_s = item_timeout_s
@@ -115,8 +116,12 @@ class LocalExecutor:
 
     def __enter__(self) -> LocalExecutor:
         """Start the workers: they load while the caller plans, which takes them half a second."""
-        for _ in range(self._count):
-            self._start()
+        try:
+            for _ in range(self._count):
+                self._start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -125,12 +130,16 @@ class LocalExecutor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers."""
         for worker in self._workers:
             worker.stop()
         self._selector.close()
 
     def _start(self) -> _Worker:
-        worker = _Worker(self.command, self._settings, self._inherit)
+        worker = _Worker(self.module, self._settings, self._inherit, self._environment)
         self._workers.append(worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
         return worker
@@ -178,7 +187,11 @@ class _Worker:
     """One child process and what it is doing."""
 
     def __init__(
-        self, command: tuple[str, ...], settings: dict[str, Any], inherit: tuple[int, ...]
+        self,
+        module: str,
+        settings: dict[str, Any],
+        inherit: tuple[int, ...],
+        environment: Mapping[str, str] | None,
     ) -> None:
         self.job: Job | None = None
         self.ended = False
@@ -186,14 +199,13 @@ class _Worker:
         self._buffer = b""
         self._slot = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `stop`
         os.pwrite(self._slot.fileno(), SLOT.pack(-1, 0, 0.0), 0)
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libraries print file names there
-            pass_fds=[self._slot.fileno(), *inherit],
-            env={**without_patch_key(), **ONE_THREAD},
-        )
+        try:
+            self._process = start(
+                module, environment=environment, pass_fds=[self._slot.fileno(), *inherit]
+            )
+        except BaseException:
+            self._slot.close()
+            raise
         assert self._process.stdout is not None
         self.output = self._process.stdout
         os.set_blocking(self.output.fileno(), False)
@@ -203,8 +215,9 @@ class _Worker:
     def _write(self, line: str) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # its end shows on its output
-            self._process.stdin.write(line.encode())
-            self._process.stdin.flush()
+            left = memoryview(line.encode())
+            while left:
+                left = left[self._process.stdin.write(left) :]
 
     def send(self, job: Job) -> None:
         self.job = job

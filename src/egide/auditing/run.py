@@ -17,7 +17,7 @@ from egide._version import __version__
 from egide.auditing.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
 from egide.auditing.pinned import Pinned
-from egide.auditing.sources import open_source
+from egide.auditing.sources import open_source, variables_for
 from egide.auditing.summary import (
     SUMMARY_SCHEMA,
     AuditSummary,
@@ -156,6 +156,7 @@ class Audit:
                 self._workers,
                 item_timeout_s=self._limits.item_timeout_s,
                 inherit=pinned.inherit,
+                environment=variables_for(self._addresses),
             )
             run = _Run(self._workers, self._report)
             with executor:

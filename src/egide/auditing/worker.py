@@ -1,4 +1,4 @@
-"""One worker process: `python -m egide.auditing.worker`, spoken to in JSON lines.
+"""One worker process, spoken to in JSON lines.
 
 A plain child process instead of `multiprocessing`: nothing is pickled, the caller's `__main__` is
 not imported again, and a decoder that crashes takes down one shard's worker and nothing else.
@@ -21,10 +21,10 @@ from egide import errors
 from egide.auditing.parts import write_part
 from egide.auditing.scan import Scanner
 from egide.auditing.sources import Shard
-from egide.engine.child import end_with_parent, limit_memory
 from egide.index.snapshot import Snapshot
 from egide.matching import Matcher, ThoroughMatcher
 from egide.model import Limits, Mode
+from egide.sandbox.limits import end_with_parent, limit_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

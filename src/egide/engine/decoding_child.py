@@ -1,4 +1,4 @@
-"""One decoding process: `python -m egide.engine.decoding_child`, spoken to in frames.
+"""One decoding process, spoken to in frames.
 
 Everything that comes in goes through here and not through the server's process: a decoder that
 crashes, hangs or eats memory costs the picture that did it. The protocol is in
@@ -12,7 +12,6 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from egide.engine.child import end_with_parent, limit_memory, write_no_files
 from egide.engine.decoding_frames import (
     REQUEST,
     fingerprint_values,
@@ -23,6 +22,7 @@ from egide.errors import DecodeFailed, ItemError
 from egide.hashing.fingerprint import fingerprint
 from egide.hashing.warm import warm_up
 from egide.model import Mode
+from egide.sandbox.limits import end_with_parent, limit_memory, write_no_files
 
 if TYPE_CHECKING:
     from typing import BinaryIO

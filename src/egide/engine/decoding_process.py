@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from egide.engine.child import bare_environment
 from egide.engine.decoding_frames import (
     LENGTH,
     REQUEST,
@@ -20,9 +18,12 @@ from egide.engine.decoding_frames import (
     pack_settings,
     read_answer,
 )
+from egide.errors import EgideError
+from egide.sandbox.starting import start
 
 if TYPE_CHECKING:
-    from egide.errors import EgideError
+    from subprocess import Popen
+
     from egide.model import Fingerprint, Limits
 
 _PIPE_BYTES = 1 << 20
@@ -45,12 +46,8 @@ class DecodingProcess:
     Used by one thread at a time, its owner; only `kill` may come from any other.
     """
 
-    command: ClassVar[tuple[str, ...]] = (
-        sys.executable,
-        "-P",  # no module of the folder that the server happens to run in
-        "-m",
-        "egide.engine.decoding_child",
-    )
+    command: ClassVar[tuple[str, ...]] = ("egide.engine.decoding_child",)
+    """The module, and its arguments."""
 
     def __init__(self, limits: Limits) -> None:
         """Prepare; nothing runs before `start`.
@@ -60,7 +57,7 @@ class DecodingProcess:
         """
         self._limits = limits
         self._ready = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Popen[bytes] | None = None
         self._requests = self._answers = -1
 
     def start(self) -> None:
@@ -71,15 +68,8 @@ class DecodingProcess:
         """
         self.end()
         try:
-            self._process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # libraries print what they find in files
-                env=bare_environment(),
-                bufsize=0,
-            )
-        except OSError as error:
+            self._process = start(*self.command)
+        except (OSError, EgideError) as error:
             raise ChildDied from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -1,6 +1,6 @@
 """Building the search snapshot beside those who search: in a child of low priority, one at a time.
 
-`python -m egide.engine.rebuilding PATH` is that child. It is told the store's URL by its
+This module, run with the snapshot's path, is that child. It is told the store's URL by its
 environment, since command lines are for everyone to read and the URL may hold a password.
 """
 
@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide.engine.child import without_patch_key
 from egide.engine.snapshots import build_store_snapshot, building
 from egide.errors import EgideError, SnapshotUnwritable
+from egide.sandbox.starting import end, start, variables
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from egide.index.live import LiveIndex
 
+_MODULE = "egide.engine.rebuilding"
 URL_VARIABLE = "EGIDE_REBUILD_STORE"
 _NICENESS = 10
 _BUSY_STATUS = 75
@@ -84,7 +86,7 @@ class Rebuilder:
         self.failure: str | None = None
         self._url = url
         self._path = path
-        self._child: subprocess.Popen[str] | None = None
+        self._child: Popen[bytes] | None = None
         self._started_s = 0.0
         self._not_before_s = 0.0
         self._failures = 0
@@ -109,14 +111,15 @@ class Rebuilder:
             self._fail(error.code)
             return
         self._started_s = time.monotonic()
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "egide.engine.rebuilding", str(self._path)],
-            env={**without_patch_key(), URL_VARIABLE: self._url},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        try:
+            self._child = start(
+                _MODULE,
+                str(self._path),
+                environment={**_database_variables(self._url), URL_VARIABLE: self._url},
+                reads=False,
+            )
+        except EgideError as error:
+            self._fail(error.code)
 
     def poll(self) -> None:
         """See whether the child has ended, and how."""
@@ -134,7 +137,7 @@ class Rebuilder:
             # Half of one core at most, however often entries end.
             self._not_before_s = now_s + (now_s - self._started_s)
             return
-        self._fail(said.strip() or f"status {child.returncode}")
+        self._fail(said.decode("utf-8", "replace").strip() or f"status {child.returncode}")
 
     def _fail(self, code: str) -> None:
         if code != self.failure:
@@ -147,14 +150,17 @@ class Rebuilder:
     def close(self) -> None:
         """End the child, if one runs; it takes back what it has written."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        child.terminate()
-        try:
-            child.communicate(timeout=_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.communicate()
+        if child is not None:
+            end(child, timeout_s=_STOP_TIMEOUT_S)
+
+
+def _database_variables(url: str) -> dict[str, str]:
+    """What PostgreSQL's client reads from the environment besides the URL."""
+    if url.startswith("sqlite"):
+        return {}
+    # libpq's names have no underscore; others that begin so are not its own.
+    own = {name: value for name, value in variables(prefixes=("PG",)).items() if "_" not in name}
+    return {**own, **variables(("KRB5CCNAME", "KRB5_CONFIG", "SSL_CERT_DIR", "SSL_CERT_FILE"))}
 
 
 def main() -> int:

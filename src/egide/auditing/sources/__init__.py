@@ -18,7 +18,7 @@ from egide.auditing.sources.base import (
 )
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
-from egide.auditing.sources.location import open_binary, stat
+from egide.auditing.sources.location import open_binary, stat, variables_for
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.tar import TarSource
 from egide.auditing.sources.zip import ZipSource
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from egide.model import Limits
 
-__all__ = ["Item", "Other", "Shard", "Source", "open_source", "read_shard"]
+__all__ = ["Item", "Other", "Shard", "Source", "open_source", "read_shard", "variables_for"]
 
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind

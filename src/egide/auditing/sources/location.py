@@ -15,12 +15,32 @@ from egide.errors import (
     SourceUnreadable,
     SourceUnsupported,
 )
+from egide.sandbox.starting import variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _SPECIAL = "it is no regular file"
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "hf": "hf"}
+_LOCAL = frozenset({"", "file", "local"})
+_NETWORK = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("FSSPEC_CONFIG_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"),
+)
+"""What any source on a network may need: the way out, and whom to trust."""
+_CREDENTIALS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("s3", "s3a"), ("AWS_", "FSSPEC_S3")),
+    **dict.fromkeys(
+        ("gs", "gcs"),
+        ("GOOGLE_", "GCSFS_", "GCE_", "CLOUDSDK_", "STORAGE_EMULATOR_HOST", "FSSPEC_G"),
+    ),
+    "hf": ("HF_", "HUGGING_FACE_", "HUGGINGFACE_", "FSSPEC_HF"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), ("AZURE_", "FSSPEC_A")),
+    **dict.fromkeys(("sftp", "ssh"), ("SSH_AUTH_SOCK",)),
+}
+"""How the variables begin that hold what a protocol's sources ask for."""
 
 
 def open_filesystem(address: str) -> tuple[Any, str]:
@@ -51,6 +71,25 @@ def open_filesystem(address: str) -> tuple[Any, str]:
             name=address, reason=f"the protocol {protocol} is not known"
         ) from error
     return filesystem, path
+
+
+def variables_for(
+    addresses: Iterable[str], environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The variables that reading some addresses may need: of their own protocols, and no others'.
+
+    Local sources need none.
+    """
+    protocols = {
+        link.partition("://")[0] if "://" in link else link
+        for address in addresses
+        if not _is_local(address)
+        for link in address.split("::")
+    } - _LOCAL
+    if not protocols:
+        return {}
+    prefixes = [prefix for one in protocols for prefix in _CREDENTIALS.get(one, ())]
+    return variables(_NETWORK, prefixes, environment)
 
 
 def whole_file(kind: str, url: str, name: str) -> Shard:

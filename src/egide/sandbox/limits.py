@@ -1,8 +1,4 @@
-"""What every child process of Egide does: end with its parent, and stay within its means.
-
-Children are plain processes that decode hostile files: nothing is pickled, nothing of the parent
-is imported again, and one that crashes takes down nothing else.
-"""
+"""What a child process does to itself: end with its parent, and stay within its means."""
 
 from __future__ import annotations
 
@@ -10,40 +6,8 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
-
-from egide.sealing import KEY_VARIABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _LOOK_EVERY_S = 0.5
-ONE_THREAD = dict.fromkeys(
-    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
-)
-"""There are as many children as the caller wants processors busy."""
-_NEEDED = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "PATH",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONUSERBASE",
-    "VIRTUAL_ENV",
-)
-
-
-def without_patch_key(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a child that has no keypoints to unseal."""
-    return {name: value for name, value in environment.items() if name != KEY_VARIABLE}
-
-
-def bare_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What a child needs to find Python and Egide: no setting, no password, no key."""
-    kept = {name: environment[name] for name in _NEEDED if name in environment}
-    return {**kept, **ONE_THREAD}
 
 
 def end_with_parent(parent: int) -> None:
