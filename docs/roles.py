@@ -15,8 +15,8 @@ _HEAD = """\
 Who may send what to a served register. `python docs/roles.py` writes this page from the OpenAPI
 document; a test tries every route with every role, and with no key, an expired, a revoked and a
 wrong one, and with one that is kept to another bank, which is answered as if there were no such
-bank. `export` and another radius need a second person beside the permission; so does adding more
-than one person may in a day. See [keys](keys.md).
+bank. `export`, another radius and a key of another role than `matcher` need a second person beside
+the permission; so does adding more than one person may in a day. See [keys](keys.md).
 
 """
 

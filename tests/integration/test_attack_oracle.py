@@ -90,6 +90,7 @@ def test_bank_out_of_scope_and_bank_that_is_none_are_answered_alike(
     served: Served, scoped: dict[str, str]
 ) -> None:
     curator = served.as_role(Role.ADMIN, name="scoped-admin", banks=[SEEN])
+    partner = served.as_role(Role.PARTNER, name="scoped-partner", banks=[SEEN])
     for method, path, _ in routes(served):
         if "{bank}" not in path:
             continue
@@ -107,7 +108,7 @@ def test_bank_out_of_scope_and_bank_that_is_none_are_answered_alike(
         body = {"fingerprints": [{"pdq": code(0).hex()}], "banks": [bank]}
         answer = served.client.post("/v1/match/fingerprints", headers=scoped, json=body)
         assert (answer.status_code, answer.json()["code"]) == (404, "bank-missing")
-        answer = served.client.get("/v1/changes", params={"bank": bank}, headers=curator)
+        answer = served.client.get("/v1/changes", params={"bank": bank}, headers=partner)
         assert (answer.status_code, answer.json()["code"]) == (404, "bank-missing")
         feedback = {"bank": bank, "entry": 1, "kind": "matched", "at": "2026-01-01T00:00:00Z"}
         answer = served.client.post("/v1/feedback", headers=scoped, json={"feedback": [feedback]})

@@ -162,18 +162,24 @@ def test_the_way_out_is_open_whatever_the_store_does(breakable: Breakable) -> No
     assert owner.get("case/card").status_code == 401
 
 
-def test_partners_hear_of_changes_whatever_the_store_does(breakable: Breakable) -> None:
+def test_partners_hear_of_withdrawals_alone_while_what_they_are_given_cannot_be_logged(
+    breakable: Breakable,
+) -> None:
     served = breakable.served
-    owner = Hostile(served)
-    number = owner.register(1, 2)
+    store = Store.of(served.service.store)
+    number = Hostile(served).register(1, 2)
+    ended = Hostile(served).register(3)
+    [withdrawn] = case_of(served, ended).images
+    store.cases.withdraw(case_of(served, ended).id)
     headers = served.as_role(Role.PARTNER)
     breakable.break_it()
     page = served.client.get("/v1/changes", headers=headers)
+    told = served.client.get("/v1/changes?only=ended", headers=headers)
     breakable.mend_it()
-    assert page.status_code == 200
-    assert len(page.json()["entries"]) == 2
+    assert page.status_code == 503
+    assert page.json()["code"].startswith("store-")
+    assert [one["id"] for one in told.json()["entries"]] == [withdrawn.entry]
     case = case_of(served, number)
-    store = served.service.store
     assert store.partner_reads.sent(case.id) == []
     served.client.get("/v1/changes", headers=headers)
     assert len(store.partner_reads.sent(case.id)) == 2

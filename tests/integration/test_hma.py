@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -19,6 +20,7 @@ from egide.server.app import create_app
 from egide.server.hma import banks, catalogue, content, matching
 from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore
+from egide.store.service_schema import key_usage
 from pictures import encoded, pictures
 from server_samples import Served, bearer, serve
 
@@ -398,6 +400,33 @@ def test_many_additions_take_a_second_person_as_anywhere(tmp_path: Path) -> None
         served.service.store.approvals.decide(asked.id, True, by=second)
         admin.headers |= {"Egide-Approval": str(asked.id)}
         assert admin.post("/c/bank/B/signal", json={"pdq": CODES[1]}).status_code == 200
+
+
+def test_additions_count_alike_by_either_way(admin: Client, bank: str) -> None:
+    first, *more = pictures(3)
+    animation = encoded(first, "GIF", save_all=True, append_images=more)
+    code = {"pdq": CODES[5]}
+    kind = "image/gif"
+    ways = {
+        "hma": [
+            (f"/hma/c/bank/{bank}/content", {"files": {"photo": ("a.gif", animation, kind)}}),
+            (f"/hma/c/bank/{bank}/signal", {"json": code}),
+        ],
+        "api": [
+            (f"/v1/banks/{bank}/entries", {"files": {"file": ("a.gif", animation, kind)}}),
+            (f"/v1/banks/{bank}/entries", {"json": {"entries": [{"pdq": [CODES[5]]}]}}),
+        ],
+    }
+    added = {}
+    for way, sent in ways.items():
+        key, token = admin.served.key(Role.CURATOR, f"counted-{way}")
+        for path, body in sent:
+            answer = admin.served.client.post(path, headers=bearer(token), **body)
+            assert answer.status_code in {200, 201}, answer.text
+        with admin.served.service.store._database.read() as connection:
+            query = sa.select(sa.func.sum(key_usage.c.added)).where(key_usage.c.key_id == key.id)
+            added[way] = connection.execute(query).scalar()
+    assert added["hma"] == added["api"] > 2
 
 
 # --- who may ------------------------------------------------------------

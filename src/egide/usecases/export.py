@@ -120,11 +120,14 @@ def give_changes(
         StoreError: the store cannot be read, or the log not written.
     """
     key.require(Permission.READ_CHANGES)
+    banks = key.scoped(None if bank is None else [bank])
+    if bank is not None:
+        store.bank(bank)
     page = store.feed.page(
         since,
         after=after,
         limit=limit,
-        banks=key.scoped(None if bank is None else [store.bank(bank).name]),
+        banks=banks,
         ended_only=ended_only,
     )
     entries = [_as_it_leaves(entry) for entry in page.entries]
