@@ -67,6 +67,8 @@ class Proxy(threading.Thread):
             return
         one, other = key.fileobj, key.data
         assert isinstance(one, socket.socket)
+        if one.fileno() < 0:
+            return  # both ends closed at once
         try:
             data = one.recv(65536)
             other.sendall(data)
@@ -135,7 +137,7 @@ def following(url: str, store: Store) -> Iterator[LiveRegister]:
 
 
 def matched(live: LiveRegister, number: int) -> bool:
-    return live.match([Fingerprint((Pdq(code(number), 100),))]) != [[]]
+    return live.search([Fingerprint((Pdq(code(number), 100),))]).matches != [[]]
 
 
 def test_a_server_that_is_cut_off_is_noticed_in_time_and_followed_again_when_it_is_back(

@@ -126,6 +126,13 @@ class Database(ABC):
         """Set what lasts as long as the database does."""
 
     @abstractmethod
+    def prepare_when_written(self) -> None:
+        """Have the first write do what `prepare_new` does, where that was left out.
+
+        A backup is left as it can be read from a disk that cannot be written to.
+        """
+
+    @abstractmethod
     def announce(self, connection: sa.Connection) -> None:
         """Tell who waits for changes, when the transaction of `connection` is committed."""
 

@@ -58,6 +58,7 @@ def open_database(
                 raise StoreTooOld(store=database.shown, found=found, expected=SCHEMA_REVISIONS[-1])
             with database.write(long=True) as connection:
                 make_tables(connection)
+        database.prepare_when_written()
     except BaseException:
         database.close()
         raise

@@ -137,6 +137,9 @@ class PostgresqlDatabase(Database):
     def prepare_new(self) -> None:
         """Nothing."""
 
+    def prepare_when_written(self) -> None:
+        """Nothing."""
+
     def announce(self, connection: sa.Connection) -> None:
         """Notify who listens."""
         connection.exec_driver_sql(f"NOTIFY {_CHANNEL}")

@@ -72,7 +72,7 @@ class SqliteDatabase(Database):
         self._looker: Any = None
         self._seen_version = 0
         self._still: _Still | None = None
-        self._in_wal_mode = False
+        self._prepared = True
 
     def check_place(self, *, create: bool) -> None:
         """See that there is a file; see `Database.check_place`."""
@@ -148,8 +148,12 @@ class SqliteDatabase(Database):
                     raise
                 time.sleep(0.02)
             else:
-                self._in_wal_mode = True
+                self._prepared = True
                 return
+
+    def prepare_when_written(self) -> None:
+        """Change over then; see `Database.prepare_when_written`."""
+        self._prepared = False
 
     def announce(self, connection: sa.Connection) -> None:
         """Nothing: whoever waits sees that the file has changed."""
@@ -184,8 +188,8 @@ class SqliteDatabase(Database):
         return self._engine.connect()
 
     def _writer(self) -> sa.Connection:
-        if not self._in_wal_mode and self._still is None:
-            self.prepare_new()  # a backup is not in WAL mode: it is to open on a read-only disk
+        if not self._prepared and self._still is None:
+            self.prepare_new()
         return self._engine.connect().execution_options(**{_WRITES: True})
 
     def _exclude_writers(self, connection: sa.Connection) -> None:
