@@ -22,7 +22,8 @@ from egide.errors import (
     StoreLocked,
     UsageError,
 )
-from egide.hashlist import HashLine, HashListFormat, read_hash_list, write_hash_list
+from egide.hashlist import HashLine, HashListFormat, read_hash_list
+from egide.hashlist.write import write_hash_list
 from egide.model import Entry, Registration, State, Trust
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from egide.errors import BankMissing, EntryMissing, HashInvalid, PatchKeyMissing, PatchKeyWrong
-from egide.hashlist import HashLine, HashListFormat, read_hash_list, write_hash_list
+from egide.hashlist import HashLine, HashListFormat, read_hash_list
+from egide.hashlist.write import write_hash_list
 from egide.model import PatchSet, Registration, State
 from egide.sealing import PatchKey
 from egide.store import OutcomeKind

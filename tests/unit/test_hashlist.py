@@ -16,13 +16,12 @@ from egide.hashlist import (
     BadLine,
     HashLine,
     HashListFormat,
-    csv_pieces,
     parse_hex,
     read_hash_list,
-    write_hash_list,
 )
 from egide.hashlist.fields import neutralise, restore
 from egide.hashlist.read import MAX_LINE_BYTES
+from egide.hashlist.write import csv_pieces, write_hash_list
 from egide.model import Entry, Registration, Signal, State, Trust
 
 PDQ = bytes(range(32))
