@@ -73,13 +73,28 @@ class Target:
                 return
         raise AssertionError(f"it ended: {self.log.read_text('utf-8')}")
 
-    def connect(self) -> socket.socket:
-        """Open a connection."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+    def connect(self, source: str = "127.0.0.1", receive_bytes: int = 0) -> socket.socket:
+        """Open a connection.
 
-    def raw(self, sent: bytes) -> Answered:
+        Args:
+            source: the address of loopback that it comes from.
+            receive_bytes: what the system keeps of an answer that is not read; 0 for the usual.
+        """
+        connection = socket.socket()
+        connection.settimeout(PATIENCE_S)
+        if receive_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        try:
+            connection.bind((source, 0))
+            connection.connect(("127.0.0.1", self.port))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def raw(self, sent: bytes, source: str = "127.0.0.1") -> Answered:
         """Send bytes as they are; return the first answer."""
-        with self.connect() as connection:
+        with self.connect(source) as connection:
             with suppress(OSError):  # it may answer before it has read all
                 connection.sendall(sent)
             return read_answer(connection)
@@ -93,6 +108,7 @@ class Target:
         key: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
         content_type: str = "application/json",
+        source: str = "127.0.0.1",
     ) -> Answered:
         """Send a request; what is no bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -102,7 +118,7 @@ class Target:
         lines.append(f"Authorization: Bearer {self.key if key is None else key}")
         lines += [f"{name}: {value}" for name, value in headers]
         head = "\r\n".join([*lines, "Connection: close", "", ""])
-        return self.raw(head.encode("utf-8") + content)
+        return self.raw(head.encode("utf-8") + content, source)
 
     def ready(self) -> None:
         """Wait until it matches, and answers as it should."""
@@ -115,6 +131,14 @@ class Target:
         """How much memory the process itself has, without its children."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def sockets(self) -> int:
+        """How many sockets it holds."""
+        count = 0
+        for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with suppress(OSError):  # it was closed meanwhile
+                count += str(entry.readlink()).startswith("socket:")
+        return count
 
     def lines(self) -> list[dict[str, Any]]:
         """What it has logged."""

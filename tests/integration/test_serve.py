@@ -144,7 +144,7 @@ def test_port_in_use_is_said(tmp_path: Path, server: Server) -> None:
     with started(tmp_path, "--port", port) as second:
         assert second.process.wait(DEADLINE_S) == 3
         assert second.process.stdout is not None
-        assert "setting-invalid" in second.process.stdout.read()
+        assert "address-in-use" in second.process.stdout.read()
 
 
 def test_unknown_setting_in_the_file_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from egide.errors import RequestInvalid
 from egide.server.address import origin_of
 from egide.server.bodies import Bodies
 from egide.server.kinds import Kinds
-from egide.server.places import Places, Purpose, Shares
+from egide.server.places import Holding, Places, Purpose, Shares
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 _UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """They answer when everything else is refused."""
 _MAX_QUERY_BYTES = 8192
+_LEAVING_PART = 4
+"""Signing in takes long on purpose, and few do it at a time (`egide.passwords`): one address may
+not be all of them."""
 
 
 class Admission:
     """Lets requests in, so that no client holds what others need.
 
     A key is demanded before anything of a body is read. A request takes one of the `max_requests`
-    places once its body is there: bytes that arrive slowly hold none. Without a key, an address has
-    a share of them.
+    places once its body is there: bytes that arrive slowly hold none. Each address without a
+    key has a share of them, and so has each key.
     """
 
     def __init__(
@@ -53,7 +56,11 @@ class Admission:
         self._kinds = Kinds(settings)
         self._bodies = Bodies(settings)
         self._places = Places(settings)
-        self._shares = Shares(settings)
+        self._shares = Shares()
+        self._per_address = settings.max_requests_per_address
+        self._asking_per_address = settings.max_connections_per_address
+        self._per_key = settings.max_requests_per_key
+        self._asking_per_key = settings.max_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, whole, or raise.
@@ -61,7 +68,7 @@ class Admission:
         Raises:
             Unauthorized, RateLimited, StoreError: it has no key where one is needed.
             RequestInvalid: its query is too long.
-            Overloaded: its address has taken its share, or there is no place.
+            Overloaded: its sender has taken its share, or there is no place.
             EgideError: its body will not do, see `Bodies.take`.
         """
         if scope["type"] != "http" or scope["path"] in _UNCOUNTED:
@@ -75,7 +82,10 @@ class Admission:
         if key is not None:
             await self._work(request, receive, send, kind, key)
             return
-        async with self._shares.one(origin_of(request, self._proxies), leaving=kind.leaving):
+        # Who fills the one share keeps nobody beside them from leaving.
+        asker = (origin_of(request, self._proxies), kind.leaving)
+        most = self._per_address // _LEAVING_PART if kind.leaving else self._per_address
+        async with self._shares.one(asker, max(1, most), self._asking_per_address):
             await self._work(request, receive, send, kind, None)
 
     async def _key_of(self, request: Request) -> Key | None:
@@ -90,9 +100,14 @@ class Admission:
     ) -> None:
         asker = origin_of(request, self._proxies) if key is None else key.id
         body = await self._bodies.take(request.headers, receive, kind, asker, keyed=key is not None)
-        purpose = Purpose.KEYED if key is not None else Purpose.ANY
+        purpose = Purpose.ANY if key is None else Purpose.KEYED
         try:
-            with self._places.one(Purpose.LEAVING if kind.leaving else purpose):
-                await self._app(request.scope, body.receive, send)
+            async with Holding() as held:
+                if key is not None and not kind.leaving:
+                    share = self._shares.one(key.id, self._per_key, self._asking_per_key)
+                    await held.enter_async_context(share)
+                place = self._places.work(Purpose.LEAVING if kind.leaving else purpose)
+                await held.enter_async_context(place)
+                await self._app(request.scope, body.receive, held.ending(send))
         finally:
             body.forget()

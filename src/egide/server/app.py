@@ -131,3 +131,16 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
         app.include_router(pages_router())
     complete(app)
     return app
+
+
+def prepare(app: FastAPI) -> None:
+    """Make what the first requests would make: the document, and the templates of the pages.
+
+    It takes the interpreter a second or two. Eight visitors who came first would compile a template
+    each, and nothing else would be answered meanwhile.
+    """
+    app.openapi()
+    site: Site | None = getattr(app.state, "site", None)
+    if site is not None:
+        for name in site.templates.list_templates():
+            site.templates.get_template(name)

@@ -148,10 +148,10 @@ class Body:
                 raise ClientDisconnect
             part = message.get("body", b"")
             more = message.get("more_body", False)
+            if self.arrived_bytes + len(part) > limit:
+                raise BodyTooLarge(limit=limit)
             self.arrived_bytes += len(part)
             self._bodies.count(self, len(part))
-            if self.arrived_bytes > limit:
-                raise BodyTooLarge(limit=limit)
             gathered += part
             if gathered and (len(gathered) >= _PIECE_BYTES or not more):
                 piece = bytes(gathered)

@@ -1,10 +1,10 @@
-"""Places for requests: some are kept for keys, some for leaving, and an address has a share."""
+"""Places for requests: some are kept for keys, some for leaving, and each asker has a share."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,14 @@ from egide.errors import Overloaded
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Iterator
 
+    from starlette.types import Message, Send
+
     from egide.server.settings import ServerSettings
 
 _PATIENCE_S = 5.0
-_LEAVING_PART = 8
-"""Signing in takes long on purpose, and few do it at a time (`egide.passwords`): one address may
-not be all of them."""
+_AT_WORK = 4
+"""Requests without a key that are worked on at once. They take the interpreter, not the disk: more
+of them get nothing done sooner, and hold up each step of all others."""
 
 
 class Purpose(Enum):
@@ -44,19 +46,29 @@ class Places:
         }
         self._common = max(1, total - sum(self._kept.values()))
         self._taken = dict.fromkeys(Purpose, 0)
+        self._at_work = asyncio.Semaphore(_AT_WORK)
 
     @property
     def taken(self) -> int:
         """How many requests are being worked on."""
         return sum(self._taken.values())
 
-    @contextmanager
-    def one(self, purpose: Purpose) -> Iterator[None]:
-        """Hold a place.
+    @asynccontextmanager
+    async def work(self, purpose: Purpose) -> AsyncIterator[None]:
+        """Hold a place, and wait for those before.
 
         Raises:
-            Overloaded: none is free for this.
+            Overloaded: no place is free for this.
         """
+        with self._one(purpose):
+            if purpose is not Purpose.ANY:
+                yield
+                return
+            async with self._at_work:
+                yield
+
+    @contextmanager
+    def _one(self, purpose: Purpose) -> Iterator[None]:
         if self._taken[purpose] >= self._kept[purpose]:
             common = sum(max(0, self._taken[one] - self._kept[one]) for one in Purpose)
             if common >= self._common:
@@ -69,32 +81,28 @@ class Places:
 
 
 class Shares:
-    """Lets one address have a few requests at a time, from their heads to their last bytes.
+    """Lets each asker have a few requests at a time; those beyond wait.
 
-    A browser behind a proxy asks for fifty scripts at once: those beyond the share wait.
+    A browser behind a proxy asks for fifty scripts at once, and shall have them.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self._most = settings.max_requests_per_address
-        self._most_waiting = settings.max_connections_per_address
+    def __init__(self) -> None:
         self._of: dict[Hashable, _Share] = {}
 
     @asynccontextmanager
-    async def one(self, origin: str, *, leaving: bool) -> AsyncIterator[None]:
-        """Hold a part of an address's share.
+    async def one(self, asker: Hashable, most: int, most_asking: int) -> AsyncIterator[None]:
+        """Hold a part of an asker's share.
 
         Args:
-            origin: the address, see `egide.server.address`.
-            leaving: from a share apart: who fills the other one up keeps nobody beside them in.
+            asker: an address or a key.
+            most: that it may have at a time.
+            most_asking: those that wait among them.
 
         Raises:
             Overloaded: the share is taken, and stays so for some seconds.
         """
-        share = self._of.setdefault(
-            (origin, leaving),
-            _Share(max(1, self._most // _LEAVING_PART) if leaving else self._most),
-        )
-        if share.asking >= self._most_waiting:
+        share = self._of.setdefault(asker, _Share(most))
+        if share.asking >= most_asking:
             raise Overloaded(retry_after_s=1)
         share.asking += 1
         try:
@@ -110,11 +118,11 @@ class Shares:
         finally:
             share.asking -= 1
             if not share.asking:
-                self._of.pop((origin, leaving), None)
+                self._of.pop(asker, None)
 
 
 class _Share:
-    """What one address holds.
+    """What one asker holds.
 
     Attributes:
         free: what it may still hold.
@@ -124,3 +132,23 @@ class _Share:
     def __init__(self, most: int) -> None:
         self.free = asyncio.Semaphore(most)
         self.asking = 0
+
+
+class Holding(AsyncExitStack):
+    """What a request holds while it is worked on.
+
+    That is over where the answer begins and is there in full, as its length says: how long it takes
+    to be read holds nothing. An answer in pieces is made while it is read.
+    """
+
+    def ending(self, send: Send) -> Send:
+        """Return a `send` that lets go of everything where that is over."""
+
+        async def ending_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and any(
+                name.lower() == b"content-length" for name, _ in message["headers"]
+            ):
+                await self.aclose()
+            await send(message)
+
+        return ending_send

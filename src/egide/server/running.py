@@ -23,7 +23,7 @@ from egide.errors import (
 )
 from egide.server import logs
 from egide.server.allocator import return_large_blocks
-from egide.server.app import create_app
+from egide.server.app import create_app, prepare
 from egide.server.connections import BoundedHttp, bounded_http
 from egide.server.service import Service
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 FIRST_KEY = "first-admin"
 FIRST_HOLDER = "first admin"
 _BACKLOG = 2048
-_KEEP_ALIVE_S = 30
 _SWITCH_INTERVAL_S = 0.0005
 # A search lets the thread that takes requests go on ten times as often as by itself: at 200
 # look-ups/s among a million entries the 99th percentile went from 27 to 10 ms.
@@ -71,8 +70,10 @@ def run(
         if token is not None:
             on_first_key(token)
         service.start()
+        app = create_app(settings, service)
+        prepare(app)
         config = uvicorn.Config(
-            create_app(settings, service),
+            app,
             http=bounded_http(settings),
             loop="uvloop",
             ws="none",
@@ -82,7 +83,7 @@ def run(
             proxy_headers=False,
             server_header=False,
             backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.graceful_timeout_s,
         )
         on_listening(settings.public_url or _shown(listening))

@@ -96,6 +96,7 @@ class ServerSettings(BaseSettings):
     max_buffered_bytes: PositiveInt = 512 * MIB
     header_timeout_s: PositiveFloat = 15.0
     body_timeout_s: PositiveFloat = 30.0
+    keep_alive_s: PositiveInt = 30
     write_timeout_s: PositiveFloat = 20.0
     answer_timeout_s: PositiveFloat = 600.0
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 10_000
@@ -103,7 +104,8 @@ class ServerSettings(BaseSettings):
     max_requests: PositiveInt = 256
     keys_share: Annotated[float, Field(ge=0, le=0.4)] = 0.25
     leaving_share: Annotated[float, Field(ge=0, le=0.4)] = 0.125
-    max_requests_per_address: PositiveInt = 32
+    max_requests_per_address: PositiveInt = 8
+    max_requests_per_key: PositiveInt = 16
     max_connections: PositiveInt = 1024
     max_connections_per_address: PositiveInt = 128
     max_waiting: PositiveInt = 128
