@@ -192,18 +192,23 @@ def test_a_newer_store_is_refused(path: Path) -> None:
             open_it(url_of(path))
 
 
-def first_schema(path: Path) -> None:
-    """Make a store as the first version did, with three entries, one of them withdrawn."""
+def migrated_to(url: str, revision: str) -> None:
+    """Make the tables of an older version in an empty database."""
     from alembic import command
     from alembic.config import Config
 
-    engine = sa.create_engine(url_of(path))
+    engine = sa.create_engine(url)
     with engine.begin() as connection:
         config = Config()
         config.set_main_option("script_location", "egide.store:migrations")
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
     engine.dispose()
+
+
+def first_schema(path: Path) -> None:
+    """Make a store as the first version did, with three entries, one of them withdrawn."""
+    migrated_to(url_of(path), "0001")
     execute(
         path,
         "PRAGMA journal_mode=WAL",

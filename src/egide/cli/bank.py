@@ -362,7 +362,7 @@ def export(
             egide.export_hashes(opened, name, export_stream(), list_format)
             return
         opened.bank(name)  # before anything is made at `out`
-        with _written_whole(out) as stream:
+        with _written_whole(out, opened) as stream:
             count = egide.export_hashes(opened, name, stream, list_format)
     if json:
         print_json({"file": str(out), "entries": count, "format": list_format.value})
@@ -371,8 +371,11 @@ def export(
 
 
 @contextmanager
-def _written_whole(path: Path) -> Iterator[TextIO]:
-    """Give a stream to a file for the owner only, which takes its place when it is complete."""
+def _written_whole(path: Path, store: Store) -> Iterator[TextIO]:
+    """Give a stream to a file for the owner only, which takes its place when it is complete.
+
+    The store remembers it until then: should this process be killed, another one removes it.
+    """
     try:
         path = path.resolve()
         if path.exists() and not path.is_file():  # a terminal, a pipe
@@ -382,9 +385,13 @@ def _written_whole(path: Path) -> Iterator[TextIO]:
         unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            with (
+                os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream,
+                store.erasure.writing(unfinished),
+            ):
                 yield stream
-            unfinished.replace(path)
+                stream.flush()
+                unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:

@@ -68,8 +68,10 @@ def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> Non
     Stop what serves the store, and make a backup with the version that you have, first.
     """
     import egide
+    from egide.engine.erasing import settle
 
     with egide.Store.upgrade(store) as opened:
+        settle(opened)
         values = {"store": opened.url, "revision": opened.revision()}
     if json:
         print_json(values)

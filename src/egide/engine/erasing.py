@@ -7,6 +7,7 @@ requests: within seconds in the database, and in the snapshot when `forget_after
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from egide.engine.snapshots import forget_snapshot
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 def settle(store: Store, *, snapshot: bool = True) -> bool:
     """Have what the store has erased leave the files of this machine.
+
+    All of it is tried, whatever fails.
 
     Args:
         store: an open store.
@@ -29,8 +32,8 @@ def settle(store: Store, *, snapshot: bool = True) -> bool:
         SnapshotNotRemoved: a snapshot has to be deleted by hand.
         StoreError: the store cannot be asked.
     """
-    store.erasure.remove_abandoned()
-    done = store.forget_erased()
-    if snapshot:
-        forget_snapshot(store)
-    return done
+    with ExitStack() as left:
+        if snapshot:
+            left.callback(forget_snapshot, store)
+        left.callback(store.erasure.remove_abandoned)
+        return store.forget_erased()

@@ -1,7 +1,8 @@
 """Building the search snapshot beside those who search: in a child of low priority, one at a time.
 
-This module, run with the snapshot's path, is that child. It is told the store's URL by its
-environment, since command lines are for everyone to read and the URL may hold a password.
+This module, run with the snapshot's path and its parent's number, is that child. It is told the
+store's URL by its environment, since command lines are for everyone to read and the URL may hold a
+password.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide.engine.snapshots import build_store_snapshot, building
+from egide.engine.snapshots import build_store_snapshot, building, forget_snapshot
 from egide.errors import EgideError, SnapshotUnwritable
+from egide.sandbox.limits import end_with_parent
 from egide.sandbox.starting import end, start, variables
 
 if TYPE_CHECKING:
@@ -115,6 +118,7 @@ class Rebuilder:
             self._child = start(
                 _MODULE,
                 str(self._path),
+                str(os.getpid()),
                 environment={**_database_variables(self._url), URL_VARIABLE: self._url},
                 reads=False,
             )
@@ -170,13 +174,20 @@ def main() -> int:
     # By default the signal would leave the unfinished file behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.nice(_NICENESS)
-    path = Path(sys.argv[1])
+    path, parent = Path(sys.argv[1]), int(sys.argv[2])
+    # By the signal, which takes back what was written.
+    end_with_parent(parent, partial(os.kill, os.getpid(), signal.SIGTERM))
     try:
         with building(path, wait=False) as free:
             if not free:
                 return _BUSY_STATUS
             with Store.open(os.environ[URL_VARIABLE]) as store:
-                build_store_snapshot(store, path)
+                try:
+                    build_store_snapshot(store, path)
+                finally:
+                    if os.getppid() != parent:
+                        # It may hold what was withdrawn meanwhile, and nobody else sees to that.
+                        forget_snapshot(store)
     except EgideError as error:
         sys.stdout.write(error.code)
         return 1

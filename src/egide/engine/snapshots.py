@@ -5,18 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from glob import escape
+from itertools import count
 from typing import TYPE_CHECKING
 
-from egide.errors import (
-    SnapshotDamaged,
-    SnapshotError,
-    SnapshotMissing,
-    SnapshotNotRemoved,
-    SnapshotUnwritable,
-    SnapshotVersion,
-)
+from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, SnapshotUnwritable
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.settings import cache_dir, snapshot_dir
@@ -33,12 +28,16 @@ _BUILD_ATTEMPTS = 3
 def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
     """Open the search snapshot of a store at its present revision, building it where needed.
 
+    Of a store that never rests it is the snapshot of a moment ago, whose file has no name any
+    longer if something was erased meanwhile.
+
     Args:
         store: an open store.
         verify: also check every section's checksum, which takes a second for ten million entries.
 
     Raises:
         SnapshotUnwritable: it cannot be written; EGIDE_SNAPSHOT_DIR names another folder.
+        SnapshotNotRemoved: it may hold what was erased, and has to be deleted by hand.
     """
     path = snapshot_path(store)
     snapshot = _current(store, path, verify=verify)
@@ -47,12 +46,18 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
     with building(path, wait=True):
         # Whoever was waited for may have built it. One of an earlier revision may hold what has
         # been erased since, and a withdrawal in another process may just have removed it.
-        for _ in range(_BUILD_ATTEMPTS - 1):
+        for attempt in count(1):
             snapshot = _current(store, path, verify=verify)
             if snapshot is not None:
                 return snapshot
             build_store_snapshot(store, path)
-        return _current(store, path, verify=verify) or Snapshot.open(path, verify=verify)
+            if attempt >= _BUILD_ATTEMPTS:
+                with suppress(SnapshotMissing):
+                    snapshot = Snapshot.open(path, verify=verify)
+                    break
+    # Whoever withdrew while it was built found no file to remove.
+    forget_snapshot(store)
+    return snapshot
 
 
 def _current(store: Store, path: Path, *, verify: bool) -> Snapshot | None:
@@ -112,7 +117,7 @@ def building(path: Path, *, wait: bool) -> Iterator[bool]:
         except BlockingIOError:
             yield False
         else:
-            for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
+            for unfinished in _unfinished(path):  # of a build that was killed
                 unfinished.unlink(missing_ok=True)
             yield True
     finally:
@@ -144,7 +149,7 @@ def forget_snapshot(store: Store) -> None:
         try:
             if may_hold_erased(store, path):
                 path.unlink(missing_ok=True)
-            if any(path.parent.glob(f".{path.name}.*.tmp")):
+            if any(_unfinished(path)):
                 with building(path, wait=False):
                     pass
         except (OSError, SnapshotUnwritable) as error:
@@ -153,16 +158,25 @@ def forget_snapshot(store: Store) -> None:
 
 
 def may_hold_erased(store: Store, path: Path) -> bool:
-    """Whether a snapshot's file was built before the store last erased a fingerprint."""
+    """Whether a snapshot's file may hold a fingerprint that the store has erased.
+
+    So it is if it was built before the last erasure; or of another store, or a later state of this
+    one, which was then restored: their revisions tell nothing.
+    """
     try:
         with Snapshot.open(path) as snapshot:
-            return (
-                snapshot.store_id == store.id and snapshot.revision < store.erasure.get().revision
-            )
+            # In this order: what is built meanwhile is of a revision that is there already.
+            revision, erased = snapshot.revision, store.erasure.get().revision
+            return snapshot.store_id != store.id or not erased <= revision <= store.revision()
     except SnapshotMissing:
         return False
-    except (SnapshotDamaged, SnapshotVersion):
+    except SnapshotError:
         return True  # nobody can tell, and it is only a copy
+
+
+def _unfinished(path: Path) -> Iterator[Path]:
+    """The files in which a snapshot is being built, or was."""
+    return path.parent.glob(f".{escape(path.name)}.*.tmp")
 
 
 def snapshot_path(store: Store) -> Path:

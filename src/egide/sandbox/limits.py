@@ -6,22 +6,31 @@ import os
 import sys
 import threading
 import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOOK_EVERY_S = 0.5
 
 
-def end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int, end: Callable[[], object] = partial(os._exit, 1)) -> None:
     """Watch in a thread, and end this process when `parent` is gone, also in the midst of work.
+
+    Args:
+        parent: its process id.
+        end: how; by default at once.
 
     Not `PR_SET_PDEATHSIG`: that acts when the parent's *thread* ends which started the child.
     """
-    threading.Thread(target=_watch, args=(parent,), name="parent-watch", daemon=True).start()
+    threading.Thread(target=_watch, args=(parent, end), name="parent-watch", daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch(parent: int, end: Callable[[], object]) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_EVERY_S)
-    os._exit(1)
+    end()
 
 
 def limit_memory(limit_bytes: int) -> None:

@@ -203,7 +203,7 @@ def _new_file(path: Path, erasure: Erasure) -> Iterator[Path]:
     except OSError as error:
         raise BackupUnwritable(name=str(path), reason=error.strerror or "unknown") from error
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
+        for suffix in ("-wal", "-shm", "-journal", ""):
             with suppress(OSError):
                 Path(f"{unfinished}{suffix}").unlink()
 

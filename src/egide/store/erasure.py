@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from egide.store.connect import Database
 
 # SQLite's own files beside a database that is being written.
-_BESIDE = ("", "-wal", "-shm", "-journal")
+_BESIDE = ("-wal", "-shm", "-journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,16 @@ class Erasure:
             os.close(descriptor)
 
     def remove_abandoned(self) -> None:
-        """Remove the files of this machine whose writers were killed."""
+        """Remove the files that can be reached from here and whose writers were killed."""
         with self._database.read() as connection:
             left = connection.execute(
-                sa.select(unfinished_files.c.id, unfinished_files.c.path)
-                .where(unfinished_files.c.host == socket.gethostname())
-                .order_by(unfinished_files.c.id)
+                sa.select(unfinished_files).order_by(unfinished_files.c.id)
             ).all()
-        for number, path in left:
-            if _removed(Path(path)):
+        for number, host, path in left:
+            # A container that is started again has another name, and the same volume. Only that a
+            # file is not there says nothing of one on another machine.
+            known = host == socket.gethostname() or Path(path).is_file()
+            if _removed(Path(path)) and known:
                 self._end_file(number)
 
     def _begin_file(self, path: Path) -> int:
@@ -121,7 +122,7 @@ def _removed(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return True
+        return _removed_beside(path)
     except OSError:
         return False
     try:
@@ -129,12 +130,23 @@ def _removed(path: Path) -> bool:
         # By the name alone it might be another file meanwhile.
         if not os.path.samestat(os.fstat(descriptor), path.stat()):
             return True
-        for suffix in _BESIDE:
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        # The file itself last: as long as it is there, it is locked, and somebody sees to the rest.
+        if not _removed_beside(path):
+            return False
+        path.unlink()
     except OSError:  # it is being written, or cannot be removed
         return False
     finally:
         os.close(descriptor)
+    return True
+
+
+def _removed_beside(path: Path) -> bool:
+    try:
+        for suffix in _BESIDE:
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+    except OSError:
+        return False
     return True
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from egide.errors import EgideError, SyncError, UpstreamMissing
 from egide.usecases.syncing import SyncReport, connect, follow_once, send_feedback
+from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,12 +136,15 @@ class Follower:
             if not self._lease(worker):
                 return min(self._interval_s, LEASE_S / 4)
             client = self._connect(upstream)
-            report = follow_once(
-                self._store,
-                worker.name,
-                client,
-                go_on=lambda _: not self._stopping.is_set() and self._lease(worker),
-            )
+            try:
+                report = follow_once(
+                    self._store,
+                    worker.name,
+                    client,
+                    go_on=lambda _: not self._stopping.is_set() and self._lease(worker),
+                )
+            finally:
+                settle_after_act(self._store)
             if not report.caught_up:
                 return 0.0
             self._tell(worker, client)

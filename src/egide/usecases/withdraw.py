@@ -6,10 +6,12 @@ store that is `acting_as` who does it: the log names them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from egide.engine.erasing import settle
+from egide.errors import StoreError
 from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
@@ -90,4 +92,5 @@ def settle_after_act(store: Store) -> None:
         SnapshotNotRemoved: a snapshot has to be deleted by hand.
     """
     if store.forgets_at_once:
-        settle(store)
+        with suppress(StoreError):  # it is done, and the store remembers what is left to do
+            settle(store)
