@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from egide.hashing import fingerprint
 from egide.model import State
@@ -316,6 +317,45 @@ def test_a_session_that_ended_while_choosing_loses_nothing(
     page.click("#try-again")
     page.wait_for_url("**/case?done=added")
     assert page.locator(".case-images > li").count() == 3
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_case_says_which_image_a_file_is_and_sends_nothing(
+    site: Site, context: BrowserContext, page: Page, photos: list[Path], lang: str
+) -> None:
+    register(site, page, photos[:3])
+    page.goto(f"{site.address}/{lang}/case")
+    page.click(".case-images a >> nth=0")
+    page.click("main form button")
+    page.wait_for_url("**/case?done=image-withdrawn")
+    page.wait_for_load_state("networkidle")
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.set_offline(True)
+    for file, said in (
+        (photos[1], {"en": "This file is Image 2.", "fr": "Ce fichier est l’image 2."}),
+        (photos[2], {"en": "This file is Image 3.", "fr": "Ce fichier est l’image 3."}),
+        (photos[3], {"en": "not one of your images", "fr": "n’est pas une de vos images"}),
+        (photos[0], {"en": "not one of your images", "fr": "n’est pas une de vos images"}),
+    ):
+        page.set_input_files("#which-file", file)
+        page.get_by_text(said[lang]).wait_for()
+        assert page.input_value("#which-file") == ""
+        assert file.name not in page.inner_text("body")
+        page.evaluate("document.getElementById('which-answer').textContent = ''")
+    page.wait_for_timeout(200)
+    assert asked == []
+
+
+def test_the_list_says_of_which_files_exact_copies_alone_are_found(
+    site: Site, page: Page, photos: list[Path], tmp_path: Path
+) -> None:
+    flat, video = tmp_path / "flat.png", tmp_path / "video.mp4"
+    flat.write_bytes(encoded(Image.new("RGB", (400, 300), "white"), "PNG"))
+    video.write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(500))
+    choose(site.images_page(page), [photos[0], flat, video])
+    said = page.locator("#file-list .file-state").all_inner_texts()
+    assert said == ["Ready", *["Ready: exact copies only"] * 2]
 
 
 def test_an_easy_pin_comes_back_to_its_field(site: Site, page: Page, photos: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""What the page of a case says: a summary, removals first, lines alike as one; which file is which."""
+"""What the page of a case says: a summary, removals first, lines alike as one; which is which."""
 
 from __future__ import annotations
 

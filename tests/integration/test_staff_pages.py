@@ -443,7 +443,7 @@ class TestCases:
         worker.lang = lang
         shown = shown_number(mixed.number)
         line = re.search(
-            rf"{shown}(.*?){ {'en': 'Opened', 'fr': 'Ouvert'}[lang] }", worker.text("")
+            rf"{shown}(.*?){ {'en': 'Opened', 'fr': 'Ouvert le'}[lang] }", worker.text("")
         )
         assert line is not None
         counts = {

@@ -26,9 +26,9 @@ NAMES = {"rivage": "Rivage", "rivage-uploads": "Rivage", "zoom": "à la Une"}
 NONE = {"en": "No site or app takes part yet", "fr": "ne participe encore"}
 PROMISES = {
     "en": re.compile(
-        r"partners look for|are looked for|is being looked for|are still looked|take part now"
+        r"(?i)partners look for|are looked for|is being looked for|are still looked|take part now"
     ),
-    "fr": re.compile(r"partenaires cherchent (?!ce)|On la recherche|On cherche|participent en ce"),
+    "fr": re.compile(r"(?i)partenaires cherchent|On la recherche|On cherche|participent en ce"),
 }
 WHERE = ("", "how", "privacy", "register/images?adult=yes", "case", "case/card?new=yes")
 
@@ -137,7 +137,7 @@ def test_pages_promise_looking_only_while_somebody_takes_part(
         assert PROMISES[lang].search(page) is None, path
 
     def unreadable(*_: object, **__: object) -> None:
-        raise StoreError
+        raise StoreError(store="it", reason="locked")
 
     with monkeypatch.context() as patch:
         patch.setattr(frame, "taking_part", unreadable)

@@ -48,7 +48,7 @@ def home_without_slash(page: PageDep) -> Response:
 
 @router.api_route("/{lang}/", methods=_READ)
 def home(page: PageDep) -> Response:
-    """Say in four sentences what this does and cannot do, then where to go."""
+    """Say in two sentences what this is, then where to go, who runs it and who takes part."""
     return page.render("home.html.j2")
 
 
