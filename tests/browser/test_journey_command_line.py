@@ -117,8 +117,8 @@ def test_edited_copies_are_found_for_review_until_they_are_taken_back(
         context.close()
 
         status, queries = run(served, "match", str(dataset))
-        assert status == 0
-        assert [query["matches"] for query in queries] == [[]] * len(names)
+        assert status == 3
+        assert [query["error"]["code"] for query in queries] == ["nothing-to-compare"]
         status, [summary] = run(
             served, "audit", str(dataset), "--out", str(tmp_path / "after"), "--workers", "1"
         )

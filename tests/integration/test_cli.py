@@ -120,7 +120,8 @@ def test_the_whole_story(registered: Path) -> None:
     again = egide_apart(registered, "audit", "dataset", "--out", "audit")
     assert again.code == 0
     assert "No match to bank helpline at revision 3" in again.out
-    assert egide_apart(registered, "match", "dataset/1.jpg").code == 3  # nothing to compare with
+    nothing = egide_apart(registered, "match", "dataset/1.jpg")
+    assert (nothing.code, "[nothing-to-compare]" in nothing.err) == (3, True)
 
 
 def test_hash_prints_json_lines(folder: Path) -> None:
@@ -182,6 +183,32 @@ def test_match_exits_with_3_when_a_file_cannot_be_compared(registered: Path) -> 
     (registered / "bad.png").write_bytes(b"")
     result = egide_in(registered, "match", "bad.png")
     assert (result.code, "file-empty" in result.err) == (3, True)
+
+
+def test_match_never_says_no_match_of_a_bank_that_is_disabled(registered: Path) -> None:
+    for bank in ("other", "off"):
+        egide_in(registered, "bank", "create", bank)
+    egide_in(registered, "bank", "add", "off", "photos/2.png")
+    egide_in(registered, "bank", "set", "off", "--disable")
+    alone = egide_in(registered, "match", "photos/2.png", "--bank", "off")
+    assert (alone.code, alone.out) == (3, "")
+    assert "the bank off is disabled" in alone.err
+    beside = egide_in(
+        registered, "match", "photos/2.png", "--json", "--bank", "off", "--bank", "helpline"
+    )
+    assert (beside.code, beside.json()["disabled_banks"]) == (3, ["off"])
+    assert egide_in(registered, "match", "photos/2.png").code == 0  # the others were compared
+
+
+@pytest.mark.parametrize("command", [["match"], ["hash"], ["bank", "add", "helpline"]])
+def test_an_address_is_told_what_to_do_and_stays_whole(
+    registered: Path, command: list[str]
+) -> None:
+    address = "https://media.example.org//a.jpg"
+    result = egide_in(registered, *command, "photos/0.png", address)
+    assert (result.code, result.out) == (2, "")
+    assert address in result.err
+    assert "fetch it first" in result.err
 
 
 def test_a_featureless_picture_is_not_matchable(registered: Path) -> None:

@@ -8,7 +8,6 @@ import tempfile
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from glob import escape
-from itertools import count
 from typing import TYPE_CHECKING
 
 from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, SnapshotUnwritable
@@ -46,17 +45,16 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
     with building(path, wait=True):
         # Whoever was waited for may have built it. One of an earlier revision may hold what has
         # been erased since, and a withdrawal in another process may just have removed it.
-        for attempt in count(1):
-            snapshot = _current(store, path, verify=verify)
-            if snapshot is not None:
-                return snapshot
+        attempts = 0
+        while (snapshot := _current(store, path, verify=verify)) is None:
             build_store_snapshot(store, path)
-            if attempt >= _BUILD_ATTEMPTS:
+            attempts += 1
+            if attempts >= _BUILD_ATTEMPTS:
                 with suppress(SnapshotMissing):
                     snapshot = Snapshot.open(path, verify=verify)
                     break
-    # Whoever withdrew while it was built found no file to remove.
-    forget_snapshot(store)
+    if attempts:  # whoever withdrew while it was built found no file to remove
+        forget_snapshot(store)
     return snapshot
 
 

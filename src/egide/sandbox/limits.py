@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOOK_EVERY_S = 0.5
+_END_AT_ONCE = partial(os._exit, 1)
 
 
-def end_with_parent(parent: int, end: Callable[[], object] = partial(os._exit, 1)) -> None:
+def end_with_parent(parent: int, end: Callable[[], object] = _END_AT_ONCE) -> None:
     """Watch in a thread, and end this process when `parent` is gone, also in the midst of work.
 
     Args:
