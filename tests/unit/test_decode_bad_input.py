@@ -8,6 +8,7 @@ import warnings
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -24,6 +25,7 @@ from egide.errors import (
     ImageTruncated,
     ItemError,
     NotAnImage,
+    UsageError,
 )
 from egide.hashing import fingerprint
 from egide.media.quiet import quiet
@@ -91,6 +93,12 @@ def test_text_named_jpg_is_not_an_image(tmp_path, mode):
 def test_formats_that_run_programs_or_are_no_pictures_are_refused(data):
     with pytest.raises(NotAnImage):
         fingerprint(data + bytes(100))
+
+
+@pytest.mark.parametrize("source", [np.zeros((64, 64, 3), np.uint8), bytearray(b"x"), None, 7])
+def test_what_is_no_picture_at_all_is_told_what_is_taken(source):
+    with pytest.raises(UsageError, match=f"not of {type(source).__name__}; PIL"):
+        fingerprint(source)
 
 
 def test_empty_file(tmp_path):

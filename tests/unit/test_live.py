@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from egide.index import grown
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
-from egide.matching import Matcher
+from egide.matching import Holdings, Matcher
 from egide.model import Fingerprint, Pdq, Signal, State, Trust
 from search_data import NOW, bank, entry, flip_bits, random_codes
 
@@ -146,3 +147,24 @@ def test_rows_of_every_segment_lead_to_their_owners(
     assert view.columns(view.owners(hits.row)).id.tolist() == list(range(100))
     mixed = np.array([99, 3, 50, 31], np.int64)
     assert view.columns(view.owners(hits.row[mixed])).id.tolist() == mixed.tolist()
+
+
+def test_a_bank_is_empty_once_its_last_entry_has_ended_or_expired(opened: Open) -> None:
+    """As soon as it has, also where an entry of it is remembered, and in another index."""
+    holdings = Holdings()
+
+    def compared(index: LiveIndex, at: datetime = NOW) -> bool:
+        return holdings.found(Matcher(index.view, now=at), []).compared
+
+    soon = NOW + timedelta(hours=1)
+    index = opened([entry(1, code(0)), entry(2, code(1), expires=soon)])
+    assert compared(index)
+    apply(index, entry(1, state=State.WITHDRAWN))
+    assert (compared(index), compared(index, soon)) == (True, False)
+    apply(index, entry(3, code(2)))
+    assert compared(index, soon)
+    view = index.view
+    apply(index, entry(3, state=State.TOMBSTONED))
+    assert not holdings.found(Matcher(view, now=soon), []).compared
+    assert not compared(opened([]))
+    assert compared(opened([entry(9, code(0))]))

@@ -46,7 +46,7 @@ class Searching:
             if question[0] == ("nowhere",):
                 raise BankMissing(bank="nowhere")
             matches = [answer(int.from_bytes(each.frames[0].code)) for each in fingerprints]
-            return Found(matches, 1, ("b",), (), ())
+            return Found(matches, 1, ("b",), True, ())
         finally:
             self._one.release()
 

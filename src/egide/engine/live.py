@@ -132,7 +132,7 @@ class LiveRegister:
             return found
         return replace(
             found,
-            empty=(*found.empty, *(bank.name for bank in new if bank.enabled)),
+            searched=(*found.searched, *(bank.name for bank in new if bank.enabled)),
             disabled=(*found.disabled, *(bank.name for bank in new if not bank.enabled)),
         )
 

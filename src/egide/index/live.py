@@ -162,6 +162,11 @@ class LiveView:
         self._segments: tuple[Segment, ...] = grown.segments()
 
     @property
+    def lineage(self) -> object:
+        """The same for all views of one live index: owners keep their positions."""
+        return self._base
+
+    @property
     def owner_count(self) -> int:
         """How many owners there are, those of entries that are gone included."""
         return self._base_entries + self._owner_count

@@ -31,6 +31,10 @@ class Searched(Protocol):
         """The levels of trust, in the order of `Entries.trust`."""
 
     @property
+    def lineage(self) -> object:
+        """The same for all views in which an owner is the same entry, as it was at one time."""
+
+    @property
     def owner_count(self) -> int:
         """How many owners there are, those of entries that are gone included."""
 

@@ -207,6 +207,11 @@ class Snapshot:
         return self._entries
 
     @property
+    def lineage(self) -> object:
+        """Itself, as it never changes."""
+        return self
+
+    @property
     def owner_count(self) -> int:
         """How many entries there are, by the name that a live view has for it too."""
         return self.entry_count

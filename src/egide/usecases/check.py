@@ -105,23 +105,18 @@ class Checked:
         revision: the store's revision that was searched.
         age_s: seconds for which changes of the store may be missing.
         stale: whether the store was silent for longer than it may be.
-        compared: the banks that were searched and hold an entry that can match.
-        empty: those that were searched and hold none.
-        disabled: those that were asked for and are not searched.
+        searched: the names of the banks that were searched.
+        nothing_to_compare: whether none of them holds an entry that can match.
+        disabled: the names of banks that were asked for and are not searched.
     """
 
     answers: tuple[Answer, ...]
     revision: int
     age_s: float
     stale: bool
-    compared: tuple[str, ...]
-    empty: tuple[str, ...]
+    searched: tuple[str, ...]
+    nothing_to_compare: bool
     disabled: tuple[str, ...]
-
-    @property
-    def nothing_to_compare(self) -> bool:
-        """Whether there was no entry that anything could have matched."""
-        return not self.compared
 
     def require_compared(self) -> None:
         """Refuse to take for 'no match' what was not compared.
@@ -129,10 +124,10 @@ class Checked:
         Raises:
             NothingToCompare: saying why.
         """
-        if self.compared:
+        if not self.nothing_to_compare:
             return
         names = [f"the bank {name} is disabled" for name in self.disabled]
-        names += [f"the bank {name} has no entry that can match" for name in self.empty]
+        names += [f"the bank {name} has no entry that can match" for name in self.searched]
         raise NothingToCompare(reason=", ".join(names) or "there is no enabled bank")
 
 
@@ -213,8 +208,8 @@ class Check:
             revision=found.revision,
             age_s=age_s,
             stale=stale,
-            compared=found.compared,
-            empty=found.empty,
+            searched=found.searched,
+            nothing_to_compare=not found.compared,
             disabled=found.disabled,
         )
 
@@ -227,7 +222,7 @@ class Check:
                 fingerprint.matchable,
                 matches,
                 found.revision,
-                compared=bool(found.compared),
+                compared=found.compared,
                 review_stale=stale and self._stale_answers is StaleAnswers.REVIEW,
             )
         return Answer(fingerprint.matchable, tuple(matches), decision)
