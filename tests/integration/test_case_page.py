@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from case_samples import image, submission
 from egide.access import Role
 from egide.cases import Case, image_tag, new_number
-from egide.model import FeedbackKind
+from egide.model import FeedbackKind, State
 from egide.server.casework import casework_of
 from egide.server.pages.case_session import IDLE_S, LONGEST_S
 from egide.server.pages.frame import COOKIE
 from egide.store.case_schema import partner_reads
 from egide.store.changing import ChangingStore as Store
+from egide.store.schema import entries
 from page_visits import Visitor
 from server_samples import Served, serve
 
@@ -74,7 +75,7 @@ class Owner:
         key = self.store.keys.get(partner)
         entries = {self.case.images[number - 1].entry for number in images}
         held = [one for one in self.store.entries("helpline") if one.id in entries]
-        self.store.partner_reads.record(key, held)
+        self.store.given.entries(key, held, way="changes")
         own = [self.case.images[number - 1].id for number in images]
         with self.store._database.write() as connection:
             connection.execute(
@@ -213,3 +214,25 @@ def test_an_ended_case_has_nothing_to_compare_with(served: Served, store: Store)
     page = owner.page()
     assert "data-salt" not in page
     assert "Copy removed: Rivage" in page
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_taking_out_reaches_what_was_no_longer_looked_for(
+    served: Served, store: Store, alone: bool
+) -> None:
+    owner = Owner(served, store, 3)
+    tombstoned, expired, _ = (one.entry for one in owner.case.images)
+    store.tombstone("helpline", [tombstoned])
+    with store._database.write() as connection:
+        connection.execute(sa.update(entries).where(entries.c.id == expired).values(expires=1))
+    store.expire()
+    states = [one.state for one in owner.case.images]
+    assert states == [State.TOMBSTONED, State.EXPIRED, State.ACTIVE]
+    for taken in owner.case.images[:2] if alone else [None]:
+        fields = {} if taken is None else {"image": str(taken.id)}
+        done = owner.visitor.post("case/withdraw", fields, form="case/withdraw")
+        assert done.status_code == 303
+    assert [one.state for one in owner.case.images] == [
+        State.WITHDRAWN, State.WITHDRAWN, State.ACTIVE if alone else State.WITHDRAWN,
+    ]  # fmt: skip
+    assert ("Their fingerprints are erased here" in owner.page()) is not alone
