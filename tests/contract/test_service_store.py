@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from egide.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
 from egide.engine.logbook import log_page
-from egide.engine.searching import snapshot_path
+from egide.engine.snapshots import build_store_snapshot, snapshot_path
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -636,6 +636,8 @@ class TestEmptyBank:
     ) -> None:
         monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path))
         self.fill(store)
+        build_store_snapshot(store, snapshot_path(store))
+        assert self.CODES[3] in snapshot_path(store).read_bytes()
         with monkeypatch.context() as patched:
             patched.setattr("egide.store.consent.patch_rows.erase", _break_off)
             with pytest.raises(KeyboardInterrupt):
@@ -643,11 +645,10 @@ class TestEmptyBank:
         assert store.bank("helpline").enabled
         assert store.bank_counts("helpline").state(State.ACTIVE) == 1
         with monkeypatch.context() as patched:  # after the entries, before the file
-            patched.setattr("egide.usecases.banks.forget_snapshot", _break_off)
+            patched.setattr("egide.usecases.banks.settle_after_act", _break_off)
             with pytest.raises(KeyboardInterrupt):
                 empty_bank(store, "helpline")
         assert store.bank_counts("helpline").state(State.WITHDRAWN) == 4
-        snapshot_path(store).write_bytes(b"".join(self.CODES))
         assert empty_bank(store, "helpline") == 0
         assert not snapshot_path(store).exists()
 

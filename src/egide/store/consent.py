@@ -39,7 +39,7 @@ def withdraw_source(change: Change, bank: Bank, source: str) -> None:
 
 
 def withdraw_all(change: Change, bank: Bank) -> None:
-    """Withdraw whatever a bank holds, in whatever state; see `Store.empty_bank`."""
+    """Withdraw whatever a bank holds, in whatever state; see `ChangingStore.empty_bank`."""
     _update_where(
         change,
         bank,
