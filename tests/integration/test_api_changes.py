@@ -160,7 +160,17 @@ def test_only_a_partner_gets_fingerprints(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"since": -1}, {"since": 2**63}, {"limit": 0}, {"limit": 1001}, {"only": "active"}]
+    "params",
+    [
+        {"since": -1},
+        {"since": 2**63},
+        {"limit": 0},
+        {"limit": 1001},
+        {"only": "active"},
+        {"bnak": "helpline"},
+        {"bank": "helpline\n"},
+        {"bank": "' OR 1=1"},
+    ],
 )
 def test_query_out_of_bounds_is_refused(api: Api, params: dict[str, Any]) -> None:
     response = api.send("GET", "/changes", role=Role.PARTNER, params=params)

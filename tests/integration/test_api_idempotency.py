@@ -98,10 +98,10 @@ def test_failed_write_may_be_repeated(api: Api) -> None:
     path = f"/banks/{bank}/entries"
     [entry] = api.register(bank, 1)
     ChangingStore.of(api.store).tombstone(bank, [entry])
-    refused = api.send("POST", f"{path}/{entry}/withdraw", headers=token("d"))
+    refused = api.send("POST", f"{path}/{entry}/confirm", headers=token("d"))
     assert code_of(refused) == "state-conflict"
 
-    again = api.send("POST", f"{path}/{entry}/withdraw", headers=token("d"))
+    again = api.send("POST", f"{path}/{entry}/confirm", headers=token("d"))
 
     assert code_of(again) == "state-conflict"
     assert "Idempotent-Replayed" not in again.headers
@@ -209,7 +209,9 @@ def test_withdrawal_wins_against_judgements_at_the_same_time(api: Api, number: i
         else:  # before the withdrawal, or too late
             assert answer.status_code == 200 or code_of(answer) == "state-conflict"
     assert registered.json()["outcomes"][0]["entry"] != entry
-    ended = api.get("/changes", params={"bank": bank, "only": "ended"})["entries"]
+    ended = api.get("/changes", role=Role.PARTNER, params={"bank": bank, "only": "ended"})[
+        "entries"
+    ]
     assert [one["id"] for one in ended] == [entry]
 
 

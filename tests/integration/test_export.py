@@ -143,7 +143,7 @@ def test_no_route_tells_anybody_a_fingerprint_but_partners(api: Api) -> None:
 
 
 def unwritable(*_: object, **__: object) -> None:
-    raise StoreFull(store="sqlite:///x")
+    raise StoreFull(store="sqlite:///x", reason="full")
 
 
 def logged(api: Api, action: str) -> list[Any]:
