@@ -661,6 +661,12 @@ class WebhookExists(EgideError):
     code = "webhook-exists"
 
 
+class WebhookRefused(EgideError):
+    """That cannot be a webhook's URL: {reason}."""
+
+    code = "webhook-refused"
+
+
 # --- partner registers ------------------------------------------------------------------------
 
 

@@ -11,8 +11,9 @@ from case_samples import image, submission
 from egide import proof
 from egide.access import Role
 from egide.cases import new_number
-from egide.errors import IdempotencyBusy, ProofExpired, TooManyAttempts
+from egide.errors import ApprovalInvalid, IdempotencyBusy, ProofExpired, TooManyAttempts
 from egide.store import attempts, outbox, submissions
+from egide.store.approvals import ApprovalState
 from egide.store.attempts import CASE, ORIGIN, PAIR
 from egide.store.changing import ChangingStore as Store
 from egide.store.sessions import Sessions
@@ -130,6 +131,44 @@ def test_a_message_is_due(store: Store, monkeypatch: pytest.MonkeyPatch) -> None
     store.outbox.add([(WebhookEvent.ENTRY_CHANGED, {})])
     due = store.outbox.claim(limit=9, per_webhook=9, lease_s=60, now_unix_s=int(NOW.timestamp()))
     assert len(due) == 1
+
+
+def test_a_message_is_kept_no_longer_than_any(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.webhooks.add("w", "https://w.example/", "secret", [WebhookEvent.ENTRY_CHANGED])
+    monkeypatch.setattr(outbox.time, "time", AHEAD.timestamp)
+    store.outbox.add([(WebhookEvent.ENTRY_CHANGED, {})])
+    (delivery,) = store.outbox.claim(limit=9, per_webhook=9, lease_s=60)
+    store.outbox.delivered(delivery, 204)
+    now = int(NOW.timestamp())
+    assert store.outbox.forget(now_unix_s=now) == 0
+    assert store.outbox.forget(now_unix_s=now + outbox.KEPT_DELIVERED_S + 1) == 1
+
+
+def test_that_a_partner_is_followed_is_written_down(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.upstreams.add(
+        "partner", "https://partner.example", "/etc/key", remote_bank="theirs", bank="helpline"
+    )
+    for now in (AHEAD, NOW):
+        monkeypatch.setattr("egide.store.upstreams.time.time", now.timestamp)
+        store.upstreams.succeeded("partner")
+        assert store.upstreams.get("partner").last_success == now
+
+
+def test_an_approval_stands_no_longer_than_any(store: Store) -> None:
+    ada, _ = store.keys.create("ada", Role.ADMIN, "Ada")
+    grace, _ = store.keys.create("grace", Role.ADMIN, "Grace")
+    ask = ("export", "helpline", {}, DIGEST)
+    asked = store.approvals.request(*ask, by=ada, ttl_s=3600, now=AHEAD)
+    store.approvals.decide(asked.id, True, by=grace, now=AHEAD)
+    with pytest.raises(ApprovalInvalid, match="expired"):
+        store.approvals.use(asked.id, "export", "helpline", DIGEST, by=ada, now=NOW)
+    assert [one.id for one in store.approvals.list(ApprovalState.EXPIRED, now=NOW)] == [asked.id]
+    assert store.approvals.list(ApprovalState.APPROVED, now=NOW) == []
+    assert store.approvals.request(*ask, by=ada, ttl_s=3600, now=NOW).id != asked.id
 
 
 def test_a_workers_code_is_taken() -> None:

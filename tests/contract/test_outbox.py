@@ -133,6 +133,35 @@ def test_a_message_is_tried_eight_times_then_dead_and_can_be_tried_again(
     assert (delivery.attempt, delivery.message_id) == (1, letter.message_id)
 
 
+def test_a_webhook_tells_what_became_of_the_last_message_and_how_often_none_was_taken(
+    hooked: Store,
+) -> None:
+    def fail(_: Delivery) -> int:
+        raise FetchTimeout(limit_s=10)
+
+    def seen() -> tuple[int | None, str | None, int, bool]:
+        one = hooked.webhooks.get("all")
+        assert (one.last_try is None) == (one.failures == 0 and one.last_success is None)
+        return one.last_status, one.last_error, one.failures, one.last_success is not None
+
+    def deliver(post: Callable[[Delivery], int]) -> None:
+        hooked.outbox.add([DECISION])
+        deliver_due(hooked, post)
+
+    assert seen() == (None, None, 0, False)
+    deliver(lambda _: 500)
+    assert seen() == (500, None, 1, False)
+    deliver(fail)
+    assert seen() == (None, "fetch-timeout", 2, False)
+    assert hooked.webhooks.failing() == 1
+    deliver(lambda _: 204)
+    assert seen() == (204, None, 0, True)
+    deliver(lambda _: 302)
+    assert seen() == (302, None, 1, True)
+    hooked.webhooks.tested("all", status=200, error=None, taken=True)
+    assert (seen(), hooked.webhooks.failing()) == ((200, None, 0, True), 0)
+
+
 def test_a_receiver_that_is_gone_is_switched_off(hooked: Store) -> None:
     hooked.outbox.add([DECISION])
     assert deliver_due(hooked, lambda _: 410).dead == 1

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
+from test_cli import Result, egide_in
 
 from egide.access import Role
 from egide.store.changing import ChangingStore
@@ -139,7 +140,7 @@ def test_webhooks_are_removed_and_refused(served: Served) -> None:
     assert (again.status_code, again.json()["code"]) == (409, "webhook-exists")
     for url in ("ftp://x.example/", "https://user@x.example/", "http://[::1%25lo]/", "nonsense"):
         bad = client.post("/v1/webhooks", json=wanted | {"name": "b", "url": url}, headers=admin)
-        assert bad.json()["code"] == "fetch-refused", url
+        assert bad.json()["code"] == "webhook-refused", url
     scoped = served.as_role(Role.ADMIN, name="scoped", banks=["helpline"])
     assert client.get("/v1/webhooks", headers=scoped).status_code == 403
     assert client.get("/v1/webhooks/dead-letters", headers=admin).json() == {
@@ -148,3 +149,64 @@ def test_webhooks_are_removed_and_refused(served: Served) -> None:
     }
     assert client.delete("/v1/webhooks/all", headers=admin).status_code == 200
     assert client.delete("/v1/webhooks/all", headers=admin).status_code == 404
+
+
+def test_a_test_message_is_sent_at_once_and_what_comes_back_is_said_everywhere(
+    served: Served, receiver: Receiver, tmp_path: Path
+) -> None:
+    admin = served.as_role(Role.ADMIN)
+    wanted = {"name": "hook", "url": receiver.url, "events": ["decision.block"]}
+    made = served.client.post("/v1/webhooks", json=wanted, headers=admin)
+
+    def told(*arguments: str) -> Result:
+        own = {"EGIDE_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+        store = ("--store", served.service.store.url)
+        return egide_in(tmp_path, "webhook", *arguments, *store, **own)
+
+    def asked() -> dict[str, Any]:
+        answer = served.client.post("/v1/webhooks/hook/test", headers=admin)
+        assert answer.status_code == 200
+        taken: dict[str, Any] = answer.json()
+        return taken
+
+    def listed() -> tuple[Any, ...]:
+        (one,) = served.client.get("/v1/webhooks", headers=admin).json()["webhooks"]
+        assert one["waiting"] == 0
+        return one["last_status"], one["last_error"], one["failures"], one["last_success"]
+
+    assert asked() == {
+        "name": "hook", "taken": True, "status": 204, "error": None, "reason": None,
+    }  # fmt: skip
+    ((headers, body),) = receiver.taken
+    content = Webhook(made.json()["secret"]).verify(body, headers)
+    assert (content["type"], content["data"]) == ("webhook.test", {})
+    assert listed()[:3] == (204, None, 0)
+
+    receiver.refusals = 1
+    tried = told("test", "hook")
+    assert (tried.code, "answered 503" in tried.out) == (1, True)
+    receiver.server_close()
+    receiver.shutdown()
+    tried = told("test", "hook", "--json")
+    assert (tried.code, tried.json()["error"], tried.json()["taken"]) == (1, "fetch-failed", False)
+    assert asked()["error"] == "fetch-failed"
+    assert listed()[:3] == (None, "fetch-failed", 3)
+    assert listed()[3] is not None
+    assert "fetch-failed" in told("list", "--json").out
+    matcher = served.as_role(Role.MATCHER)
+    end = time.monotonic() + DEADLINE_S
+    while "egide_webhooks_failing 1.0" not in served.client.get("/metrics", headers=matcher).text:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert served.client.post("/v1/webhooks/none/test", headers=admin).status_code == 404
+
+
+def test_a_webhook_over_http_is_told_that_it_takes_https(tmp_path: Path) -> None:
+    at = ("--store", f"sqlite:///{tmp_path}/egide.db")
+    assert egide_in(tmp_path, "bank", "create", "helpline", *at).code == 0
+    url = "http://hooks.example.org/in"
+    told = egide_in(tmp_path, "webhook", "add", "w", url, "--event", "decision.block", *at)
+    assert told.code == 3
+    for words in ("[webhook-refused]", "https", "EGIDE_WEBHOOK_NETWORKS"):
+        assert words in told.err
+    assert "fetch" not in told.err

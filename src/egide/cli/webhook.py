@@ -8,6 +8,7 @@ import typer
 
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    Exit,
     JsonOption,
     StoreOption,
     examples,
@@ -20,6 +21,8 @@ from egide.cli.terminal import (
 from egide.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from egide.store.outbox import DeadLetter
     from egide.store.webhooks import Webhook, WebhookEvent
 
@@ -38,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
     )(add)
     app.command("list", epilog=examples("egide webhook list --json"))(list_webhooks)
     app.command("dead", epilog=examples("egide webhook dead --json"))(dead)
+    app.command("test", epilog=examples("egide webhook test reviews"))(send_test_message)
     app.command("retry", epilog=examples("egide webhook retry reviews"))(retry)
     app.command("remove", epilog=examples("egide webhook remove reviews"))(remove)
 
@@ -78,7 +82,7 @@ def add(
 
 
 def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """List the webhooks and how many messages wait for each."""
+    """List the webhooks, how many messages wait for each, and what became of the last one."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -97,6 +101,9 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
             ("enabled", "left"),
             ("waiting", "right"),
             ("dead", "right"),
+            ("last answer", "left"),
+            ("failures", "right"),
+            ("last taken", "left"),
         ],
         (
             [
@@ -105,6 +112,9 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
                 "yes" if row["enabled"] else "no",
                 str(row["waiting"]),
                 str(row["dead"]),
+                str(row["last_status"] or row["last_error"] or "–"),
+                str(row["failures"]),
+                row["last_success"] or "–",
             ]
             for row in rows
         ),
@@ -149,6 +159,39 @@ def dead(
             for letter in letters
         ),
     )
+
+
+def send_test_message(
+    name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+) -> None:
+    """Send a webhook a signed message that tells of nothing, and say what comes back.
+
+    Exit status 1 if it was not taken.
+    """
+    import egide
+    from egide.engine.delivering import send_test
+    from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+
+    with egide.open_store(store) as opened:
+        tested = send_test(opened, name, allowed_networks=own_networks(WEBHOOK_NETWORKS))
+    if json:
+        print_json(
+            {
+                "name": name,
+                "taken": tested.taken,
+                "status": tested.status,
+                "error": tested.error,
+                "reason": tested.reason,
+            }
+        )
+    elif tested.taken:
+        say(f"{name} took the message and answered {tested.status}.")
+    elif tested.status is not None:
+        say(f"{name} answered {tested.status}: the message counts as not taken.")
+    else:
+        say(f"{name} did not get the message: {tested.reason} [{tested.error}].")
+    if not tested.taken:
+        raise typer.Exit(Exit.FOUND)
 
 
 def retry(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
@@ -200,11 +243,20 @@ def _letter_values(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
 def _values(webhook: Webhook) -> dict[str, Any]:
     return {
         "name": webhook.name,
         "events": [event.value for event in webhook.events],
         "enabled": webhook.enabled,
+        "last_try": _iso(webhook.last_try),
+        "last_success": _iso(webhook.last_success),
+        "last_status": webhook.last_status,
+        "last_error": webhook.last_error,
+        "failures": webhook.failures,
         "waiting": webhook.waiting,
         "dead": webhook.dead,
     }

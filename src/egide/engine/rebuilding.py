@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 _MODULE = "egide.engine.rebuilding"
 URL_VARIABLE = "EGIDE_REBUILD_STORE"
+_READ_TOO = (
+    "KRB5CCNAME",
+    "KRB5_CONFIG",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "EGIDE_STORE_TIMEOUT_S",
+)
 _NICENESS = 10
 _BUSY_STATUS = 75
 _STOP_TIMEOUT_S = 5.0
@@ -159,12 +166,12 @@ class Rebuilder:
 
 
 def _database_variables(url: str) -> dict[str, str]:
-    """What PostgreSQL's client reads from the environment besides the URL."""
+    """What a store on PostgreSQL reads from the environment besides the URL."""
     if url.startswith("sqlite"):
         return {}
     # libpq's names have no underscore; others that begin so are not its own.
     own = {name: value for name, value in variables(prefixes=("PG",)).items() if "_" not in name}
-    return {**own, **variables(("KRB5CCNAME", "KRB5_CONFIG", "SSL_CERT_DIR", "SSL_CERT_FILE"))}
+    return {**own, **variables(_READ_TOO)}
 
 
 def main() -> int:

@@ -118,8 +118,12 @@ def deliver(service: Service, stopping: Callable[[], bool]) -> None:
         StoreError: of the service's store.
     """
     send = partial(post_delivery, allowed_networks=service.settings.webhook_networks)
-    while deliver_due(service.store, send).tried and not stopping():
-        pass
+    while not stopping():
+        done = deliver_due(service.store, send)
+        if not done.tried:
+            break
+        service.metrics.count_deliveries(done)
+    service.metrics.set_webhooks_failing(service.store.webhooks.failing())
     service.store.outbox.forget()
 
 

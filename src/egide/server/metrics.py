@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from egide.engine.decoding import DecodingPool
+    from egide.engine.delivering import Delivered
     from egide.engine.live import LiveRegister
     from egide.policy import Action
 
@@ -61,6 +63,18 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._deliveries = Counter(
+            "egide_webhook_deliveries",
+            "Attempts to deliver messages to webhooks, by what became of them.",
+            ("outcome",),
+            registry=self._registry,
+        )
+        self._failing = Gauge(
+            "egide_webhooks_failing",
+            "Webhooks that did not take the last message to them.",
+            registry=self._registry,
+        )
+
     def count_request(self, method: str, route: str, status: int, took_s: float) -> None:
         """Count a request by its route's template, never by its path."""
         self._requests.labels(method, route, str(status)).inc()
@@ -73,6 +87,16 @@ class Metrics:
     def count_unsent(self, count: int = 1) -> None:
         """Count decisions that webhooks were not told of."""
         self._lost.inc(count)
+
+    def count_deliveries(self, done: Delivered) -> None:
+        """Count attempts to deliver messages to webhooks."""
+        self._deliveries.labels("delivered").inc(done.delivered)
+        self._deliveries.labels("failed").inc(done.failed)
+        self._deliveries.labels("dead").inc(done.dead)
+
+    def set_webhooks_failing(self, count: int) -> None:
+        """Show how many webhooks did not take the last message to them."""
+        self._failing.set(count)
 
     def text(self) -> bytes:
         """Return all of it in the text format of Prometheus."""

@@ -55,6 +55,7 @@ _STATUS: dict[type[errors.EgideError], HTTPStatus] = {
     errors.BankExists: HTTPStatus.CONFLICT,
     errors.KeyExists: HTTPStatus.CONFLICT,
     errors.WebhookExists: HTTPStatus.CONFLICT,
+    errors.WebhookRefused: HTTPStatus.FORBIDDEN,
     errors.UpstreamExists: HTTPStatus.CONFLICT,
     errors.StateConflict: HTTPStatus.CONFLICT,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,

@@ -15,7 +15,7 @@ from egide.access import Permission, same_person
 from egide.errors import ApprovalInvalid
 from egide.store import log
 from egide.store.log_records import canonical
-from egide.store.records import moment, unix_seconds
+from egide.store.records import CLOCKS_DIFFER_S, moment, unix_seconds
 from egide.store.schema import MAX_ENTRY_ID
 from egide.store.service_schema import approvals, keys
 
@@ -102,7 +102,7 @@ class Approvals:
             standing = connection.execute(
                 sa.select(approvals.c.id)
                 .where(approvals.c.state.in_(("pending", "approved")))
-                .where(approvals.c.expires > at)
+                .where(sa.not_(_over(at)))
                 .where(approvals.c.action == action)
                 .where(approvals.c.digest == digest)
                 .where(approvals.c.requested_holder == person)
@@ -153,11 +153,9 @@ class Approvals:
         if by is not None and by.banks is not None:
             query = query.where(approvals.c.bank.in_(by.banks))
         if state in {ApprovalState.PENDING, ApprovalState.APPROVED}:
-            query = query.where(approvals.c.state == state.value).where(approvals.c.expires > at)
+            query = query.where(approvals.c.state == state.value).where(sa.not_(_over(at)))
         elif state is ApprovalState.EXPIRED:
-            query = query.where(approvals.c.expires <= at).where(
-                approvals.c.state.in_(("pending", "approved"))
-            )
+            query = query.where(_over(at)).where(approvals.c.state.in_(("pending", "approved")))
         elif state is not None:
             query = query.where(approvals.c.state == state.value)
         with self._database.read() as connection:
@@ -313,9 +311,15 @@ def _made_by_two(connection: sa.Connection, key_name: str) -> bool:
     return any(json.loads(summary).get("key") == key_name for summary in summaries)
 
 
+def _over(at: int) -> sa.ColumnElement[bool]:
+    """Whose time is up; also what was asked for while the clock was ahead, and would stand long."""
+    return sa.or_(approvals.c.expires <= at, approvals.c.requested > at + CLOCKS_DIFFER_S)
+
+
 def _approval_of(row: sa.Row[Any], at: int) -> Approval:
     state = ApprovalState(row.state)
-    if state in {ApprovalState.PENDING, ApprovalState.APPROVED} and row.expires <= at:
+    over = row.expires <= at or row.requested > at + CLOCKS_DIFFER_S
+    if state in {ApprovalState.PENDING, ApprovalState.APPROVED} and over:
         state = ApprovalState.EXPIRED
     return Approval(
         id=row.id,

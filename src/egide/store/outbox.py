@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from egide.store import log
 from egide.store.records import CLOCKS_DIFFER_S, moment
 from egide.store.service_schema import outbox, webhooks
-from egide.store.webhooks import WebhookEvent, events_of, find_id
+from egide.store.webhooks import WebhookEvent, events_of, find_id, note_try
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
 """After each attempt but the last, which makes eight in about a day and a half."""
 MAX_ATTEMPTS = len(RETRY_DELAYS_S) + 1
+TEST_EVENT = "webhook.test"
+"""The type of a message that tells of nothing; it needs no subscription."""
 KEPT_DELIVERED_S = 86_400
 KEPT_DEAD_S = 30 * 86_400
 _LONGEST_WAIT_S = max(RETRY_DELAYS_S) + CLOCKS_DIFFER_S
@@ -153,6 +155,29 @@ class Outbox:
             for row in rows
         ]
 
+    def test_message(self, webhook: str) -> Delivery:
+        """A message that tells of nothing, to be posted now and kept nowhere.
+
+        Raises:
+            WebhookMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(webhooks.c.url, webhooks.c.secret).where(
+                    webhooks.c.id == find_id(connection, webhook)
+                )
+            ).one()
+        return Delivery(
+            id=0,
+            webhook=webhook,
+            url=row.url,
+            secret=row.secret.decode(),
+            message_id=_new_message_id(),
+            event=TEST_EVENT,
+            body=_body(TEST_EVENT, int(time.time()), {}),
+            attempt=1,
+        )
+
     def delivered(self, delivery: Delivery, status: int) -> None:
         """Write down that the receiver took a message."""
         with self._database.write() as connection:
@@ -161,6 +186,8 @@ class Outbox:
                 delivery,
                 {"state": "delivered", "last_status": status, "last_error": None},
             )
+            at = int(time.time())
+            note_try(connection, delivery.webhook, at=at, status=status, error=None, taken=True)
 
     def failed(
         self,
@@ -193,6 +220,7 @@ class Outbox:
             else:
                 values["next_at"] = now + RETRY_DELAYS_S[delivery.attempt - 1]
             _settle(connection, delivery, values)
+            note_try(connection, delivery.webhook, at=now, status=status, error=error, taken=False)
             if gone:
                 _switch_off(connection, delivery.webhook, now)
         return dead
@@ -254,6 +282,8 @@ class Outbox:
     def forget(self, *, now_unix_s: int | None = None) -> int:
         """Delete messages that were delivered over a day ago, or given up over 30 days ago.
 
+        What was delivered or given up while the clock was ahead counts as of now.
+
         Returns:
             how many.
         """
@@ -263,10 +293,13 @@ class Outbox:
             sa.and_(outbox.c.state == "delivered", outbox.c.next_at < now - KEPT_DELIVERED_S),
             sa.and_(outbox.c.state == "dead", outbox.c.next_at < now - KEPT_DEAD_S),
         )
+        ahead = sa.and_(outbox.c.state != "pending", outbox.c.next_at > now + _LONGEST_WAIT_S)
+        either = sa.select(outbox.c.id).where(sa.or_(old, ahead)).limit(1)
         with self._database.read() as connection:
-            if connection.execute(sa.select(outbox.c.id).where(old).limit(1)).first() is None:
+            if connection.execute(either).first() is None:
                 return 0
         with self._database.write() as connection:
+            connection.execute(sa.update(outbox).where(ahead).values(next_at=now))
             return connection.execute(sa.delete(outbox).where(old)).rowcount
 
     def counts(self) -> dict[str, int]:
@@ -297,9 +330,9 @@ def add_messages(
     rows = [
         {
             "webhook_id": webhook_id,
-            "message_id": f"msg_{secrets.token_urlsafe(_MESSAGE_ID_BYTES)}",
+            "message_id": _new_message_id(),
             "event": event.value,
-            "payload": _body(event, at, data),
+            "payload": _body(event.value, at, data),
             "state": "pending",
             "created": at,
             "next_at": at,
@@ -348,8 +381,12 @@ def announce_change(
     add_messages(connection, at, [(WebhookEvent.ENTRY_CHANGED, data)])
 
 
-def _body(event: WebhookEvent, at: int, data: Mapping[str, Any]) -> str:
-    content = {"type": event.value, "timestamp": moment(at).isoformat(), "data": dict(data)}
+def _new_message_id() -> str:
+    return f"msg_{secrets.token_urlsafe(_MESSAGE_ID_BYTES)}"
+
+
+def _body(event: str, at: int, data: Mapping[str, Any]) -> str:
+    content = {"type": event, "timestamp": moment(at).isoformat(), "data": dict(data)}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 

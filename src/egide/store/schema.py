@@ -46,7 +46,7 @@ class Blob(LargeBinary):
         """Bytes come out as they are."""
 
 
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every migration in order, as Alembic has them; the last one is what this Egide writes."""
 
 MAX_ENTRY_ID = 2**63 - 1

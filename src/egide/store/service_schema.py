@@ -188,6 +188,12 @@ webhooks = Table(
     Column("events", Text, nullable=False),
     Column("enabled", Boolean(create_constraint=False), nullable=False),
     Column("created", BigInteger, nullable=False),
+    # What became of the last message, and how often in a row none was taken.
+    Column("last_try", BigInteger),
+    Column("last_success", BigInteger),
+    Column("last_status", SmallInteger),
+    Column("last_error", String(48)),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
     Index("uq_webhooks_name", "name", unique=True),
     sqlite_autoincrement=True,
 )

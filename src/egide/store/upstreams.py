@@ -194,7 +194,10 @@ class Upstreams:
             ).one_or_none()
         if row is None:
             return
-        fresh = row.last_success is not None and at - row.last_success < _SUCCESS_WRITTEN_EVERY_S
+        # A success in the future is what a clock that was ahead has left.
+        fresh = row.last_success is not None and (
+            0 <= at - row.last_success < _SUCCESS_WRITTEN_EVERY_S
+        )
         if fresh and row.last_error == error and row.failures == 0:
             return
         with self._database.write() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -42,6 +42,10 @@ class Webhook:
     Attributes:
         events: those that are sent.
         enabled: False once the receiver has said that it is gone.
+        last_try, last_success: UTC, or None.
+        last_status: what the receiver answered last, None where it did not.
+        last_error: a code of ours, None where there was an answer.
+        failures: how often in a row a message was not taken.
         waiting: messages that are still to be delivered.
         dead: messages that were given up.
     """
@@ -52,6 +56,11 @@ class Webhook:
     events: tuple[WebhookEvent, ...]
     enabled: bool
     created: datetime
+    last_try: datetime | None
+    last_success: datetime | None
+    last_status: int | None
+    last_error: str | None
+    failures: int
     waiting: int
     dead: int
 
@@ -133,6 +142,11 @@ class Webhooks:
                 events=events_of(row.events),
                 enabled=row.enabled,
                 created=moment(row.created),
+                last_try=None if row.last_try is None else moment(row.last_try),
+                last_success=None if row.last_success is None else moment(row.last_success),
+                last_status=row.last_status,
+                last_error=row.last_error,
+                failures=row.failures,
                 waiting=held.get((row.id, "pending"), 0),
                 dead=held.get((row.id, "dead"), 0),
             )
@@ -154,6 +168,27 @@ class Webhooks:
                 at=int(time.time()),
                 actor=self._actor,
                 action="remove-webhook",
+                detail={"webhook": name},
+            )
+
+    def failing(self) -> int:
+        """How many webhooks did not take the last message to them."""
+        query = sa.select(sa.func.count()).select_from(webhooks).where(webhooks.c.failures > 0)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def tested(self, name: str, *, status: int | None, error: str | None, taken: bool) -> None:
+        """Write down what became of a test message; nothing where there is no such webhook."""
+        at = int(time.time())
+        with self._database.write() as connection:
+            if _find(connection, name) is None:
+                return
+            note_try(connection, name, at=at, status=status, error=error, taken=taken)
+            log.append(
+                connection,
+                at=at,
+                actor=self._actor,
+                action="test-webhook",
                 detail={"webhook": name},
             )
 
@@ -182,6 +217,33 @@ def find_id(connection: sa.Connection, name: str) -> int:
     if found is None:
         raise WebhookMissing(webhook=name)
     return found
+
+
+def note_try(
+    connection: sa.Connection,
+    name: str,
+    *,
+    at: int,
+    status: int | None,
+    error: str | None,
+    taken: bool,
+) -> None:
+    """Write down at a webhook what became of a message to it.
+
+    Args:
+        connection: of the transaction.
+        name: of the webhook; nothing happens where it was removed.
+        at: Unix seconds.
+        status: that the receiver answered, if it did.
+        error: a code of ours, if it did not.
+        taken: whether the message was.
+    """
+    values: dict[str, Any] = {"last_try": at, "last_status": status, "last_error": error}
+    if taken:
+        values |= {"last_success": at, "failures": 0}
+    else:
+        values["failures"] = webhooks.c.failures + 1
+    connection.execute(sa.update(webhooks).where(webhooks.c.name == name).values(**values))
 
 
 def _find(connection: sa.Connection, name: str) -> int | None:

@@ -10,6 +10,7 @@ from egide.server.api.schemas_common import Answer, Name, Request, ShownTime
 from egide.store.webhooks import MAX_URL_CHARS, WebhookEvent
 
 if TYPE_CHECKING:
+    from egide.engine.delivering import Tested
     from egide.store.outbox import DeadLetter
     from egide.store.upstreams import Upstream
     from egide.store.webhooks import Webhook
@@ -35,6 +36,11 @@ class WebhookShown(Answer):
     events: list[WebhookEvent]
     enabled: bool = Field(description="False once the receiver answered 410, that it is gone.")
     created: ShownTime
+    last_try: ShownTime | None = Field(description="When a message was last posted to it.")
+    last_success: ShownTime | None = Field(description="When it last took one.")
+    last_status: int | None = Field(description="What it answered last; null for no answer.")
+    last_error: str | None = Field(description="The code of why there was no answer.")
+    failures: int = Field(description="How often in a row a message was not taken.")
     waiting: int = Field(description="Messages that are still to be delivered.")
     dead: int = Field(description="Messages that were given up.")
 
@@ -46,6 +52,11 @@ class WebhookShown(Answer):
             events=list(webhook.events),
             enabled=webhook.enabled,
             created=webhook.created,
+            last_try=webhook.last_try,
+            last_success=webhook.last_success,
+            last_status=webhook.last_status,
+            last_error=webhook.last_error,
+            failures=webhook.failures,
             waiting=webhook.waiting,
             dead=webhook.dead,
         )
@@ -69,6 +80,27 @@ class WebhooksShown(Answer):
     """All webhooks."""
 
     webhooks: list[WebhookShown]
+
+
+class WebhookTested(Answer):
+    """What became of a test message."""
+
+    name: str
+    taken: bool = Field(description="Whether the receiver took it, with a status from 200 to 299.")
+    status: int | None = Field(description="What it answered; null for no answer.")
+    error: str | None = Field(description="The code of why there was no answer.")
+    reason: str | None = Field(description="The same in words.")
+
+    @classmethod
+    def of(cls, name: str, tested: Tested) -> Self:
+        """Show it."""
+        return cls(
+            name=name,
+            taken=tested.taken,
+            status=tested.status,
+            error=tested.error,
+            reason=tested.reason,
+        )
 
 
 class WebhookRemoved(Answer):

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from egide.access import Key, Permission
-from egide.engine.delivering import add_webhook, require_all_banks
-from egide.errors import FetchRefused, Forbidden, WebhookExists, WebhookMissing
+from egide.engine.delivering import add_webhook, require_all_banks, send_test
+from egide.errors import Forbidden, WebhookExists, WebhookMissing, WebhookRefused
 from egide.server.api.schemas_common import MAX_NUMBER, NAME_PATTERN, LimitQuery
 from egide.server.api.schemas_reaching import (
     DeadLetterShown,
@@ -18,13 +18,18 @@ from egide.server.api.schemas_reaching import (
     WebhookRemoved,
     WebhookShown,
     WebhooksShown,
+    WebhookTested,
 )
 from egide.server.auth import permitted
 from egide.server.idempotency import WriteDep, write_responses
+from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 _AdminKey = Annotated[Key, permitted(Permission.MANAGE_WEBHOOKS)]
+_Name = Annotated[
+    str, Path(pattern=NAME_PATTERN, description="The webhook's name.", examples=["reviews"])
+]
 
 
 @router.get("", response_model=WebhooksShown)
@@ -40,7 +45,7 @@ def list_webhooks(service: ServiceDep, key: _AdminKey) -> WebhooksShown:
     "",
     status_code=201,
     response_model=WebhookMade,
-    responses=write_responses(WebhookExists, FetchRefused, Forbidden),
+    responses=write_responses(WebhookExists, WebhookRefused, Forbidden),
 )
 def make_webhook(
     body: NewWebhook, service: ServiceDep, key: _AdminKey, write: WriteDep
@@ -80,13 +85,25 @@ def list_dead_letters(
     )
 
 
+@router.post(
+    "/{name}/test",
+    response_model=WebhookTested,
+    responses=problem_responses(WebhookMissing, Forbidden),
+)
+def try_webhook(name: _Name, service: ServiceDep, key: _AdminKey) -> WebhookTested:
+    """Send a signed message of type `webhook.test`, which tells of nothing; say what came back."""
+    require_all_banks(key)
+    tested = send_test(
+        service.acting(key.name), name, allowed_networks=service.settings.webhook_networks
+    )
+    return WebhookTested.of(name, tested)
+
+
 @router.delete(
     "/{name}", response_model=WebhookRemoved, responses=write_responses(WebhookMissing, Forbidden)
 )
 def remove_webhook(
-    name: Annotated[
-        str, Path(pattern=NAME_PATTERN, description="The webhook's name.", examples=["reviews"])
-    ],
+    name: _Name,
     service: ServiceDep,
     key: _AdminKey,
     write: WriteDep,
