@@ -30,7 +30,7 @@ HOSTILE_NAMES = (
 def summary(**changes: Any) -> dict[str, Any]:
     """The figures of an audit of 10,000 items with 12 matched ones, changed as asked."""
     figures: dict[str, Any] = {
-        "schema_version": 2,
+        "schema_version": 3,
         "egide_version": "0.1.0",
         "items": 10_000,
         "hashed": 9_962,
@@ -48,13 +48,17 @@ def summary(**changes: Any) -> dict[str, Any]:
         },
         "radius_bits": None,
         "banks": [{"name": "helpline", "radius_bits": 31, "entries": 48_210}],
+        "banks_disabled": [],
+        "not_compared": None,
         "store_id": "3f1b7c52-6f0e-4f4e-9d0a-2f6f5a6f6c11",
         "store_revision": 48_231,
         "store_revision_at": "2026-11-21T17:42:10+00:00",
         "kernel": "numpy",
         "mode": "fast",
         "workers": 2,
-        "seconds": 754.3,
+        "seconds": 761.9,
+        "scan_seconds": 754.3,
+        "items_per_s": 13.257,
         "started_at": "2026-12-01T08:50:12Z",
         "finished_at": "2026-12-01T09:02:46Z",
         "sources": [

@@ -366,6 +366,10 @@ class Limits:
     """Reading and decoding one item; past it the worker is replaced and the item is unreadable."""
     worker_memory_bytes: int = 4 * 1024 * 1024 * 1024
     """Private memory of one audit worker; 0 for no limit."""
+    max_expansion: int = 100
+    """How many times its own size an archive or table may expand to while it is read,"""
+    expansion_floor_bytes: int = 1024 * 1024 * 1024
+    """and that it may expand to, however small it is."""
 
 
 DEFAULT_LIMITS = Limits()

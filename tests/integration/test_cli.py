@@ -118,10 +118,9 @@ def test_the_whole_story(registered: Path) -> None:
     assert egide_apart(registered, "match", "dataset/1.jpg").code == 1
     assert egide_apart(registered, "bank", "withdraw", "helpline", 1, 2).code == 0
     again = egide_apart(registered, "audit", "dataset", "--out", "audit")
-    assert again.code == 0
-    assert "No match to bank helpline at revision 3" in again.out
-    nothing = egide_apart(registered, "match", "dataset/1.jpg")
-    assert (nothing.code, "[nothing-to-compare]" in nothing.err) == (3, True)
+    assert (again.code, "[nothing-to-compare]" in again.err) == (3, True)
+    assert "helpline" in again.err
+    assert egide_apart(registered, "match", "dataset/1.jpg").code == 3
 
 
 def test_hash_prints_json_lines(folder: Path) -> None:
@@ -415,6 +414,31 @@ def test_errors_have_a_code_and_an_exit_code(
 )
 def test_wrong_usage_exits_with_2(folder: Path, arguments: list[str]) -> None:
     assert egide_in(folder, *arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments"),
+    [
+        (20, ["audit", "photos"]),
+        (20, ["bank", "list"]),
+        (20, ["match", "photos/0.png"]),
+        (80, ["audit", "photos", "--workers", "40"]),
+    ],
+)
+def test_too_few_files_are_one_clear_error_with_its_remedy(
+    registered: Path, files: int, arguments: list[str]
+) -> None:
+    limited = ["bash", "-c", f'ulimit -n {files}; exec "$@"', "limited", *EGIDE, *arguments]
+    for options in ([], ["--json"]):
+        done = subprocess.run(
+            [*limited, *options], cwd=registered, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 3, done.stderr
+        assert "Traceback" not in done.stderr
+        said = json.loads(done.stdout)["error"]["message"] if options else done.stderr
+        assert "ulimit -n" in said
+        assert ("[too-many-files]" in said) == (not options)
+        assert said.count("\n") <= 1
 
 
 def test_errors_of_a_store_name_it_and_the_remedy(registered: Path) -> None:

@@ -127,7 +127,7 @@ SIX_BANKS = [{"name": f"b{n}", "radius_bits": 31, "entries": 5} for n in range(6
             ),
         ),
         (
-            NOTHING | {"banks": [], "store_revision": 8},
+            NOTHING | {"banks": [], "not_compared": "no-bank", "store_revision": 8},
             (
                 "10,000 items read, and nothing to compare them with: the store has no enabled"
                 " bank at revision 8."
@@ -409,8 +409,8 @@ def test_damaged_results_are_named(tmp_path: Path, name: str, damage: str) -> No
 
 
 def test_results_of_another_schema_are_refused(tmp_path: Path) -> None:
-    write_results(tmp_path, [], schema_version=3)
-    with pytest.raises(OutputMismatch, match="summary schema 3"):
+    write_results(tmp_path, [], schema_version=4)
+    with pytest.raises(OutputMismatch, match="summary schema 4"):
         write_report(tmp_path)
 
 

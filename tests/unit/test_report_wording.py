@@ -92,8 +92,18 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         (samples.summary(**nothing, throughput=[[0, 0], [20_000, 9]], mode="exact"), [], []),
         (samples.summary(**nothing, banks=banks[:2], throughput=[], radius_bits=20), [], broken),
         (samples.summary(**nothing, banks=banks, resumed=True, scanned_items=9), [], []),
-        (samples.summary(**nothing, banks=[], sources=[]), [], []),
-        (samples.summary(**nothing, banks=[], items=1, resumed=True, scanned_items=0), [], []),
+        *((samples.summary(**nothing, sources=[], **one), [], []) for one in in_vain(banks)),
+        (
+            samples.summary(
+                **nothing, banks=[], not_compared="no-bank", items=1, resumed=True, scanned_items=0
+            ),
+            [],
+            [],
+        ),
+        *(
+            (samples.summary(**nothing, banks_disabled=["a", "b"][:count]), [], [])
+            for count in (1, 2)
+        ),
         (samples.summary(**nothing, items=0, unreadable=0, not_matchable=0), [], []),
         (
             samples.summary(matches=14, banks=banks[:2]),
@@ -103,6 +113,17 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         (samples.summary(matches=2, unreadable=3), [samples.match(long_name)], broken[:1]),
         (samples.summary(matches=2), [samples.match(long_name + "x")], []),
     ]
+
+
+def in_vain(banks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Changes to an audit that compared nothing with any entry, for one item and for two."""
+    reasons: list[dict[str, Any]] = [
+        {"not_compared": "no-bank", "banks": []},
+        {"not_compared": "bank-disabled", "banks": [], "banks_disabled": ["a"]},
+        {"not_compared": "bank-empty", "banks": banks[:1]},
+        {"not_compared": "no-picture", "banks": banks[:1]},
+    ]
+    return [{**reason, "items": items} for reason in reasons for items in (1, 2)]
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

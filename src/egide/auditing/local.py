@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from egide import errors
+from egide.auditing.parts import Kept
 from egide.auditing.worker import SLOT
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
 from egide.sandbox.starting import start
@@ -34,10 +35,11 @@ MAX_UNEXPLAINED_DEATHS = 3
 
 @dataclass(slots=True)
 class Job:
-    """A shard to scan, and what went wrong with it so far."""
+    """A shard to scan, what stands of it already, and what went wrong with it so far."""
 
     id: str
     shard: Shard
+    kept: Kept = field(default_factory=lambda: Kept(()))
     poisoned: dict[int, str] = field(default_factory=dict)
     stop_at: int | None = None
     suspects: Counter[int] = field(default_factory=Counter)
@@ -70,10 +72,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job whose part now stands on disk."""
+    """A job whose parts now stand on disk."""
 
     job: Job
-    counts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +159,18 @@ class LocalExecutor:
                 return
             for key, _ in self._selector.select(POLL_S):
                 worker: _Worker = key.data
-                counts = worker.receive()
-                if counts is not None:
+                done = worker.receive()
+                if done:
                     assert worker.job is not None  # it replied to one
-                    yield Done(worker.job, counts)
+                    yield Done(worker.job)
                     worker.job = None
                 elif worker.ended:
                     self._selector.unregister(worker.output)
                     self._workers.remove(worker)
                     if (job := worker.bury()) is not None:
                         waiting.append(job)
-            slots = [worker.slot() for worker in self._workers if worker.job is not None]
-            yield Tick(sum(s[1] for s in slots), sum(max(s[0], 0) for s in slots))
+            flying = [worker.progress() for worker in self._workers]
+            yield Tick(sum(each[0] for each in flying), sum(each[1] for each in flying))
             for worker in self._workers:
                 worker.kill_if_stuck(self._timeout_s)
 
@@ -224,8 +225,8 @@ class _Worker:
         os.pwrite(self._slot.fileno(), SLOT.pack(-1, 0, 0.0), 0)
         self._write(job.line())
 
-    def receive(self) -> dict[str, Any] | None:
-        """Return the counts of a finished job; None while there is none. Raise what it raised."""
+    def receive(self) -> bool:
+        """Whether the job is finished. Raise what it raised."""
         data = os.read(self.output.fileno(), 1 << 16)
         self.ended = not data
         self._buffer += data
@@ -236,13 +237,20 @@ class _Worker:
                 kind: type[errors.EgideError] = getattr(errors, reply["failed"]["kind"])
                 raise kind(**reply["failed"]["fields"])
             if "done" in reply:
-                counts: dict[str, Any] = reply["done"]
-                return counts
-        return None
+                return True
+        return False
 
     def slot(self) -> tuple[int, int, float]:
         number, bytes_read, started = SLOT.unpack(os.pread(self._slot.fileno(), SLOT.size, 0))
         return number, bytes_read, started
+
+    def progress(self) -> tuple[int, int]:
+        """Bytes and items read of the job in hand, beyond what stood on disk before."""
+        if self.job is None:
+            return 0, 0
+        number, bytes_read, _ = self.slot()
+        kept = self.job.kept
+        return max(bytes_read - kept.total("bytes"), 0), max(number - kept.position, 0)
 
     def kill_if_stuck(self, timeout_s: float) -> None:
         number, _, started = self.slot()

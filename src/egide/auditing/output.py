@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.parts import part_path, read_counts, read_findings
+from egide.auditing.parts import Kept, part_path, read_findings, read_kept
+from egide.auditing.private import make_folder, open_private, remove_unfinished, replacing
+from egide.auditing.report import REPORT_NAME
 from egide.auditing.rows import MatchRow, match_schema, unreadable_schema
 from egide.auditing.sources import Shard
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable, OutputUnwritable
@@ -41,7 +43,7 @@ class Output:
         self.parts = path / _WORK / "parts"
         self._manifest = path / _WORK / "manifest.json"
         self._plan = path / _WORK / "plan.jsonl"
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -60,15 +62,19 @@ class Output:
             OutputUnwritable: it cannot be written.
         """
         with self.writing():
-            self.parts.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / _WORK / "lock").open("w")
+            make_folder(self.path)
+            make_folder(self.path / _WORK, own=True)
+            make_folder(self.parts, own=True)
+            self._lock = open_private(self.path / _WORK / "lock")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OutputBusy(name=self.path) from error
+            for name in (MATCHES, UNREADABLE, SUMMARY, REPORT_NAME):
+                remove_unfinished(self.path / name)
             if fresh:
                 shutil.rmtree(self.parts)
-                self.parts.mkdir()
+                make_folder(self.parts, own=True)
                 self._manifest.unlink(missing_ok=True)
             else:
                 self._check_owner(sources)
@@ -96,11 +102,10 @@ class Output:
 
     def write_plan(self, planned: Iterable[tuple[str, Shard]]) -> None:
         """Write the plan, a shard a line, so that it need not stay in memory."""
-        temporary = self._plan.with_suffix(".tmp")
-        with self.writing(), temporary.open("w", encoding="ascii") as stream:
+        with self.writing(), replacing(self._plan) as stream:
             for shard_id, shard in planned:
-                stream.write(json.dumps({"id": shard_id, "shard": shard.to_json()}) + "\n")
-        temporary.replace(self._plan)
+                line = json.dumps({"id": shard_id, "shard": shard.to_json()}) + "\n"
+                stream.write(line.encode("ascii"))
 
     def read_plan(self) -> Iterator[tuple[str, Shard]]:
         """Yield the planned shards with their ids."""
@@ -109,31 +114,34 @@ class Output:
                 values = json.loads(line)
                 yield values["id"], Shard.from_json(values["shard"])
 
-    def counts(self, shard_id: str) -> dict[str, Any] | None:
-        """Return the counts of a shard whose part exists, else None."""
-        return read_counts(part_path(self.parts, shard_id))
+    def kept(self, shard_id: str) -> Kept:
+        """Return what stands on disk of a shard."""
+        return read_kept(self.parts, shard_id)
 
-    def findings(self, shard_id: str) -> Iterator[Finding]:
-        """Yield the rows of a shard's part."""
-        return read_findings(part_path(self.parts, shard_id))
+    def findings(self, shard_id: str, kept: Kept) -> Iterator[Finding]:
+        """Yield the rows of a shard's parts, each part's matches first."""
+        for number, counts in enumerate(kept.parts):
+            if counts["matches"] or counts["unreadable"]:
+                yield from read_findings(part_path(self.parts, shard_id, number))
 
     def merge(self, totals: Totals) -> None:
         """Write the two tables from the parts, in the order of the plan, and add up `totals`."""
-        wanted = set()
+        wanted: set[str] = set()
         with (
             self.writing(),
-            _Table(self.path / MATCHES, match_schema()) as matches,
-            _Table(self.path / UNREADABLE, unreadable_schema()) as unreadable,
+            _table(self.path / MATCHES, match_schema()) as matches,
+            _table(self.path / UNREADABLE, unreadable_schema()) as unreadable,
         ):
             for shard_id, _ in self.read_plan():
-                wanted.add(part_path(self.parts, shard_id).name)
-                counts = self.counts(shard_id)
-                if counts is None:
+                kept = self.kept(shard_id)
+                if not kept.complete:
                     raise OutputUnreadable(name=self.path, reason="a part is missing or damaged")
-                totals.add_counts(counts)
-                if not counts["matches"] and not counts["unreadable"]:
-                    continue
-                for finding in self.findings(shard_id):
+                wanted.update(
+                    part_path(self.parts, shard_id, number).name
+                    for number in range(len(kept.parts))
+                )
+                totals.add_shard(kept.parts)
+                for finding in self.findings(shard_id, kept):
                     totals.add_finding(finding)
                     (matches if isinstance(finding, MatchRow) else unreadable).add(asdict(finding))
         for path in self.parts.iterdir():
@@ -147,42 +155,36 @@ class Output:
 
     @staticmethod
     def _replace(path: Path, text: str) -> None:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(text, "utf-8")
-        temporary.replace(path)
+        with replacing(path) as stream:
+            stream.write(text.encode("utf-8"))
 
 
 class _Table:
-    """A Parquet file written row by row, which replaces the old one only when it is whole."""
+    """Rows on their way into a Parquet file, some thousand in memory at a time."""
 
-    def __init__(self, path: Path, schema: Any) -> None:
-        self._path = path
-        self._temporary = path.with_suffix(".tmp")
+    def __init__(self, writer: Any, schema: Any) -> None:
+        self._writer = writer
         self._schema = schema
         self._rows: list[dict[str, Any]] = []
-
-    def __enter__(self) -> _Table:
-        import pyarrow.parquet as pq
-
-        self._writer = pq.ParquetWriter(self._temporary, self._schema)
-        return self
 
     def add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
         if len(self._rows) >= _FLUSH_ROWS:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         import pyarrow as pa
 
         self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
         self._rows.clear()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            if self._rows:
-                self._flush()
-            self._writer.close()
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+
+@contextmanager
+def _table(path: Path, schema: Any) -> Iterator[_Table]:
+    """Write a Parquet file row by row; it replaces the old one only when it is whole."""
+    import pyarrow.parquet as pq
+
+    with replacing(path) as stream, pq.ParquetWriter(stream, schema) as writer:
+        table = _Table(writer, schema)
+        yield table
+        table.flush()

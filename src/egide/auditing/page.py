@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MAX_MATCH_ROWS = 1000
 MAX_UNREADABLE_ROWS = 200
 MAX_SUFFIXES = 10
+_NO_ENTRY = {"no-bank": "no_banks", "bank-disabled": "disabled", "bank-empty": "no_entries"}
+"""Why nothing could be compared with any entry, and the sentence for it."""
 MAX_NAMED_BANKS = 4
 """Beyond these the first sentence counts the banks; a table names them all."""
 
@@ -164,10 +166,16 @@ def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
             return wording.text(f"banks.{form}_many", count=wording.number(len(names)))
         return wording.plural(f"banks.{form}", len(names), banks=wording.listed(names))
 
-    if not names:
-        sentence = wording.plural("result.no_banks", items, revision=revision)
+    if (reason := summary["not_compared"]) in _NO_ENTRY:
+        names = names or [str(visible_name(name)) for name in summary["banks_disabled"]]
+        key = f"result.{_NO_ENTRY[reason] if names else 'no_banks'}"
+        sentence = wording.plural(key, items, banks=wording.listed(names), revision=revision)
     elif not items:
         sentence = wording.text("result.no_items", banks=banks("unmatched"), revision=revision)
+    elif reason:
+        sentence = wording.plural(
+            "result.none_read", items, banks=banks("unmatched"), revision=revision
+        )
     elif matched:
         sentence = wording.plural(
             "result.matched",
@@ -180,8 +188,12 @@ def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
         sentence = wording.plural(
             "result.unmatched", items, banks=banks("unmatched"), revision=revision
         )
+    if summary["banks_disabled"] and summary["banks"]:
+        left_out = [str(visible_name(name)) for name in summary["banks_disabled"]]
+        rest = wording.plural("result.left_out", len(left_out), banks=wording.listed(left_out))
+        sentence = wording.text("result.join", sentence=sentence, rest=rest)
     for figure in ("unreadable", "not_matchable"):
-        if summary[figure]:
+        if summary[figure] and not (figure == "unreadable" and reason == "no-picture"):
             rest = wording.plural(f"result.{figure}", summary[figure])
             sentence = wording.text("result.join", sentence=sentence, rest=rest)
     if summary["patches"]["code"]:
@@ -210,7 +222,9 @@ def _patches(patches: Mapping[str, Any], wording: Wording) -> str:
 def _figures(summary: Mapping[str, Any], wording: Wording) -> tuple[Figure, ...]:
     notes = {
         "items": wording.text("figures.items_note"),
-        "hashed": wording.text("figures.hashed_note"),
+        "hashed": wording.text(
+            "figures.hashed_in_vain_note" if summary["not_compared"] else "figures.hashed_note"
+        ),
         "matched": wording.plural("figures.matched_note", summary["matches"]),
         "unreadable": wording.text("figures.unreadable_note"),
         "not_matchable": wording.text("figures.not_matchable_note"),

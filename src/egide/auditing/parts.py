@@ -1,12 +1,12 @@
-"""Part files: the result of one shard on disk. A part that exists is done: that is resuming."""
+"""Part files: some hundred items of a shard on disk. What stands there is done: so it resumes."""
 
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from egide.auditing.private import replacing
 from egide.auditing.rows import Finding, MatchRow, UnreadableRow, match_schema, unreadable_schema
 from egide.errors import OutputUnreadable, OutputUnwritable
 
@@ -21,12 +21,37 @@ _MATCH_FIELDS = tuple(field.name for field in fields(MatchRow))
 _UNREADABLE_FIELDS = tuple(field.name for field in fields(UnreadableRow))
 
 
-def part_path(folder: Path, shard_id: str) -> Path:
-    """Return where the part of a shard stands."""
-    return folder / f"{shard_id}.parquet"
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What stands on disk of a shard.
+
+    Attributes:
+        parts: the counts of its parts, in order, up to the first that is missing or damaged.
+    """
+
+    parts: tuple[dict[str, Any], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of the shard is missing."""
+        return bool(self.parts) and bool(self.parts[-1]["last"])
+
+    @property
+    def position(self) -> int:
+        """How far into the shard the parts go, in items and other files."""
+        return int(self.parts[-1]["position"]) if self.parts else 0
+
+    def total(self, count: str) -> int:
+        """The sum of a count over the parts."""
+        return sum(part[count] for part in self.parts)
 
 
-def write_part(folder: Path, shard_id: str, part: Part) -> None:
+def part_path(folder: Path, shard_id: str, number: int) -> Path:
+    """Return where a part of a shard stands."""
+    return folder / f"{shard_id}.{number}.parquet"
+
+
+def write_part(folder: Path, shard_id: str, number: int, part: Part) -> None:
     """Write a part so that it exists whole or not at all.
 
     Raises:
@@ -38,20 +63,25 @@ def write_part(folder: Path, shard_id: str, part: Part) -> None:
     findings: list[Finding] = [*part.matches, *part.unreadable]
     rows = [asdict(finding) for finding in findings]
     schema = _schema().with_metadata({_COUNTS: json.dumps(part.counts()).encode()})
-    path = part_path(folder, shard_id)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with replacing(part_path(folder, shard_id, number)) as stream:
             pq.write_table(pa.Table.from_pylist(rows, schema), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputUnwritable(name=path.parent.parent.parent, reason=error.strerror) from error
+        raise OutputUnwritable(name=folder.parent.parent, reason=error.strerror) from error
 
 
-def read_counts(path: Path) -> dict[str, Any] | None:
+def read_kept(folder: Path, shard_id: str) -> Kept:
+    """Return what stands on disk of a shard."""
+    parts: list[dict[str, Any]] = []
+    while not (parts and parts[-1]["last"]):
+        counts = _read_counts(part_path(folder, shard_id, len(parts)))
+        if counts is None:
+            break
+        parts.append(counts)
+    return Kept(tuple(parts))
+
+
+def _read_counts(path: Path) -> dict[str, Any] | None:
     """Return a part's counts, or None where there is no part, or a damaged one."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -6,8 +6,6 @@ The page has no script, loads nothing and shows neither a picture nor a fingerpr
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from egide.auditing.charts import PLOT_HEIGHT_PX
 from egide.auditing.page import build_page
+from egide.auditing.private import replacing
 from egide.auditing.rows import MatchRow, UnreadableRow
 from egide.auditing.summary import SUMMARY_SCHEMA
 from egide.auditing.wording import report_wording
@@ -146,17 +145,9 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
+        with replacing(path) as file:
+            file.write(content)
     except OSError as error:
         raise OutputUnwritable(name=path, reason=_reason(error)) from error
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from egide._version import __version__
 from egide.auditing.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
@@ -32,6 +34,7 @@ from egide.model import DEFAULT_LIMITS, Limits, Mode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from egide.auditing.parts import Kept
     from egide.auditing.rows import Finding
     from egide.auditing.sources import Shard, Source
     from egide.errors import PatchesError
@@ -48,6 +51,7 @@ class Progress:
         phase: `preparing` (what is searched), `listing`, `scanning` or `merging`.
         shards_kept, bytes_kept: taken over from a run before; among `shards_done`, `bytes_done`.
         items: read in this run.
+        seconds: of scanning, in this run.
     """
 
     phase: str
@@ -227,6 +231,8 @@ class Audit:
             ),
             radius_bits=self._radius_bits,
             banks=banks,
+            banks_disabled=list(matcher.disabled),
+            not_compared=_not_compared(matcher, totals),
             store_id=snapshot.store_id,
             store_revision=snapshot.revision,
             store_revision_at=self._store.revision_info(snapshot.revision).at.isoformat(),
@@ -245,7 +251,9 @@ class Audit:
             distances={str(bits): count for bits, count in sorted(totals.distances.items())},
             throughput=run.samples,
             scanned_items=run.scanned,
-            resumed=run.kept > 0,
+            scan_seconds=run.scan_seconds,
+            items_per_s=round(run.scanned / run.scan_seconds, 3) if run.scan_seconds else 0.0,
+            resumed=run.kept_items > 0,
             limits=asdict(self._limits),
         )
 
@@ -256,12 +264,14 @@ class _Run:
     def __init__(self, workers: int, report: Callable[[Progress], None]) -> None:
         self.shards: Counter[int] = Counter()
         self.source_ends: list[int] = []
-        self.kept = 0
+        self.kept = self.kept_items = 0
         self.scanned = 0
+        self.scan_seconds = 0.0
         self.samples: list[tuple[float, int]] = []
         self._workers = workers
         self._report = report
         self._began = time.monotonic()
+        self._scan_began: float | None = None
         self._done = self._bytes_done = self._bytes_total = self._bytes_kept = 0
         self._matched = self._unreadable = 0
 
@@ -282,7 +292,7 @@ class _Run:
                 items=self.scanned + flying_items,
                 matched_items=self._matched,
                 unreadable=self._unreadable,
-                seconds=self.seconds,
+                seconds=self._scanning_s,
             )
         )
 
@@ -301,31 +311,35 @@ class _Run:
         output.write_plan(shards())
 
     def scan(self, output: Output, executor: LocalExecutor) -> Iterator[Finding]:
-        kept: list[tuple[str, dict[str, Any]]] = []
+        kept: list[tuple[str, Kept]] = []
+        self._scan_began = time.monotonic()
+        self._sample(0)
 
         def missing() -> Iterator[Job]:
             for shard_id, shard in output.read_plan():
-                counts = output.counts(shard_id)
-                if counts is None:
-                    yield Job(shard_id, shard)
-                else:
+                found = output.kept(shard_id)
+                self.kept_items += found.total("items")
+                taken_over = shard.weight if found.complete else found.total("bytes")
+                self._bytes_done += taken_over
+                self._bytes_kept += taken_over
+                if found.complete:
                     self.kept += 1
-                    self._bytes_done += shard.weight
-                    self._bytes_kept += shard.weight
-                    kept.append((shard_id, counts))
+                    kept.append((shard_id, found))
+                else:
+                    yield Job(shard_id, shard, found)
 
-        def finish(shard_id: str, counts: dict[str, Any]) -> Iterator[Finding]:
+        def finish(shard_id: str, found: Kept) -> Iterator[Finding]:
             self._done += 1
-            self._matched += counts["matched_items"]
-            self._unreadable += counts["unreadable"]
-            if counts["matches"] or counts["unreadable"]:
-                yield from output.findings(shard_id)
+            self._matched += found.total("matched_items")
+            self._unreadable += found.total("unreadable")
+            yield from output.findings(shard_id, found)
 
         for event in executor.run(missing()):
             if isinstance(event, Done):
-                self.scanned += event.counts["items"]
-                self._bytes_done += event.job.shard.weight
-                yield from finish(event.job.id, event.counts)
+                job, found = event.job, output.kept(event.job.id)
+                self.scanned += found.total("items") - job.kept.total("items")
+                self._bytes_done += job.shard.weight - job.kept.total("bytes")
+                yield from finish(job.id, found)
             else:
                 self._sample(event.items)
                 self.report("scanning", event.bytes, event.items)
@@ -333,12 +347,32 @@ class _Run:
                 yield from finish(*kept.pop())
         while kept:
             yield from finish(*kept.pop())
-        self._sample(0)
+        self.scan_seconds = round(self._scanning_s, 3)
+        # The last one is the whole, so that a chart of them has the same average.
+        while len(self.samples) > 1 and self.samples[-1][0] >= self.scan_seconds:
+            self.samples.pop()
+        self.samples.append((self.scan_seconds, self.scanned))
+
+    @property
+    def _scanning_s(self) -> float:
+        return 0.0 if self._scan_began is None else time.monotonic() - self._scan_began
 
     def _sample(self, flying_items: int) -> None:
-        self.samples.append((round(self.seconds, 3), self.scanned + flying_items))
         if len(self.samples) >= _SAMPLES:
             del self.samples[1::2]
+        self.samples.append((round(self._scanning_s, 3), self.scanned + flying_items))
+
+
+def _not_compared(matcher: Matcher, totals: Totals) -> str | None:
+    """Why nothing was compared with any entry; None where something was."""
+    snapshot = matcher.snapshot
+    if not snapshot.banks:
+        return "no-bank"
+    if not matcher.banks:
+        return "bank-disabled"
+    if not matcher.searches(np.arange(snapshot.entry_count)).any():
+        return "bank-empty"
+    return None if totals.hashed else "no-picture"
 
 
 def _versions() -> dict[str, str]:

@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from egide.matching import Matcher, ThoroughMatcher
     from egide.model import Limits, Mode
 
-BATCH_ITEMS = 1024
-"""Fingerprints searched for together: 8 codes each, enough to spread the cost of a search."""
+Outcome = Fingerprint | ItemError | SourceError | None
+"""A fingerprint, why there is none, or None of what is no picture."""
+PART_ITEMS = 512
+"""Items after which what was found is put on disk: a killed audit repeats at most this many a
+worker, and no shard's rows fill memory. Searched for together: 8 codes each, enough to spread the
+cost of a search."""
 BATCH_PATCHED_ITEMS = 64
 """With keypoints, which take up to a third of a megabyte an item and are searched one by one."""
 
 
 @dataclass(slots=True)
 class Part:
-    """The result of one shard.
+    """The result of up to `PART_ITEMS` items of a shard.
 
     Attributes:
+        position: how far into the shard it goes, in items and other files.
+        last: whether nothing of the shard comes after it.
         items: everything that is or claims to be a picture: `hashed + unreadable`.
         not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
         not_enough_detail: hashed, but with too few keypoints to be searched for by them.
@@ -38,6 +44,8 @@ class Part:
         digest: SHA-256 over name and content digest of each item in order.
     """
 
+    position: int = 0
+    last: bool = False
     items: int = 0
     hashed: int = 0
     not_matchable: int = 0
@@ -52,6 +60,8 @@ class Part:
     def counts(self) -> dict[str, Any]:
         """Return the numbers without the rows, as plain values."""
         return {
+            "position": self.position,
+            "last": self.last,
             "items": self.items,
             "hashed": self.hashed,
             "unreadable": len(self.unreadable),
@@ -87,24 +97,34 @@ class Scanner:
         shard: Shard,
         poisoned: Mapping[int, type[ItemError]] | None = None,
         stop_at: int | None = None,
-    ) -> Part:
-        """Scan one shard.
+        start: int = 0,
+    ) -> Iterator[Part]:
+        """Scan one shard, and yield its parts: the same ones wherever an earlier scan stopped.
 
         Args:
             shard: what to read.
             poisoned: items that brought a worker down before, by number, and how: they become
                 unreadable rows without being decoded again.
             stop_at: give up reading before this item: reading it brought a worker down.
+            start: the `position` of the last part that is there already.
 
-        Returns:
+        Yields:
             counts and rows; an item or source that cannot be read is a row in it.
         """
-        part = Part()
-        digest = hashlib.sha256()
+        part, digest = Part(), hashlib.sha256()
         batch: list[tuple[Item, Fingerprint]] = []
-        stream = self._read(shard, part, poisoned or {}, stop_at)
-        for item, outcome in stream:
+        for number, item, outcome in self._read(shard, poisoned or {}, stop_at, start):
+            if isinstance(item, Other):
+                part.others[item.suffix] += 1
+                continue
+            if part.items == PART_ITEMS:
+                self._match(batch, shard, part)
+                part.position, part.digest = number, digest.hexdigest()
+                yield part
+                part, digest = Part(), hashlib.sha256()
             part.items += 1
+            part.bytes += len(item.content) if isinstance(item.content, bytes) else 0
+            assert outcome is not None  # only of an Other
             if isinstance(outcome, Fingerprint):
                 part.hashed += 1
                 part.not_matchable += not outcome.matchable and bool(outcome.frames)
@@ -116,17 +136,21 @@ class Scanner:
                 part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
                 proof = outcome.code.encode()
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
-            if len(batch) >= (BATCH_PATCHED_ITEMS if self.thorough else BATCH_ITEMS):
+            if self.thorough and len(batch) >= BATCH_PATCHED_ITEMS:
                 self._match(batch, shard, part)
         self._match(batch, shard, part)
-        part.digest = digest.hexdigest()
-        return part
+        part.last, part.digest = True, digest.hexdigest()
+        yield part
 
     def _read(
-        self, shard: Shard, part: Part, poisoned: Mapping[int, type[ItemError]], stop_at: int | None
-    ) -> Iterator[tuple[Item, Fingerprint | ItemError | SourceError]]:
-        """Yield each item with its fingerprint or the reason why it has none."""
-        number = 0
+        self,
+        shard: Shard,
+        poisoned: Mapping[int, type[ItemError]],
+        stop_at: int | None,
+        start: int,
+    ) -> Iterator[tuple[int, Item | Other, Outcome]]:
+        """Yield what stands from `start` on: its number, and its fingerprint or why it has none."""
+        number = bytes_read = 0
         whole = Item(shard.name, b"")
         try:
             items = read_shard(shard, self.limits)
@@ -134,31 +158,35 @@ class Scanner:
                 if number == stop_at:
                     reason = "reading further crashed or took too long"
                     raise SourceTruncated(name=shard.name, items=number, reason=reason)
-                self.on_item(number, part.bytes)
+                self.on_item(number, bytes_read)
                 item = next(items, None)
                 if item is None:
                     return
-                if isinstance(item, Other):
-                    part.others[item.suffix] += 1
+                if isinstance(item, Item) and isinstance(item.content, bytes):
+                    bytes_read += len(item.content)
+                if number < start:
+                    pass  # it stands in a part
+                elif isinstance(item, Other):
+                    yield number, item, None
                 elif number in poisoned:
                     kind = poisoned[number]
-                    yield item, kind(name=item.name, limit_s=self.limits.item_timeout_s)
+                    error = kind(name=item.name, limit_s=self.limits.item_timeout_s)
+                    yield number, item, error
                 else:
-                    yield item, self._fingerprint(item, part)
+                    yield number, item, self._fingerprint(item)
                 number += 1
         except SourceError as error:
-            yield whole, error
+            yield number, whole, error
         except MemoryError:
             reason = "reading it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-            yield whole, SourceTruncated(name=shard.name, items=number, reason=reason)
+            yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
         except Exception as error:  # noqa: BLE001 - hostile archives make readers raise anything
             reason = f"reading on is not possible, {type(error).__name__}"
-            yield whole, SourceTruncated(name=shard.name, items=number, reason=reason)
+            yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
 
-    def _fingerprint(self, item: Item, part: Part) -> Fingerprint | ItemError:
+    def _fingerprint(self, item: Item) -> Fingerprint | ItemError:
         if not isinstance(item.content, bytes):
             return item.content
-        part.bytes += len(item.content)
         try:
             return fingerprint(
                 item.content,
@@ -177,7 +205,7 @@ class Scanner:
             return DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
 
     def _match(self, batch: list[tuple[Item, Fingerprint]], shard: Shard, part: Part) -> None:
-        self.on_item(-1, part.bytes)
+        self.on_item(-1, 0)
         found = self.matcher.match([print_ for _, print_ in batch])
         for (item, print_), matches in zip(batch, found, strict=True):
             part.matched_items += bool(matches)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from egide.auditing.rows import WAYS, MatchRow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from egide.auditing.rows import Finding
 
-SUMMARY_SCHEMA = 2
+SUMMARY_SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,14 @@ class AuditSummary:
         radius_bits: the radius given for this audit, or None where each bank's own was used.
         others: files that are no pictures, counted by suffix; they were not compared.
         dataset_sha256: over name and content digest of every item, in order.
-        seconds: wall time of this run; `scanned_items`: what it read itself, the rest being taken
-            over from a run before (`resumed`).
-        throughput: samples of (seconds since the start, items scanned).
+        not_compared: why nothing was compared with any entry: `no-bank`, `bank-disabled`,
+            `bank-empty` or `no-picture`; None where something was.
+        banks_disabled: banks that were named for this audit and not searched.
+        scanned_items: what this run read itself, the rest being taken over from a run before
+            (`resumed`); `scan_seconds`: the time that took, without what came before and after it;
+            `items_per_s`: the one divided by the other.
+        seconds: wall time of this run, with listing and merging.
+        throughput: samples of (seconds of scanning, items scanned).
     """
 
     schema_version: int
@@ -82,6 +89,8 @@ class AuditSummary:
     patches: PatchesSummary
     radius_bits: int | None
     banks: list[BankSummary]
+    banks_disabled: list[str]
+    not_compared: str | None
     store_id: str
     store_revision: int
     store_revision_at: str
@@ -100,6 +109,8 @@ class AuditSummary:
     distances: dict[str, int]
     throughput: list[tuple[float, int]]
     scanned_items: int
+    scan_seconds: float
+    items_per_s: float
     resumed: bool
     limits: dict[str, Any]
 
@@ -131,23 +142,24 @@ class Totals:
     distances: Counter[int] = field(default_factory=Counter)
     ways: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(WAYS, 0)))
     _digest: Any = field(default_factory=hashlib.sha256, repr=False)
-    _parts: int = 0
+    _shards: int = 0
 
-    def add_counts(self, counts: dict[str, Any]) -> None:
-        """Add a part's numbers; parts come in the order of the plan."""
-        source = bisect_right(self.source_ends, self._parts)
-        self._parts += 1
-        self.source_items[source] += counts["items"]
-        self.items += counts["items"]
-        self.hashed += counts["hashed"]
-        self.unreadable += counts["unreadable"]
-        self.not_matchable += counts["not_matchable"]
-        self.not_enough_detail += counts["not_enough_detail"]
-        self.matched_items += counts["matched_items"]
-        self.matches += counts["matches"]
-        self.bytes += counts["bytes"]
-        self.others.update(counts["others"])
-        self._digest.update(bytes.fromhex(counts["digest"]))
+    def add_shard(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        """Add the counts of a shard's parts; shards come in the order of the plan."""
+        source = bisect_right(self.source_ends, self._shards)
+        self._shards += 1
+        for counts in parts:
+            self.source_items[source] += counts["items"]
+            self.items += counts["items"]
+            self.hashed += counts["hashed"]
+            self.unreadable += counts["unreadable"]
+            self.not_matchable += counts["not_matchable"]
+            self.not_enough_detail += counts["not_enough_detail"]
+            self.matched_items += counts["matched_items"]
+            self.matches += counts["matches"]
+            self.bytes += counts["bytes"]
+            self.others.update(counts["others"])
+            self._digest.update(bytes.fromhex(counts["digest"]))
 
     def add_finding(self, finding: Finding) -> None:
         """Count a row by its distance and the way it was found, or by its code."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from egide import errors
-from egide.auditing.parts import write_part
+from egide.auditing.parts import read_kept, write_part
 from egide.auditing.scan import Scanner
 from egide.auditing.sources import Shard
 from egide.index.snapshot import Snapshot
@@ -72,16 +72,18 @@ def _thorough(matcher: Matcher, patches: Path) -> ThoroughMatcher:
 
 def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:
     poisoned = {int(number): getattr(errors, kind) for number, kind in job["poisoned"].items()}
+    shard, kept = Shard.from_json(job["shard"]), read_kept(folder, job["id"])
     try:
-        part = scanner.scan(Shard.from_json(job["shard"]), poisoned, job["stop_at"])
-        write_part(folder, job["id"], part)
+        parts = scanner.scan(shard, poisoned, job["stop_at"], kept.position)
+        for number, part in enumerate(parts, len(kept.parts)):
+            write_part(folder, job["id"], number, part)
     except errors.EgideError as error:
         fields = {name: str(value) for name, value in error.fields.items()}
         return {"failed": {"kind": type(error).__name__, "fields": fields}}
     except Exception as error:  # noqa: BLE001 - an own mistake must reach the parent as an error
         name, reason = job["shard"]["name"], type(error).__name__
         return {"failed": {"kind": "WorkerFailed", "fields": {"name": name, "reason": reason}}}
-    return {"done": part.counts()}
+    return {"done": True}
 
 
 def _note(slot: int) -> Callable[[int, int], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +26,11 @@ from egide.cli.terminal import (
     say,
     warn,
 )
+from egide.errors import Interrupted, NothingToCompare
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import egide
 
 _SHOWN_MATCHES = 20
@@ -94,7 +98,11 @@ def audit(
     import egide
     from egide.settings import limits_from_environment
 
-    with egide.open_store(store) as opened, show_progress(quiet=json) as on_progress:
+    with (
+        _saying_what_is_kept(out),
+        egide.open_store(store) as opened,
+        show_progress(quiet=json) as on_progress,
+    ):
         running = egide.audit(
             sources,
             opened,
@@ -123,12 +131,32 @@ def audit(
         _print_result(summary, first, path)
     if summary.matches:
         raise typer.Exit(Exit.FOUND)
-    if not summary.hashed or (thorough and not summary.patches.searched):
+    hindered = thorough and not summary.patches.searched
+    if summary.not_compared or summary.banks_disabled or hindered:
         raise typer.Exit(Exit.FAILED)
+
+
+@contextmanager
+def _saying_what_is_kept(out: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        remedy = (
+            "nothing was kept; with --out an audit can go on where it stopped"
+            if out is None
+            else "what was scanned is kept; run the same command again to go on"
+        )
+        raise Interrupted(remedy=remedy) from None
 
 
 def _warn_of_patches(error: egide.PatchesError) -> None:
     warn(f"Not searched by keypoints: {error} [{error.code}]")
+
+
+def _why_nothing(summary: egide.AuditSummary) -> str:
+    reasons = [f"the bank {name} is disabled" for name in summary.banks_disabled]
+    reasons += [f"the bank {bank.name} has no entry that can match" for bank in summary.banks]
+    return ", ".join(reasons) or "there is no enabled bank"
 
 
 def _print_result(
@@ -142,7 +170,6 @@ def _print_result(
             [("item", "left"), ("shard", "left"), *MATCH_COLUMNS],
             ([row.item, row.shard, *match_cells(row)] for row in first),
         )
-    rate = summary.scanned_items / summary.seconds if summary.seconds else 0
     figures = {
         "items": f"{summary.items:,}",
         "hashed": f"{summary.hashed:,}",
@@ -150,13 +177,19 @@ def _print_result(
         "not matchable": f"{summary.not_matchable:,}",
         "matched": f"{summary.matched_items:,}",
         "matches": f"{summary.matches:,}",
-        "seconds": f"{summary.seconds:.1f}",
-        "items/s": f"{rate:,.0f}",
+        "scanned now": f"{summary.scanned_items:,}",
+        "in seconds": f"{summary.scan_seconds:.1f}",
+        "items/s": f"{summary.items_per_s:,.0f}",
     }
     print_table("", [(heading, "right") for heading in figures], [figures.values()])
-    banks = ", ".join(bank.name for bank in summary.banks) or "(none)"
-    if not summary.hashed:
+    banks = ", ".join(bank.name for bank in summary.banks)
+    for name in summary.banks_disabled:
+        warn(f"Not searched: the bank {name} is disabled")
+    if summary.not_compared == "no-picture":
         warn("Nothing could be compared: no readable picture was found. [nothing-compared]")
+    elif summary.not_compared:
+        error = NothingToCompare(reason=_why_nothing(summary))
+        warn(f"{error} [{error.code}]")
     elif summary.matches:
         say(
             f"{summary.matched_items:,} of {summary.items:,} items match bank {banks} "

@@ -49,6 +49,7 @@ from egide.errors import (
     Unexpected,
     UsageError,
 )
+from egide.sandbox.exhaustion import exhausted, require_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -201,12 +202,15 @@ def run(arguments: Sequence[str]) -> int:
     """
     json = "--json" in arguments
     try:
+        require_files()
         # Typer prints its messages as they are: their words may come from a file's name.
         command = _command()
         code: int | None = command(list(arguments), prog_name="egide", standalone_mode=False)
     except EgideError as error:
-        _show(error, json)
-        return _exit_code(error)
+        # Of what ran out, whatever else it led to: that is the reason, and its remedy helps.
+        shown = exhausted(error) or error
+        _show(shown, json)
+        return _exit_code(shown)
     except _TYPERS_USAGE_ERROR as error:
         _show_usage(error, json)
         return Exit.USAGE
@@ -217,7 +221,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         # Whoever touches files turns their errors into ours; what is left is the output itself.
         with suppress(OSError):
-            _show(Unexpected(reason=error.strerror or type(error).__name__), json)
+            reason = error.strerror or type(error).__name__
+            _show(exhausted(error) or Unexpected(reason=reason), json)
         let_go_of_output()
         return Exit.FAILED
     except UnicodeEncodeError:
@@ -226,8 +231,9 @@ def run(arguments: Sequence[str]) -> int:
         return Exit.USAGE
     except Exception as error:  # noqa: BLE001 - Python would exit with 1: something matched
         with suppress(OSError):
-            _show_places(error.__traceback__)
-            _show(Unexpected(reason=type(error).__name__), json)
+            if (ran_out := exhausted(error)) is None:
+                _show_places(error.__traceback__)
+            _show(ran_out or Unexpected(reason=type(error).__name__), json)
         return Exit.FAILED
     return code or Exit.OK
 

@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from egide.errors import SourceExpands
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,6 +40,7 @@ class Shard:
         columns: of a Parquet file; empty to find them again when reading.
         state: a digest of sizes and times: a shard that changed is another shard.
         weight: bytes to read, as far as known beforehand.
+        share: into how many shards its file was cut.
     """
 
     kind: str
@@ -49,6 +52,7 @@ class Shard:
     columns: tuple[str, ...] = ()
     state: str = ""
     weight: int = 0
+    share: int = 1
 
     def id(self, salt: str) -> str:
         """Name the part file: same shard and same `salt` (the audit's parameters), same id."""
@@ -65,6 +69,33 @@ class Shard:
         return cls(
             **{**values, "files": tuple(values["files"]), "columns": tuple(values["columns"])}
         )
+
+
+class Expansion:
+    """How far an archive or table may expand: a bomb of some kilobytes must not hold up an audit.
+
+    Attributes:
+        items: read so far, for the error.
+    """
+
+    def __init__(self, shard: Shard, limits: Limits) -> None:
+        """Bound it by the shard's size, and by its share of what any file may expand to."""
+        self.items = 0
+        self._name = shard.name
+        self._limit = max(
+            limits.max_expansion * shard.weight, limits.expansion_floor_bytes // shard.share
+        )
+        self._taken = 0
+
+    def take(self, size: int) -> None:
+        """Count bytes that came out, or that getting something out took.
+
+        Raises:
+            SourceExpands: it is too much.
+        """
+        self._taken += size
+        if self._taken > self._limit:
+            raise SourceExpands(name=self._name, items=self.items, limit=self._limit)
 
 
 @dataclass(frozen=True, slots=True)

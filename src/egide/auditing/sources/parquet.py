@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import SNIFF_BYTES, Item, Other, Shard
+from egide.auditing.sources.base import SNIFF_BYTES, Expansion, Item, Other, Shard
 from egide.auditing.sources.location import open_binary, stat, state_of
 from egide.errors import (
     ColumnMissing,
@@ -26,6 +26,10 @@ RUN_ROWS = 1024
 _BATCH_ROWS = 16
 _PROBE_ROWS = 16
 _SHOWN_COLUMNS = 20
+_COPIES = 4
+"""How often a value is held on its way: unpacked, decoded into a buffer that grows, and in one."""
+_ITEM_BYTES = 1024
+"""What an item costs that is not there: its row among the unreadable ones."""
 _BUFFER_BYTES = 1024 * 1024
 
 
@@ -66,6 +70,7 @@ class ParquetSource:
                 columns=self._columns,
                 state=state_of(info),
                 weight=size // len(runs),
+                share=len(runs),
             )
 
     @staticmethod
@@ -76,12 +81,15 @@ class ParquetSource:
             SourceUnreadable: it is no Parquet file, or its footer is damaged.
             ColumnMissing: it has no image column.
             SourceTruncated: a row group cannot be read; rows before it stand.
+            SourceExpands: its pages or repeated values expand without end.
         """
         import pyarrow as pa
 
+        expansion = _Measured(Expansion(shard, limits))
+
         with open_binary(shard.url) as stream:
             file = _open(stream, shard.name)
-            columns = _image_columns(file, shard.name, shard.columns)
+            columns = _image_columns(file, shard.name, shard.columns, expansion)
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
             row = sum(sizes[: shard.start])
             first = row
@@ -93,13 +101,47 @@ class ParquetSource:
                     columns=list(columns),
                     use_threads=False,
                 ):
+                    expansion.take_unpacked(batch, holds=batch.nbytes)
                     for values in batch.to_pylist():
-                        yield from _items(values, columns, row, limits)
+                        for item in _items(values, columns, row, limits):
+                            expansion.take_item(item)
+                            yield item
                         row += 1
             except (pa.ArrowException, OSError) as error:
                 raise SourceTruncated(
                     name=shard.name, items=row - first, reason=type(error).__name__
                 ) from error
+
+
+class _Measured:
+    """An expansion, measured by items and by what Arrow unpacked on the way to them."""
+
+    def __init__(self, expansion: Expansion) -> None:
+        import pyarrow as pa
+
+        self._expansion = expansion
+        self._pool = pa.default_memory_pool()
+        self._allocated = self._pool.total_bytes_allocated()
+
+    def take_unpacked(self, batch: Any, *, holds: int) -> None:
+        """Count what was unpacked for a batch beyond what it `holds` that items will count."""
+        allocated = self._pool.total_bytes_allocated()
+        unpacked = (allocated - self._allocated) // _COPIES
+        self._allocated = allocated
+        self._expansion.take(max(max(unpacked, batch.nbytes) - holds, 0))
+
+    def take_item(self, item: Item) -> None:
+        """Count an item, which costs something even where it holds nothing.
+
+        Not the batch: in it a value that is repeated may stand once.
+        """
+        content, size = item.content, 0
+        if isinstance(content, bytes):
+            size = len(content)
+        elif isinstance(content, FileTooLarge):
+            size = int(str(content.fields["size"]))
+        self._expansion.take(max(size, _ITEM_BYTES))
+        self._expansion.items += 1
 
 
 def _open(stream: Any, name: str) -> Any:
@@ -127,7 +169,9 @@ def _runs(group_rows: Sequence[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _image_columns(file: Any, name: str, wanted: Sequence[str]) -> tuple[str, ...]:
+def _image_columns(
+    file: Any, name: str, wanted: Sequence[str], expansion: _Measured
+) -> tuple[str, ...]:
     schema = file.schema_arrow
     if wanted:
         found = tuple(
@@ -142,7 +186,7 @@ def _image_columns(file: Any, name: str, wanted: Sequence[str]) -> tuple[str, ..
             field.name
             for field in schema
             if _holds_bytes(field.type)
-            and (not _is_binary(field.type) or _looks_like_images(file, field.name))
+            and (not _is_binary(field.type) or _looks_like_images(file, field.name, expansion))
         )
         if found:
             return found
@@ -178,7 +222,7 @@ def _holds_bytes(kind: Any) -> bool:
     return _is_binary(kind)
 
 
-def _looks_like_images(file: Any, column: str) -> bool:
+def _looks_like_images(file: Any, column: str, expansion: _Measured) -> bool:
     """Tell by the first values of some row groups; where all are null, only reading on can tell."""
     import pyarrow as pa
 
@@ -192,6 +236,7 @@ def _looks_like_images(file: Any, column: str) -> bool:
                 batch_size=_PROBE_ROWS, row_groups=[group], columns=[column], use_threads=False
             )
             for batch in islice(batches, 1):
+                expansion.take_unpacked(batch, holds=0)
                 heads += [value[:SNIFF_BYTES] for value in batch.column(0).to_pylist() if value]
     except (pa.ArrowException, OSError):
         return True  # reading it will say what is wrong

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Self, cast
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
     SNIFF_BYTES,
+    Expansion,
     Item,
     Other,
     Shard,
@@ -67,11 +68,12 @@ class TarSource:
         Raises:
             SourceUnreadable: it is no tar archive.
             SourceTruncated: it is damaged or cut; the members before stand.
+            SourceExpands: it is made to expand without end.
         """
-        count = 0
+        expansion = Expansion(shard, limits)
         with open_binary(shard.url) as stream:
             try:
-                watched = _Watched(_decompress(stream))
+                watched = _Watched(_decompress(stream), expansion)
                 # Streaming mode: no seeking, so damage cannot send the reader in circles.
                 archive = tarfile.open(  # noqa: SIM115 - closed with the stream
                     fileobj=cast("IO[bytes]", watched),
@@ -85,16 +87,20 @@ class TarSource:
                 for member in archive:
                     # tarfile keeps every member it has read: a million would fill memory.
                     archive.members = []  # type: ignore[attr-defined]
+                    if member.issparse():
+                        expansion.take(member.size)  # zeros that stand nowhere
                     yield _item(archive, member, limits)
-                    count += 1
+                    expansion.items += 1
                 complete = watched.ends_at(archive.offset)
             except _DAMAGE as error:
                 raise SourceTruncated(
-                    name=shard.name, items=count, reason=type(error).__name__
+                    name=shard.name, items=expansion.items, reason=type(error).__name__
                 ) from error
         if not complete:
             raise SourceTruncated(
-                name=shard.name, items=count, reason="no end mark, or data that is no member"
+                name=shard.name,
+                items=expansion.items,
+                reason="no end mark, or data that is no member",
             )
 
 
@@ -160,8 +166,9 @@ class _Watched:
     end. In a sound archive there are only zeros from where it stopped.
     """
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Callable[[int], bytes], expansion: Expansion) -> None:
         self._read = read
+        self._expansion = expansion
         self._length = 0
         self._content_end = 0
 
@@ -170,6 +177,7 @@ class _Watched:
         if content := len(data.rstrip(b"\0")):
             self._content_end = self._length + content
         self._length += len(data)
+        self._expansion.take(len(data))
         return data
 
     def ends_at(self, offset: int) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
     SNIFF_BYTES,
+    Expansion,
     Item,
     Other,
     Shard,
@@ -37,6 +39,7 @@ RUN_MEMBERS = 1024
 MAX_RUNS = 16
 """Every run reads the archive's whole directory again: so many runs at most."""
 _ENCRYPTED = 0x1
+_READ_BYTES = 1 << 20
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(RuntimeError, ValueError, IndexError, OverflowError),
@@ -72,6 +75,7 @@ class ZipSource:
                 stop=min(start + members, count),
                 state=state_of(info),
                 weight=size // len(starts),
+                share=len(starts),
             )
 
     @staticmethod
@@ -80,7 +84,9 @@ class ZipSource:
 
         Raises:
             SourceUnreadable: the archive's directory is damaged or missing.
+            SourceExpands: its members expand without end, as where many are made of the same bytes.
         """
+        expansion = Expansion(shard, limits)
         with open_binary(shard.url) as stream:
             try:
                 archive = zipfile.ZipFile(stream)
@@ -90,10 +96,13 @@ class ZipSource:
                 ) from error
             with archive:
                 for member in archive.infolist()[shard.start : shard.stop]:
-                    yield _item(archive, member, limits)
+                    yield _item(archive, member, limits, expansion)
+                    expansion.items += 1
 
 
-def _item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> Item | Other:
+def _item(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits, expansion: Expansion
+) -> Item | Other:
     name = member.filename
     if name.endswith("/"):
         return Other("folder")
@@ -108,16 +117,26 @@ def _item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> 
             head = stream.read(SNIFF_BYTES)
             if not is_candidate(name, head):
                 return Other(suffix_of(name))
-            # The size in the directory may lie: what counts is what comes out.
-            content = head + stream.read(limits.max_file_bytes + 1 - len(head))
+            content = _read(stream, head, limits.max_file_bytes + 1, expansion)
     except _DAMAGE as error:
         return Item(
             name, DecodeFailed(name=name, reason=f"damaged in its zip, {type(error).__name__}")
         )
     except MemoryError:
+        expansion.take(limits.max_file_bytes)  # bzip2 is not read in pieces
         reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
         return Item(name, DecodeFailed(name=name, reason=reason))
     if len(content) > limits.max_file_bytes:
         size = max(len(content), member.file_size)
         return Item(name, FileTooLarge(name=name, size=size, limit=limits.max_file_bytes))
     return Item(name, content)
+
+
+def _read(stream: IO[bytes], head: bytes, limit: int, expansion: Expansion) -> bytes:
+    """Read a member up to a limit. Its size in the directory may lie: what comes out counts."""
+    content = io.BytesIO()
+    content.write(head)
+    while piece := stream.read(min(_READ_BYTES, limit - content.tell())):
+        expansion.take(len(piece))
+        content.write(piece)
+    return content.getvalue()
