@@ -101,7 +101,7 @@ class TestWriting:
         head = store.log.head()
         ChangingStore.of(store).withdraw("helpline", [2])
         with pytest.raises(EgideError):
-            ChangingStore.of(store).withdraw("helpline", [3])
+            ChangingStore.of(store).confirm("helpline", [3])
         assert store.log.head() == head
 
     def test_entry_is_named_by_a_reference_and_found_by_it(self, store: egide.Store) -> None:
