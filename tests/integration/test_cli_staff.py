@@ -14,6 +14,7 @@ from test_cli import egide_in
 
 import egide as library
 from egide.cli.staff import qr_code
+from egide.cli.terminal import draw
 from egide.totp import STEP_S, code_at
 from egide.usecases.staffing import Staffing
 
@@ -104,10 +105,11 @@ def test_name_that_is_taken_or_none_is_refused(folder: Path) -> None:
     assert (wrong.code, wrong.json()["error"]["code"]) == (2, "name-invalid")
 
 
-def test_qr_code_fits_a_small_terminal_and_reads_back() -> None:
+def test_qr_code_fits_a_small_terminal_and_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
     cv2 = pytest.importorskip("cv2")
     uri = f"otpauth://totp/Helpline:amina.of.the.helpline?secret={'A' * 32}&issuer=Helpline"
-    lines = qr_code(uri)
+    draw(qr_code(uri))
+    lines = capsys.readouterr().err.splitlines()
     assert len(lines) <= 24
     # White on black, whatever the terminal's own colours are.
     assert all(line.startswith("\x1b[97;40m") and line.endswith("\x1b[0m") for line in lines)
