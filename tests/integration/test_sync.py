@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from test_serve import Server, started
 
-import egide
 from egide.access import Role
 from egide.model import Entry, FeedbackKind, State
 from egide.net.register_client import MAX_PAGE
@@ -43,7 +42,7 @@ class Pair:
         self.write_key(token)
 
     def _open(self, name: str) -> Store:
-        return egide.open_store(f"sqlite:///{self.folders[name] / 'egide.db'}", create=True)
+        return Store.open(f"sqlite:///{self.folders[name] / 'egide.db'}", create=True)
 
     def write_key(self, token: str) -> None:
         self.key_file.write_text(f"{token}\n")
