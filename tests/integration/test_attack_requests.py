@@ -79,7 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         ("/hma/c/bank/%00/content/1", 404),
         (f"/hma/c/bank/helpline/content/{2**70}", 400),
         ("/hma/m/lookup?url=file:///etc/passwd", 403),
-        (f"/hma/m/raw_lookup?signal_type=pdq&signal={PDQ}&banks=%00,'", 200),
+        (f"/hma/m/raw_lookup?signal_type=pdq&signal={PDQ}&banks=%00,'", 404),
     ],
 )  # fmt: skip
 def test_path_leads_nowhere_else(served: Target, path: str, status: int) -> None:
