@@ -57,7 +57,7 @@ def test_while_postgresql_is_dead_matching_goes_on_and_then_everything(
             postgres_server.execute("CHECKPOINT")  # it runs without flushing
             postgres_server.stop(signal.SIGKILL)
             try:
-                until(lambda: asking.readiness() == (503, "not-ready"), "it to be said")
+                until(lambda: asking.readiness() == (503, "register-stale"), "it to be said")
                 assert asking.ask("GET", "/healthz")[0] == 200
                 assert asking.matched(range(STANDING)) == [[n + 1] for n in range(STANDING)]
                 assert register(asking, 1) == (503, "store-unreadable")
