@@ -249,3 +249,39 @@ def test_form_is_refused(served: Target, sent: tuple[bytes, str]) -> None:
     body, content_type = sent
     for path in ("/v1/match", "/v1/compare", f"{BANK}/entries", *HMA_POSTS):
         assert_refused(served.ask("POST", path, body, content_type=content_type))
+
+
+def test_nothing_is_asked_for_before_the_key_is_seen(served: Target) -> None:
+    lines = ("Expect: 100-continue", "Content-Length: 2")
+    with served.connect() as connection:
+        connection.sendall(head(served, FINGERPRINTS, *lines).replace(b"Bearer ", b"Bearer x"))
+        assert connection.recv(12) == b"HTTP/1.1 401"
+    with served.connect() as connection:
+        connection.sendall(head(served, FINGERPRINTS, *lines))
+        assert connection.recv(12) == b"HTTP/1.1 100"
+
+
+def test_request_of_http_1_0_is_answered_and_ends_its_connection(served: Target) -> None:
+    body = b'{"fingerprints":[{"pdq":"' + PDQ.encode() + b'"}]}'
+    sent = head(served, FINGERPRINTS, f"Content-Length: {len(body)}").replace(b"/1.1", b"/1.0")
+    with served.connect() as connection:
+        connection.sendall(sent + body)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b" 200 " in received.partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(("trailers", "status"), [(1, 200), (10_000, 400)])
+def test_trailers_are_passed_over_until_they_are_too_many(
+    served: Target, trailers: int, status: int
+) -> None:
+    body = b'{"fingerprints":[{"pdq":"' + PDQ.encode() + b'"}]}'
+    chunks = (
+        f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n" + b"X: yyyy\r\n" * trailers + b"\r\n"
+    )
+    answer = served.raw(head(served, FINGERPRINTS, "Transfer-Encoding: chunked") + chunks)
+    assert answer.status in {status, 0 if status == 400 else status}
+
+
+def test_more_headers_than_anybody_sends_are_refused(served: Target) -> None:
+    lines = [f"X-{number}: y" for number in range(200)]
+    assert served.raw(head(served, "/v1/status", *lines, method="GET")).status == 400

@@ -309,3 +309,22 @@ def test_unknown_key_reads_no_body(served: Served) -> None:
         "/v1/match", headers=served.as_role(Role.MATCHER, name="large"), content=too_large
     )
     assert response.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("GET", "/v1/status", "/v1/status"),
+        ("POST", "/v1/match", "/v1/match"),
+        ("GET", "/v1/banks/secret/entries/17", "/v1/banks/{bank}/entries/{entry}"),
+        ("GET", "/v1/none", "unknown"),
+        ("PATCH", "/v1/status", "unknown"),
+    ],
+)
+def test_request_without_a_key_counts_under_its_route(
+    served: Served, method: str, path: str, route: str
+) -> None:
+    assert served.client.request(method, path).status_code == 401
+    text = served.service.metrics.text().decode()
+    assert f'method="{method}",route="{route}",status="401"' in text
+    assert "secret" not in text
