@@ -9,6 +9,7 @@ import pytest
 
 from egide.access import Key, Role
 from egide.errors import StoreLocked, SyncError, UpstreamKeyInvalid
+from egide.model import Match, Signal, Transform, Trust
 from egide.net.register_client import RegisterClient
 from egide.policy import Action, Decision, Reason
 from egide.server.delivering import DecisionEvents
@@ -149,7 +150,21 @@ def _key() -> Key:
 
 
 def _decision(action: Action) -> Decision:
-    return Decision(action, (Reason.CONFIRMED_MATCH,), (), 7)
+    match = Match(
+        entry=1, bank="helpline", signal=Signal.PDQ, distance=0, transform=Transform.IDENTITY,
+        trust=Trust.CONFIRMED, frame=0, revision=7,
+    )  # fmt: skip
+    return Decision(action, (Reason.CONFIRMED_MATCH,), (match,), 7)
+
+
+def test_what_is_reviewed_only_since_the_register_is_stale_is_no_event() -> None:
+    """Every upload would be one, while the store is down."""
+    store, unsent = _Outbox(), list[int]()
+    store.locked = False
+    events = DecisionEvents(store, unsent.append)  # type: ignore[arg-type]
+    events.offer(_key(), [Decision(Action.REVIEW, (Reason.STALE_REGISTER,), (), 7)])
+    events.flush()
+    assert store.written == []
 
 
 def test_decisions_wait_while_the_store_is_locked_and_what_finds_no_room_is_counted() -> None:
