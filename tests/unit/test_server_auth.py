@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
@@ -124,3 +125,29 @@ def test_guesses_do_not_fill_memory(count: int) -> None:
 
     asyncio.run(guess())
     assert len(tried.authenticator._cache) <= 4096
+
+
+def test_while_one_request_waits_for_the_store_no_other_does() -> None:
+    """With a store that hangs, all threads would wait for it otherwise."""
+    tried = Tried()
+    header = f"Bearer {tried.keys.add()}"
+    tried(header)
+    tried.now_s += CACHE_S + 0.1
+    back, find = Event(), tried.keys.find
+
+    def hang(handle: str) -> tuple[Key, bytes] | None:
+        assert back.wait(30)
+        return find(handle)
+
+    tried.keys.find = hang  # type: ignore[method-assign]
+
+    async def ask() -> list[str]:
+        first = asyncio.create_task(tried.authenticator.authenticate(header, "192.0.2.1"))
+        await asyncio.sleep(0.05)
+        others = [await tried.authenticator.authenticate(header, "192.0.2.1") for _ in range(3)]
+        assert not first.done()
+        back.set()
+        return [key.name for key in (await first, *others)]
+
+    assert asyncio.run(ask()) == 4 * ["k"]
+    assert tried.keys.reads == 2

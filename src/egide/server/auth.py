@@ -76,6 +76,7 @@ class Authenticator:
                 wait for it then.
         """
         self._silent = silent
+        self._asked: set[str] = set()
         self._keys = keys
         self._failures_per_second = max_failures_per_minute / _MINUTE_S
         self._clock = clock
@@ -116,15 +117,19 @@ class Authenticator:
         with self._lock:
             cached = self._cache.get(handle)
         if cached is not None:
-            known_for_s = STALE_S if self._silent() else CACHE_S
+            # One request at a time asks: those of a store that hangs would take every thread.
+            known_for_s = STALE_S if handle in self._asked or self._silent() else CACHE_S
             if now - cached.read_at < known_for_s:
                 return cached.found
+        self._asked.add(handle)
         try:
             found = await run_in_threadpool(self._keys.find, handle)
         except StoreError:
             if cached is None or now - cached.read_at > STALE_S:
                 raise
             return cached.found
+        finally:
+            self._asked.discard(handle)
         with self._lock:
             self._cache[handle] = _Cached(found, now)
             self._cache.move_to_end(handle)
