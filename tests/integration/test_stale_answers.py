@@ -11,6 +11,7 @@ from threading import Event, Semaphore
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from egide.access import Role
 from egide.engine import live as live_module
@@ -138,16 +139,22 @@ def test_a_known_key_is_answered_at_once_while_the_store_hangs(
     def hang(*_: object) -> None:
         raise AssertionError("a request waits for the store")
 
-    with answering(tmp_path) as served:
+    look_up = {"signal_type": "pdq", "signal": code(9).hex()}
+    with answering(tmp_path, hma_networks="10.0.0.0/8") as served:
         key = served.as_role(Role.MATCHER)
+        network = TestClient(served.client.app, client=("10.1.2.3", 50000))
         ask(served, key)
+        network.get("/hma/m/lookup", params=look_up)
         store = served.service.store
         with silent(store, monkeypatch, "wait-hangs"):
             until(lambda: served.service.live.stalled_s > 2.1, "the store to be silent")
             with monkeypatch.context() as patched:
                 patched.setattr(type(store.keys), "find", hang)
+                patched.setattr(type(store.keys), "get", hang)
                 patched.setattr(type(store.webhooks), "wanted", hang)
                 assert ask(served, key).json()["stale"]
+                mounted = network.get("/hma/m/lookup", params=look_up)
+                assert mounted.headers["egide-action"] == "review"
 
 
 @pytest.fixture

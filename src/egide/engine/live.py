@@ -35,6 +35,7 @@ _WAIT_S = 0.5
 """How long one wait for a change lasts; also how often the snapshot's file is looked at."""
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 5.0
+_SILENT_AFTER_S = 2.0
 _STOP_TIMEOUT_S = 10.0
 _CHANGES_PER_VIEW = 5000
 _MAX_CHANGES_PER_VIEW = 20_000
@@ -172,6 +173,11 @@ class LiveRegister:
         followed = self._followed
         moved_at_s = self._current_at_s if followed is None else followed.moved_at_s
         return time.monotonic() - max(self._current_at_s, moved_at_s)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the store has not answered for so long that no look-up should wait for it."""
+        return self.stalled_s > _SILENT_AFTER_S
 
     @property
     def bank_names(self) -> frozenset[str]:

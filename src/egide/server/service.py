@@ -32,8 +32,6 @@ from egide.store import Store
 
 _logger = logging.getLogger("egide.server")
 _PATIENCE_S = 2.0
-_SILENT_AFTER_S = 2.0
-"""A store that was asked and has not answered for so long keeps no look-up waiting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +88,7 @@ class Service:
         metrics = Metrics(live, decoding)
 
         def silent() -> bool:
-            return live.stalled_s > _SILENT_AFTER_S
+            return live.silent
 
         return cls(
             settings=settings,

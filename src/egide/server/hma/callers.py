@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from egide.errors import KeyExists, KeyMissing
-from egide.server.auth import CACHE_S, KEY, address_of, identify
+from egide.errors import KeyExists, KeyMissing, StoreError
+from egide.server.auth import CACHE_S, KEY, STALE_S, address_of, identify
 from egide.server.service import service_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class NetworkCallers:
         self._networks = service.settings.hma_networks
         self._role = service.settings.hma_role
         self._known: tuple[Key, float] | None = None
+        self._asked = False
 
     async def find(self, request: Request) -> Key | None:
         """Return the key that a request without one acts with, if it may.
@@ -47,11 +48,25 @@ class NetworkCallers:
             name in request.headers for name in _OF_BROWSERS
         ):
             return None
-        if self._known is None or time.monotonic() - self._known[1] > CACHE_S:
-            read_at = time.monotonic()
-            self._known = await run_in_threadpool(self._read), read_at
-        key = self._known[0]
+        key = await self._key()
         return key if key.role is self._role and key.live(datetime.now(UTC)) else None
+
+    async def _key(self) -> Key:
+        """Return the key, remembered while the store is silent, as `Authenticator` does."""
+        known, now_s = self._known, time.monotonic()
+        if known is not None:
+            known_for_s = STALE_S if self._asked or self._service.live.silent else CACHE_S
+            if now_s - known[1] < known_for_s:
+                return known[0]
+        self._asked = True
+        try:
+            self._known = known = await run_in_threadpool(self._read), now_s
+        except StoreError:
+            if known is None or now_s - known[1] > STALE_S:
+                raise
+        finally:
+            self._asked = False
+        return known[0]
 
     def _covers(self, text: str) -> bool:
         try:
