@@ -21,8 +21,9 @@ from case_samples import hash_as_ever, hash_cheaply
 from egide.access import Role
 from egide.cases import CaseState
 from egide.server.pages.frame import COOKIE
+from egide.store import Store
 from egide.store.case_schema import case_attempts, cases, sessions
-from egide.store.changing import ChangingStore as Store
+from egide.store.changing import ChangingStore
 from server_samples import Served, serve
 
 READING = ("", "how", "help", "privacy", "under-18", "register", "accessibility", "goodbye")
@@ -166,7 +167,7 @@ def test_partners_hear_of_withdrawals_alone_while_what_they_are_given_cannot_be_
     breakable: Breakable,
 ) -> None:
     served = breakable.served
-    store = Store.of(served.service.store)
+    store = ChangingStore.of(served.service.store)
     number = Hostile(served).register(1, 2)
     ended = Hostile(served).register(3)
     [withdrawn] = case_of(served, ended).images
