@@ -10,11 +10,13 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
 from attacked import Target, head, read_answer, target
+from egide.access import Role
+from egide.store import Store
 
 PDQ = "f0" * 32
 CROWD = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
@@ -40,8 +42,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     ) as running:
         entries = {"entries": [{"sha256": f"{number:064x}"} for number in range(900)]}
         running.ask("POST", "/v1/banks/helpline/entries", entries)
-        other = {"name": "other", "role": "admin", "holder": "somebody else"}
-        _OTHER_KEYS[running.port] = running.ask("POST", "/v1/keys", other).json()["token"]
+        with closing(Store.open(f"sqlite:///{running.folder / 'egide.db'}")) as store:
+            other = store.keys.create("other", Role.ADMIN, "somebody else")[1]
+        _OTHER_KEYS[running.port] = other
         yield running
 
 
