@@ -636,10 +636,9 @@ class Doors(RuleBasedStateMachine):
 
     @rule(bank=banks, key=st.sampled_from(["ada", "ada-too"]), bits=st.sampled_from([0, 20, 31]))
     def ask_for_a_radius(self, bank: str, key: str, bits: int) -> None:
-        if self.store.bank(bank).radius_bits == bits:
-            return
-
         def act(by: Key, approval: int | None) -> None:
+            if self.store.bank(bank).radius_bits == bits:  # to keep it takes nobody
+                update_bank(self.store, bank, radius_bits=45)
             update_bank(self.store, bank, radius_bits=bits, by=by, approval_id=approval)
             assert self.store.bank(bank).radius_bits == bits
 
