@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from egide.cases import Authority, Case, CaseRules
 from egide.engine.snapshots import open_snapshot, snapshot_path
 from egide.errors import EgideError
 from egide.index.container import array_section, write_container
-from egide.model import Registration, State
+from egide.model import Registration, Signal, State
 from egide.sealing import PatchKey
 from egide.store.changing import ChangingStore
 from egide.store.schema import entries as entry_table
@@ -41,6 +42,7 @@ from egide.usecases.banks import empty_bank
 from egide.usecases.case_review import CaseReview
 from egide.usecases.casework import Casework
 from egide.usecases.following import Follower
+from egide.usecases.lists import import_hashes
 from egide.usecases.staffing import Staffing
 from egide.usecases.syncing import remove_upstream, sync_once
 from erased import Sought, sought_of
@@ -180,6 +182,23 @@ def by_expiry(here: Here) -> Prepared:
     return sought_of([1]), do
 
 
+def by_renewal(here: Here) -> Prepared:
+    """Its time is over, nobody has swept it yet, and a list that brings it again says less."""
+    digest, trimmed = code(1), code(2)
+    registered(
+        here,
+        Registration((), sha256=digest, trimmed_pdqs=(trimmed,), source="list", expires=PAST),
+    )
+
+    def do() -> None:
+        with here.open() as store:
+            line = BytesIO(f"{digest.hex()}\n".encode())
+            done = import_hashes(store, "helpline", line, name="list", signal=Signal.SHA256)
+            assert done.renewed == 1
+
+    return Sought((trimmed,)), do
+
+
 def by_dropped_patches(here: Here) -> Prepared:
     (entry,) = registered(here, picture(1, patches=patch_set(1)))
     with here.open() as store, store._database.read() as connection:
@@ -241,6 +260,7 @@ DOORS: dict[str, Callable[[Here], Prepared]] = {
     "tombstone": acting(lambda store, found: withdrawing.tombstone(store, "helpline", found)),
     "empty bank": acting(lambda store, _: empty_bank(store, "helpline")),
     "expire": by_expiry,
+    "renewal": by_renewal,
     "drop patches": by_dropped_patches,
     "sync remove": followed(None),
     "partner withdraws": followed(lambda here: here.there.withdraw("ncii", [1])),

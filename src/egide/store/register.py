@@ -205,12 +205,14 @@ def register_chunk(
                     .values(_row(registration, expires, change))
                 )
                 renewed.append(old.entry)
+                # Only overdue, it still has a note and codes that the new one may be without.
+                change.erased_entries |= old.state == State.ACTIVE
         if kind in {OutcomeKind.ADDED, OutcomeKind.RENEWED}:
             seen.add(identity)
         kinds.append(kind)
     if inserts:
         change.connection.execute(sa.insert(entries), inserts)
-    # One that was only overdue still has keypoints, although the consent to them has ended.
+    # … and keypoints, although the consent to them has ended.
     patch_rows.erase(change, renewed)
     return kinds
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from egide.hashlist import BadLine, read_hash_list
 from egide.model import Registration, Signal, Trust
 from egide.store.changing import ChangingStore
+from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +69,7 @@ def import_hashes(
                 yield replace(registration, source=source) if source else registration
 
     registered = ChangingStore.of(store).register(bank, registrations())
+    settle_after_act(store)  # what was overdue and is renewed may hold less than it did
     return ImportReport(
         added=registered.added,
         renewed=registered.renewed,

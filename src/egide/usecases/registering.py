@@ -14,6 +14,7 @@ from egide.hashing.patches import require_opencv
 from egide.model import DEFAULT_LIMITS, Registration
 from egide.sealing import PatchKey, require_cryptography
 from egide.store.changing import ChangingStore
+from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -119,6 +120,7 @@ def _register(
     registered = ChangingStore.of(store).register(
         bank, registrations, again=again, outcomes=True, patch_key=key
     )
+    settle_after_act(store)  # what was overdue and is renewed may hold less than it did
     outcomes = zip(registered.outcomes, registrations, strict=True)
     for file, outcome in files:
         if isinstance(outcome, ItemError):

@@ -10,6 +10,7 @@ from egide.hashlist.values import meaningless_in
 from egide.model import Trust
 from egide.store.changing import ChangingStore
 from egide.usecases.approving import TwoPeople
+from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -70,11 +71,13 @@ def submit(
     count = sum(max(1, len(registration.pdqs)) for registration in registrations)
     two_people = TwoPeople(store, bulk_limit)
     two_people.check_bulk(key, bank, count, submission.digest, submission.approval_id)
-    return (
+    registered = (
         ChangingStore.of(store)
         .acting_as(key.name)
         .register(bank, registrations, again=submission.again, outcomes=True)
     )
+    settle_after_act(store)  # what was overdue and is renewed may hold less than it did
+    return registered
 
 
 def _checked(registrations: Iterable[Registration], key: Key) -> Iterator[Registration]:
