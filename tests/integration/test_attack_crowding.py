@@ -26,7 +26,7 @@ PROXY = "127.0.0.3"
 QUICK_S = 1.0
 DEADLINE_S = 2
 SMALL_BUFFER_BYTES = 4096
-_OTHER_KEYS: dict[int, str] = {}
+_KEYS: dict[tuple[int, str], str] = {}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         entries = {"entries": [{"sha256": f"{number:064x}"} for number in range(900)]}
         running.ask("POST", "/v1/banks/helpline/entries", entries)
         with closing(Store.open(f"sqlite:///{running.folder / 'egide.db'}")) as store:
-            other = store.keys.create("other", Role.ADMIN, "somebody else")[1]
-        _OTHER_KEYS[running.port] = other
+            for name, role in (("other", Role.ADMIN), ("partner", Role.PARTNER)):
+                _KEYS[running.port, name] = store.keys.create(name, role, "somebody else")[1]
         yield running
 
 
@@ -74,7 +74,8 @@ def unread_script(served: Target) -> bytes:
 
 
 def unread_list(served: Target) -> bytes:
-    return head(served, "/v1/changes?since=0", method="GET") * 9
+    asked = head(served, "/v1/changes?since=0", method="GET")
+    return asked.replace(served.key.encode(), _KEYS[served.port, "partner"].encode()) * 9
 
 
 def in_advance(served: Target) -> bytes:
@@ -184,7 +185,7 @@ def _largest_asset(served: Target) -> str:
 
 def _assert_all_are_served(served: Target) -> None:
     """Health, a look-up, the way out, and a withdrawal are answered quickly."""
-    key = _OTHER_KEYS[served.port]
+    key = _KEYS[served.port, "other"]
     query = {"fingerprints": [{"pdq": PDQ}]}
     registering = {"entries": [{"pdq": [PDQ]}], "again": True}
     entry = served.ask("POST", "/v1/banks/helpline/entries", registering, key=key)

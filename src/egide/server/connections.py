@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from egide.server.address import is_within, site_of
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
     from egide.server.settings import ServerSettings
@@ -28,10 +28,41 @@ _LINGER_S = 2.0
 """For what is left of a body after its answer: to close at once may destroy the answer."""
 _LEAST_READ_BYTES = 64 * 1024
 """In `write_timeout_s`; or all that there is to be read."""
+_PROXY = "proxy"
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"retry-after: 5\r\nconnection: close\r\ncontent-length: 20\r\n\r\nToo many connections"
 )
+
+
+class Turns:
+    """Begins requests one by one, each address in its turn.
+
+    One begins in a round of the event loop, which also takes one new connection: else who comes
+    last waits until 300 that came before were answered all that they had sent in advance.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[Callable[[], None]]] = {}
+        self._scheduled = False
+
+    def add(self, address: str, begin: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Begin something of an address in its turn."""
+        self._waiting.setdefault(address, deque()).append(begin)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        address = next(iter(self._waiting))
+        waiting = self._waiting.pop(address)
+        begin = waiting.popleft()
+        if waiting:
+            self._waiting[address] = waiting  # behind the others
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            loop.call_soon(self._begin, loop)
+        begin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +77,7 @@ class ConnectionRules:
         max_per_address: of one address, see `egide.server.address`.
         proxies: networks in which no address has a share of its own.
         open_from: how many there are, by address.
+        turns: of their requests.
     """
 
     header_timeout_s: float
@@ -55,6 +87,7 @@ class ConnectionRules:
     max_per_address: int
     proxies: Sequence[IPv4Network | IPv6Network] = ()
     open_from: Counter[str] = field(default_factory=Counter)
+    turns: Turns = field(default_factory=Turns)
 
     @classmethod
     def of(cls, settings: ServerSettings) -> ConnectionRules:
@@ -170,6 +203,14 @@ class BoundedHttp(HttpToolsProtocol):
             self.flow.pause_reading()
         elif self._in_body:
             self._start_timer(_LINGER_S)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        begin = partial(self._begin, cycle, app)
+        self._rules.turns.add(self._site or _PROXY, begin, self.loop)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if not cycle.disconnected:
+            super()._start_asgi_task(cycle, app)
 
     def resume_writing(self) -> None:
         """Count what is read of an answer that comes in pieces."""
