@@ -48,7 +48,8 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
                 (tuple(row) for row in connection.execute(sa.select(table))), key=repr
             )
             for table in metadata.sorted_tables
-            if table.name != "unfinished_files"  # of this machine, not of the register
+            if table.name
+            not in {"unfinished_files", "snapshot_files"}  # of this machine, not of the register
         }
 
 

@@ -28,7 +28,7 @@ from egide.store import case_schema, log, service_schema
 from egide.store.erasure import Erasure
 from egide.store.lifecycle import connect, make_tables, open_database
 from egide.store.revisions import current_revision
-from egide.store.schema import metadata, store_meta, unfinished_files
+from egide.store.schema import metadata, snapshot_files, store_meta, unfinished_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 # The tables of a served register and of its pages are among those of `metadata` only once they
 # are imported.
-_TABLES = tuple(table for table in metadata.sorted_tables if table is not unfinished_files)
+_OF_THIS_MACHINE = {unfinished_files, snapshot_files}
+_TABLES = tuple(table for table in metadata.sorted_tables if table not in _OF_THIS_MACHINE)
 assert {service_schema.log, case_schema.cases} <= set(_TABLES)
 _PAGE = 2000
 _BUSY_TIMEOUT_S = 10.0

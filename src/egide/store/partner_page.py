@@ -228,7 +228,7 @@ def _end(
 
 
 def _undoes(link: _Link) -> bool:
-    """Whether the upstream itself found a false positive here, and not somebody of this register."""
+    """Whether it was the upstream that found a false positive, and nobody here."""
     return link.state is State.TOMBSTONED and link.ended
 
 
