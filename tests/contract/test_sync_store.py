@@ -122,6 +122,25 @@ def test_a_false_positive_spreads(store: Store, remote: Store, partner: Partner)
     assert only(store).state is State.TOMBSTONED
 
 
+def test_whoever_takes_out_what_a_partner_found_false_may_come_back_here_too(
+    store: Store, remote: Store, partner: Partner
+) -> None:
+    remote.register("ncii", [picture(1), picture(2)])
+    sync(store, partner)
+    ours = next(entry.id for entry in held(store) if entry.pdqs == picture(2).pdqs)
+    store.tombstone("helpline", [ours])
+    remote.tombstone("ncii", [1, 2])
+    sync(store, partner)
+
+    remote.withdraw("ncii", [1, 2])
+    assert sync(store, partner) == {"withdrawn": 1}
+    remote.register("ncii", [picture(1), picture(2)], again=True)
+    assert sync(store, partner) == {"renewed": 1, "kept": 1}
+    states = {entry.id: entry.state for entry in held(store)}
+    assert states.pop(ours) is State.TOMBSTONED
+    assert list(states.values()) == [State.ACTIVE]
+
+
 def test_what_expired_there_is_erased_here(store: Store, remote: Store, partner: Partner) -> None:
     later = datetime.now(UTC) + timedelta(days=1)
     remote.register("ncii", [picture(1, expires=later)])

@@ -418,6 +418,11 @@ def served(
         ]
         worker = Staffing(store).create("amina").staff
         desk = store.sessions.start("staff", worker.id, idle_s=900, longest_s=900)
+        elsewhere = folder / "elsewhere"
+        elsewhere.mkdir()
+        with pytest.MonkeyPatch.context() as patch:  # as by an audit with other settings
+            patch.setenv("EGIDE_SNAPSHOT_DIR", str(elsewhere))
+            open_snapshot(store).close()
         open_snapshot(store).close()
         server = serve(
             running, folder, url,
@@ -718,6 +723,35 @@ def test_a_snapshot_of_another_life_goes_too(
     with egide.open_store(url) as opened:
         withdrawing.withdraw(opened, "helpline", [1])
     assert sought_of([0]).held_by(folder) == []
+
+
+@pytest.mark.parametrize("other", ["setting", "link", "moved"])
+def test_a_snapshot_of_other_settings_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    file = tmp_path / "egide.db"
+    url = f"sqlite:///{file}"
+    with ChangingStore.open(url, create=True) as store:
+        store.create_bank("helpline")
+        store.register("helpline", map(picture, range(2)))
+    (tmp_path / "other").mkdir()
+    built = url
+    if other == "setting":
+        monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path / "other"))
+    elif other == "link":
+        (tmp_path / "other/linked.db").symlink_to(file)
+        built = f"sqlite:///{tmp_path}/other/linked.db"
+    with egide.open_store(built) as store:
+        open_snapshot(store).close()
+    monkeypatch.delenv("EGIDE_SNAPSHOT_DIR", raising=False)
+    if other == "moved":
+        url = f"sqlite:///{file.rename(tmp_path / 'other/moved.db')}"
+        with ChangingStore.open(f"sqlite:///{file}", create=True) as new:
+            new.create_bank("helpline")
+    assert len(sought_of([0]).held_by(tmp_path)) >= 2
+    with egide.open_store(url) as store:
+        withdrawing.withdraw(store, "helpline", [1])
+    assert sought_of([0]).held_by(tmp_path) == []
 
 
 def test_a_withdrawal_in_the_midst_of_builds_leaves_no_snapshot(

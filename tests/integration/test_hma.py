@@ -19,6 +19,7 @@ from egide.model import Mode, State
 from egide.server.app import create_app
 from egide.server.hma import banks, catalogue, content, matching
 from egide.server.settings import ServerSettings
+from egide.store import consent
 from egide.store.changing import ChangingStore
 from egide.store.service_schema import key_usage
 from pictures import encoded, pictures
@@ -233,6 +234,17 @@ def test_withdrawn_content_never_matches_and_comes_back_only_by_api_v1(
     assert admin.post("/m/lookup", **photo(PHOTOS[0])).json() == {"pdq": {}}
     assert admin.delete(f"/c/bank/{bank}/content/{content}").json() == {"deleted": 0}
     assert admin.get(f"/c/bank/{bank}/content/{content}").status_code == 404
+
+
+def test_what_had_expired_can_be_deleted_as_by_every_door(admin: Client, bank: str) -> None:
+    content = admin.post(f"/c/bank/{bank}/content", **photo(PHOTOS[0])).json()["id"]
+    store = admin.served.service.store
+    with ChangingStore.of(store)._changing("expire") as made:
+        consent.expire_entries(made, store.bank(bank), [content])
+
+    assert admin.delete(f"/c/bank/{bank}/content/{content}").json() == {"deleted": 1}
+    assert store.entry(bank, content).state is State.WITHDRAWN
+    assert admin.post(f"/c/bank/{bank}/content", **photo(PHOTOS[0])).status_code == 409
 
 
 def test_a_picture_without_detail_has_no_hash_and_no_empty_one(admin: Client, bank: str) -> None:

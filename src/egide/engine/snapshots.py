@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from glob import escape
@@ -75,7 +76,9 @@ def build_store_snapshot(store: Store, path: Path) -> None:
 
     Raises:
         SnapshotUnwritable: it cannot be written; nothing is left behind.
+        StoreError: the store cannot be read, or cannot remember where the snapshot stands.
     """
+    store.erasure.note_snapshot(path)
     with store.read_active() as active:
         build_snapshot(
             path,
@@ -137,22 +140,46 @@ def require_folder(path: Path) -> None:
 
 
 def forget_snapshot(store: Store) -> None:
-    """Remove the snapshot if it may hold what the store has erased, and builds that were killed.
+    """Remove the snapshots that may hold what the store has erased, and builds that were killed.
 
     Raises:
-        SnapshotNotRemoved: it is still there, and has to be deleted by hand.
+        SnapshotNotRemoved: one is still there, and has to be deleted by hand.
         StoreError: the store cannot say what it has erased.
     """
     for path in _places(store):
-        try:
-            if may_hold_erased(store, path):
-                path.unlink(missing_ok=True)
-            if any(_unfinished(path)):
-                with building(path, wait=False):
-                    pass
-        except (OSError, SnapshotUnwritable) as error:
-            reason = getattr(error, "strerror", None) or "no permission"
-            raise SnapshotNotRemoved(name=path, reason=str(reason).lower()) from error
+        _forget(store, path)
+
+
+def forget_other_snapshots(store: Store, *, after_s: float) -> None:
+    """Do so beside a served register with those that it does not search, once they have stood long.
+
+    They are of commands, or of another server, with other settings.
+
+    Args:
+        store: that is served.
+        after_s: for so long one may stand.
+
+    Raises:
+        SnapshotNotRemoved, StoreError: as for `forget_snapshot`.
+    """
+    own = snapshot_path(store).resolve()
+    for path in _places(store):
+        with suppress(OSError):  # most are not there
+            # Later than now is what a clock that was ahead has left.
+            if path != own and not 0 <= time.time() - path.stat().st_mtime < after_s:
+                _forget(store, path)
+
+
+def _forget(store: Store, path: Path) -> None:
+    try:
+        if may_hold_erased(store, path):
+            path.unlink(missing_ok=True)
+        if any(_unfinished(path)):
+            with building(path, wait=False):
+                pass
+    except (OSError, SnapshotUnwritable) as error:
+        reason = getattr(error, "strerror", None) or "no permission"
+        raise SnapshotNotRemoved(name=path, reason=str(reason).lower()) from error
 
 
 def may_hold_erased(store: Store, path: Path) -> bool:
@@ -198,13 +225,26 @@ def snapshot_path(store: Store) -> Path:
     return folder / f"{store.id}.snapshot"
 
 
-def _places(store: Store) -> Iterator[Path]:
-    """Where a snapshot of a store may stand, with this setting or without it."""
-    if store.path is not None:
-        yield _beside(store.path)
-    for folder in (snapshot_dir(), cache_dir()):
-        if folder is not None:
-            yield folder / f"{store.id}.snapshot"
+def _places(store: Store) -> list[Path]:
+    """Where a snapshot of a store may stand: with this setting or without, or with another one."""
+    usual = [] if store.path is None else [_beside(store.path)]
+    folders = (folder for folder in (snapshot_dir(), cache_dir()) if folder is not None)
+    usual += [folder / f"{store.id}.snapshot" for folder in folders]
+    noted = (
+        path
+        for path in store.erasure.snapshots()
+        # Another user's is seen to by them; where the store was moved from, another may stand.
+        if os.access(path.parent, os.W_OK) and not _of_another(store, path)
+    )
+    return list(dict.fromkeys([*(path.resolve() for path in usual), *noted]))
+
+
+def _of_another(store: Store, path: Path) -> bool:
+    try:
+        with Snapshot.open(path) as snapshot:
+            return snapshot.store_id != store.id
+    except SnapshotError:
+        return False
 
 
 def _beside(file: Path) -> Path:

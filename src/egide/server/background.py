@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from egide.engine.erasing import settle
+from egide.engine.snapshots import forget_other_snapshots
 from egide.errors import EgideError
 from egide.server.casework import casework_of
 from egide.server.delivering import deliver
@@ -114,4 +115,9 @@ def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
         Chore("webhooks", _FLUSH_EVERY_S, partial(deliver, service, stopping)),
         Chore("erasing", _ERASE_EVERY_S, partial(settle, store, snapshot=False)),
         Chore("forgetting", _FORGET_EVERY_S, forget),
+        Chore(
+            "snapshots",
+            min(_FORGET_EVERY_S, settings.forget_after_s),
+            partial(forget_other_snapshots, store, after_s=settings.forget_after_s),
+        ),
     )

@@ -28,7 +28,7 @@ from egide.store import case_schema, log, service_schema
 from egide.store.erasure import Erasure
 from egide.store.lifecycle import connect, make_tables, open_database
 from egide.store.revisions import current_revision
-from egide.store.schema import metadata, store_meta, unfinished_files
+from egide.store.schema import metadata, snapshot_files, store_meta, unfinished_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 # The tables of a served register and of its pages are among those of `metadata` only once they
 # are imported.
-_TABLES = tuple(table for table in metadata.sorted_tables if table is not unfinished_files)
+_OF_THIS_MACHINE = {unfinished_files, snapshot_files}
+_TABLES = tuple(table for table in metadata.sorted_tables if table not in _OF_THIS_MACHINE)
 assert {service_schema.log, case_schema.cases} <= set(_TABLES)
 _PAGE = 2000
 _BUSY_TIMEOUT_S = 10.0
@@ -69,7 +70,8 @@ def back_up(
     if os.path.lexists(path):
         raise BackupExists(name=str(path))
     # First, so that the copy tells of itself.
-    _append_to_log(database, actor=actor, action="backup")
+    with database.write() as connection:
+        _append_to_log(connection, actor=actor, action="backup")
     with (
         _new_file(path, Erasure(database)) as unfinished,
         closing(connect(f"sqlite:///{unfinished}", busy_timeout_s=_BUSY_TIMEOUT_S)) as target,
@@ -119,14 +121,20 @@ def restore_store(
             _require_empty(connection, target)
         target.prepare_new()
         with backup.read(long=True) as source:
-            copied = _fill(source, target, shown=target.shown, on_progress=on_progress)
-        _append_to_log(target, actor=actor, action="restore")
-    return copied
+            return _fill(
+                source, target, shown=target.shown, on_progress=on_progress, restorer=actor
+            )
 
 
 def _fill(
-    source: sa.Connection, target: Database, *, shown: str, on_progress: OnProgress | None
+    source: sa.Connection,
+    target: Database,
+    *,
+    shown: str,
+    on_progress: OnProgress | None,
+    restorer: str | None = None,
 ) -> Copied:
+    """Copy all rows in one transaction; where somebody restores them, the log tells of it there."""
     expected = {table.name: _count(source, table) for table in _TABLES}
     total, done = sum(expected.values()), 0
     with target.write(long=True) as connection:
@@ -151,6 +159,8 @@ def _fill(
         connection.execute(
             sa.update(store_meta).values(erased_revision=revision, erasure_pending_since=None)
         )
+        if restorer is not None:
+            _append_to_log(connection, actor=restorer, action="restore")
         return Copied(store_id, revision, expected)
 
 
@@ -163,16 +173,15 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
-def _append_to_log(database: Database, *, actor: str, action: str) -> None:
-    with database.write() as connection:
-        log.append(
-            connection,
-            at=int(time.time()),
-            actor=actor,
-            action=action,
-            # Of a record itself it would be the revision that it made, and this makes none.
-            detail={"revision": current_revision(connection)},
-        )
+def _append_to_log(connection: sa.Connection, *, actor: str, action: str) -> None:
+    log.append(
+        connection,
+        at=int(time.time()),
+        actor=actor,
+        action=action,
+        # Of a record itself it would be the revision that it made, and this makes none.
+        detail={"revision": current_revision(connection)},
+    )
 
 
 @contextmanager

@@ -9,14 +9,15 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.store.schema import store_meta, unfinished_files
+from egide.errors import StoreReadOnly
+from egide.store.schema import snapshot_files, store_meta, unfinished_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +70,25 @@ class Erasure:
                 .where(store_meta.c.erasures == seen.erasures)
                 .values(erasure_pending_since=None)
             )
+
+    def note_snapshot(self, path: Path) -> None:
+        """Remember that a snapshot may stand there, whoever erases, with whichever settings.
+
+        A store that cannot be written keeps no such note, and erases nothing either.
+
+        Raises:
+            StoreError: the store cannot remember it; no snapshot may be written there then.
+        """
+        if path.resolve() in self.snapshots():
+            return
+        with suppress(StoreReadOnly), self._database.write() as connection:
+            connection.execute(sa.insert(snapshot_files).values(path=str(path.resolve())))
+
+    def snapshots(self) -> list[Path]:
+        """Where snapshots may stand, on this machine or another."""
+        query = sa.select(snapshot_files.c.path).distinct()
+        with self._database.read() as connection:
+            return [Path(path) for path in connection.execute(query).scalars()]
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[None]:

@@ -217,7 +217,7 @@ def _end(
             if link.state is State.ACTIVE:
                 tombstoned[remote.id] = link.entry
         elif link.state is State.ACTIVE or (
-            link.state is State.EXPIRED and remote.state is State.WITHDRAWN
+            remote.state is State.WITHDRAWN and (link.state is State.EXPIRED or _undoes(link))
         ):
             withdrawn[remote.id] = link.entry
     consent.withdraw(change, bank, list(withdrawn.values()))
@@ -225,6 +225,11 @@ def _end(
     ended = [*withdrawn, *tombstoned]
     _update_links(change, upstream, [(one, links[one].trust, True) for one in ended])
     return Applied(withdrawn=len(withdrawn), tombstoned=len(tombstoned), skipped=counts["skipped"])
+
+
+def _undoes(link: _Link) -> bool:
+    """Whether it was the upstream that found a false positive, and nobody here."""
+    return link.state is State.TOMBSTONED and link.ended
 
 
 def _begin(

@@ -46,7 +46,7 @@ class Blob(LargeBinary):
         """Bytes come out as they are."""
 
 
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every migration in order, as Alembic has them; the last one is what this Egide writes."""
 
 MAX_ENTRY_ID = 2**63 - 1
@@ -95,6 +95,16 @@ unfinished_files = Table(
     metadata,
     Column("id", BigId, primary_key=True),
     Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Where search snapshots of this store may stand: whoever erases may have other settings than
+# whoever built one.
+snapshot_files = Table(
+    "snapshot_files",
+    metadata,
+    Column("id", BigId, primary_key=True),
     Column("path", Text, nullable=False),
     sqlite_autoincrement=True,
 )

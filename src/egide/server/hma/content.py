@@ -139,10 +139,12 @@ async def delete_content(
 
 def _withdraw(store: Store, bank: str, content_id: int) -> int:
     try:
-        entry = _held(store.entry(bank, content_id))
+        state = store.entry(bank, content_id).state
     except EntryMissing:
         return 0
-    withdraw(store, bank, [entry.id])
+    if state is State.WITHDRAWN:
+        return 0
+    withdraw(store, bank, [content_id])  # an expired one too: else a list may renew it
     return 1
 
 

@@ -1,0 +1,23 @@
+"""Where search snapshots may stand."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def upgrade() -> None:
+    """Bring the tables to this version; snapshots in the usual places are known without."""
+    op.create_table(
+        "snapshot_files",
+        sa.Column("id", BIG_ID, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_snapshot_files"),
+        sqlite_autoincrement=True,
+    )
