@@ -25,6 +25,7 @@ DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
         AND tablename NOT IN ('store_meta', 'alembic_version')
     LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+    UPDATE store_meta SET erased_revision = 0, erasure_pending_since = NULL, erasures = 0;
     FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'
     LOOP PERFORM setval(name::regclass, 1, false); END LOOP;
 END $$

@@ -284,8 +284,9 @@ def test_judgements_change_trust_and_state(api: Api) -> None:
     assert api.post(f"{path}/dispute", role=Role.MODERATOR)["trust"] == "disputed"
     assert api.post(f"{path}/tombstone", role=Role.MODERATOR)["state"] == "tombstoned"
     assert api.post(f"{path}/tombstone", role=Role.MODERATOR)["state"] == "tombstoned"
-    response = api.send("POST", f"{path}/withdraw", role=Role.CURATOR)
+    response = api.send("POST", f"{path}/confirm", role=Role.MODERATOR)
     assert code_of(response) == "state-conflict"
+    assert api.post(f"{path}/withdraw", role=Role.CURATOR)["state"] == "withdrawn"
 
 
 @pytest.mark.parametrize("entry", ["0", "-1", "x", str(2**63), "1.5", "%00", "..%2f1"])

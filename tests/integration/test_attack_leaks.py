@@ -259,9 +259,9 @@ def test_error_of_the_store_or_of_this_machine_tells_clients_nothing(
          "limit", "limit_s", "size", "width", "height", "format", "extra", "items", "wanted",
          "columns", "seq", "staff", "state", "action", "key", "quota", "role", "permission",
          "count", "allowed", "line", "signal", "digits", "radius", "remedy", "status", "host",
-         "port"), secret
+         "port", "what"), secret
     )  # fmt: skip
-    error = kind(**fields, approval=1, retry_after_s=1)
+    error = kind(**fields, approval=1, retry_after_s=1, stalled_s=1)
     if not issubclass(kind, errors.StoreError) and status_of(error) < 500:
         return
     if issubclass(kind, errors.Overloaded | errors.NotReady | errors.FetchError):

@@ -344,14 +344,17 @@ class TestBodies:
     def test_no_json_of_ours_is_refused(self, hostile: Hostile, path: str, body: bytes) -> None:
         hostile.register(1)
         answer = hostile.raw(path, body, x_csrf_token=hostile.token(), accept="application/json")
-        assert answer.status_code == 422
-        assert answer.json()["code"] == "request-invalid"
+        refused = (answer.status_code, answer.json()["code"])
+        # Values are counted before any is read.
+        assert refused in {(422, "request-invalid"), (413, "batch-too-large")}
+        assert len(body) > 50_000 or refused[0] == 422
 
     @pytest.mark.parametrize("path", POSTED)
     def test_more_than_a_form_is_refused(self, hostile: Hostile, path: str) -> None:
         body = f"csrf={hostile.token()}&pin=".encode() + b"x" * 300_000
         answer = hostile.raw(path, body, x_csrf_token=hostile.token())
-        assert answer.status_code == 413
+        # Where images are listed, more may come, but no form.
+        assert answer.status_code == (422 if path.endswith("/submit") else 413)
 
     @pytest.mark.parametrize(
         "body",
