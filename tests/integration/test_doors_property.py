@@ -125,6 +125,7 @@ class Model:
         cases: by number, whether each is open.
         enabled: banks.
         position: the partner's revision up to which it was followed.
+        alone: fingerprints that one person has added without a second.
     """
 
     entries: dict[int, Item] = field(default_factory=dict)
@@ -133,6 +134,7 @@ class Model:
     images: dict[int, list[int]] = field(default_factory=dict)
     enabled: dict[str, bool] = field(default_factory=dict)
     position: int = -1
+    alone: int = 0
 
     def of(self, bank: str) -> list[int]:
         return [number for number, item in self.entries.items() if item.bank == bank]
@@ -281,7 +283,6 @@ class Doors(RuleBasedStateMachine):
         }
         self.worker = Staffing(self.store).create("amina").staff
         self.revision = 0
-        self.alone = 0
         self.submissions = 0
         self.requests: dict[int, Callable[[Key, int | None], object]] = {}
         self.backups: list[tuple[Path, Model]] = []
@@ -401,7 +402,7 @@ class Doors(RuleBasedStateMachine):
         try:
             act(self.store)
         except ApprovalNeeded as needed:
-            assert self.alone + count > BULK_LIMIT
+            assert self.model.alone + count > BULK_LIMIT
             number = needed.fields["approval"]
             assert isinstance(number, int)
             if not self._decide(number, decided_by):
@@ -409,8 +410,8 @@ class Doors(RuleBasedStateMachine):
                                error=ApprovalInvalid)  # fmt: skip
             act(self.store, replace(sent, approval_id=number))
         else:
-            self.alone += count
-            assert self.alone <= BULK_LIMIT
+            self.model.alone += count
+            assert self.model.alone <= BULK_LIMIT
         self.do(lambda _: None, effect)
         return None
 
@@ -797,7 +798,6 @@ class Doors(RuleBasedStateMachine):
         self.store, self.model = self._open(), deepcopy(model)
         self.revision = self.store.revision()
         self.requests.clear()
-        self.alone = BULK_LIMIT  # what was added since is forgotten, or not
 
     # --- what always holds ---
 
