@@ -23,10 +23,12 @@ from test_cli import EGIDE, egide_in
 
 import egide
 from egide.auditing.local import Job
+from egide.auditing.sources import open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
 from egide.engine import searching
-from egide.errors import SnapshotUnwritable
+from egide.errors import SnapshotUnwritable, SourceTruncated
+from egide.model import DEFAULT_LIMITS
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:
@@ -167,6 +169,58 @@ def test_a_header_that_claims_gigabytes_does_not_fill_memory(
     found, codes = audited(store, tmp_path, tmp_path / "a.tar.gz")
     assert found == {"photo.jpg"}
     assert list(codes.values()) == ["source-truncated"]
+
+
+def _tar_header(kind: bytes, text: bytes = b"", **changed: int) -> bytes:
+    member = tarfile.TarInfo("header")
+    member.type, member.size = kind, len(text)
+    block = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    for place, value in changed.items():
+        block[int(place.removeprefix("at_"))] = value
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + text + bytes(-len(text) % 512)
+
+
+def _record(name: str, value: str) -> bytes:
+    sizes = range(len(name) + len(value), len(name) + len(value) + 10)
+    texts = (f"{size} {name}={value}\n" for size in sizes)
+    return next(text.encode() for size, text in zip(sizes, texts, strict=True) if len(text) == size)
+
+
+_SPARSE = _record("GNU.sparse.major", "1") + _record("GNU.sparse.minor", "0")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        _tar_header(tarfile.XHDTYPE, b"1" * MAX_NAME_BYTES),
+        _tar_header(tarfile.XHDTYPE, b"2 " * (MAX_NAME_BYTES // 2 - 1) + b"="),
+        _tar_header(tarfile.XGLTYPE, b"".join(_record(f"k{n}", "") for n in range(2000))),
+        _tar_header(tarfile.GNUTYPE_LONGNAME, b"name\0") * 5000,
+        _tar_header(tarfile.XHDTYPE, _record("a", "b")) * 5000,
+        _tar_header(tarfile.GNUTYPE_SPARSE, at_482=1) + (bytes(504) + b"\1" + bytes(7)) * 20_000,
+        _tar_header(tarfile.XHDTYPE, _SPARSE + _record("GNU.sparse.realsize", "1"))
+        + _tar_header(tarfile.REGTYPE)
+        + b"9999999\n" * 1_000_000,
+        _tar_header(tarfile.XHDTYPE, _SPARSE + _record("GNU.sparse.realsize", "-9999999"))
+        + _tar_header(tarfile.REGTYPE)
+        + b"0\n".ljust(512, b"\0"),
+    ],
+    ids=["number", "overlap", "global", "names", "records", "map", "map of text", "negative"],
+)
+def test_headers_of_a_tar_cost_no_more_than_their_length(headers: bytes, tmp_path: Path) -> None:
+    photo = tarfile.TarInfo("photo.jpg")
+    photo.size = len(PHOTO)
+    content = photo.tobuf() + PHOTO + bytes(-len(PHOTO) % 512)
+    (tmp_path / "a.tar").write_bytes(content + headers + content + bytes(1024))
+    (shard,) = open_source(str(tmp_path / "a.tar")).shards()
+    began = time.process_time()
+    found = []
+    with pytest.raises(SourceTruncated):
+        found.extend(read_shard(shard, DEFAULT_LIMITS))
+    assert time.process_time() - began < 3
+    assert len(found) == 1
 
 
 def test_a_member_with_damaged_lzma_costs_only_itself(store: egide.Store, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import tarfile
@@ -44,8 +45,6 @@ def many_members(folder: Path) -> Path:
 
 
 def zeros_after_the_end(folder: Path) -> Path:
-    import gzip
-
     write_tar(folder / "plain.tar", {"a.png": PNG})
     path = folder / "t.tgz"
     path.write_bytes(gzip.compress((folder / "plain.tar").read_bytes() + bytes(20 * MIB)))
@@ -66,6 +65,13 @@ def sparse_members(folder: Path) -> Path:
             header[148:156] = b"%06o\0 " % sum(header)
             stream.write(header)
         stream.write(bytes(1024))
+    return path
+
+
+def members_of_nothing(folder: Path) -> Path:
+    header = tarfile.TarInfo("x.txt").tobuf(tarfile.GNU_FORMAT)
+    path = folder / "t.tar.gz"
+    path.write_bytes(gzip.compress(header * 20_000 + bytes(1024)))
     return path
 
 
@@ -148,7 +154,7 @@ def many_huge_columns(folder: Path) -> Path:
     "bomb",
     [
         *(zeros_in(mode) for mode in ("gz", "bz2", "xz")),
-        *(many_members, zeros_after_the_end, sparse_members),
+        *(many_members, zeros_after_the_end, sparse_members, members_of_nothing),
         *(one_huge_member, members_of_bzip2, overlapping_members),
         *(repeated_value, repeated_in_many_groups, rows_of_nothing, lists_of_nothing),
         *(huge_pages, many_huge_columns),

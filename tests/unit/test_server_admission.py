@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi.routing import iter_route_contexts
+from starlette.requests import ClientDisconnect
 
 from egide.errors import EgideError, Overloaded
 from egide.server import kinds, places
@@ -44,11 +45,13 @@ class Doors:
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": b"ok"})
 
-    async def ask(self, path: str, address: str, key: int = 1, send: Any = None) -> None:
+    async def ask(
+        self, path: str, address: str, key: int = 1, send: Any = None, **further: Any
+    ) -> None:
         scope = {
             "type": "http", "method": "GET", "path": path, "query_string": b"",
             "headers": [(b"key", str(key).encode())], "client": (address, 1),
-        }  # fmt: skip
+        } | further  # fmt: skip
         await self.admission(scope, _nothing, send or _ignore)
 
 
@@ -121,6 +124,20 @@ def test_one_address_waits_for_itself_alone() -> None:
         doors.end.set()
         await asyncio.gather(*own, *others)  # those that waited are served
         assert len(doors.working) == 8
+
+    run(walk)
+
+
+def test_nothing_is_made_for_who_has_gone_but_what_takes_them_out() -> None:
+    async def walk(doors: Doors) -> None:
+        doors.end.set()
+        gone = {"extensions": {"egide.gone": {"is": lambda: True}}}
+        for path in ("/en/how", "/en/case", "/v1/status"):
+            with pytest.raises(ClientDisconnect):
+                await doors.ask(path, "203.0.113.1", **gone)
+        await doors.ask("/en/case/withdraw", "203.0.113.1", method="POST", **gone)
+        await doors.ask(CLEAN, "203.0.113.1", method="POST", **gone)
+        assert doors.working == ["/en/case/withdraw", CLEAN]
 
     run(walk)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from egide.errors import RequestInvalid
 from egide.server.address import origin_of
 from egide.server.bodies import Bodies
+from egide.server.connections import is_gone
 from egide.server.kinds import Kinds
 from egide.server.places import Holding, Places, Purpose, Shares
 
@@ -29,6 +31,7 @@ _MAX_QUERY_BYTES = 8192
 _LEAVING_PART = 4
 """Signing in takes long on purpose, and few do it at a time (`egide.passwords`): one address may
 not be all of them."""
+_READING = ("GET", "HEAD")
 
 
 class Admission:
@@ -70,11 +73,16 @@ class Admission:
             RequestInvalid: its query is too long.
             Overloaded: its sender has taken its share, or there is no place.
             EgideError: its body will not do, see `Bodies.take`.
+            ClientDisconnect: whoever sent it has gone, and nothing is to be done all the same.
         """
         if scope["type"] != "http" or scope["path"] in _UNCOUNTED:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        # Connections that are reset at once cost their sender nothing: two thousand of them, that
+        # wait to be accepted, kept everybody out for as long as it took to make their pages.
+        if scope["method"] in _READING and is_gone(scope):
+            raise ClientDisconnect
         key = await self._key_of(request)
         if len(scope["query_string"]) > _MAX_QUERY_BYTES:
             raise RequestInvalid(reason=f"the query has over {_MAX_QUERY_BYTES} bytes")
@@ -86,6 +94,9 @@ class Admission:
         asker = (origin_of(request, self._proxies), kind.leaving)
         most = self._per_address // _LEAVING_PART if kind.leaving else self._per_address
         async with self._shares.one(asker, max(1, most), self._asking_per_address):
+            # Leaving and withdrawing are done, whoever waits for the answer.
+            if is_gone(scope) and (scope["method"] in _READING or not kind.leaving):
+                raise ClientDisconnect
             await self._work(request, receive, send, kind, None)
 
     async def _key_of(self, request: Request) -> Key | None:

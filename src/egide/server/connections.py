@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from ipaddress import IPv4Network, IPv6Network
 
+    from starlette.types import Scope
+
     from egide.server.settings import ServerSettings
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -28,6 +30,7 @@ _LINGER_S = 2.0
 """For what is left of a body after its answer: to close at once may destroy the answer."""
 _LEAST_READ_BYTES = 64 * 1024
 """In `write_timeout_s`; or all that there is to be read."""
+_GONE = "egide.gone"
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"retry-after: 5\r\nconnection: close\r\ncontent-length: 20\r\n\r\nToo many connections"
@@ -130,6 +133,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Give a further head its time."""
         super().on_message_begin()
+        self.scope["extensions"] = {_GONE: {"is": self.transport.is_closing}}
         self._in_head = True
         self._head_bytes = 0
         self._start_timer(self._rules.header_timeout_s)
@@ -211,6 +215,12 @@ class BoundedHttp(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._timer = None
         self.transport.close()
+
+
+def is_gone(scope: Scope) -> bool:
+    """Return whether nobody is there any longer to read the answer to a request."""
+    extension = scope.get("extensions", {}).get(_GONE)
+    return extension is not None and bool(extension["is"]())
 
 
 def bounded_http(settings: ServerSettings) -> Any:

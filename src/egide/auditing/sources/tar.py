@@ -5,9 +5,11 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import tarfile
 import zlib
-from typing import IO, TYPE_CHECKING, Self, cast
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
@@ -42,7 +44,16 @@ _NAME_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
-_DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
+MAX_GLOBAL_HEADERS = 1000
+"""What stands in such a header is applied to every member that follows."""
+_MEMBER_BYTES = 8192
+"""What a member costs besides its bytes: a gzip of 4 MB held two million without any."""
+_RECORD = re.compile(rb"([0-9]{1,8}) [^=]{1,1024}=")
+_ENDLESS_NUMBER = re.compile(rb"[0-9]{256}")
+_DAMAGE = (
+    *(tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError),
+    RecursionError,  # tarfile calls itself for each header that stands before another
+)
 
 
 class TarSource:
@@ -87,6 +98,9 @@ class TarSource:
                 for member in archive:
                     # tarfile keeps every member it has read: a million would fill memory.
                     archive.members = []  # type: ignore[attr-defined]
+                    if member.size < 0:  # a header of text may say so
+                        raise tarfile.ReadError("a member of less than nothing")
+                    expansion.take(_MEMBER_BYTES)
                     if member.issparse():
                         expansion.take(member.size)  # zeros that stand nowhere
                     yield _item(archive, member, limits)
@@ -149,7 +163,7 @@ def _decompress(stream: IO[bytes]) -> Callable[[int], bytes]:
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose name, in a header block of its own, cannot be made to fill memory."""
+    """A member whose headers, in blocks of their own, cannot be made to fill memory or time."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -157,6 +171,75 @@ class _Member(tarfile.TarInfo):
         if member.type in _NAME_TYPES and member.size > MAX_NAME_BYTES:
             raise tarfile.ReadError("a name or header that is too long")
         return member
+
+    def _proc_pax(self, archive: Any) -> Any:
+        with _reading(archive, _Records):
+            found = super()._proc_pax(archive)  # type: ignore[misc]
+        if len(archive.pax_headers) > MAX_GLOBAL_HEADERS:
+            raise tarfile.ReadError("too many headers for all members")
+        return found
+
+    # tarfile reads a map of a sparse file to its end: one of 2 MB, packed, did not end in 150 s.
+
+    def _proc_sparse(self, archive: Any) -> Any:
+        with _reading(archive, _Bounded):
+            return super()._proc_sparse(archive)  # type: ignore[misc]
+
+    def _proc_gnusparse_10(self, member: Any, headers: Any, archive: Any) -> None:
+        with _reading(archive, _Bounded):
+            super()._proc_gnusparse_10(member, headers, archive)  # type: ignore[misc]
+
+
+@contextmanager
+def _reading(archive: Any, through: Callable[[Any], Any]) -> Iterator[None]:
+    """Let tarfile read its stream through another."""
+    stream = archive.fileobj
+    archive.fileobj = through(stream)
+    try:
+        yield
+    finally:
+        archive.fileobj = stream
+
+
+class _Records:
+    """A stream of records of text on which tarfile spends no more than their length.
+
+    It searches for a charset without end where a number has none (CVE-2024-6232, mended in Python
+    3.11.10 and 3.12.6), and takes what follows a record for a part of its name.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._stream.read(size)
+        if _ENDLESS_NUMBER.search(data):
+            raise tarfile.ReadError("a header with a number that is too long")
+        at = 0
+        while record := _RECORD.match(data, at):
+            if at + int(record[1]) < record.end():
+                raise tarfile.ReadError("a record of a header that overlaps the next")
+            at += int(record[1])
+        if data[at : at + 1].isdigit():
+            raise tarfile.ReadError("a record of a header with a name that is too long")
+        return data
+
+
+class _Bounded:
+    """A stream of which as much may be read as a name may have."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._left = MAX_NAME_BYTES
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise tarfile.ReadError("a map of a sparse file that is too long")
+        data: bytes = self._stream.read(size)
+        return data
 
 
 class _Watched:
