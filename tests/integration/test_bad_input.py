@@ -23,7 +23,7 @@ from test_cli import EGIDE, egide_in
 
 import egide
 from egide.auditing.local import Job
-from egide.auditing.sources import open_source, read_shard
+from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
 from egide.engine import searching
@@ -216,7 +216,7 @@ def test_headers_of_a_tar_cost_no_more_than_their_length(headers: bytes, tmp_pat
     (tmp_path / "a.tar").write_bytes(content + headers + content + bytes(1024))
     (shard,) = open_source(str(tmp_path / "a.tar")).shards()
     began = time.process_time()
-    found = []
+    found: list[Item | Other] = []
     with pytest.raises(SourceTruncated):
         found.extend(read_shard(shard, DEFAULT_LIMITS))
     assert time.process_time() - began < 3
@@ -433,6 +433,13 @@ def test_a_failure_never_exits_as_if_something_had_matched(
 
 
 # --- the store, its snapshot, and where results go ------------------------------------------
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_none_that_a_command_ends_at(closed: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(PHOTO)
+    closing = ["bash", "-c", f'exec "$@" {closed}', "closing", *EGIDE, "hash", "a.jpg"]
+    assert subprocess.run(closing, cwd=tmp_path, capture_output=True, check=False).returncode == 0
 
 
 def test_a_store_locked_by_another_process_is_told(store: egide.Store, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_one_address_waits_for_itself_alone() -> None:
 def test_nothing_is_made_for_who_has_gone_but_what_takes_them_out() -> None:
     async def walk(doors: Doors) -> None:
         doors.end.set()
-        gone = {"extensions": {"egide.gone": {"is": lambda: True}}}
+        gone: dict[str, Any] = {"extensions": {"egide.gone": {"is": lambda: True}}}
         for path in ("/en/how", "/en/case", "/v1/status"):
             with pytest.raises(ClientDisconnect):
                 await doors.ask(path, "203.0.113.1", **gone)

@@ -265,11 +265,23 @@ def confirm_erasing(what: str, *, yes: bool) -> None:
 
 def prepare() -> None:
     """Ready the streams and what libraries would print on them by themselves."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not of UTF-8
     logging.getLogger().addHandler(_Warnings(logging.WARNING))
     logging.captureWarnings(capture=True)
+
+
+def _open_closed_streams() -> None:
+    """Let nothing that is opened later take the place of a stream that the caller has closed."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def let_go_of_output() -> None:
