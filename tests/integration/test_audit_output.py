@@ -105,10 +105,23 @@ def test_a_shard_that_was_broken_off_goes_on_in_its_midst(
     assert ([part["items"] for part in kept.parts], kept.complete) == ([scan.PART_ITEMS, 40], True)
 
 
-@pytest.mark.parametrize("out", [None, "out"])
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        (None, "nothing was kept; with --out"),
+        ("new", "nothing was finished that can be kept"),
+        ("begun", "{} items are kept; run the same command again"),
+    ],
+)
 def test_an_interrupted_audit_says_what_is_kept(
-    store: egide.Store, dataset: list[str], tmp_path: Path, out: str | None
+    store: egide.Store, dataset: list[str], tmp_path: Path, out: str | None, said: str
 ) -> None:
+    if out == "begun":
+        items = run(dataset, store, out=tmp_path / out).items
+        lost = next((tmp_path / out / ".audit" / "parts").iterdir())
+        items -= read_kept(lost.parent, lost.name.partition(".")[0]).total("items")
+        said = said.format(items)
+        lost.unlink()
     script = (
         "import os, signal, egide\n"
         "from egide.auditing.local import LocalExecutor\n"
@@ -124,7 +137,6 @@ def test_an_interrupted_audit_says_what_is_kept(
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 130
-    said = "nothing was kept; with --out" if out is None else "what was scanned is kept; run"
     assert said in done.stderr, done.stderr
 
 

@@ -81,6 +81,11 @@ def read_kept(folder: Path, shard_id: str) -> Kept:
     return Kept(tuple(parts))
 
 
+def count_kept_items(folder: Path) -> int:
+    """Return how many items the parts in a folder hold, of whichever shards."""
+    return sum((_read_counts(path) or {"items": 0})["items"] for path in folder.glob("*.parquet"))
+
+
 def _read_counts(path: Path) -> dict[str, Any] | None:
     """Return a part's counts, or None where there is no part, or a damaged one."""
     import pyarrow as pa

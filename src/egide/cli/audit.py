@@ -141,12 +141,23 @@ def _saying_what_is_kept(out: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        remedy = (
-            "nothing was kept; with --out an audit can go on where it stopped"
-            if out is None
-            else "what was scanned is kept; run the same command again to go on"
-        )
-        raise Interrupted(remedy=remedy) from None
+        raise Interrupted(remedy=_what_is_kept(out)) from None
+
+
+def _what_is_kept(out: Path | None) -> str:
+    from egide.auditing.output import Output
+    from egide.auditing.parts import count_kept_items
+
+    if out is None:
+        return "nothing was kept; with --out an audit can go on where it stopped"
+    if items := count_kept_items(Output(out).parts):
+        are = "item is" if items == 1 else "items are"
+        return f"{items:,} {are} kept; run the same command again to go on"
+    return "nothing was finished that can be kept; the same command begins anew"
+
+
+def _matches(count: int) -> str:
+    return "1 match" if count == 1 else f"{count:,} matches"
 
 
 def _warn_of_patches(error: egide.PatchesError) -> None:
@@ -183,6 +194,7 @@ def _print_result(
     }
     print_table("", [(heading, "right") for heading in figures], [figures.values()])
     banks = ", ".join(bank.name for bank in summary.banks)
+    noun = "bank" if len(summary.banks) == 1 else "banks"
     for name in summary.banks_disabled:
         warn(f"Not searched: the bank {name} is disabled")
     if summary.not_compared == "no-picture":
@@ -192,15 +204,15 @@ def _print_result(
         warn(f"{error} [{error.code}]")
     elif summary.matches:
         say(
-            f"{summary.matched_items:,} of {summary.items:,} items match bank {banks} "
+            f"{summary.matched_items:,} of {summary.items:,} items match {noun} {banks} "
             f"at revision {summary.store_revision}."
         )
     else:
-        say(f"No match to bank {banks} at revision {summary.store_revision}.")
+        say(f"No match to {noun} {banks} at revision {summary.store_revision}.")
     if summary.ways["part"]:
-        say(f"Found in a part of a picture only: {summary.ways['part']:,} matches.")
+        say(f"Found in a part of a picture only: {_matches(summary.ways['part'])}.")
     if summary.ways["patches"]:
-        say(f"Found by keypoints only: {summary.ways['patches']:,} matches.")
+        say(f"Found by keypoints only: {_matches(summary.ways['patches'])}.")
     if summary.patches.not_enough_detail:
         count = summary.patches.not_enough_detail
         say(f"Not enough detail to search by keypoints: {count:,}.")

@@ -311,10 +311,11 @@ def import_list(
         for line in bad:
             warn(f"line {line.line}: {line.reason} [{line.code}]")
         if report.bad_lines > len(bad):
-            warn(f"… and {report.bad_lines - len(bad):,} more bad lines")
+            warn(f"… and more bad lines: {report.bad_lines - len(bad):,}")
+        lines = "line" if report.bad_lines == 1 else "lines"
         say(
             f"{report.added + report.renewed:,} added, {report.known:,} known, "
-            f"{report.refused:,} refused (withdrawn or false), {report.bad_lines:,} bad lines; "
+            f"{report.refused:,} refused (withdrawn or false), {report.bad_lines:,} bad {lines}; "
             f"bank {name} at revision {report.revision}."
         )
     if report.bad_lines or report.refused:
