@@ -428,7 +428,7 @@ def test_a_failure_never_exits_as_if_something_had_matched(
             [*EGIDE, "hash", "photo.jpg"],
             cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-    assert (done.returncode, "[unexpected]" in done.stderr) == (3, True)
+    assert (done.returncode, "[output-unwritable]" in done.stderr) == (3, True)
     assert "Traceback" not in done.stderr
 
 

@@ -45,6 +45,7 @@ from egide.errors import (
     HashInvalid,
     Interrupted,
     NameInvalid,
+    OutputUnwritable,
     RadiusInvalid,
     Unexpected,
     UsageError,
@@ -60,6 +61,7 @@ _WRONG_USAGE = (
     ConfirmationNeeded,
     BankNameInvalid,
     NameInvalid,
+    OutputUnwritable,
     RadiusInvalid,
     HashInvalid,
 )
@@ -222,7 +224,8 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever touches files turns their errors into ours; what is left is the output itself.
         with suppress(OSError):
             reason = error.strerror or type(error).__name__
-            _show(exhausted(error) or Unexpected(reason=reason), json)
+            unwritable = OutputUnwritable(name="standard output", reason=reason.lower())
+            _show(exhausted(error) or unwritable, json)
         let_go_of_output()
         return Exit.FAILED
     except UnicodeEncodeError:
