@@ -240,3 +240,10 @@ def test_python_says_what_matching_takes(served: Served, asked: Any) -> None:
             with pytest.raises(egide.EgideError, match="fingerprints") as refused:
                 ask(store, asked)
             assert refused.value.code == "usage"
+
+
+@pytest.mark.parametrize("wrong", ["a.jpg", b"a.jpg", Path("a.jpg"), None, [Path("a.jpg")]])
+def test_what_is_no_list_of_fingerprints_is_told_so(store: egide.Store, wrong: object) -> None:
+    with pytest.raises(egide.EgideError) as refused:
+        egide.match(store, wrong)  # type: ignore[arg-type]
+    assert refused.value.code == "usage"

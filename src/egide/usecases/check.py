@@ -13,6 +13,7 @@ The rules, for the API, the HMA mount, the command line and Python alike:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -24,7 +25,7 @@ from egide.model import Fingerprint
 from egide.policy import decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from egide.errors import PatchesError
     from egide.matching import Found
@@ -291,8 +292,8 @@ def match(
     return [list(answer.matches) for answer in checked.answers]
 
 
-def _require_fingerprints(values: Sequence[Fingerprint]) -> None:
-    if isinstance(values, Fingerprint | str | bytes):
+def _require_fingerprints(values: object) -> None:
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
         raise UsageError(reason="matching takes a list of fingerprints, also for one alone")
     for value in values:
         if not isinstance(value, Fingerprint):
