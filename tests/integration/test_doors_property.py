@@ -64,6 +64,7 @@ from postgres_server import PostgresServer
 from store_samples import code, picture
 from sync_samples import Partner
 
+pytestmark = pytest.mark.timeout(3600)  # a run is as long as it is asked to be
 NUMBERS = range(8)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 LATER = datetime(2126, 1, 1, tzinfo=UTC)
