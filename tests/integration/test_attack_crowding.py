@@ -120,13 +120,18 @@ def test_idle_connections_of_a_crowd_keep_nobody_out(served: Target) -> None:
         _assert_all_are_served(served)
 
 
-def test_one_address_has_a_share_of_connections(served: Target) -> None:
+@pytest.mark.parametrize("sent", [b"", slow_head, slow_form, slow_json], ids=str)
+def test_who_holds_the_share_of_an_address_keeps_out_nobody_of_that_address(
+    served: Target, sent: bytes | Callable[[Target], bytes]
+) -> None:
     with ExitStack() as opened:
-        for _ in range(128):
-            opened.enter_context(served.connect(CROWD[0]))
-        time.sleep(0.1)
-        with served.connect(CROWD[0]) as further:
-            assert read_answer(further).status == 503
+        for _ in range(150):
+            held = opened.enter_context(served.connect(CROWD[0]))
+            held.sendall(sent if isinstance(sent, bytes) else sent(served))
+        for path, key in (("/v1/status", served.key), ("/en/goodbye", ""), ("/en/case", "")):
+            began = time.monotonic()
+            assert served.ask("GET", path, source=CROWD[0], key=key).status == 200
+            assert time.monotonic() - began < QUICK_S
         _assert_all_are_served(served)
 
 

@@ -16,6 +16,7 @@ from egide.server.places import Holding, Places, Purpose, Shares
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -87,17 +88,36 @@ class Admission:
         if len(scope["query_string"]) > _MAX_QUERY_BYTES:
             raise RequestInvalid(reason=f"the query has over {_MAX_QUERY_BYTES} bytes")
         kind = self._kinds.of(scope["path"])
-        if key is not None:
-            await self._work(request, receive, send, kind, key)
-            return
-        # Who fills the one share keeps nobody beside them from leaving.
-        asker = (origin_of(request, self._proxies), kind.leaving)
-        most = self._per_address // _LEAVING_PART if kind.leaving else self._per_address
-        async with self._shares.one(asker, max(1, most), self._asking_per_address):
-            # Leaving and withdrawing are done, whoever waits for the answer.
-            if is_gone(scope) and (scope["method"] in _READING or not kind.leaving):
-                raise ClientDisconnect
-            await self._work(request, receive, send, kind, None)
+        asker = origin_of(request, self._proxies) if key is None else key.id
+        body = await self._bodies.take(request.headers, receive, kind, asker, keyed=key is not None)
+        purpose = Purpose.ANY if key is None else Purpose.KEYED
+        try:
+            async with Holding() as held:
+                share = self._share_of(request, kind, key)
+                if share is not None:
+                    await held.enter_async_context(share)
+                # What a key asks for, leaving and withdrawing are done, whoever awaits the answer.
+                wanted = key is not None or kind.leaving
+                if is_gone(scope) and (scope["method"] in _READING or not wanted):
+                    raise ClientDisconnect
+                place = self._places.work(Purpose.LEAVING if kind.leaving else purpose)
+                await held.enter_async_context(place)
+                await self._app(scope, body.receive, held.ending(send))
+        finally:
+            body.forget()
+
+    def _share_of(
+        self, request: Request, kind: Kind, key: Key | None
+    ) -> AbstractAsyncContextManager[None] | None:
+        """What its sender may have at a time; None for a key that leaves."""
+        if key is None:
+            # Who fills the one share keeps nobody beside them from leaving.
+            asker = (origin_of(request, self._proxies), kind.leaving)
+            most = self._per_address // _LEAVING_PART if kind.leaving else self._per_address
+            return self._shares.one(asker, max(1, most), self._asking_per_address)
+        if kind.leaving:
+            return None
+        return self._shares.one(key.id, self._per_key, self._asking_per_key)
 
     async def _key_of(self, request: Request) -> Key | None:
         path = request.scope["path"]
@@ -105,20 +125,3 @@ class Admission:
             if path.startswith(start):
                 return await identify(request)
         return None
-
-    async def _work(
-        self, request: Request, receive: Receive, send: Send, kind: Kind, key: Key | None
-    ) -> None:
-        asker = origin_of(request, self._proxies) if key is None else key.id
-        body = await self._bodies.take(request.headers, receive, kind, asker, keyed=key is not None)
-        purpose = Purpose.ANY if key is None else Purpose.KEYED
-        try:
-            async with Holding() as held:
-                if key is not None and not kind.leaving:
-                    share = self._shares.one(key.id, self._per_key, self._asking_per_key)
-                    await held.enter_async_context(share)
-                place = self._places.work(Purpose.LEAVING if kind.leaving else purpose)
-                await held.enter_async_context(place)
-                await self._app(request.scope, body.receive, held.ending(send))
-        finally:
-            body.forget()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from egide.server.address import is_within, site_of
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
     from starlette.types import Scope
@@ -79,7 +79,7 @@ class ConnectionRules:
         max_connections: of all.
         max_per_address: of one address, see `egide.server.address`.
         proxies: networks in which no address has a share of its own.
-        open_from: how many there are, by address.
+        open_from: those that there are, by address, the oldest first.
         turns: of their requests.
     """
 
@@ -89,7 +89,7 @@ class ConnectionRules:
     max_connections: int
     max_per_address: int
     proxies: Sequence[IPv4Network | IPv6Network] = ()
-    open_from: Counter[str] = field(default_factory=Counter)
+    open_from: dict[str, dict[BoundedHttp, None]] = field(default_factory=dict)
     turns: Turns = field(default_factory=Turns)
 
     @classmethod
@@ -132,11 +132,13 @@ class BoundedHttp(HttpToolsProtocol):
         rules = self._rules
         if not is_within(peer, rules.proxies):
             self._site = site_of(peer)
-            rules.open_from[self._site] += 1
-            if rules.open_from[self._site] > rules.max_per_address:
+            own = rules.open_from.setdefault(self._site, {})
+            room = len(own) < rules.max_per_address or _make_room(own)
+            own[self] = None
+            if not room:
                 self._refuse()
                 return
-        if len(self.connections) > rules.max_connections:
+        if len(self.connections) > rules.max_connections and not self._make_room_for_all():
             self._refuse()
             return
         self._start_timer(rules.header_timeout_s)
@@ -144,11 +146,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._stop_timer()
-        if self._site is not None:
-            self._rules.open_from[self._site] -= 1
-            if not self._rules.open_from[self._site]:
-                del self._rules.open_from[self._site]
-            self._site = None
+        self._leave_site()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -240,6 +238,31 @@ class BoundedHttp(HttpToolsProtocol):
             self._looked_at = now
             self._unread_bytes = unread
 
+    @property
+    def awaits_peer(self) -> bool:
+        """Whether the next thing to happen is the other side's: to send, or to read."""
+        cycle = self.cycle
+        working = cycle is not None and not cycle.response_complete and not cycle.more_body
+        return not working or self.transport.get_write_buffer_size() > 0
+
+    def let_go(self) -> None:
+        """End it, for another of its address that has something to say."""
+        self._leave_site()
+        self.transport.abort()
+
+    def _make_room_for_all(self) -> bool:
+        """Let one go of the address that has the most; return whether there was one."""
+        most = max(self._rules.open_from.values(), key=len, default={})
+        return _make_room([one for one in most if one is not self])
+
+    def _leave_site(self) -> None:
+        if self._site is not None:
+            own = self._rules.open_from[self._site]
+            own.pop(self, None)
+            if not own:
+                del self._rules.open_from[self._site]
+            self._site = None
+
     def _refuse(self) -> None:
         self.transport.write(_FULL)
         self.transport.close()
@@ -256,6 +279,18 @@ class BoundedHttp(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._timer = None
         self.transport.close()
+
+
+def _make_room(held: Iterable[BoundedHttp]) -> bool:
+    """Let the oldest connection go that its other side keeps waiting; say whether there was one.
+
+    So whoever holds many, and sends or reads slowly, takes no place from others of that address.
+    """
+    for one in held:
+        if one.awaits_peer:
+            one.let_go()
+            return True
+    return False
 
 
 def is_gone(scope: Scope) -> bool:
