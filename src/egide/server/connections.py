@@ -117,6 +117,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._rules = rules
         self._site: str | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._begun: RequestResponseCycle | None = None
         self._in_head = True
         self._in_body = False
         self._head_bytes = 0
@@ -148,6 +149,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._stop_timer()
         self._leave_site()
         super().connection_lost(exc)
+        # Uvicorn tells the last request alone, not one that others wait behind.
+        if self._begun is not None:
+            self._begun.disconnected = True
+            self._begun.message_event.set()
+        self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
         """Refuse a head without an end."""
@@ -211,7 +217,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._rules.turns.add(self._site or _PROXY, begin, self.loop)
 
     def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if not cycle.disconnected:
+        if not (cycle.disconnected or self.transport.is_closing()):
+            self._begun = cycle
             super()._start_asgi_task(cycle, app)
 
     def resume_writing(self) -> None:
