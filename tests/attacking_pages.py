@@ -9,7 +9,6 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from egide.cases import Case, new_number
@@ -31,8 +30,7 @@ class Hostile(Visitor):
     def __init__(self, served: Served, lang: str = "en", address: str = "203.0.113.5") -> None:
         super().__init__(served, lang)
         self.served = served
-        self.client = TestClient(
-            served.client.app,
+        self.client = served.another_client(
             base_url=ORIGIN,
             follow_redirects=False,
             client=(address, 40_000),

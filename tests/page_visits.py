@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from server_samples import Served
@@ -24,7 +23,7 @@ class Visitor:
 
     def __init__(self, served: Served, lang: str = "en") -> None:
         # It starts nothing: the application runs already.
-        self.client = TestClient(served.client.app, base_url=ORIGIN, follow_redirects=False)
+        self.client = served.another_client(base_url=ORIGIN, follow_redirects=False)
         self.lang = lang
 
     def get(self, path: str = "", **given: Any) -> Response:

@@ -29,6 +29,12 @@ class Served:
         self.service = service
         self.client = client
 
+    def another_client(self, **given: Any) -> TestClient:
+        """A client with cookies of its own, in the one event loop that a served register has."""
+        client = TestClient(self.client.app, **given)
+        client.portal = self.client.portal
+        return client
+
     def key(self, role: Role, name: str | None = None, **fields: Any) -> tuple[Key, str]:
         """Make a key and return it with its token."""
         fields = {"per_second": 1_000_000, "per_day": PLENTY} | fields

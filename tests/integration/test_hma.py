@@ -534,7 +534,7 @@ def test_the_mount_is_off_unless_enabled(tmp_path: Path) -> None:
 
 
 def from_address(served: Served, address: str) -> TestClient:
-    return TestClient(served.client.app, client=(address, 50000))
+    return served.another_client(client=(address, 50000))
 
 
 def test_a_network_that_was_named_needs_no_key_and_acts_in_one_role(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi.testclient import TestClient
 
 from egide.cases import shown_number
 from egide.proof import leading_zero_bits
@@ -47,9 +46,7 @@ class Visitor:
         self.served = served
         self.lang = lang
         # Secure cookies come back over HTTPS alone.
-        self.client = TestClient(
-            served.client.app, base_url="https://testserver", follow_redirects=False
-        )
+        self.client = served.another_client(base_url="https://testserver", follow_redirects=False)
 
     def get(self, path: str) -> httpx2.Response:
         return self.client.get(f"/{self.lang}/{path}")

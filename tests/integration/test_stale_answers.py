@@ -11,7 +11,6 @@ from threading import Event, Semaphore
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from egide.access import Role
 from egide.engine import live as live_module
@@ -142,7 +141,7 @@ def test_a_known_key_is_answered_at_once_while_the_store_hangs(
     look_up = {"signal_type": "pdq", "signal": code(9).hex()}
     with answering(tmp_path, hma_networks="10.0.0.0/8") as served:
         key = served.as_role(Role.MATCHER)
-        network = TestClient(served.client.app, client=("10.1.2.3", 50000))
+        network = served.another_client(client=("10.1.2.3", 50000))
         ask(served, key)
         network.get("/hma/m/lookup", params=look_up)
         store = served.service.store
