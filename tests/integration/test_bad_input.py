@@ -26,8 +26,8 @@ from egide.auditing.local import Job
 from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
-from egide.engine import searching
-from egide.errors import SnapshotUnwritable, SourceTruncated
+from egide.engine import snapshots
+from egide.errors import SourceTruncated
 from egide.model import DEFAULT_LIMITS
 from pictures import encoded, pictures, write_tar
 
@@ -487,7 +487,7 @@ def test_a_withdrawal_while_the_snapshot_is_built_leaves_no_erased_fingerprint(
     store: egide.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = store.entry("helpline", 1).pdqs[0]
-    build = searching.build_snapshot
+    build = snapshots.build_snapshot
     calls = []
 
     def build_late(*arguments: object, **options: object) -> None:
@@ -497,25 +497,7 @@ def test_a_withdrawal_while_the_snapshot_is_built_leaves_no_erased_fingerprint(
             egide.withdraw(store, "helpline", [1])
         build(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(searching, "build_snapshot", build_late)
-    with searching.open_snapshot(store) as snapshot:
+    monkeypatch.setattr(snapshots, "build_snapshot", build_late)
+    with snapshots.open_snapshot(store) as snapshot:
         assert snapshot.revision == store.revision()
         assert code not in snapshot.path.read_bytes()
-
-
-def test_a_snapshot_that_a_withdrawal_takes_away_while_it_is_built_is_built_again(
-    store: egide.Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    build = searching.build_snapshot
-    calls = []
-
-    def lose_the_first(*arguments: object, **options: object) -> None:
-        calls.append(1)
-        if len(calls) == 1:
-            raise SnapshotUnwritable(name="s", reason="gone") from FileNotFoundError()
-        build(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(searching, "build_snapshot", lose_the_first)
-    with searching.open_snapshot(store) as snapshot:
-        assert snapshot.revision == store.revision()
-    assert len(calls) == 2

@@ -522,7 +522,7 @@ def test_ctrl_c_exits_with_130_and_the_next_run_goes_on(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "[interrupted]" in err
-    assert "run the same command again" in err
+    assert "the same command" in err
     assert "Traceback" not in err
     assert egide_in(tmp_path, "audit", *sources, "--out", "out").code == 1
 

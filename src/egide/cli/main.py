@@ -61,7 +61,6 @@ _WRONG_USAGE = (
     ConfirmationNeeded,
     BankNameInvalid,
     NameInvalid,
-    OutputUnwritable,
     RadiusInvalid,
     HashInvalid,
 )

@@ -42,6 +42,7 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
     path = snapshot_path(store)
     snapshot = _current(store, path, verify=verify)
     if snapshot is not None:
+        store.erasure.note_snapshot(path)
         return snapshot
     with building(path, wait=True):
         # Whoever was waited for may have built it. One of an earlier revision may hold what has

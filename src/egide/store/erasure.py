@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.errors import StoreReadOnly
+from egide.errors import StoreFull, StoreLocked, StoreReadOnly
 from egide.store.schema import snapshot_files, store_meta, unfinished_files
 
 if TYPE_CHECKING:
@@ -74,14 +74,16 @@ class Erasure:
     def note_snapshot(self, path: Path) -> None:
         """Remember that a snapshot may stand there, whoever erases, with whichever settings.
 
-        A store that cannot be written keeps no such note, and erases nothing either.
+        A store that cannot be written now, as it is locked, full or read-only, is searched all the
+        same: whoever opens the snapshot next notes it.
 
         Raises:
-            StoreError: the store cannot remember it; no snapshot may be written there then.
+            StoreError: the store cannot be read, or reports something else.
         """
         if path.resolve() in self.snapshots():
             return
-        with suppress(StoreReadOnly), self._database.write() as connection:
+        cannot_write = suppress(StoreFull, StoreLocked, StoreReadOnly)
+        with cannot_write, self._database.write() as connection:
             connection.execute(sa.insert(snapshot_files).values(path=str(path.resolve())))
 
     def snapshots(self) -> list[Path]:
