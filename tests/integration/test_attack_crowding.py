@@ -120,7 +120,11 @@ def test_idle_connections_of_a_crowd_keep_nobody_out(served: Target) -> None:
         _assert_all_are_served(served)
 
 
-@pytest.mark.parametrize("sent", [b"", slow_head, slow_form, slow_json], ids=str)
+@pytest.mark.parametrize(
+    "sent",
+    [b"", slow_head, slow_form, slow_json],
+    ids=["nothing", "slow_head", "slow_form", "slow_json"],
+)
 def test_who_holds_the_share_of_an_address_keeps_out_nobody_of_that_address(
     served: Target, sent: bytes | Callable[[Target], bytes]
 ) -> None:
