@@ -64,7 +64,7 @@ def address(served: Served) -> Iterator[str]:
     config = uvicorn.Config(
         served.client.app,
         port=0,
-        http=bounded_http(15),
+        http=bounded_http(served.service.settings),
         lifespan="off",
         log_config=None,
         access_log=False,
