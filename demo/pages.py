@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from drawings import drawings
-from egide.totp import STEP_S, code_at
+from egide.security.one_time_codes import STEP_S, code_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

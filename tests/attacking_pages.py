@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from httpx2 import Response
 
-from egide.cases import Case, new_number
-from egide.proof import leading_zero_bits
+from egide.domain.cases import Case, new_number
+from egide.security.one_time_codes import STEP_S, code_at
+from egide.security.proof_of_work import leading_zero_bits
 from egide.server.casework import casework_of
-from egide.totp import STEP_S, code_at
 from egide.usecases.staffing import NewAccount, Staffing
 from page_visits import ORIGIN, Visitor
 from server_samples import Served

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from egide.model import FeedbackKind, State
+from egide.domain.model import FeedbackKind, State
 from egide.net.register_client import (
     RegisterClient,
     RemoteChanges,

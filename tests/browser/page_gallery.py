@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from egide import errors
-from egide.cases import new_number, shown_number
+from egide.domain.cases import new_number, shown_number
 from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
 from egide.server.pages.frame import Page as Taking

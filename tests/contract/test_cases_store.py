@@ -13,8 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from case_samples import image, submission
-from egide.access import Key, Role
-from egide.cases import Authority, Case, CaseState, ConfirmReason, ImageKind, new_number
+from egide.domain.access import Key, Role
+from egide.domain.cases import Authority, Case, CaseState, ConfirmReason, ImageKind, new_number
+from egide.domain.model import FeedbackKind, State, Trust
 from egide.errors import (
     BankMissing,
     CaseEnded,
@@ -24,7 +25,6 @@ from egide.errors import (
     SubmissionConflict,
     TooManyAttempts,
 )
-from egide.model import FeedbackKind, State, Trust
 from egide.store.attempts import CASE, ORIGIN, PAIR, Attempts
 from egide.store.case_schema import case_attempts, case_images, cases, partner_reads, sessions
 from egide.store.changing import ChangingStore as Store

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from egide.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
+from egide.domain.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
+from egide.domain.model import FeedbackKind, Registration, State
 from egide.engine.logbook import log_page
 from egide.engine.snapshots import build_store_snapshot, snapshot_path
 from egide.errors import (
@@ -27,7 +28,6 @@ from egide.errors import (
     NameInvalid,
     UsageError,
 )
-from egide.model import FeedbackKind, Registration, State
 from egide.store import ApprovalState, StoredAnswer
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.approving import TwoPeople

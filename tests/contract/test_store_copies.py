@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from egide.domain.model import State
 from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
-from egide.model import State
-from egide.sealing import PatchKey
+from egide.security.sealing import PatchKey
 from egide.store import log
 from egide.store.changing import ChangingStore as Store
 from egide.store.copying import restore_store

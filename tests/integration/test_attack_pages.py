@@ -27,7 +27,7 @@ from attacking_pages import (
     sent_image,
 )
 from case_samples import hash_as_ever, hash_cheaply
-from egide.cases import CaseState, ImageKind
+from egide.domain.cases import CaseState, ImageKind
 from egide.server.pages.frame import COOKIE
 from egide.server.pages.router import pages_router
 from egide.store.case_schema import sessions

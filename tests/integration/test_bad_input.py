@@ -26,9 +26,9 @@ from egide.auditing.local import Job
 from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
+from egide.domain.model import DEFAULT_LIMITS
 from egide.engine import snapshots
 from egide.errors import SourceTruncated
-from egide.model import DEFAULT_LIMITS
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from test_cli import egide_in
 import egide as library
 from egide.cli.staff import qr_code
 from egide.cli.terminal import draw
-from egide.totp import STEP_S, code_at
+from egide.security.one_time_codes import STEP_S, code_at
 from egide.usecases.staffing import Staffing
 
 HERE = "192.0.2.1"

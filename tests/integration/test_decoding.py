@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from egide import errors
+from egide.domain.model import Limits, Mode
 from egide.engine.decoding import DecodingPool
 from egide.engine.decoding_frames import (
     BadAnswer,
@@ -26,7 +27,6 @@ from egide.engine.decoding_frames import (
 )
 from egide.engine.decoding_process import DecodingProcess
 from egide.hashing import fingerprint
-from egide.model import Limits, Mode
 from pictures import encoded, pictures
 
 if TYPE_CHECKING:

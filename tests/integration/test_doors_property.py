@@ -32,8 +32,9 @@ from test_erasure import ended_with_fingerprints
 
 import egide
 from case_samples import PIN, hash_as_ever, hash_cheaply
-from egide.access import Key, Role
-from egide.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
+from egide.domain.access import Key, Role
+from egide.domain.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
+from egide.domain.model import Fingerprint, Pdq, Signal, State
 from egide.engine.live import LiveRegister
 from egide.errors import (
     ApprovalInvalid,
@@ -42,8 +43,7 @@ from egide.errors import (
     EgideError,
     StateConflict,
 )
-from egide.model import Fingerprint, Pdq, Signal, State
-from egide.sealing import PatchKey
+from egide.security.sealing import PatchKey
 from egide.store.approvals import ApprovalState
 from egide.store.changing import ChangingStore
 from egide.store.copying import restore_store

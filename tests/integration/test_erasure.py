@@ -27,13 +27,13 @@ from test_store_files import migrated_to
 
 import egide
 from case_samples import PIN, hash_as_ever, hash_cheaply, image, submission
-from egide.access import Role
-from egide.cases import Authority, Case, CaseRules
+from egide.domain.access import Role
+from egide.domain.cases import Authority, Case, CaseRules
+from egide.domain.model import Registration, Signal, State
 from egide.engine.snapshots import open_snapshot, snapshot_path
 from egide.errors import EgideError
 from egide.index.container import array_section, write_container
-from egide.model import Registration, Signal, State
-from egide.sealing import PatchKey
+from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore
 from egide.store.schema import entries as entry_table
 from egide.usecases import syncing

@@ -18,9 +18,9 @@ from httpx import Response
 
 import egide
 from api_samples import Api, code_of, pdq
-from egide.access import Role
+from egide.domain.access import Role
+from egide.domain.model import Registration, State
 from egide.errors import BankMissing, EntryMissing, StoreFull
-from egide.model import Registration, State
 from egide.store import Store
 from egide.store.changing import ChangingStore
 from egide.store.schema import entries as entry_table

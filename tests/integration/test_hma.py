@@ -13,9 +13,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import egide
-from egide.access import Role
+from egide.domain.access import Role
+from egide.domain.model import Mode, State
 from egide.errors import SettingInvalid
-from egide.model import Mode, State
 from egide.server.app import create_app
 from egide.server.hma import banks, catalogue, content, matching
 from egide.server.settings import ServerSettings

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from store_processes import registration, withdraw_later
 
+from egide.domain.model import Fingerprint, Pdq, Registration, Trust
 from egide.engine import live as live_module
 from egide.engine import rebuilding
 from egide.engine.live import LiveRegister
@@ -24,7 +25,6 @@ from egide.engine.snapshots import building, forget_snapshot, snapshot_path
 from egide.errors import BankMissing, NotReady
 from egide.index.live import LiveIndex
 from egide.matching import Matcher
-from egide.model import Fingerprint, Pdq, Registration, Trust
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.check import match
 from search_data import random_codes

@@ -16,8 +16,8 @@ import pytest
 from recovery_processes import alive, command_of, descendants, serve
 from test_serve import Server
 
+from egide.domain.model import Registration
 from egide.engine.snapshots import snapshot_path
-from egide.model import Registration
 from egide.store.changing import ChangingStore as Store
 from pictures import encoded, pictures
 from register_load import BANK, STANDING, Load, client, new_register, pdq, until

@@ -13,8 +13,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from egide import passwords
-from egide.cases import Authority, Case, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
+from egide.domain.cases import (
+    Authority,
+    Case,
+    CaseRules,
+    CaseState,
+    ConfirmReason,
+    ImageKind,
+    NewImage,
+)
+from egide.domain.model import State, Trust
 from egide.errors import (
     CaseEnded,
     CaseNotFound,
@@ -23,9 +31,9 @@ from egide.errors import (
     TooManyAttempts,
     UsageError,
 )
-from egide.model import State, Trust
+from egide.security import passwords
+from egide.security.one_time_codes import STEP_S, code_at
 from egide.store.changing import ChangingStore as Store
-from egide.totp import STEP_S, code_at
 from egide.usecases.case_review import CaseReview
 from egide.usecases.casework import Casework
 from egide.usecases.staffing import NewAccount, Staffing, new_password, read_back

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from store_processes import registration
 
+from egide.domain.model import Registration, State, Trust
 from egide.errors import (
     EgideError,
     StoreForeign,
@@ -22,7 +23,6 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.model import Registration, State, Trust
 from egide.store import schema
 from egide.store.changing import ChangingStore as Store
 from egide.store.register import identity_of

@@ -9,7 +9,7 @@ import pytest
 
 import egide
 from egide.cli.main import run
-from egide.model import Registration
+from egide.domain.model import Registration
 from egide.store.changing import ChangingStore
 from egide.store.upstreams import source_of
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from egide.domain.model import Fingerprint, Match, Pdq, Signal, Transform, Trust
 from egide.engine.combining import MAX_COMBINED_CODES, Combiner
 from egide.errors import BankMissing
 from egide.matching import Found
-from egide.model import Fingerprint, Match, Pdq, Signal, Transform, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

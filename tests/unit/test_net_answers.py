@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egide.domain.model import State, Trust
 from egide.errors import FetchRefused, SettingInvalid, SyncError
-from egide.model import State, Trust
 from egide.net.answers import AnswerInvalidError, read_json
 from egide.net.register_client import (
     MAX_CODES,

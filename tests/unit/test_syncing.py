@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from egide.access import Key, Role
+from egide.domain.access import Key, Role
+from egide.domain.model import Match, Signal, Transform, Trust
+from egide.domain.policy import Action, Decision, Reason
 from egide.errors import StoreLocked, SyncError, UpstreamKeyInvalid
-from egide.model import Match, Signal, Transform, Trust
 from egide.net.register_client import RegisterClient
-from egide.policy import Action, Decision, Reason
 from egide.server.delivering import DecisionEvents
 from egide.store.changing import ChangingStore as Store
 from egide.store.upstreams import Upstream, Upstreams

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from egide.totp import STEP_S, accepted_step, app_uri, code_at, new_secret
+from egide.security.one_time_codes import STEP_S, accepted_step, app_uri, code_at, new_secret
 
 # Of both RFCs' appendices: ASCII digits, 20 bytes.
 SECRET = b"12345678901234567890"

@@ -25,8 +25,8 @@ from egide.cli.terminal import (
 from egide.errors import EgideError, ItemError, UsageError
 
 if TYPE_CHECKING:
+    from egide.domain.model import Fingerprint, Match
     from egide.errors import PatchesError
-    from egide.model import Fingerprint, Match
     from egide.usecases.check import Answer, Checked
 
 

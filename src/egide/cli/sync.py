@@ -23,8 +23,8 @@ from egide.cli.terminal import (
     say,
     warn,
 )
+from egide.domain.model import State, Trust
 from egide.errors import EgideError, UsageError
-from egide.model import State, Trust
 
 if TYPE_CHECKING:
     from egide.store import Store

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from egide.domain.model import Fingerprint
     from egide.matching import Found
-    from egide.model import Fingerprint
 
     Question = tuple[tuple[str, ...] | None, int | None]
     """The banks, and the radius in bits."""

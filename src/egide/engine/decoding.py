@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from egide.domain.model import DEFAULT_LIMITS
 from egide.engine.decoding_process import ChildDied, ChildSilent, DecodingProcess
 from egide.errors import (
     DecoderCrashed,
@@ -25,12 +26,11 @@ from egide.errors import (
     Overloaded,
 )
 from egide.media.read import check_size
-from egide.model import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from egide.model import Fingerprint, Limits
+    from egide.domain.model import Fingerprint, Limits
 
 START_TIMEOUT_S = 60.0
 """A child loads in half a second; on a machine that is busy or short of memory it takes longer."""

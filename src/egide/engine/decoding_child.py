@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from egide.domain.model import Mode
 from egide.engine.decoding_frames import (
     REQUEST,
     fingerprint_values,
@@ -21,13 +22,12 @@ from egide.engine.decoding_frames import (
 from egide.errors import DecodeFailed, ItemError
 from egide.hashing.fingerprint import fingerprint
 from egide.hashing.warm import warm_up
-from egide.model import Mode
 from egide.sandbox.limits import end_with_parent, limit_memory, write_no_files
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 
 def main() -> None:

@@ -20,8 +20,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from egide import errors
-from egide.errors import EgideError, ItemError, Unexpected
-from egide.model import (
+from egide.domain.model import (
     MAX_REGIONS,
     PDQ_BYTES,
     SIGNAL_BYTES,
@@ -33,6 +32,7 @@ from egide.model import (
     Region,
     Signal,
 )
+from egide.errors import EgideError, ItemError, Unexpected
 
 if TYPE_CHECKING:
     from typing import BinaryIO

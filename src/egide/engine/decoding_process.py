@@ -24,7 +24,7 @@ from egide.sandbox.starting import start
 if TYPE_CHECKING:
     from subprocess import Popen
 
-    from egide.model import Fingerprint, Limits
+    from egide.domain.model import Fingerprint, Limits
 
 _PIPE_BYTES = 1 << 20
 # A picture of 2 megapixels fits: the parent's thread hands it over at once, where a pipe of 64 KiB

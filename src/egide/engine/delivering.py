@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from egide.access import Permission
+from egide.domain.access import Permission
 from egide.errors import EgideError, FetchRefused, FetchTimeout, Forbidden, WebhookRefused
 from egide.net.webhooks import new_secret, post, webhook_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.net.addresses import Network
     from egide.store import Store
     from egide.store.outbox import Delivery

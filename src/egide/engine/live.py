@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from egide.domain.model import Entry, Fingerprint, Match
     from egide.engine.combining import Question
     from egide.index.live import LiveView
     from egide.matching import Found
-    from egide.model import Entry, Fingerprint, Match
     from egide.store import Store
 
 _WAIT_S = 0.5

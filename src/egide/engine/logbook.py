@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from egide.access import Permission
+from egide.domain.access import Permission
 
 if TYPE_CHECKING:
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.store import Store
     from egide.store.log_records import LogRecord
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from egide.errors import PatchesDamaged, PatchesError
 from egide.hashing.patches import require_opencv
 from egide.index.patches import PatchIndex
-from egide.sealing import PatchKey, require_cryptography
+from egide.security.sealing import PatchKey, require_cryptography
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ def open_patches(
 ) -> OpenPatches:
     """Unseal the keypoints of a store into a search index, which is kept in memory only.
 
-    The key is that of the environment, see `egide.sealing`.
+    The key is that of the environment, see `egide.security.sealing`.
 
     Args:
         store: an open store.

@@ -16,9 +16,9 @@ from egide.settings import DEFAULT_STORE
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from egide.domain.model import Fingerprint
     from egide.errors import PatchesError
     from egide.matching import Found
-    from egide.model import Fingerprint
     from egide.store import Store
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
 from egide.errors import (
     FetchError,
     FetchRefused,
@@ -23,7 +24,6 @@ from egide.errors import (
     SyncError,
     UpstreamRefused,
 )
-from egide.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
 from egide.net.answers import AnswerInvalidError, Node, read_json
 from egide.net.connect import read_answer, request
 from egide.net.deadline import Deadline

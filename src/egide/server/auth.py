@@ -13,7 +13,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from egide.access import Key, Permission, parse_token, secret_matches
+from egide.domain.access import Key, Permission, parse_token, secret_matches
 from egide.errors import RateLimited, StoreError, Unauthorized
 from egide.server.limits import Rates
 

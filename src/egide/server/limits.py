@@ -13,7 +13,7 @@ from egide.errors import EgideError, QuotaExceeded, RateLimited, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.store.keys import Keys
 
 DAY_S = 86_400

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.errors import (
     AddressDenied,
     AddressInUse,

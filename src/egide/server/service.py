@@ -11,7 +11,8 @@ from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
-from egide.access import Key
+from egide.domain.access import Key
+from egide.domain.policy import Decision
 from egide.engine.decoding import DecodingPool
 from egide.engine.erasing import settle
 from egide.engine.live import LiveRegister
@@ -19,7 +20,6 @@ from egide.engine.rebuilding import RebuildRules
 from egide.engine.snapshots import require_folder, snapshot_path
 from egide.errors import SnapshotNotRemoved, SnapshotUnwritable, StoreError
 from egide.net.fetch import fetch
-from egide.policy import Decision
 from egide.server.auth import Authenticator
 from egide.server.background import Background
 from egide.server.counts import EntryCounts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.access import Permission, same_person
+from egide.domain.access import Permission, same_person
 from egide.errors import ApprovalInvalid
 from egide.store import log
 from egide.store.log_records import canonical
@@ -22,7 +22,7 @@ from egide.store.service_schema import approvals, keys
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.store.connect import Database
 
 CREATE_KEY = "create-key"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.domain.model import MAX_RADIUS_BITS, Bank, State, Trust
 from egide.errors import BankExists, BankMissing, BankNameInvalid, RadiusInvalid
-from egide.model import MAX_RADIUS_BITS, Bank, State, Trust
 from egide.store.records import BANK_COLUMNS, BankCounts, bank_of
 from egide.store.schema import banks, entries
 

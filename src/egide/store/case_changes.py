@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.cases import Authority, CaseState
+from egide.domain.cases import Authority, CaseState
+from egide.domain.model import Registration, State, Trust
 from egide.errors import CaseFull, ImageMissing, SubmissionConflict
-from egide.model import Registration, State, Trust
 from egide.store import case_rows as rows
 from egide.store import consent, log, submissions
 from egide.store.banks import get_bank
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from egide.cases import ConfirmReason, NewImage
+    from egide.domain.cases import ConfirmReason, NewImage
     from egide.store.connect import Database
     from egide.store.revisions import Change
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.cases import (
+from egide.domain.cases import (
     Authority,
     Case,
     CaseImage,
@@ -15,8 +15,8 @@ from egide.cases import (
     ImageKind,
     image_tag,
 )
+from egide.domain.model import State, Trust
 from egide.errors import CaseNotFound
-from egide.model import State, Trust
 from egide.store.case_schema import case_images, cases
 from egide.store.records import moment
 from egide.store.schema import MAX_ENTRY_ID, banks, entries

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from egide.cases import CaseState
+from egide.domain.cases import CaseState
+from egide.domain.model import State
 from egide.errors import CaseEnded, CaseNotFound
-from egide.model import State
 from egide.store import submissions
 from egide.store.case_schema import case_images, cases, partner_reads, sessions
 from egide.store.records import BANK_COLUMNS, bank_of
@@ -17,7 +17,7 @@ from egide.store.schema import MAX_ENTRY_ID, banks, entries
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.model import Bank
+    from egide.domain.model import Bank
 
 
 class CaseRow(NamedTuple):

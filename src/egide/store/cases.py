@@ -26,8 +26,8 @@ from egide.store.schema import banks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.cases import Case, CaseState, CaseSummary, NewImage
-    from egide.model import Trust
+    from egide.domain.cases import Case, CaseState, CaseSummary, NewImage
+    from egide.domain.model import Trust
     from egide.store.connect import Database
     from egide.store.submissions import Submitted
 
@@ -97,7 +97,7 @@ class Cases:
             return count_with_active(connection, bank, at, trust)
 
     def tags(self, case_id: int, salt: bytes) -> dict[int, str]:
-        """A tag of each image of a case that is active, by its id; see `egide.cases.image_tag`."""
+        """A tag of each image of a case that is active, by its id; see `image_tag`."""
         with self._database.read() as connection:
             return read_tags(connection, case_id, salt)
 

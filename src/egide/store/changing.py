@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from egide.model import DEFAULT_RADIUS_BITS, Trust
+from egide.domain.model import DEFAULT_RADIUS_BITS, Trust
 from egide.store import banks as bank_rows
 from egide.store import consent
 from egide.store.case_changes import CaseChanges
@@ -17,8 +17,8 @@ from egide.store.upstream_changes import UpstreamChanges
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from egide.model import Bank, Registration
-    from egide.sealing import PatchKey
+    from egide.domain.model import Bank, Registration
+    from egide.security.sealing import PatchKey
     from egide.store.records import Registered
 
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from egide.domain.model import State, Trust
 from egide.errors import EntryMissing, StateConflict
-from egide.model import State, Trust
 from egide.store import patches as patch_rows
 from egide.store.schema import MAX_ENTRY_ID, entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from egide.model import Bank
+    from egide.domain.model import Bank
     from egide.store.revisions import Change
 
 _CHUNK = 2000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.model import State
+from egide.domain.model import State
 from egide.store.banks import bank_names
 from egide.store.records import ENTRY_COLUMNS, entry_of
 from egide.store.revisions import current_revision
@@ -17,7 +17,7 @@ from egide.store.schema import entries
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from egide.model import Entry
+    from egide.domain.model import Entry
     from egide.store.connect import Database
 
 

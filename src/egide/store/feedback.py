@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.domain.model import FeedbackKind
 from egide.errors import EntryMissing, UsageError
-from egide.model import FeedbackKind
 from egide.store import log
 from egide.store.banks import get_bank
 from egide.store.records import moment, unix_seconds

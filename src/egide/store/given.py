@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.model import State
+from egide.domain.model import State
 from egide.store import log
 from egide.store.banks import get_bank
 from egide.store.partner_reads import note_reads
@@ -17,8 +17,8 @@ from egide.store.schema import entries as entry_table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from egide.access import Key
-    from egide.model import Entry
+    from egide.domain.access import Key
+    from egide.domain.model import Entry
     from egide.store.connect import Database
 
 _CHUNK = 2000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.access import DEFAULT_RATES, Key, Role, new_token, same_person
+from egide.domain.access import DEFAULT_RATES, Key, Role, new_token, same_person
 from egide.errors import KeyExists, KeyMissing, NameInvalid, UsageError
 from egide.store import log
 from egide.store.banks import NAME, get_bank

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
+from egide.domain.model import Registration, State, Trust
 from egide.errors import SyncError, UpstreamChanged
 from egide.hashlist.values import meaningless_in
-from egide.model import Registration, State, Trust
 from egide.store import consent
 from egide.store.feed import Position
 from egide.store.records import OutcomeKind, unix_seconds
@@ -26,7 +26,7 @@ from egide.store.service_schema import upstream_entries
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.model import Bank
+    from egide.domain.model import Bank
     from egide.net.register_client import RemoteChanges, RemoteEntry
     from egide.store.revisions import Change
     from egide.store.upstreams import Upstream

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from egide.access import Role
-from egide.model import FeedbackKind
+from egide.domain.access import Role
+from egide.domain.model import FeedbackKind
 from egide.store.case_schema import case_images, partner_reads
 from egide.store.records import moment
 from egide.store.service_schema import feedback, keys
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from egide.access import Key
-    from egide.model import Entry
+    from egide.domain.access import Key
+    from egide.domain.model import Entry
     from egide.store.connect import Database
 
 PERSON_SOURCE = "person-"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
+from egide.domain.model import State
 from egide.errors import PatchKeyMissing, PatchKeyWrong
-from egide.model import State
-from egide.sealing import SealBroken
+from egide.security.sealing import SealBroken
 from egide.store.banks import get_bank
 from egide.store.revisions import current_revision
 from egide.store.schema import entries, patches
@@ -17,8 +17,8 @@ from egide.store.schema import entries, patches
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from egide.model import Bank, PatchSet
-    from egide.sealing import PatchKey
+    from egide.domain.model import Bank, PatchSet
+    from egide.security.sealing import PatchKey
     from egide.store.revisions import Change
 
 _CHUNK = 100

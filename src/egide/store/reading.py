@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from egide.domain.model import State
 from egide.errors import EntryMissing
-from egide.model import State
 from egide.store.banks import bank_names, get_bank, list_banks
 from egide.store.records import ENTRY_COLUMNS, entry_of
 from egide.store.revisions import current_revision
@@ -17,7 +17,7 @@ from egide.store.schema import MAX_ENTRY_ID, entries
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egide.model import Bank, Entry, Trust
+    from egide.domain.model import Bank, Entry, Trust
     from egide.store.connect import Database
 
 _PAGE = 5000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.model import PDQ_BYTES, Bank, Entry, State, Trust
+from egide.domain.model import PDQ_BYTES, Bank, Entry, State, Trust
 from egide.store.schema import banks, entries, patches
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
+from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State
 from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
-from egide.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State
 from egide.store import patches as patch_rows
 from egide.store.log import MAX_SUBJECTS
 from egide.store.records import Outcome, OutcomeKind, Registered, unix_seconds
@@ -23,7 +23,7 @@ from egide.store.schema import entries
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from egide.model import Bank, Registration
+    from egide.domain.model import Bank, Registration
     from egide.store.patches import Sealer
     from egide.store.revisions import Change
 

@@ -1,7 +1,7 @@
 """The tables of a store, and which versions of them this Egide knows.
 
 Times are whole Unix seconds: they compare and sort alike in every database, and no driver gets to
-guess a time zone. States and trust levels are the words of `egide.model`, so that a store can be
+guess a time zone. States and trust levels are the words of `model`, so that a store can be
 read with any SQL client.
 """
 

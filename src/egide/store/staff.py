@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from egide.errors import StaffExists, StaffMissing
+from egide.security.one_time_codes import STEPS_APART
 from egide.store import log
 from egide.store.banks import NAME
 from egide.store.case_schema import staff
 from egide.store.keys import check_name
 from egide.store.records import moment
 from egide.store.sessions import end_all
-from egide.totp import STEPS_APART
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,7 +56,7 @@ class Credentials:
     """What a sign-in is checked against.
 
     Attributes:
-        password_hash: Argon2id, as `egide.passwords` makes it.
+        password_hash: Argon2id, as `egide.security.passwords` makes it.
         totp_secret: what the app of the account has too.
         last_step: of the last code that was accepted; None before the first.
     """
@@ -79,7 +79,7 @@ class StaffAccounts:
 
         Args:
             name: to sign in with; kept in small letters.
-            password_hash: as `egide.passwords` makes it.
+            password_hash: as `egide.security.passwords` makes it.
             totp_secret: for the app that makes codes.
 
         Raises:
@@ -145,7 +145,7 @@ class StaffAccounts:
                     sa.or_(
                         staff.c.last_step.is_(None),
                         staff.c.last_step < step,
-                        # As in `egide.totp.accepted_step`: the clock was ahead then.
+                        # As in `accepted_step`: the clock was ahead then.
                         staff.c.last_step > step + 2 * STEPS_APART,
                     )
                 )

@@ -14,7 +14,7 @@ from egide.store.case_schema import cases, submissions
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from egide.cases import NewImage
+    from egide.domain.cases import NewImage
 
 KEPT_S = 24 * 3600
 """Longer than a proof of work holds: after it, nothing can be submitted a second time."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from egide.domain.model import Trust
 from egide.errors import UpstreamExists, UpstreamMissing, UsageError
-from egide.model import Trust
 from egide.store import log
 from egide.store.banks import get_bank
 from egide.store.feed import FOLLOWED, Position

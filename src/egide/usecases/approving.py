@@ -14,7 +14,7 @@ from egide.store.log_records import canonical
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.store import Store
 
 DEFAULT_BULK_LIMIT = 1000

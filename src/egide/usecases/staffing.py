@@ -12,9 +12,9 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from egide import totp
 from egide.errors import StaffRefused
-from egide.passwords import hash_password, place_in_line, verify_password
+from egide.security import one_time_codes as totp
+from egide.security.passwords import hash_password, place_in_line, verify_password
 from egide.store.staff import folded
 
 if TYPE_CHECKING:

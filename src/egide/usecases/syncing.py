@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide import sealing
 from egide.errors import EgideError, SyncError, UpstreamBusy, UpstreamKeyInvalid
 from egide.net.register_client import (
     KEY,
@@ -16,6 +15,7 @@ from egide.net.register_client import (
     RemoteFeedback,
     partner_policy,
 )
+from egide.security import sealing
 from egide.store.changing import ChangingStore
 from egide.store.partner_page import Applied
 from egide.usecases.withdraw import settle_after_act

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid
 from egide.server.api.schemas_common import MAX_NUMBER, LimitQuery
 from egide.server.api.schemas_people import ApprovalShown, ApprovalsShown

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.engine.logbook import log_page
 from egide.server.api.schemas_common import MAX_NUMBER, LimitQuery
 from egide.server.api.schemas_people import LogHead, LogRecordShown, LogShown

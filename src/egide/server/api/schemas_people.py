@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.server.api.schemas_common import (
     TEXT_PATTERN,
     Answer,
@@ -21,7 +21,7 @@ from egide.store.keys import MAX_HOLDER_CHARS, MAX_PER_DAY, MAX_PER_SECOND
 from egide.store.records import moment
 
 if TYPE_CHECKING:
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.store.approvals import Approval
     from egide.store.log_records import LogRecord
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.engine.delivering import add_webhook, require_all_banks, send_test
 from egide.errors import Forbidden, WebhookExists, WebhookMissing, WebhookRefused
 from egide.server.api.schemas_common import MAX_NUMBER, NAME_PATTERN, LimitQuery

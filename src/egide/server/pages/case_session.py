@@ -10,7 +10,7 @@ from egide.server.casework import casework_of
 from egide.server.pages.staff_session import signed_in_staff
 
 if TYPE_CHECKING:
-    from egide.cases import Case
+    from egide.domain.cases import Case
     from egide.server.pages.frame import Page
     from egide.store.staff import Staff
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from egide.cases import CaseRules
+from egide.domain.cases import CaseRules
 from egide.errors import PathMissing
 from egide.server.pages.frame import Page
 from egide.store.staff import Staff

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from egide.model import Signal, Trust
+from egide.domain.model import Signal, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.model import Match
+    from egide.domain.model import Match
 
 
 class Action(StrEnum):

@@ -20,7 +20,7 @@ from egide.errors import CaseNumberInvalid, PinRefused
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from egide.model import State, Trust
+    from egide.domain.model import State, Trust
 
 NUMBER_DIGITS = 12
 """11 random digits and the check digit."""
