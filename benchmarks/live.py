@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from egide.domain.model import Fingerprint, Pdq, State, Trust
-from egide.engine.live import LiveRegister
-from egide.engine.snapshots import snapshot_path
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
+from egide.live.register import LiveRegister
+from egide.live.snapshots import snapshot_path
 from egide.store.changing import ChangingStore as Store
 from entries import BANK, entry
 from machine import machine_line

@@ -14,8 +14,8 @@ import numpy as np
 import egide
 from egide.domain.access import Role
 from egide.domain.model import Registration
-from egide.engine.snapshots import open_snapshot
 from egide.errors import StoreError
+from egide.live.snapshots import open_snapshot
 from egide.store.changing import ChangingStore
 from entries import BANK
 from service.plan import RADIUS_BITS

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
         Trust,
     )
     from egide.domain.policy import Action, Decision, Reason
-    from egide.engine.searching import open_store
     from egide.errors import EgideError, ItemError, PatchesError
     from egide.hashing import fingerprint
     from egide.hashlist import BadLine, HashListFormat
+    from egide.live.searching import open_store
     from egide.store import Store
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
@@ -79,7 +79,7 @@ _HOMES = {
         "withdraw",
         "withdraw_source",
     ),
-    "egide.engine.searching": ("open_store",),
+    "egide.live.searching": ("open_store",),
     "egide.errors": ("EgideError", "ItemError", "PatchesError"),
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),

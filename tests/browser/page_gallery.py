@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
     from starlette.responses import Response
 
+    from egide.domain.staff import SessionKind
     from egide.server.service import Service
-    from egide.store.sessions import SessionKind
     from gallery_cases import Prepared
 
 PIN = "a kettle of 9 herons"

@@ -8,17 +8,16 @@ from hashlib import sha256
 import pytest
 
 from case_samples import image, submission
-from egide.domain.access import Role
+from egide.domain.access import ApprovalState, Role
 from egide.domain.cases import new_number
+from egide.domain.partners import WebhookEvent
 from egide.errors import ApprovalInvalid, IdempotencyBusy, ProofExpired, TooManyAttempts
 from egide.security import proof_of_work as proof
 from egide.security.one_time_codes import STEP_S, accepted_step, code_at
 from egide.store import attempts, outbox, submissions
-from egide.store.approvals import ApprovalState
 from egide.store.attempts import CASE, ORIGIN, PAIR
 from egide.store.changing import ChangingStore as Store
 from egide.store.sessions import Sessions
-from egide.store.webhooks import WebhookEvent
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 AHEAD = NOW + timedelta(days=400)

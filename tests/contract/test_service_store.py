@@ -12,8 +12,6 @@ import sqlalchemy as sa
 
 from egide.domain.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
 from egide.domain.model import FeedbackKind, Registration, State
-from egide.engine.logbook import log_page
-from egide.engine.snapshots import build_store_snapshot, snapshot_path
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -28,11 +26,13 @@ from egide.errors import (
     NameInvalid,
     UsageError,
 )
+from egide.live.snapshots import build_store_snapshot, snapshot_path
 from egide.store import ApprovalState, StoredAnswer
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.approving import TwoPeople
 from egide.usecases.banks import create_bank, empty_bank, update_bank
 from egide.usecases.keys import create_key, list_keys, revoke_key
+from egide.usecases.log import log_page
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

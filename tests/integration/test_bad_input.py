@@ -27,8 +27,8 @@ from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
 from egide.domain.model import DEFAULT_LIMITS
-from egide.engine import snapshots
 from egide.errors import SourceTruncated
+from egide.live import snapshots
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:

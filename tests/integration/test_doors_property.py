@@ -32,10 +32,9 @@ from test_erasure import ended_with_fingerprints
 
 import egide
 from case_samples import PIN, hash_as_ever, hash_cheaply
-from egide.domain.access import Key, Role
+from egide.domain.access import ApprovalState, Key, Role
 from egide.domain.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
 from egide.domain.model import Fingerprint, Pdq, Signal, State
-from egide.engine.live import LiveRegister
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -43,8 +42,8 @@ from egide.errors import (
     EgideError,
     StateConflict,
 )
+from egide.live.register import LiveRegister
 from egide.security.sealing import PatchKey
-from egide.store.approvals import ApprovalState
 from egide.store.changing import ChangingStore
 from egide.store.copying import restore_store
 from egide.usecases import syncing

@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from store_processes import registration
 from test_cli import egide_in
 
-from egide.engine.snapshots import open_snapshot
 from egide.errors import (
     BackupUnwritable,
     EgideError,
@@ -28,6 +27,7 @@ from egide.errors import (
     StoreReadOnly,
     StoreUnreadable,
 )
+from egide.live.snapshots import open_snapshot
 from egide.store import sqlite
 from egide.store.changing import ChangingStore as Store
 from egide.store.copying import restore_store

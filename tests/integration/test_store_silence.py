@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from egide.domain.model import Fingerprint, Pdq
-from egide.engine.live import LiveRegister
 from egide.errors import StoreError, StoreFull, StoreLocked, StoreUnreadable
+from egide.live.register import LiveRegister
 from egide.store.changing import ChangingStore as Store
 from store_samples import code, picture
 

@@ -18,7 +18,7 @@ from test_serve import Server, started
 
 from egide.domain.access import Role
 from egide.domain.model import Entry, FeedbackKind, State
-from egide.net.register_client import MAX_PAGE
+from egide.partners.client import MAX_PAGE
 from egide.store.changing import ChangingStore as Store
 from store_samples import picture
 

@@ -10,11 +10,11 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from egide.domain.partners import WebhookEvent
 from egide.domain.policy import Action
-from egide.engine.delivering import deliver_due, post_delivery
 from egide.errors import StoreError
+from egide.partners.delivering import deliver_due, post_delivery
 from egide.server.logs import log
-from egide.store.webhooks import WebhookEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.domain.access import Permission, same_person
+from egide.domain.access import CREATE_KEY, Approval, ApprovalState, Permission, same_person
 from egide.errors import ApprovalInvalid
 from egide.store import log
 from egide.store.log_records import canonical
@@ -25,46 +23,7 @@ if TYPE_CHECKING:
     from egide.domain.access import Key
     from egide.store.connect import Database
 
-CREATE_KEY = "create-key"
-"""What a request for a key is called; its summary names the key as `key`."""
 _NONE = "there is none of that number"
-
-
-class ApprovalState(StrEnum):
-    """What became of a request for a second person."""
-
-    PENDING = "pending"
-    APPROVED = "approved"
-    REFUSED = "refused"
-    USED = "used"
-    EXPIRED = "expired"
-    """Neither refused nor used in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A request for a second person, and what they said.
-
-    Attributes:
-        action: what is to be done.
-        bank: with which bank, or None.
-        summary: what the second person is shown of it.
-        digest: of the request, which has to be repeated just so.
-        requested, decided, expires: UTC.
-        requested_by, decided_by: names of keys.
-    """
-
-    id: int
-    action: str
-    bank: str | None
-    summary: Mapping[str, str | int]
-    digest: bytes = field(repr=False)
-    state: ApprovalState
-    requested: datetime
-    requested_by: str
-    decided: datetime | None
-    decided_by: str | None
-    expires: datetime
 
 
 class Approvals:

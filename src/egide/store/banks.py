@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.domain.model import MAX_RADIUS_BITS, Bank, State, Trust
+from egide.domain.model import MAX_RADIUS_BITS, Bank, BankCounts, State, Trust
+from egide.domain.names import NAME
 from egide.errors import BankExists, BankMissing, BankNameInvalid, RadiusInvalid
-from egide.store.records import BANK_COLUMNS, BankCounts, bank_of
+from egide.store.records import BANK_COLUMNS, bank_of
 from egide.store.schema import banks, entries
 
 if TYPE_CHECKING:
     from egide.store.revisions import Change
-
-NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What banks, keys, webhooks and upstreams may be called."""
 
 
 def create_bank(change: Change, name: str, *, radius_bits: int, description: str) -> Bank:

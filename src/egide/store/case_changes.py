@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from egide.domain.cases import Authority, CaseState
 from egide.domain.model import Registration, State, Trust
+from egide.domain.names import PERSON_SOURCE
 from egide.errors import CaseFull, ImageMissing, SubmissionConflict
 from egide.store import case_rows as rows
 from egide.store import consent, log, submissions
@@ -18,7 +19,6 @@ from egide.store.case_rows import CaseRow
 from egide.store.case_schema import case_images, cases
 from egide.store.cases import Cases
 from egide.store.erasure import note_erasure
-from egide.store.partner_reads import PERSON_SOURCE
 from egide.store.records import moment, unix_seconds
 from egide.store.register import find_known, identity_of, register_chunk
 from egide.store.schema import entries

@@ -17,9 +17,8 @@ from egide.store.upstream_changes import UpstreamChanges
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from egide.domain.model import Bank, Registration
+    from egide.domain.model import Bank, Registered, Registration
     from egide.security.sealing import PatchKey
-    from egide.store.records import Registered
 
 
 class ChangingStore(Store):

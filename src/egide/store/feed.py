@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from egide.domain.model import State
+from egide.domain.names import FOLLOWED
+from egide.domain.partners import FeedPage, Position
 from egide.store.banks import bank_names
 from egide.store.records import ENTRY_COLUMNS, entry_of
 from egide.store.revisions import current_revision
@@ -19,35 +20,6 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Entry
     from egide.store.connect import Database
-
-
-FOLLOWED = "sync:"
-"""The sources of entries that came from another register begin like this."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """How far somebody has read: all before revision `since`, and of it entries up to `after`."""
-
-    since: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class FeedPage:
-    """Some changes, all seen at one moment.
-
-    Attributes:
-        entries: as they are now, ordered by (revision, number).
-        revision: the store's at that moment.
-        next: from where to go on; past all that was looked at, also what was not asked for.
-        more: whether there were further ones at that moment.
-    """
-
-    entries: tuple[Entry, ...]
-    revision: int
-    next: Position
-    more: bool
 
 
 class Feed:

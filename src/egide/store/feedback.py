@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from egide.domain.model import FeedbackKind
+from egide.domain.partners import Feedback, UpstreamFeedback
 from egide.errors import EntryMissing, UsageError
 from egide.store import log
 from egide.store.banks import get_bank
@@ -23,37 +23,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 2000
 _CLOCKS_DIFFER = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What a partner said of an entry once.
-
-    Attributes:
-        at: when it came to be so, UTC.
-    """
-
-    id: int
-    entry: int
-    partner: str
-    kind: FeedbackKind
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamFeedback:
-    """What was said here of an entry that came from another register.
-
-    Attributes:
-        id: of the feedback, here.
-        remote_entry: the entry's number there.
-        at: UTC.
-    """
-
-    id: int
-    remote_entry: int
-    kind: FeedbackKind
-    at: datetime
 
 
 class FeedbackRecords:

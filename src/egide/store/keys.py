@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from egide.domain.access import DEFAULT_RATES, Key, Role, new_token, same_person
-from egide.errors import KeyExists, KeyMissing, NameInvalid, UsageError
+from egide.domain.names import check_name
+from egide.errors import KeyExists, KeyMissing, UsageError
 from egide.store import log
-from egide.store.banks import NAME, get_bank
+from egide.store.banks import get_bank
 from egide.store.records import moment, unix_seconds
 from egide.store.schema import banks as bank_table
 from egide.store.service_schema import key_banks, key_usage, keys
@@ -25,7 +26,6 @@ MAX_PER_SECOND = 1_000_000
 MAX_PER_DAY = 10**12
 KEPT_DAYS = 31
 """Counts of older days are dropped."""
-_ACTORS = {"local", "egide"}
 _COLUMNS = (
     keys.c.id,
     keys.c.name,
@@ -40,16 +40,6 @@ _COLUMNS = (
     keys.c.expires,
     keys.c.revoked,
 )
-
-
-def check_name(name: str) -> None:
-    """Refuse what the log could not call an actor, or would call two.
-
-    Raises:
-        NameInvalid: it breaks the rule of bank names, or is what the log calls somebody else.
-    """
-    if not NAME.fullmatch(name) or name in _ACTORS:
-        raise NameInvalid(name=name)
 
 
 class Keys:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from egide.domain.model import Revision
     from egide.store.connect import Database
     from egide.store.copying import Copied
-    from egide.store.records import Revision
     from egide.store.revisions import Change
 
 DEFAULT_URL = "sqlite:///egide.db"

@@ -11,19 +11,18 @@ import json
 import secrets
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from egide.domain.partners import DeadLetter, Delivery, WebhookEvent
 from egide.store import log
 from egide.store.records import CLOCKS_DIFFER_S, moment
 from egide.store.service_schema import outbox, webhooks
-from egide.store.webhooks import WebhookEvent, events_of, find_id, note_try
+from egide.store.webhooks import events_of, find_id, note_try
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from egide.store.connect import Database
 
@@ -37,45 +36,6 @@ KEPT_DEAD_S = 30 * 86_400
 _LONGEST_WAIT_S = max(RETRY_DELAYS_S) + CLOCKS_DIFFER_S
 _MESSAGE_ID_BYTES = 16
 _GONE = 410
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message that was claimed, to be posted now.
-
-    Attributes:
-        id: of the message here; `message_id` is what the receiver tells repeats by.
-        attempt: from 1.
-        secret: signs it.
-    """
-
-    id: int
-    webhook: str
-    url: str = field(repr=False)
-    secret: str = field(repr=False)
-    message_id: str
-    event: str
-    body: str = field(repr=False)
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that was given up.
-
-    Attributes:
-        last_status: the receiver's last answer, None where there was none.
-        last_error: a code of ours, None where there was an answer.
-    """
-
-    id: int
-    webhook: str
-    message_id: str
-    event: str
-    created: datetime
-    attempts: int
-    last_status: int | None
-    last_error: str | None
 
 
 class Outbox:

@@ -8,17 +8,17 @@ decided stands against the partner: a tombstone, a withdrawal, and, but for a di
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from egide.domain.model import Registration, State, Trust
+from egide.domain.model import OutcomeKind, Registration, State, Trust
+from egide.domain.partners import Applied, Position
 from egide.errors import SyncError, UpstreamChanged
 from egide.hashlist.values import meaningless_in
 from egide.store import consent
-from egide.store.feed import Position
-from egide.store.records import OutcomeKind, unix_seconds
+from egide.store.records import unix_seconds
 from egide.store.register import find_known, identity_of, register_chunk
 from egide.store.schema import entries, store_meta
 from egide.store.service_schema import upstream_entries
@@ -27,40 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from egide.domain.model import Bank
-    from egide.net.register_client import RemoteChanges, RemoteEntry
+    from egide.domain.partners import RemoteChanges, RemoteEntry, Upstream
     from egide.store.revisions import Change
-    from egide.store.upstreams import Upstream
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What pages did to the entries here.
-
-    Attributes:
-        added, renewed: new here, and active again after they had ended there.
-        withdrawn: ended here because they ended there; their fingerprints are erased.
-        tombstoned: false positives there, and so here.
-        judged: got another trust.
-        rescheduled: got another end.
-        kept: somebody here has withdrawn or tombstoned them, and so it stays.
-        skipped: ended there before they were known here, or hold what is no picture's fingerprint.
-    """
-
-    added: int = 0
-    renewed: int = 0
-    withdrawn: int = 0
-    tombstoned: int = 0
-    judged: int = 0
-    rescheduled: int = 0
-    kept: int = 0
-    skipped: int = 0
-
-    def __add__(self, other: Applied) -> Applied:
-        return Applied(**(Counter(asdict(self)) + Counter(asdict(other))))
-
-    def counts(self) -> dict[str, int]:
-        """Those that are not zero, by name."""
-        return {name: count for name, count in asdict(self).items() if count}
 
 
 class _Link(NamedTuple):

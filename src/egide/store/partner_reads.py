@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from egide.domain.access import Role
 from egide.domain.model import FeedbackKind
+from egide.domain.names import PERSON_SOURCE
+from egide.domain.partners import Said, Sent
 from egide.store.case_schema import case_images, partner_reads
 from egide.store.records import moment
 from egide.store.service_schema import feedback, keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from egide.domain.access import Key
     from egide.domain.model import Entry
     from egide.store.connect import Database
 
-PERSON_SOURCE = "person-"
-"""The sources of the entries of cases begin like this; each image has one of its own."""
 _CHUNK = 2000
-
-
-class Sent(NamedTuple):
-    """That a partner was given an image; the time is UTC."""
-
-    image_id: int
-    partner: str
-    at: datetime
-
-
-class Said(NamedTuple):
-    """What a partner said of an image last, of each kind; the time is UTC."""
-
-    image_id: int
-    partner: str
-    kind: FeedbackKind
-    at: datetime
 
 
 class PartnerReads:

@@ -12,12 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State
+from egide.domain.model import (
+    PDQ_BYTES,
+    SIGNAL_BYTES,
+    Outcome,
+    OutcomeKind,
+    Registered,
+    Signal,
+    State,
+)
 from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.store import patches as patch_rows
 from egide.store.log import MAX_SUBJECTS
-from egide.store.records import Outcome, OutcomeKind, Registered, unix_seconds
+from egide.store.records import unix_seconds
 from egide.store.schema import entries
 
 if TYPE_CHECKING:

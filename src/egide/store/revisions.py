@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.domain.model import Revision
 from egide.store import log
 from egide.store.erasure import note_erasure
 from egide.store.outbox import announce_change
-from egide.store.records import Revision, moment
+from egide.store.records import moment
 from egide.store.schema import banks, revisions
 
 if TYPE_CHECKING:

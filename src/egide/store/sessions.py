@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
+from egide.domain.staff import Session, SessionKind
 from egide.errors import StoreError
 from egide.store.case_schema import sessions
 from egide.store.records import CLOCKS_DIFFER_S, moment, unix_seconds
@@ -20,29 +20,9 @@ if TYPE_CHECKING:
 
     from egide.store.connect import Database
 
-SessionKind = Literal["case", "staff"]
 _TOKEN_BYTES = 32
 TOUCH_S = 10
 """A session's last use is written at most so often, so that a page's requests make one write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """That somebody is signed in.
-
-    Attributes:
-        kind: to a case, or as staff.
-        subject_id: the number of the case, or of the member of staff.
-        created: UTC.
-        ends: UTC; then it is over, however much it is used.
-        idle_s: so long without use, and it is over.
-    """
-
-    kind: SessionKind
-    subject_id: int
-    created: datetime
-    ends: datetime
-    idle_s: int
 
 
 class Sessions:

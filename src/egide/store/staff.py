@@ -7,64 +7,23 @@ is needed in plain to check them, as a webhook's is to sign.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from egide.domain.names import NAME, check_name, folded
+from egide.domain.staff import Credentials, Staff
 from egide.errors import StaffExists, StaffMissing
 from egide.security.one_time_codes import STEPS_APART
 from egide.store import log
-from egide.store.banks import NAME
 from egide.store.case_schema import staff
-from egide.store.keys import check_name
 from egide.store.records import moment
 from egide.store.sessions import end_all
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from egide.store.connect import Database
 
 _COLUMNS = (staff.c.id, staff.c.name, staff.c.created, staff.c.disabled)
-
-
-@dataclass(frozen=True, slots=True)
-class Staff:
-    """A member of a helpline's staff.
-
-    Attributes:
-        id: the store's number of them.
-        name: unique, in small letters; they sign in with it.
-        created: UTC.
-        disabled: UTC; since then they cannot sign in. None while they can.
-    """
-
-    id: int
-    name: str
-    created: datetime
-    disabled: datetime | None
-
-    @property
-    def actor(self) -> str:
-        """What the log calls whoever acts as them; no key can have such a name."""
-        return f"staff:{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a sign-in is checked against.
-
-    Attributes:
-        password_hash: Argon2id, as `egide.security.passwords` makes it.
-        totp_secret: what the app of the account has too.
-        last_step: of the last code that was accepted; None before the first.
-    """
-
-    staff: Staff
-    password_hash: str = field(repr=False)
-    totp_secret: bytes = field(repr=False)
-    last_step: int | None
 
 
 class StaffAccounts:
@@ -229,11 +188,6 @@ class StaffAccounts:
 
     def _log(self, connection: sa.Connection, at: int, action: str, name: str) -> None:
         log.append(connection, at=at, actor=self._actor, action=action, detail={"staff": name})
-
-
-def folded(name: str) -> str:
-    """A name as it is kept: telephones begin words with a capital."""
-    return name.strip().lower()
 
 
 def _find(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Staff | None:

@@ -16,11 +16,10 @@ from egide.store.served import ServedStore
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from egide.domain.model import Bank, Entry, State, Trust
+    from egide.domain.model import Bank, BankCounts, Entry, State, Trust
     from egide.security.sealing import PatchKey
     from egide.store.patches import SealedPatches
     from egide.store.reading import ActiveView
-    from egide.store.records import BankCounts
 
 
 class Store(ServedStore):

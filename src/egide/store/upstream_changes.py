@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.domain.partners import Applied, Position
 from egide.errors import SyncError, UpstreamBusy
 from egide.store import consent
 from egide.store.banks import get_bank
-from egide.store.feed import Position
-from egide.store.partner_page import Applied, apply_page, check_page
+from egide.store.partner_page import apply_page, check_page
 from egide.store.service_schema import upstream_entries, upstreams
 from egide.store.upstreams import Upstreams, get_upstream, set_upstream
 
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from egide.net.register_client import RemoteChanges
+    from egide.domain.partners import RemoteChanges, Upstream
     from egide.store.connect import Database
     from egide.store.revisions import Change
-    from egide.store.upstreams import Upstream
 
 
 class UpstreamChanges(Upstreams):

@@ -7,78 +7,27 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from egide.domain.model import Trust
+from egide.domain.names import check_name
+from egide.domain.partners import DEFAULT_TRUST_MAP, Position, Upstream
 from egide.errors import UpstreamExists, UpstreamMissing, UsageError
 from egide.store import log
 from egide.store.banks import get_bank
-from egide.store.feed import FOLLOWED, Position
-from egide.store.keys import check_name
 from egide.store.records import CLOCKS_DIFFER_S, moment
 from egide.store.schema import banks
 from egide.store.service_schema import upstreams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from egide.store.connect import Database
 
-DEFAULT_TRUST_MAP = {
-    Trust.UNVERIFIED: Trust.UNVERIFIED,
-    Trust.CONFIRMED: Trust.UNVERIFIED,
-    Trust.DISPUTED: Trust.DISPUTED,
-}
-"""What a partner's word counts for here, unless somebody decides otherwise."""
 MAX_URL_CHARS = 2000
 _SUCCESS_WRITTEN_EVERY_S = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A partner's register that this one follows.
-
-    Attributes:
-        key_file: holds the key for it; the key itself is not in the store.
-        remote_bank: the bank there; `bank` is the one here.
-        trust_map: which trust an entry gets here, by its trust there.
-        enabled: False while it is paused.
-        remote_store_id: of the register behind the URL; None until it was followed once.
-        position: how far its changes are known here.
-        ended: the same for the entries that ended, which are asked for first.
-        feedback_sent: the number of the last feedback that it has.
-        last_try, last_success: UTC, or None.
-        last_error: the code of what went wrong last, None if nothing did.
-        failures: how often in a row it could not be followed.
-        leased_until: Unix seconds; until then one process follows it and no other.
-    """
-
-    id: int
-    name: str
-    url: str = field(repr=False)
-    key_file: str = field(repr=False)
-    remote_bank: str
-    bank: str
-    trust_map: Mapping[Trust, Trust]
-    enabled: bool
-    remote_store_id: str | None
-    position: Position
-    ended: Position
-    feedback_sent: int
-    last_try: datetime | None
-    last_success: datetime | None
-    last_error: str | None
-    failures: int
-    leased_until: int
-
-    @property
-    def source(self) -> str:
-        """What its entries have for a source here, and what the log calls it."""
-        return source_of(self.name)
 
 
 class Upstreams:
@@ -280,11 +229,6 @@ class Upstreams:
             bank=bank,
             detail=detail,
         )
-
-
-def source_of(name: str) -> str:
-    """What the entries of an upstream have for a source here."""
-    return f"{FOLLOWED}{name}"
 
 
 _SELECT = sa.select(upstreams, banks.c.name.label("bank_name")).join(

@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from egide.domain.names import check_name
+from egide.domain.partners import Webhook, WebhookEvent
 from egide.errors import UsageError, WebhookExists, WebhookMissing
 from egide.store import log
-from egide.store.keys import check_name
 from egide.store.records import moment
 from egide.store.service_schema import outbox, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
 
     from egide.store.connect import Database
 
 MAX_URL_CHARS = 2000
-
-
-class WebhookEvent(StrEnum):
-    """What a webhook can be told of."""
-
-    DECISION_BLOCK = "decision.block"
-    """Something was asked about and matched a confirmed entry."""
-    DECISION_REVIEW = "decision.review"
-    """Something was asked about and matched in a way that a person has to look at."""
-    ENTRY_CHANGED = "entry.changed"
-    """Entries were registered, withdrawn, judged, or expired."""
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """Somebody who is told of events.
-
-    Attributes:
-        events: those that are sent.
-        enabled: False once the receiver has said that it is gone.
-        last_try, last_success: UTC, or None.
-        last_status: what the receiver answered last, None where it did not.
-        last_error: a code of ours, None where there was an answer.
-        failures: how often in a row a message was not taken.
-        waiting: messages that are still to be delivered.
-        dead: messages that were given up.
-    """
-
-    id: int
-    name: str
-    url: str = field(repr=False)
-    events: tuple[WebhookEvent, ...]
-    enabled: bool
-    created: datetime
-    last_try: datetime | None
-    last_success: datetime | None
-    last_status: int | None
-    last_error: str | None
-    failures: int
-    waiting: int
-    dead: int
 
 
 class Webhooks:

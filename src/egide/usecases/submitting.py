@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from egide.domain.access import Key
-    from egide.domain.model import Registration
+    from egide.domain.model import Registered, Registration
     from egide.store import Store
-    from egide.store.records import Registered
 
 
 def source_of(key: Key, within: str = "") -> str:

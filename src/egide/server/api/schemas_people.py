@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from egide.domain.access import Role
+from egide.domain.access import ApprovalState, Role
 from egide.server.api.schemas_common import (
     TEXT_PATTERN,
     Answer,
@@ -16,13 +16,11 @@ from egide.server.api.schemas_common import (
     ShownTime,
     Whole,
 )
-from egide.store.approvals import ApprovalState
 from egide.store.keys import MAX_HOLDER_CHARS, MAX_PER_DAY, MAX_PER_SECOND
 from egide.store.records import moment
 
 if TYPE_CHECKING:
-    from egide.domain.access import Key
-    from egide.store.approvals import Approval
+    from egide.domain.access import Approval, Key
     from egide.store.log_records import LogRecord
 
 MAX_BANKS = 1000

@@ -26,8 +26,7 @@ from egide.server.api.schemas_common import (
 from egide.store import OutcomeKind
 
 if TYPE_CHECKING:
-    from egide.domain.model import Bank, Entry
-    from egide.store.records import BankCounts
+    from egide.domain.model import Bank, BankCounts, Entry
 
 MAX_CODES = 64
 """PDQ codes of one entry: the frames of an animation."""

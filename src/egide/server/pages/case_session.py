@@ -11,8 +11,8 @@ from egide.server.pages.staff_session import signed_in_staff
 
 if TYPE_CHECKING:
     from egide.domain.cases import Case
+    from egide.domain.staff import Staff
     from egide.server.pages.frame import Page
-    from egide.store.staff import Staff
 
 IDLE_S = 20 * 60
 """Long enough to fingerprint a folder of photos, short enough for a telephone that lies about."""

@@ -39,7 +39,7 @@ from egide.server.service import Service, service_of
 from egide.usecases.taking_part import TakingPart, taking_part
 
 if TYPE_CHECKING:
-    from egide.store.sessions import Session, SessionKind
+    from egide.domain.staff import Session, SessionKind
     from egide.text.wording import Wording
 
 COOKIE = "__Host-egide"

@@ -26,6 +26,7 @@ from egide.domain.cases import (
     shown_number,
 )
 from egide.domain.model import State, Trust
+from egide.domain.staff import Staff
 from egide.errors import CaseEnded, CaseNotFound, CaseNumberInvalid, ImageMissing
 from egide.server.pages.frame import FieldsDep, Page, PageDep
 from egide.server.pages.staff_session import (
@@ -36,7 +37,6 @@ from egide.server.pages.staff_session import (
     review_of,
     signed_in_staff,
 )
-from egide.store.staff import Staff
 from egide.text.wording import NO_BREAK
 
 router = APIRouter()

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egide.engine.snapshots import build_store_snapshot, building, forget_snapshot
 from egide.errors import EgideError, SnapshotUnwritable
+from egide.live.snapshots import build_store_snapshot, building, forget_snapshot
 from egide.sandbox.limits import end_with_parent
 from egide.sandbox.starting import end, start, variables
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from egide.index.live import LiveIndex
 
-_MODULE = "egide.engine.rebuilding"
+_MODULE = "egide.live.rebuilding"
 URL_VARIABLE = "EGIDE_REBUILD_STORE"
 _READ_TOO = (
     "KRB5CCNAME",

@@ -2,7 +2,7 @@
 
 Everything that comes in goes through here and not through the server's process: a decoder that
 crashes, hangs or eats memory costs the picture that did it. The protocol is in
-`egide.engine.decoding_frames`; what is wrong with a picture is an answer, not the end.
+`egide.sandbox.decoding_messages`; what is wrong with a picture is an answer, not the end.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from egide.domain.model import Mode
-from egide.engine.decoding_frames import (
+from egide.errors import DecodeFailed, ItemError
+from egide.hashing.fingerprint import fingerprint
+from egide.hashing.warm import warm_up
+from egide.sandbox.decoding_messages import (
     REQUEST,
     fingerprint_values,
     pack_answer,
     read_settings,
 )
-from egide.errors import DecodeFailed, ItemError
-from egide.hashing.fingerprint import fingerprint
-from egide.hashing.warm import warm_up
 from egide.sandbox.limits import end_with_parent, limit_memory, write_no_files
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
+from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
 from egide.errors import (
     FetchError,
     FetchRefused,
@@ -48,68 +48,6 @@ _BANK = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STATES = frozenset(State)
 _TRUSTS = frozenset(Trust)
 _DONE = frozenset({200, 201, 202, 204})
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteEntry:
-    """An entry of another register, as it is there now.
-
-    Attributes:
-        id: its number there.
-        revision: there, at which it last changed.
-        pdqs, sha256, md5: at least one for an active entry; empty or None for one that was
-            withdrawn or has expired, whatever was sent.
-        added, changed, expires: UTC.
-    """
-
-    id: int
-    bank: str
-    revision: int
-    state: State
-    trust: Trust
-    pdqs: tuple[bytes, ...] = field(repr=False)
-    sha256: bytes | None = field(repr=False)
-    md5: bytes | None = field(repr=False)
-    quality: int | None
-    added: datetime
-    changed: datetime
-    expires: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteChanges:
-    """A page of changes.
-
-    Attributes:
-        entries: ordered by (revision, id), all after the position that was asked from.
-        next_since, next_after: the position to ask from next; never before the last one.
-        revision: of the store there, now.
-        more: whether there is more after this page already.
-    """
-
-    entries: tuple[RemoteEntry, ...]
-    next_since: int
-    next_after: int
-    revision: int
-    store_id: str
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFeedback:
-    """What became of a match on an entry of another register.
-
-    Attributes:
-        entry: its number there.
-        bank: its bank there.
-        kind: `matched`, `removed`, `declined` or `false-positive`.
-        at: when, with its time zone.
-    """
-
-    entry: int
-    bank: str
-    kind: str
-    at: datetime
 
 
 def partner_policy(

@@ -1,53 +1,26 @@
-"""Delivering messages to webhooks: several at once, few to one, each until it is taken or dead."""
+"""Telling other services: adding a webhook, and trying one."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from egide.domain.access import Permission
 from egide.errors import EgideError, FetchRefused, FetchTimeout, Forbidden, WebhookRefused
-from egide.net.webhooks import new_secret, post, webhook_policy
+from egide.partners.delivering import TAKEN, post_delivery
+from egide.partners.webhooks import new_secret, webhook_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from egide.domain.access import Key
+    from egide.domain.partners import Webhook, WebhookEvent
     from egide.net.addresses import Network
     from egide.store import Store
-    from egide.store.outbox import Delivery
-    from egide.store.webhooks import Webhook, WebhookEvent
 
-AT_ONCE = 8
-AT_ONCE_TO_ONE = 2
-LEASE_S = 60
-"""Longer than an attempt can take, see `egide.net.webhooks.webhook_policy`."""
 _PERMISSION = Permission.MANAGE_WEBHOOKS.value
-_TAKEN = range(200, 300)
 _OWN_NETWORKS = "EGIDE_WEBHOOK_NETWORKS names networks of one's own"
 _HTTPS_ALONE = f"messages go over https, and over http only where {_OWN_NETWORKS}"
-
-
-class _Fate(StrEnum):
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What became of messages: taken, to be tried again, given up."""
-
-    delivered: int
-    failed: int
-    dead: int
-
-    @property
-    def tried(self) -> int:
-        """All of them."""
-        return self.delivered + self.failed + self.dead
 
 
 def require_all_banks(key: Key) -> None:
@@ -128,7 +101,7 @@ def send_test(store: Store, name: str, *, allowed_networks: tuple[Network, ...] 
     except EgideError as error:
         tested = Tested(taken=False, error=error.code, reason=_why_unanswered(error))
     else:
-        tested = Tested(taken=status in _TAKEN, status=status)
+        tested = Tested(taken=status in TAKEN, status=status)
     store.webhooks.tested(name, status=tested.status, error=tested.error, taken=tested.taken)
     return tested
 
@@ -138,47 +111,3 @@ def _why_unanswered(error: EgideError) -> str:
         return f"it did not answer within {error.fields['limit_s']} s"
     reason = str(error.fields.get("reason", error))
     return f"{reason}; {_OWN_NETWORKS}" if isinstance(error, FetchRefused) else reason
-
-
-def post_delivery(delivery: Delivery, *, allowed_networks: tuple[Network, ...] = ()) -> int:
-    """Post one message; return the status of the answer.
-
-    Raises:
-        FetchError: there is no answer, or the URL may not be reached.
-    """
-    policy = webhook_policy(
-        delivery.url, allowed_networks=allowed_networks, allow_http=bool(allowed_networks)
-    )
-    return post(delivery.url, delivery.secret, delivery.message_id, delivery.body.encode(), policy)
-
-
-def deliver_due(store: Store, post: Callable[[Delivery], int]) -> Delivered:
-    """Try the messages that are due, some at once; call it again as long as any was tried.
-
-    Args:
-        store: whose outbox is delivered; several processes may do so at once.
-        post: sends one message and returns the status of the answer.
-
-    Raises:
-        StoreError: what became of a message cannot be written down; it is tried again, under the
-            same identifier.
-    """
-    due = store.outbox.claim(limit=AT_ONCE, per_webhook=AT_ONCE_TO_ONE, lease_s=LEASE_S)
-    if not due:
-        return Delivered(0, 0, 0)
-    with ThreadPoolExecutor(len(due), thread_name_prefix="egide-webhook") as pool:
-        fates = list(pool.map(lambda delivery: _deliver(store, post, delivery), due))
-    return Delivered(*(fates.count(fate) for fate in _Fate))
-
-
-def _deliver(store: Store, post: Callable[[Delivery], int], delivery: Delivery) -> _Fate:
-    try:
-        status = post(delivery)
-    except EgideError as error:
-        dead = store.outbox.failed(delivery, error=error.code)
-    else:
-        if status in _TAKEN:
-            store.outbox.delivered(delivery, status)
-            return _Fate.DELIVERED
-        dead = store.outbox.failed(delivery, status=status)
-    return _Fate.DEAD if dead else _Fate.FAILED

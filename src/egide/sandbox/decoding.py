@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from egide.domain.model import DEFAULT_LIMITS
-from egide.engine.decoding_process import ChildDied, ChildSilent, DecodingProcess
 from egide.errors import (
     DecoderCrashed,
     DecodeTimeout,
@@ -26,6 +25,7 @@ from egide.errors import (
     Overloaded,
 )
 from egide.media.read import check_size
+from egide.sandbox.decoding_process import ChildDied, ChildSilent, DecodingProcess
 
 if TYPE_CHECKING:
     from types import TracebackType

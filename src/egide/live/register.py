@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from egide.engine.combining import Combiner
-from egide.engine.rebuilding import Rebuilder, RebuildRules
-from egide.engine.snapshots import (
+from egide.errors import EgideError, NotReady, SnapshotError, SnapshotMissing
+from egide.index.live import LiveIndex
+from egide.index.snapshot import Snapshot
+from egide.live.combining import Combiner
+from egide.live.rebuilding import Rebuilder, RebuildRules
+from egide.live.snapshots import (
     build_store_snapshot,
     building,
     forget_snapshot,
     snapshot_path,
 )
-from egide.errors import EgideError, NotReady, SnapshotError, SnapshotMissing
-from egide.index.live import LiveIndex
-from egide.index.snapshot import Snapshot
 from egide.matching import Holdings, Matcher
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from egide.domain.model import Entry, Fingerprint, Match
-    from egide.engine.combining import Question
     from egide.index.live import LiveView
+    from egide.live.combining import Question
     from egide.matching import Found
     from egide.store import Store
 

@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from egide.engine.decoding_frames import (
+from egide.errors import EgideError
+from egide.sandbox.decoding_messages import (
     LENGTH,
     REQUEST,
     BadAnswer,
@@ -18,7 +19,6 @@ from egide.engine.decoding_frames import (
     pack_settings,
     read_answer,
 )
-from egide.errors import EgideError
 from egide.sandbox.starting import start
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class DecodingProcess:
     Used by one thread at a time, its owner; only `kill` may come from any other.
     """
 
-    command: ClassVar[tuple[str, ...]] = ("egide.engine.decoding_child",)
+    command: ClassVar[tuple[str, ...]] = ("egide.sandbox.decoding_child",)
     """The module, and its arguments."""
 
     def __init__(self, limits: Limits) -> None:

@@ -6,10 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.engine.erasing import settle
-from egide.engine.patches import NO_PATCHES, open_patches
-from egide.engine.snapshots import open_snapshot
 from egide.errors import SnapshotNotRemoved, StoreError
+from egide.live.keypoints import NO_PATCHES, open_patches
+from egide.live.snapshots import open_snapshot, settle
 from egide.matching import Holdings, Matcher, ThoroughMatcher
 from egide.settings import DEFAULT_STORE
 
