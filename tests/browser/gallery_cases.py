@@ -14,8 +14,8 @@ from egide.domain.cases import Authority, Case, ImageKind, new_number
 from egide.domain.model import FeedbackKind
 from egide.errors import TooManyAttempts
 from egide.server.casework import casework_of
-from egide.store.case_schema import cases, partner_reads
 from egide.store.changing import ChangingStore
+from egide.store.tables.cases import cases, partner_reads
 from egide.usecases.staffing import Staffing
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from egide.domain.staff import Credentials, Staff
 from egide.errors import NameInvalid, StaffExists, StaffMissing
+from egide.store.access.sessions import TOUCH_S, Sessions
 from egide.store.changing import ChangingStore as Store
-from egide.store.sessions import TOUCH_S, Sessions
 
 SECRET = b"s" * 20
 OTHER_SECRET = b"t" * 20

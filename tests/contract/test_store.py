@@ -27,7 +27,7 @@ from egide.hashlist import HashLine, HashListFormat, read_hash_list
 from egide.hashlist.write import write_hash_list
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
-from egide.store.register import identity_of
+from egide.store.entries.registering import identity_of
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)

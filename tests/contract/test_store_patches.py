@@ -18,7 +18,7 @@ from egide.hashlist.write import write_hash_list
 from egide.security.sealing import PatchKey
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
-from egide.store.schema import patches
+from egide.store.tables.register import patches
 from patch_samples import patch_set
 
 KEY = PatchKey(b"k" * 32)

@@ -22,8 +22,8 @@ from egide.domain.access import Role
 from egide.domain.cases import CaseState
 from egide.server.pages.frame import COOKIE
 from egide.store import Store
-from egide.store.case_schema import case_attempts, cases, sessions
 from egide.store.changing import ChangingStore
+from egide.store.tables.cases import case_attempts, cases, sessions
 from server_samples import Served, serve
 
 READING = ("", "how", "help", "privacy", "under-18", "register", "accessibility", "goodbye")

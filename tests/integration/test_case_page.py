@@ -17,9 +17,9 @@ from egide.domain.model import FeedbackKind, State
 from egide.server.casework import casework_of
 from egide.server.pages.case_session import IDLE_S, LONGEST_S
 from egide.server.pages.frame import COOKIE
-from egide.store.case_schema import partner_reads
 from egide.store.changing import ChangingStore as Store
-from egide.store.schema import entries
+from egide.store.tables.cases import partner_reads
+from egide.store.tables.register import entries
 from page_visits import Visitor
 from server_samples import Served, serve
 

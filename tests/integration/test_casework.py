@@ -42,9 +42,9 @@ from egide.errors import (
     UsageError,
 )
 from egide.security.passwords import place_in_line
-from egide.store.attempts import PAIR
-from egide.store.case_schema import case_attempts, cases
+from egide.store.cases.attempts import PAIR
 from egide.store.changing import ChangingStore as Store
+from egide.store.tables.cases import case_attempts, cases
 from egide.usecases.casework import Casework
 from egide.usecases.check import check
 from server_samples import serve

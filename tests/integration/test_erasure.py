@@ -35,7 +35,7 @@ from egide.index.container import array_section, write_container
 from egide.live.snapshots import open_snapshot, snapshot_path
 from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore
-from egide.store.schema import entries as entry_table
+from egide.store.tables.register import entries as entry_table
 from egide.usecases import syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import empty_bank
@@ -548,7 +548,7 @@ KILLED_IN_IT = """
 import importlib, os, sys
 def die(*_, **__): os.kill(os.getpid(), 9)
 os.fsync = os.replace = die
-from egide.store.sqlite import SqliteDatabase
+from egide.store.database.sqlite import SqliteDatabase
 act = sys.argv.pop(1)
 if act == "restore":
     SqliteDatabase.end_loading = die
@@ -669,7 +669,7 @@ def earlier_state(store: ChangingStore, url: str) -> None:
     for path in folder.glob("egide.db*"):
         if not path.name.endswith(".snapshot"):
             path.unlink()
-    from egide.store.copying import restore_store
+    from egide.store.database.copying import restore_store
 
     restore_store(folder.parent / "backup.db", url)
 

@@ -19,7 +19,7 @@ from egide.server import background
 from egide.server.background import chores
 from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
-from egide.store.sessions import Sessions
+from egide.store.access.sessions import Sessions
 from egide.usecases.casework import Casework
 from server_samples import Served, serve
 

@@ -23,9 +23,9 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.store import schema
 from egide.store.changing import ChangingStore as Store
-from egide.store.register import identity_of
+from egide.store.entries.registering import identity_of
+from egide.store.tables import register as schema
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

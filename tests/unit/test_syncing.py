@@ -15,7 +15,7 @@ from egide.errors import StoreLocked, SyncError, UpstreamKeyInvalid
 from egide.partners.client import RegisterClient
 from egide.server.delivering import DecisionEvents
 from egide.store.changing import ChangingStore as Store
-from egide.store.upstreams import Upstreams
+from egide.store.partners.upstreams import Upstreams
 from egide.usecases.following import MAX_BACKOFF_S, Follower, backoff_s
 from egide.usecases.syncing import read_key_file
 from store_samples import picture

@@ -8,7 +8,6 @@ import secrets
 import unicodedata
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from egide.errors import BankMissing, Forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from datetime import datetime
 
 
 class Role(StrEnum):

@@ -7,12 +7,12 @@ line). Nothing in this module prints a fingerprint: `repr` of the classes that h
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
 
 PDQ_BYTES = 32

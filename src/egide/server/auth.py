@@ -20,7 +20,7 @@ from egide.server.limits import Rates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.store.keys import Keys
+    from egide.store.access.keys import Keys
 
 CACHE_S = 0.9
 """A revoked key opens nothing a second after its revocation."""

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.store import banks as bank_rows
-from egide.store import patches as patch_rows
-from egide.store import reading
-from egide.store.patches import Sealer
-from egide.store.records import unix_seconds
+from egide.store.entries import banks as bank_rows
+from egide.store.entries import keypoints as patch_rows
+from egide.store.entries import reading
+from egide.store.entries.keypoints import Sealer
+from egide.store.entries.records import unix_seconds
 from egide.store.served import ServedStore
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Bank, BankCounts, Entry, State, Trust
     from egide.security.sealing import PatchKey
-    from egide.store.patches import SealedPatches
-    from egide.store.reading import ActiveView
+    from egide.store.entries.keypoints import SealedPatches
+    from egide.store.entries.reading import ActiveView
 
 
 class Store(ServedStore):

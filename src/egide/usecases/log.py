@@ -9,7 +9,7 @@ from egide.domain.access import Permission
 if TYPE_CHECKING:
     from egide.domain.access import Key
     from egide.store import Store
-    from egide.store.log_records import LogRecord
+    from egide.store.log.records import LogRecord
 
 
 def log_page(

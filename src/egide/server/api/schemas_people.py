@@ -16,12 +16,12 @@ from egide.server.api.schemas_common import (
     ShownTime,
     Whole,
 )
-from egide.store.keys import MAX_HOLDER_CHARS, MAX_PER_DAY, MAX_PER_SECOND
-from egide.store.records import moment
+from egide.store.access.keys import MAX_HOLDER_CHARS, MAX_PER_DAY, MAX_PER_SECOND
+from egide.store.entries.records import moment
 
 if TYPE_CHECKING:
     from egide.domain.access import Approval, Key
-    from egide.store.log_records import LogRecord
+    from egide.store.log.records import LogRecord
 
 MAX_BANKS = 1000
 
