@@ -14,7 +14,6 @@ from httpx2 import Response
 from egide.domain.cases import Case, new_number
 from egide.security.one_time_codes import STEP_S, code_at
 from egide.security.proof_of_work import leading_zero_bits
-from egide.server.casework import casework_of
 from egide.usecases.staffing import NewAccount, Staffing
 from page_visits import ORIGIN, Visitor
 from server_samples import Served
@@ -95,7 +94,7 @@ def case_of(served: Served, number: str) -> Case:
     """The case of a number."""
     found = served.service.store.cases.find("helpline", number)
     assert found is not None
-    return casework_of(served.service).get(found[0])
+    return served.service.casework.get(found[0])
 
 
 def number_of_nobody(served: Served) -> str:

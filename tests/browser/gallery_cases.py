@@ -13,7 +13,6 @@ from egide.domain.access import Role
 from egide.domain.cases import Authority, Case, ImageKind, new_number
 from egide.domain.model import FeedbackKind
 from egide.errors import TooManyAttempts
-from egide.server.casework import casework_of
 from egide.store.changing import ChangingStore
 from egide.store.tables.cases import cases, partner_reads
 from egide.usecases.staffing import Staffing
@@ -58,7 +57,7 @@ class Prepared:
 class _Maker:
     def __init__(self, service: Service) -> None:
         self.store = service.store
-        self.casework = casework_of(service)
+        self.casework = service.casework
         self._made = 0
 
     def image(self, kind: ImageKind = ImageKind.STILL) -> NewImage:

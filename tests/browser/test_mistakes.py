@@ -13,7 +13,7 @@ import pytest
 from egide.domain.cases import new_number
 from egide.domain.model import State
 from egide.hashing import fingerprint
-from egide.server.pages.site import load_page_strings
+from egide.server.pages.site.site import load_page_strings
 from journey_files import HEIC
 from page_steps import (
     PIN,

@@ -15,8 +15,8 @@ from egide.errors import ApprovalInvalid, IdempotencyBusy, ProofExpired, TooMany
 from egide.security import proof_of_work as proof
 from egide.security.one_time_codes import STEP_S, accepted_step, code_at
 from egide.store.access.sessions import Sessions
-from egide.store.cases.attempts import CASE, ORIGIN, PAIR
 from egide.store.cases import attempts, submissions
+from egide.store.cases.attempts import CASE, ORIGIN, PAIR
 from egide.store.changing import ChangingStore as Store
 from egide.store.partners import outbox
 

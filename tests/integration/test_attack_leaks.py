@@ -16,7 +16,7 @@ from attacked import Answered, Target, form, target
 from egide import errors
 from egide.domain.access import Role
 from egide.hashing import fingerprint
-from egide.server.problems import answer, status_of
+from egide.server.http.problems import answer, status_of
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import serve

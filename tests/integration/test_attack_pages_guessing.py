@@ -30,7 +30,6 @@ from attacking_pages import (
 from case_samples import hash_as_ever, hash_cheaply
 from egide.domain.cases import new_number
 from egide.security.proof_of_work import TTL, new_challenge
-from egide.server.casework import casework_of
 from egide.store.changing import ChangingStore as Store
 from egide.store.tables.cases import cases
 from server_samples import Served, serve
@@ -75,7 +74,7 @@ def ways_to_fail(served: Served) -> dict[str, str]:
         connection.execute(
             sa.update(cases).where(cases.c.number == numbers["expired"]).values(expires=1)
         )
-    casework_of(served.service).expire()
+    served.service.casework.expire()
     numbers["overdue"] = owner.register(4)
     with served.service.store._database.write() as connection:
         connection.execute(

@@ -14,9 +14,8 @@ from case_samples import image, submission
 from egide.domain.access import Role
 from egide.domain.cases import Case, image_tag, new_number
 from egide.domain.model import FeedbackKind, State
-from egide.server.casework import casework_of
-from egide.server.pages.case_session import IDLE_S, LONGEST_S
-from egide.server.pages.frame import COOKIE
+from egide.server.pages.person.session import IDLE_S, LONGEST_S
+from egide.server.pages.site.page import COOKIE
 from egide.store.changing import ChangingStore as Store
 from egide.store.tables.cases import partner_reads
 from egide.store.tables.register import entries
@@ -64,7 +63,7 @@ class Owner:
 
     @property
     def case(self) -> Case:
-        return casework_of(self.service).get(self.id)
+        return self.service.casework.get(self.id)
 
     def said(self, partner: str, kind: FeedbackKind, *images: int, at: datetime = NOW) -> None:
         entries = [self.case.images[number - 1].entry for number in images]

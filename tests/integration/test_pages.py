@@ -13,9 +13,9 @@ from starlette.responses import RedirectResponse
 
 from egide import errors
 from egide.server.app import create_app
-from egide.server.pages.frame import COOKIE, FieldsDep, JsonDep
-from egide.server.pages.frame import PageDep as Page
-from egide.server.pages.problems import words_of
+from egide.server.pages.site.page import COOKIE, FieldsDep, JsonDep
+from egide.server.pages.site.page import PageDep as Page
+from egide.server.pages.site.problems import words_of
 from egide.server.settings import ServerSettings
 from page_visits import Visitor
 from server_samples import Served, serve

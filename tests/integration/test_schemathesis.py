@@ -12,7 +12,7 @@ from schemathesis.config import SchemathesisConfig
 
 from egide.domain.access import Role
 from egide.server.app import create_app
-from egide.server.connections import bounded_http
+from egide.server.http.connections import bounded_http
 from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore
 from server_samples import Served, serve

@@ -26,7 +26,7 @@ from egide.domain.cases import (
 from egide.domain.model import FeedbackKind, State, Trust
 from egide.security import passwords
 from egide.security.one_time_codes import STEP_S, code_at
-from egide.server.pages import staff_cases
+from egide.server.pages.staff import cases as staff_cases
 from egide.store.changing import ChangingStore as Store
 from egide.text.wording import NO_BREAK
 from egide.usecases.casework import Casework

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from egide.errors import SettingInvalid, UsageError
-from egide.server.pages.helplines import (
+from egide.server.pages.site.helplines import (
     INTERNATIONAL,
     MAX_FILE_BYTES,
     MAX_HELPLINES,

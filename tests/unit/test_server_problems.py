@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from egide import errors
-from egide.server.problems import answer, as_egide_error, problem, status_of
+from egide.server.http.problems import answer, as_egide_error, problem, status_of
 
 
 def _all(kind: type[errors.EgideError] = errors.EgideError) -> list[type[errors.EgideError]]:

@@ -13,7 +13,7 @@ from egide.domain.partners import Upstream, WebhookEvent
 from egide.domain.policy import Action, Decision, Reason
 from egide.errors import StoreLocked, SyncError, UpstreamKeyInvalid
 from egide.partners.client import RegisterClient
-from egide.server.delivering import DecisionEvents
+from egide.server.decisions import DecisionEvents
 from egide.store.changing import ChangingStore as Store
 from egide.store.partners.upstreams import Upstreams
 from egide.usecases.following import MAX_BACKOFF_S, Follower, backoff_s

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Response
 
 from egide.domain.access import ApprovalState, Key, Permission
 from egide.errors import ApprovalInvalid
-from egide.server.api.schemas_common import MAX_NUMBER, LimitQuery
-from egide.server.api.schemas_people import ApprovalShown, ApprovalsShown
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.common import MAX_NUMBER, LimitQuery
+from egide.server.api.schemas.people import ApprovalShown, ApprovalsShown
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
 
 router = APIRouter(prefix="/approvals", tags=["approvals"])

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Response
 
 from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankExists, BankMissing
-from egide.server.api.schemas_common import BankPath
-from egide.server.api.schemas_register import BankChange, BankShown, BanksShown, NewBank
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.common import BankPath
+from egide.server.api.schemas.register import BankChange, BankShown, BanksShown, NewBank
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
-from egide.server.problems import problem_responses
+from egide.server.http.auth import permitted
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.store import Store
 from egide.usecases import banks

@@ -17,9 +17,10 @@ from egide.errors import (
     StateConflict,
 )
 from egide.hashlist.values import MAX_SOURCE_CHARS
+from egide.server.api.idempotency import WriteDep, write_responses
 from egide.server.api.registering import REGISTER_BODY, submission_of
-from egide.server.api.schemas_common import MAX_NUMBER, BankPath, EntryPath, LimitQuery
-from egide.server.api.schemas_register import (
+from egide.server.api.schemas.common import MAX_NUMBER, BankPath, EntryPath, LimitQuery
+from egide.server.api.schemas.register import (
     EntriesShown,
     EntryShown,
     FeedbackShown,
@@ -28,8 +29,7 @@ from egide.server.api.schemas_register import (
     Registered,
 )
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
-from egide.server.idempotency import WriteDep, write_responses
-from egide.server.problems import problem_responses
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.usecases.submitting import submit
 from egide.usecases.withdraw import confirm, dispute, tombstone, withdraw
@@ -37,7 +37,7 @@ from egide.usecases.withdraw import confirm, dispute, tombstone, withdraw
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from egide.server.idempotency import Write
+    from egide.server.api.idempotency import Write
     from egide.store import Store
 
 router = APIRouter(prefix="/banks/{bank}/entries", tags=["entries"])

@@ -9,15 +9,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from egide.domain.model import Registration
 from egide.errors import RequestInvalid
-from egide.server.api.schemas_common import GivenTime, Note, Request, inlined
-from egide.server.api.schemas_register import NewEntries, NewEntry, Source
-from egide.server.bodies import parse_in_turn
+from egide.server.api.schemas.common import GivenTime, Note, Request, inlined
+from egide.server.api.schemas.register import NewEntries, NewEntry, Source
+from egide.server.http.bodies import parse_in_turn
 from egide.usecases.registering import registration_of
 from egide.usecases.submitting import Submission
 
 if TYPE_CHECKING:
-    from egide.server.forms import Form
-    from egide.server.idempotency import Write
+    from egide.server.api.idempotency import Write
+    from egide.server.http.forms import Form
     from egide.server.service import Service
 
 _FILE_FIELD = "file"

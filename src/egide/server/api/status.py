@@ -8,8 +8,8 @@ from fastapi import APIRouter
 
 from egide._version import __version__
 from egide.domain.access import Key, Permission
-from egide.server.api.schemas import BankStatus, StatusResponse
-from egide.server.auth import permitted
+from egide.server.api.schemas.matching import BankStatus, StatusResponse
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
 
 router = APIRouter(tags=["operations"])

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from egide.domain.access import Key, Permission
-from egide.server.api.schemas_reaching import UpstreamShown, UpstreamsShown
-from egide.server.auth import permitted
+from egide.server.api.schemas.reaching import UpstreamShown, UpstreamsShown
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
 
 router = APIRouter(prefix="/upstreams", tags=["upstreams"])

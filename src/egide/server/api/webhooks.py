@@ -8,8 +8,9 @@ from fastapi import APIRouter, Path, Query, Response
 
 from egide.domain.access import Key, Permission
 from egide.errors import Forbidden, WebhookExists, WebhookMissing, WebhookRefused
-from egide.server.api.schemas_common import MAX_NUMBER, NAME_PATTERN, LimitQuery
-from egide.server.api.schemas_reaching import (
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.common import MAX_NUMBER, NAME_PATTERN, LimitQuery
+from egide.server.api.schemas.reaching import (
     DeadLetterShown,
     DeadLettersShown,
     NewWebhook,
@@ -19,9 +20,8 @@ from egide.server.api.schemas_reaching import (
     WebhooksShown,
     WebhookTested,
 )
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
-from egide.server.problems import problem_responses
+from egide.server.http.auth import permitted
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.usecases.webhooks import add_webhook, require_all_banks, send_test
 

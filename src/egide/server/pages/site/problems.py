@@ -1,0 +1,99 @@
+"""Errors on the pages: a page in the person's language that says what to do next."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from egide import errors
+from egide.server.http import problems
+from egide.server.pages.site.languages import preferred_language
+from egide.server.pages.site.page import Page
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import Scope
+
+    from egide.server.pages.site.site import Site
+
+_NOT_PAGES = frozenset(
+    {"v1", "hma", "docs", "openapi.json", "healthz", "readyz", "metrics", "static"}
+)
+_JSON = "application/json"
+_MINUTE_S = 60
+
+# An error's words are those of its nearest class here: `problems.<name>.heading` and `.body`.
+_WORDS: dict[type[errors.EgideError], str] = {
+    errors.EgideError: "broken",
+    errors.PathMissing: "missing",
+    errors.MethodNotAllowed: "missing",
+    errors.CaseNotFound: "missing",
+    errors.FormExpired: "expired",
+    errors.ProofExpired: "expired",
+    errors.ProofInvalid: "expired",
+    errors.SubmissionConflict: "expired",
+    errors.CaseNotFound: "missing",
+    errors.ImageMissing: "missing",
+    errors.CaseEnded: "ended",
+    errors.CaseFull: "full",
+    errors.CaseNumberInvalid: "unreadable",
+    errors.PinRefused: "unreadable",
+    errors.StaffRefused: "forbidden",
+    errors.SignInNeeded: "signed_out",
+    errors.Forbidden: "forbidden",
+    errors.RateLimited: "waiting",
+    errors.TooManyAttempts: "waiting",
+    errors.TooManyAttempts: "waiting",
+    errors.Overloaded: "busy",
+    errors.NotReady: "busy",
+    errors.StoreError: "busy",
+    errors.RequestTimeout: "slow",
+    errors.BodyTooLarge: "unreadable",
+    errors.RequestInvalid: "unreadable",
+    errors.UsageError: "unreadable",
+}
+
+
+def answer_on_pages(site: Site, scope: Scope, error: BaseException) -> Response:
+    """Return the answer to a request that met this error: a page where it asked for one.
+
+    Scripts, whose `Accept` names JSON, and everything outside the pages get problem+json.
+    """
+    request = Request(scope)
+    accepts = request.headers.get("accept", "")
+    first = request.url.path.lstrip("/").partition("/")[0]
+    if first in _NOT_PAGES or _JSON in accepts:
+        return problems.answer(error)
+    found = problems.as_egide_error(error)
+    status = problems.status_of(found)
+    page = _page_of(request, site, first)
+    plain = problems.answer(error)
+    kept = {
+        name: plain.headers[name]
+        for name in ("retry-after", "allow", "connection")
+        if name in plain.headers
+    }
+    wait_s = found.fields.get("retry_after_s")
+    return page.render(
+        "problem.html.j2",
+        status=status,
+        headers=kept,
+        kind=words_of(found),
+        minutes=math.ceil(wait_s / _MINUTE_S) if isinstance(wait_s, int | float) else None,
+        retry=page.path if status in {HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED} else None,
+    )
+
+
+def words_of(error: errors.EgideError) -> str:
+    """Return which of the page's words say this error."""
+    return next(_WORDS[kind] for kind in type(error).__mro__ if kind in _WORDS)
+
+
+def _page_of(request: Request, site: Site, first: str) -> Page:
+    if first in site.settings.pages_languages:
+        path = request.url.path.removeprefix(f"/{first}").lstrip("/")
+        return Page(request, site, first, path)
+    return Page(request, site, preferred_language(request, site), "")
