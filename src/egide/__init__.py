@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from egide._version import __version__
 
 if TYPE_CHECKING:
-    from egide.auditing.report import write_report
+    from egide.auditing.report.report import write_report
     from egide.auditing.rows import MatchRow, UnreadableRow
     from egide.auditing.run import Audit, Progress
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "egide.auditing.report": ("write_report",),
+    "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("MatchRow", "UnreadableRow"),
     "egide.auditing.run": ("Audit", "Progress"),
     "egide.auditing.summary": ("AuditSummary",),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import egide
-from egide.auditing.local import LocalExecutor
+from egide.auditing.executors.local import LocalExecutor
 from egide.errors import (
     BankMissing,
     OutputBusy,

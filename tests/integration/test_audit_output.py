@@ -124,7 +124,7 @@ def test_an_interrupted_audit_says_what_is_kept(
         lost.unlink()
     script = (
         "import os, signal, egide\n"
-        "from egide.auditing.local import LocalExecutor\n"
+        "from egide.auditing.executors.local import LocalExecutor\n"
         "from egide.cli.main import main\n"
         "def interrupted(*_):\n"
         "    raise KeyboardInterrupt\n"

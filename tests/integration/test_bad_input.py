@@ -22,7 +22,7 @@ from test_audit import run, tables
 from test_cli import EGIDE, egide_in
 
 import egide
-from egide.auditing.local import Job
+from egide.auditing.executors.local import Job
 from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
@@ -364,7 +364,7 @@ def children_of(parent: int) -> list[int]:
         int(child)
         for task in path.iterdir()
         for child in (task / "children").read_text().split()
-        if b"egide.auditing.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"egide.auditing.executors.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
 
 
@@ -378,7 +378,7 @@ def test_workers_end_with_their_parent_in_the_midst_of_an_item(
     write_tar(tmp_path / "a.tar", {"0.jpg": PHOTO + b"HANG-THE-DECODER"})
     program = (
         "import sys\n"
-        "from egide.auditing.local import LocalExecutor\n"
+        "from egide.auditing.executors.local import LocalExecutor\n"
         "from egide.cli.main import main\n"
         f"sys.path.append({str(Path(__file__).parent)!r})\n"
         "LocalExecutor.module = 'hostile_worker'\n"

@@ -37,7 +37,7 @@ ALL_CHILDREN = """
 import json, os, sys, time
 from pathlib import Path
 import egide
-from egide.auditing.local import LocalExecutor
+from egide.auditing.executors.local import LocalExecutor
 from egide.sandbox.decoding import DecodingPool
 from egide.live.rebuilding import Rebuilder
 

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.parts import Kept, part_path, read_findings, read_kept
 from egide.auditing.private import make_folder, open_private, remove_unfinished, replacing
-from egide.auditing.report import REPORT_NAME
+from egide.auditing.report.report import REPORT_NAME
 from egide.auditing.rows import MatchRow, match_schema, unreadable_schema
 from egide.auditing.sources import Shard
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable, OutputUnwritable

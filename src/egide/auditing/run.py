@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egide._version import __version__
-from egide.auditing.local import Done, Job, LocalExecutor
+from egide.auditing.executors.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
 from egide.auditing.pinned import Pinned
 from egide.auditing.sources import open_source, variables_for

@@ -162,7 +162,7 @@ def run(
     Each page is one transaction: interrupted anywhere, the next run goes on from there.
     """
     import egide
-    from egide.net.networks import own_networks
+    from egide.net.addresses import own_networks
     from egide.usecases.syncing import sync_once
 
     with egide.open_store(store) as opened:
@@ -239,7 +239,7 @@ def _trust_of(text: str) -> tuple[Trust, Trust]:
 def _watch(store: Store, json: bool) -> None:
     from functools import partial
 
-    from egide.net.networks import own_networks
+    from egide.net.addresses import own_networks
     from egide.usecases.following import Follower
     from egide.usecases.syncing import connect
 

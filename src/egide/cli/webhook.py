@@ -64,7 +64,7 @@ def add(
     The secret that signs them is printed this once. `egide serve` delivers the messages.
     """
     import egide
-    from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+    from egide.net.addresses import WEBHOOK_NETWORKS, own_networks
     from egide.usecases.webhooks import add_webhook
 
     wanted = [_event_of(text) for text in events]
@@ -168,7 +168,7 @@ def send_test_message(
     Exit status 1 if it was not taken.
     """
     import egide
-    from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+    from egide.net.addresses import WEBHOOK_NETWORKS, own_networks
     from egide.usecases.webhooks import send_test
 
     with egide.open_store(store) as opened:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from egide.domain.model import Mode
 from egide.errors import DecodeFailed, ItemError
-from egide.hashing.fingerprint import fingerprint
-from egide.hashing.warm import warm_up
+from egide.hashing.fingerprint import fingerprint, warm_up
 from egide.sandbox.decoding_messages import (
     REQUEST,
     fingerprint_values,

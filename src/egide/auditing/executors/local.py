@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from egide import errors
+from egide.auditing.executors.worker import SLOT
 from egide.auditing.parts import Kept
-from egide.auditing.worker import SLOT
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
 from egide.sandbox.starting import start
 
@@ -89,14 +89,14 @@ class LocalExecutor:
     """A pool of worker processes, each of which may die without taking anything along.
 
     Args:
-        settings: what a worker needs to know, see `egide.auditing.worker`.
+        settings: what a worker needs to know, see `egide.auditing.executors.worker`.
         workers: how many processes, at least 1.
         item_timeout_s: after which a worker stuck on an item is killed and replaced.
         inherit: file descriptors that the workers get.
         environment: variables that the workers get, besides what Python needs.
     """
 
-    module = "egide.auditing.worker"
+    module = "egide.auditing.executors.worker"
 
     def __init__(
         self,

@@ -9,16 +9,17 @@ import json
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.charts import PLOT_HEIGHT_PX
-from egide.auditing.page import build_page
 from egide.auditing.private import replacing
+from egide.auditing.report.charts import PLOT_HEIGHT_PX
+from egide.auditing.report.page import build_page
 from egide.auditing.rows import MatchRow, UnreadableRow
 from egide.auditing.summary import SUMMARY_SCHEMA
-from egide.auditing.wording import report_wording
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable
 from egide.text.visible import visible_name
+from egide.text.wording import Wording, load_catalogue, require_language
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -109,7 +110,7 @@ def _template() -> Template:
         return str(context["w"].number(value))
 
     environment = Environment(
-        loader=PackageLoader("egide.auditing", "assets"),
+        loader=PackageLoader("egide.auditing.report", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -154,3 +155,19 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
+
+
+def report_wording(lang: str) -> Wording:
+    """The strings and formats of the report in a language.
+
+    Raises:
+        UsageError: the report is not written in `lang`.
+    """
+    require_language(lang)
+    return Wording(lang, load_strings(lang))
+
+
+def load_strings(lang: str) -> dict[str, str]:
+    """All strings of a language by dotted key, ready for the page."""
+    asset = files("egide.auditing.report").joinpath("assets", f"{lang}.toml")
+    return load_catalogue([asset], lang)

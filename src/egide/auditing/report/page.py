@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from egide.auditing.charts import Histogram, Throughput, histogram, throughput
+from egide.auditing.report.charts import Histogram, Throughput, histogram, throughput
+from egide.auditing.report.where import where
 from egide.auditing.rows import WAYS
-from egide.auditing.where import where
 from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_REGIONS, Trust
 from egide.text.visible import visible_name
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from egide.auditing.report.where import Where
     from egide.auditing.rows import MatchRow, UnreadableRow
-    from egide.auditing.where import Where
     from egide.text.wording import Wording
 
 MAX_MATCH_ROWS = 1000
