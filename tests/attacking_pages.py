@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from base64 import b32decode
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from httpx2 import Response
 
+from case_samples import app_code
 from egide.cases import Case, new_number
 from egide.proof import leading_zero_bits
 from egide.server.casework import casework_of
-from egide.totp import STEP_S, code_at
+from egide.totp import STEP_S
 from egide.usecases.staffing import NewAccount, Staffing
 from page_visits import ORIGIN, Visitor
 from server_samples import Served
@@ -112,5 +111,4 @@ def account(served: Served, name: str) -> NewAccount:
 
 def code_of(account: NewAccount, step: int = 0) -> str:
     """The code that the app of an account shows now, or some steps later."""
-    (secret,) = parse_qs(urlsplit(account.uri).query)["secret"]
-    return code_at(b32decode(secret), int(time.time()) // STEP_S + step)
+    return app_code(account.uri, time.time() + step * STEP_S)

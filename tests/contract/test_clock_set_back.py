@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from case_samples import image, submission
+from case_samples import app_code, image, submission
 from egide import proof
 from egide.access import Role
 from egide.cases import new_number
@@ -18,7 +18,7 @@ from egide.store.attempts import CASE, ORIGIN, PAIR
 from egide.store.changing import ChangingStore as Store
 from egide.store.sessions import Sessions
 from egide.store.webhooks import WebhookEvent
-from egide.totp import STEP_S, accepted_step, code_at
+from egide.totp import STEP_S, accepted_step, app_uri
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 AHEAD = NOW + timedelta(days=400)
@@ -176,7 +176,8 @@ def test_a_workers_code_is_taken() -> None:
     step = int(now) // STEP_S
     secret = b"12345678901234567890"
     later = int(AHEAD.timestamp()) // STEP_S
-    assert accepted_step(secret, code_at(secret, step), now, after=later) == step
+    code = app_code(app_uri(secret, account="amina", issuer="Helpline"), now)
+    assert accepted_step(secret, code, now, after=later) == step
 
 
 def test_a_worker_signs_in_once_with_a_code(store: Store) -> None:

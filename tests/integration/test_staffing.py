@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from base64 import b32decode
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from case_samples import app_code
 from egide import passwords
 from egide.cases import Authority, Case, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
 from egide.errors import (
@@ -25,7 +24,7 @@ from egide.errors import (
 )
 from egide.model import State, Trust
 from egide.store.changing import ChangingStore as Store
-from egide.totp import STEP_S, code_at
+from egide.totp import STEP_S
 from egide.usecases.case_review import CaseReview
 from egide.usecases.casework import Casework
 from egide.usecases.staffing import NewAccount, Staffing, new_password, read_back
@@ -87,8 +86,7 @@ def review(store: Store) -> CaseReview:
 
 def code(account: NewAccount, clock: Clock) -> str:
     """What the worker's app shows now."""
-    (text,) = parse_qs(urlsplit(account.uri).query)["secret"]
-    return code_at(b32decode(text), int(clock.now) // STEP_S)
+    return app_code(account.uri, clock.now)
 
 
 def image(seed: str) -> NewImage:
