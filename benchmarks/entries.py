@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from egide.model import Entry, State, Trust
+from egide.domain.model import Entry, State, Trust
 
 BANK = "bench"
 NOW = datetime.now(UTC)

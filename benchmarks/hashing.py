@@ -37,10 +37,10 @@ import pdqhash
 from PIL import Image, UnidentifiedImageError, features
 from threatexchange.signal_type.pdq.signal import PdqSignal
 
+from egide.domain.model import DEFAULT_LIMITS, MIN_MATCHABLE_QUALITY, Mode, Pdq
 from egide.hashing import fingerprint
 from egide.hashing.fingerprint import hash_frame
 from egide.media import decode
-from egide.model import DEFAULT_LIMITS, MIN_MATCHABLE_QUALITY, Mode, Pdq
 from machine import CORPUS, machine_line
 
 if TYPE_CHECKING:

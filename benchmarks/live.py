@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.engine.live import LiveRegister
-from egide.engine.snapshots import snapshot_path
+from egide.domain.model import Fingerprint, Pdq, State, Trust
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
-from egide.model import Fingerprint, Pdq, State, Trust
+from egide.live.register import LiveRegister
+from egide.live.snapshots import snapshot_path
 from egide.store.changing import ChangingStore as Store
 from entries import BANK, entry
 from machine import machine_line
@@ -33,7 +33,7 @@ from machine import machine_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from egide.model import Bank, Entry, Match
+    from egide.domain.model import Bank, Entry, Match
 
     Ask = Callable[[Sequence[Fingerprint]], Sequence[list[Match]]]
 

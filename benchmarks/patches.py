@@ -29,19 +29,19 @@ from PIL import Image
 from edits.bank import distractor
 from edits.corpus import half
 from edits.suite import EDITS
+from egide.domain.model import Mode
 from egide.hashing.fingerprint import hash_frame, hash_regions
 from egide.hashing.patch_set import pack, unpack
 from egide.hashing.patches import extract, registered
 from egide.index.patches import PatchIndex
 from egide.matching.patch_proof import prove
 from egide.media.decode import Frame
-from egide.model import Mode
 from machine import machine_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egide.model import PatchQuery
+    from egide.domain.model import PatchQuery
 
 BESIDE = 20
 """Pictures that edits put beside or into another."""

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from egide.domain.model import Bank
 from egide.index import reference
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
-from egide.model import Bank
 from entries import BANK, entry
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from egide.model import Entry
+    from egide.domain.model import Entry
 
 RADIUS_BITS = 31
 BATCH = 4096

@@ -13,7 +13,7 @@ import typer.main
 import vendored
 from egide import errors
 from egide.cli.main import app
-from egide.model import Limits
+from egide.domain.model import Limits
 from egide.server.settings import CONFIG_VARIABLE, ServerSettings
 
 ROOT = Path(__file__).parents[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from egide.access import PERMISSIONS, Permission, Role
+from egide.domain.access import PERMISSIONS, Permission, Role
 from egide.server.app import create_app
 from egide.server.settings import ServerSettings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from httpx import Response
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.store.changing import ChangingStore
 from server_samples import Served, bearer
 

@@ -10,10 +10,10 @@ from typing import Any
 from httpx2 import Response
 
 from case_samples import app_code
-from egide.cases import Case, new_number
-from egide.proof import leading_zero_bits
+from egide.domain.cases import Case, new_number
+from egide.security.one_time_codes import STEP_S
+from egide.security.proof_of_work import leading_zero_bits
 from egide.server.casework import casework_of
-from egide.totp import STEP_S
 from egide.usecases.staffing import NewAccount, Staffing
 from page_visits import ORIGIN, Visitor
 from server_samples import Served

@@ -5,8 +5,8 @@ from hashlib import sha256
 import pyotp
 import pytest
 
-from egide import passwords
-from egide.cases import ImageKind, NewImage
+from egide.domain.cases import ImageKind, NewImage
+from egide.security import passwords
 
 PIN = "amande-48"
 

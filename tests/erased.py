@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from egide.cases import NewImage
-    from egide.model import Registration
+    from egide.domain.cases import NewImage
+    from egide.domain.model import Registration
 
 
 @dataclass(frozen=True, slots=True)

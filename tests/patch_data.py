@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from egide.domain.model import PatchQuery, PatchSet
 from egide.hashing.patch_set import SIGN_GRID, build
-from egide.model import PatchQuery, PatchSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
+from egide.domain.model import PATCH_BYTES, PatchSet
 from egide.hashing.patch_set import KEYPOINT, SIGN_BYTES
-from egide.model import PATCH_BYTES, PatchSet
 
 
 def patch_set(seed: int, count: int = 40) -> PatchSet:

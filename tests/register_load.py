@@ -18,8 +18,8 @@ from urllib3 import HTTPConnectionPool, connection_from_url
 from urllib3.exceptions import HTTPError
 from urllib3.filepost import encode_multipart_formdata
 
-from egide.access import Role
-from egide.model import Entry, Registration, State
+from egide.domain.access import Role
+from egide.domain.model import Entry, Registration, State
 from egide.store.changing import ChangingStore as Store
 
 DEADLINE_S = 60.0

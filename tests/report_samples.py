@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from egide.auditing.rows import MatchRow, UnreadableRow
-from egide.model import TRANSFORMS
+from egide.domain.model import TRANSFORMS
 
 GENERATED = datetime(2026, 12, 1, 9, 5, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.model import Bank, Entry, State, Trust
+from egide.domain.model import Bank, Entry, State, Trust
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

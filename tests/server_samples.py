@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from egide.access import Key, Role
+from egide.domain.access import Key, Role
 from egide.server.app import create_app
 from egide.server.service import Service
 from egide.server.settings import ServerSettings

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from hashlib import sha256
 
-from egide.model import Registration
+from egide.domain.model import Registration
 
 
 def code(number: int) -> bytes:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from egide.model import FeedbackKind, State
-from egide.net.register_client import (
-    RegisterClient,
-    RemoteChanges,
-    RemoteEntry,
-    RemoteFeedback,
-)
+from egide.domain.model import FeedbackKind, State
+from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
+from egide.partners.client import RegisterClient
 from egide.store.changing import ChangingStore as Store
 
 

@@ -14,14 +14,14 @@ from edits.pairwise import BOTH, PLAIN, TIER_0, query_fingerprint
 from edits.photometric import coloured, encoded
 from edits.replaced import Shape, replaced
 from edits.tally import Outcome
+from egide.domain.model import Bank as BankRecord
+from egide.domain.model import Fingerprint, Match, PatchSet
 from egide.hashing import fingerprint
 from egide.hashing.patches import registered
 from egide.index.patches import PatchIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher, ThoroughMatcher
-from egide.model import Bank as BankRecord
-from egide.model import Fingerprint, Match, PatchSet
 from entries import BANK, NOW, entry
 
 _DISTRACTOR_SIZE = (480, 360)

@@ -13,7 +13,7 @@ import pdqhash
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from egide.model import DEFAULT_RADIUS_BITS, PDQ_BYTES, Fingerprint
+from egide.domain.model import DEFAULT_RADIUS_BITS, PDQ_BYTES, Fingerprint
 
 Codes = NDArray[np.uint8]  # (codes, bytes)
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from egide.domain.model import Pdq
 from egide.errors import ItemError
 from egide.hashing import fingerprint
-from egide.model import Pdq
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 FOLDERS = ("photos", "kodak", "albums", "pdq")

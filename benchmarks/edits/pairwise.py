@@ -13,10 +13,10 @@ from edits.corpus import Half, Photo, rgb
 from edits.edit import Edit, generator
 from edits.photometric import encoded
 from edits.tally import Outcome
+from egide.domain.model import Fingerprint, Mode, PatchSet
 from egide.hashing import fingerprint
 from egide.hashing.patches import registered
 from egide.matching.patch_proof import prove
-from egide.model import Fingerprint, Mode, PatchSet
 
 PLAIN = "Egide, whole pictures"
 TIER_0 = "Egide, tier 0"

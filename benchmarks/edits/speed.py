@@ -12,8 +12,8 @@ from PIL import Image
 
 from edits.bank import Bank
 from edits.pairwise import BOTH, PLAIN, TIER_0
+from egide.domain.model import Mode
 from egide.hashing import fingerprint
-from egide.model import Mode
 
 TIMED = (PLAIN, TIER_0, BOTH)
 

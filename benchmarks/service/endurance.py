@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import egide
+from egide.domain.model import State
 from egide.errors import EgideError
-from egide.model import State
 from entries import BANK
 from service.client import Connection
 from service.growth import Growth, growth_of

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import egide
-from egide.access import Role
-from egide.engine.snapshots import open_snapshot
+from egide.domain.access import Role
+from egide.domain.model import Registration
 from egide.errors import StoreError
-from egide.model import Registration
+from egide.live.snapshots import open_snapshot
 from egide.store.changing import ChangingStore
 from entries import BANK
 from service.plan import RADIUS_BITS

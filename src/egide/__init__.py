@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from egide.auditing.run import Audit, Progress
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
     from egide.auditing.summary import AuditSummary
-    from egide.engine.searching import open_store
-    from egide.errors import EgideError, ItemError, PatchesError
-    from egide.hashing import fingerprint
-    from egide.hashlist import BadLine, HashListFormat
-    from egide.model import (
+    from egide.domain.model import (
         Bank,
         Entry,
         Fingerprint,
@@ -43,7 +39,11 @@ if TYPE_CHECKING:
         Transform,
         Trust,
     )
-    from egide.policy import Action, Decision, Reason
+    from egide.domain.policy import Action, Decision, Reason
+    from egide.errors import EgideError, ItemError, PatchesError
+    from egide.hashing import fingerprint
+    from egide.hashlist import BadLine, HashListFormat
+    from egide.live.searching import open_store
     from egide.store import Store
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
@@ -79,11 +79,11 @@ _HOMES = {
         "withdraw",
         "withdraw_source",
     ),
-    "egide.engine.searching": ("open_store",),
+    "egide.live.searching": ("open_store",),
     "egide.errors": ("EgideError", "ItemError", "PatchesError"),
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),
-    "egide.model": (
+    "egide.domain.model": (
         "Bank",
         "Entry",
         "Fingerprint",
@@ -100,7 +100,7 @@ _HOMES = {
         "Transform",
         "Trust",
     ),
-    "egide.policy": ("Action", "Decision", "Reason"),
+    "egide.domain.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

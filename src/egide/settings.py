@@ -1,4 +1,4 @@
-"""Settings from the environment, but for the patch key's, which `egide.sealing` reads.
+"""Settings from the environment, but for the patch key's, which `egide.security.sealing` reads.
 
 docs/settings.md is the table of all of them.
 """
@@ -10,8 +10,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from egide.domain.model import DEFAULT_LIMITS, Limits
 from egide.errors import UsageError
-from egide.model import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from case_samples import image, submission
-from egide.access import Role
-from egide.cases import Authority, Case, ImageKind, new_number
+from egide.domain.access import Role
+from egide.domain.cases import Authority, Case, ImageKind, new_number
+from egide.domain.model import FeedbackKind
 from egide.errors import TooManyAttempts
-from egide.model import FeedbackKind
 from egide.server.casework import casework_of
-from egide.store.case_schema import cases, partner_reads
 from egide.store.changing import ChangingStore
+from egide.store.tables.cases import cases, partner_reads
 from egide.usecases.staffing import Staffing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.cases import NewImage
+    from egide.domain.cases import NewImage
     from egide.server.service import Service
 
 WORKER = "marguerite-de-la-tour"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from egide import errors
-from egide.cases import new_number, shown_number
+from egide.domain.cases import new_number, shown_number
 from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
 from egide.server.pages.frame import Page as Taking
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
     from starlette.responses import Response
 
+    from egide.domain.staff import SessionKind
     from egide.server.service import Service
-    from egide.store.sessions import SessionKind
     from gallery_cases import Prepared
 
 PIN = "a kettle of 9 herons"

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import egide
-from egide.model import State
+from egide.domain.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from egide.model import Entry
+    from egide.domain.model import Entry
 
 DEADLINE_S = 40.0
 BANK = "helpline"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from urllib3 import PoolManager
 
-from egide.cases import CaseRules, ImageKind, NewImage
+from egide.domain.cases import CaseRules, ImageKind, NewImage
 from egide.server.pages.frame import COOKIE
 from egide.usecases.casework import Casework
 from page_steps import PIN, choose

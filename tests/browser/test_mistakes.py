@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from egide.cases import new_number
+from egide.domain.cases import new_number
+from egide.domain.model import State
 from egide.hashing import fingerprint
-from egide.model import State
 from egide.server.pages.site import load_page_strings
 from journey_files import HEIC
 from page_steps import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, ViewportSize
 
-    from egide.model import Entry
+    from egide.domain.model import Entry
     from served_pages import ServedPages
 
 PHONE: ViewportSize = {"width": 360, "height": 740}

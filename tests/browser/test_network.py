@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from egide.cases import new_number, shown_number
+from egide.domain.cases import new_number, shown_number
 from egide.hashing import fingerprint
 from journey_files import EXIF_WORDS, FOLDER, PNG_WORDS, Chosen, exif, probes, twelve_files
 from page_steps import PIN, choose, send, sign_in, states, to_card

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from egide.domain.model import State
 from egide.hashing import fingerprint
-from egide.model import State
 from pages_site import pages_site
 from pictures import encoded, pictures
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page, Request, Route
 
-    from egide.model import Entry
+    from egide.domain.model import Entry
     from egide.server.service import Service
 
 PIN = "a kettle of 9 herons"

@@ -13,8 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from case_samples import image, submission
-from egide.access import Key, Role
-from egide.cases import Authority, Case, CaseState, ConfirmReason, ImageKind, new_number
+from egide.domain.access import Key, Role
+from egide.domain.cases import Authority, Case, CaseState, ConfirmReason, ImageKind, new_number
+from egide.domain.model import FeedbackKind, State, Trust
 from egide.errors import (
     BankMissing,
     CaseEnded,
@@ -24,12 +25,11 @@ from egide.errors import (
     SubmissionConflict,
     TooManyAttempts,
 )
-from egide.model import FeedbackKind, State, Trust
-from egide.store.attempts import CASE, ORIGIN, PAIR, Attempts
-from egide.store.case_schema import case_attempts, case_images, cases, partner_reads, sessions
+from egide.store.cases.attempts import CASE, ORIGIN, PAIR, Attempts
 from egide.store.changing import ChangingStore as Store
-from egide.store.copying import restore_store
-from egide.store.schema import entries
+from egide.store.database.copying import restore_store
+from egide.store.tables.cases import case_attempts, case_images, cases, partner_reads, sessions
+from egide.store.tables.register import entries
 
 LIFETIME = timedelta(days=730)
 DAY = timedelta(days=1)
@@ -628,13 +628,13 @@ class TestPartners:
         case = opened(store, 1, 2)
         first, second = (one.id for one in case.images)
         given = list(store.entries("helpline"))
-        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_000.7)
+        monkeypatch.setattr("egide.store.partners.given.time.time", lambda: 1_800_000_000.7)
         store.given.entries(meta, given[:1], way="changes")
-        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_009)
+        monkeypatch.setattr("egide.store.partners.given.time.time", lambda: 1_800_000_009)
         store.given.entries(meta, given, way="changes")
         store.given.entries(other, given, way="changes")
         store.cases.extend(case.id, 2 * LIFETIME)
-        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_010)
+        monkeypatch.setattr("egide.store.partners.given.time.time", lambda: 1_800_000_010)
         store.given.entries(meta, list(store.entries("helpline")), way="changes")
         sent = [
             (one.image_id, one.partner, int(one.at.timestamp()))

@@ -8,17 +8,17 @@ from hashlib import sha256
 import pytest
 
 from case_samples import app_code, image, submission
-from egide import proof
-from egide.access import Role
-from egide.cases import new_number
+from egide.domain.access import ApprovalState, Role
+from egide.domain.cases import new_number
+from egide.domain.partners import WebhookEvent
 from egide.errors import ApprovalInvalid, IdempotencyBusy, ProofExpired, TooManyAttempts
-from egide.store import attempts, outbox, submissions
-from egide.store.approvals import ApprovalState
-from egide.store.attempts import CASE, ORIGIN, PAIR
+from egide.security import proof_of_work as proof
+from egide.security.one_time_codes import STEP_S, accepted_step, app_uri
+from egide.store.access.sessions import Sessions
+from egide.store.cases import attempts, submissions
+from egide.store.cases.attempts import CASE, ORIGIN, PAIR
 from egide.store.changing import ChangingStore as Store
-from egide.store.sessions import Sessions
-from egide.store.webhooks import WebhookEvent
-from egide.totp import STEP_S, accepted_step, app_uri
+from egide.store.partners import outbox
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 AHEAD = NOW + timedelta(days=400)
@@ -118,9 +118,9 @@ def test_another_process_follows(store: Store, monkeypatch: pytest.MonkeyPatch) 
     store.upstreams.add(
         "partner", "https://partner.example", "/etc/key", remote_bank="theirs", bank="helpline"
     )
-    monkeypatch.setattr("egide.store.upstreams.time.time", AHEAD.timestamp)
+    monkeypatch.setattr("egide.store.partners.upstreams.time.time", AHEAD.timestamp)
     assert store.upstreams.lease("partner", "a", 20)
-    monkeypatch.setattr("egide.store.upstreams.time.time", NOW.timestamp)
+    monkeypatch.setattr("egide.store.partners.upstreams.time.time", NOW.timestamp)
     assert store.upstreams.lease("partner", "b", 20)
     assert not store.upstreams.lease("partner", "a", 20)
 
@@ -153,7 +153,7 @@ def test_that_a_partner_is_followed_is_written_down(
         "partner", "https://partner.example", "/etc/key", remote_bank="theirs", bank="helpline"
     )
     for now in (AHEAD, NOW):
-        monkeypatch.setattr("egide.store.upstreams.time.time", now.timestamp)
+        monkeypatch.setattr("egide.store.partners.upstreams.time.time", now.timestamp)
         store.upstreams.succeeded("partner")
         assert store.upstreams.get("partner").last_success == now
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from egide.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
-from egide.engine.logbook import log_page
-from egide.engine.snapshots import build_store_snapshot, snapshot_path
+from egide.domain.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
+from egide.domain.model import FeedbackKind, Registration, State
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -27,12 +26,13 @@ from egide.errors import (
     NameInvalid,
     UsageError,
 )
-from egide.model import FeedbackKind, Registration, State
+from egide.live.snapshots import build_store_snapshot, snapshot_path
 from egide.store import ApprovalState, StoredAnswer
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.approving import TwoPeople
 from egide.usecases.banks import create_bank, empty_bank, update_bank
 from egide.usecases.keys import create_key, list_keys, revoke_key
+from egide.usecases.log import log_page
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -639,7 +639,7 @@ class TestEmptyBank:
         build_store_snapshot(store, snapshot_path(store))
         assert self.CODES[3] in snapshot_path(store).read_bytes()
         with monkeypatch.context() as patched:
-            patched.setattr("egide.store.consent.patch_rows.erase", _break_off)
+            patched.setattr("egide.store.entries.consent.patch_rows.erase", _break_off)
             with pytest.raises(KeyboardInterrupt):
                 empty_bank(store, "helpline")
         assert store.bank("helpline").enabled

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from egide.domain.model import Entry, Registration, State, Trust
 from egide.errors import (
     BankExists,
     BankMissing,
@@ -24,10 +25,9 @@ from egide.errors import (
 )
 from egide.hashlist import HashLine, HashListFormat, read_hash_list
 from egide.hashlist.write import write_hash_list
-from egide.model import Entry, Registration, State, Trust
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
-from egide.store.register import identity_of
+from egide.store.entries.registering import identity_of
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from egide.domain.model import State
 from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
-from egide.model import State
-from egide.sealing import PatchKey
-from egide.store import log
+from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore as Store
-from egide.store.copying import restore_store
-from egide.store.schema import metadata
+from egide.store.database.copying import restore_store
+from egide.store.log import log
+from egide.store.tables.register import metadata
 from patch_samples import patch_set
 from store_samples import picture
 

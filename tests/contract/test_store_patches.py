@@ -11,14 +11,14 @@ from hashlib import sha256
 import pytest
 import sqlalchemy as sa
 
+from egide.domain.model import PatchSet, Registration, State
 from egide.errors import BankMissing, EntryMissing, HashInvalid, PatchKeyMissing, PatchKeyWrong
 from egide.hashlist import HashLine, HashListFormat, read_hash_list
 from egide.hashlist.write import write_hash_list
-from egide.model import PatchSet, Registration, State
-from egide.sealing import PatchKey
+from egide.security.sealing import PatchKey
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
-from egide.store.schema import patches
+from egide.store.tables.register import patches
 from patch_samples import patch_set
 
 KEY = PatchKey(b"k" * 32)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from egide.domain.model import Entry, FeedbackKind, State, Trust
 from egide.errors import (
     BankMissing,
     HashInvalid,
@@ -19,7 +20,6 @@ from egide.errors import (
     UpstreamExists,
     UpstreamMissing,
 )
-from egide.model import Entry, FeedbackKind, State, Trust
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.syncing import follow_once, send_feedback, sync_once
 from store_samples import picture

@@ -1,7 +1,7 @@
 """What other processes do to cases; imported by each anew, so it imports little."""
 
 from case_samples import PIN, image, submission
-from egide import passwords
+from egide.security import passwords
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.casework import Casework
 

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
-from egide.engine import decoding_child
-from egide.model import Fingerprint
+from egide.domain.model import Fingerprint
+from egide.sandbox import decoding_child
 
 real = decoding_child.fingerprint
 

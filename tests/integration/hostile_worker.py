@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from egide.auditing import scan, worker
-from egide.model import Fingerprint
+from egide.domain.model import Fingerprint
 
 real = scan.fingerprint
 

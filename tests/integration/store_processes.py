@@ -3,7 +3,7 @@
 from hashlib import sha256
 from multiprocessing.synchronize import Barrier, Event
 
-from egide.model import Registration
+from egide.domain.model import Registration
 from egide.store.changing import ChangingStore as Store
 
 

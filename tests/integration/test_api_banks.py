@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from api_samples import Api, code_of
-from egide.access import Role
+from egide.domain.access import Role
 from server_samples import serve
 
 

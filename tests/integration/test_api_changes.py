@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from api_samples import Api, code_of, pdq
-from egide.access import Role
-from egide.model import Registration
+from egide.domain.access import Role
+from egide.domain.model import Registration
 from egide.server.api.schemas_register import Changes
 from egide.store.changing import ChangingStore as Store
 from server_samples import serve

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from api_samples import Api, code_of, pdq
-from egide.access import Role
-from egide.model import State
+from egide.domain.access import Role
+from egide.domain.model import State
 from pictures import encoded, pictures
 from server_samples import serve
 

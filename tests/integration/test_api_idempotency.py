@@ -10,8 +10,8 @@ import pytest
 from httpx import Response
 
 from api_samples import Api, code_of, pdq
-from egide.access import Role
-from egide.model import State
+from egide.domain.access import Role
+from egide.domain.model import State
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import serve

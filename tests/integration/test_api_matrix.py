@@ -11,7 +11,7 @@ import pytest
 from httpx import Response
 
 from api_samples import Api, code_of
-from egide.access import PERMISSIONS, Permission, Role
+from egide.domain.access import PERMISSIONS, Permission, Role
 from egide.server.app import create_app
 from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api_samples import Api, code_of
-from egide.access import Role
+from egide.domain.access import Role
 from server_samples import serve
 
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 
 from attacked import Target, head, read_answer, target
-from egide.access import Role
+from egide.domain.access import Role
 from egide.store import Store
 
 PDQ = "f0" * 32

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from egide.access import Role, new_token
+from egide.domain.access import Role, new_token
 from server_samples import Served, bearer, serve
 
 PATHS = ("/v1/status", "/v1/banks/absent", "/v1/match", "/v1/nothing", "/hma/status", "/metrics")

@@ -14,7 +14,7 @@ import pytest
 import egide
 from attacked import Answered, Target, form, target
 from egide import errors
-from egide.access import Role
+from egide.domain.access import Role
 from egide.hashing import fingerprint
 from egide.server.problems import answer, status_of
 from egide.store.changing import ChangingStore

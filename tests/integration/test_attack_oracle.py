@@ -9,8 +9,8 @@ import pytest
 
 import egide
 from attacked import Target, target
-from egide.access import Permission, Role
-from egide.model import Registration
+from egide.domain.access import Permission, Role
+from egide.domain.model import Registration
 from egide.store.changing import ChangingStore as Store
 from server_samples import PLENTY, Served, serve
 

@@ -28,11 +28,11 @@ from attacking_pages import (
     sent_image,
 )
 from case_samples import hash_as_ever, hash_cheaply
-from egide.cases import new_number
-from egide.proof import TTL, new_challenge
+from egide.domain.cases import new_number
+from egide.security.proof_of_work import TTL, new_challenge
 from egide.server.casework import casework_of
-from egide.store.case_schema import cases
 from egide.store.changing import ChangingStore as Store
+from egide.store.tables.cases import cases
 from server_samples import Served, serve
 
 VARYING = re.compile(r'value="[^"]*"')
@@ -116,7 +116,7 @@ class TestEnumeration:
             assert lengths == [headers["content-length"] for _, headers, _ in unknown]
 
     def test_as_much_is_written_of_a_number_without_a_case(self, served: Served) -> None:
-        from egide.store.case_schema import case_attempts
+        from egide.store.tables.cases import case_attempts
 
         numbers = ways_to_fail(served)
         rows = []
@@ -245,7 +245,7 @@ class TestProofOfWork:
         challenge, nonce = form["challenge"], form["nonce"] + 1
         from hashlib import sha256
 
-        from egide.proof import leading_zero_bits
+        from egide.security.proof_of_work import leading_zero_bits
 
         while leading_zero_bits(sha256(f"{challenge}:{nonce}".encode()).digest()) < 4:
             nonce += 1

@@ -12,14 +12,14 @@ import sqlalchemy as sa
 
 from attacking_pages import PIN, Hostile, account, case_of, code_of, sent_image
 from case_samples import hash_as_ever, hash_cheaply, image
-from egide.access import Role
-from egide.cases import CaseState
-from egide.model import Trust
+from egide.domain.access import Role
+from egide.domain.cases import CaseState
+from egide.domain.model import Trust
 from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
-from egide.store.case_schema import cases, sessions
+from egide.store.access.sessions import Sessions
 from egide.store.changing import ChangingStore
-from egide.store.sessions import Sessions
+from egide.store.tables.cases import cases, sessions
 from egide.usecases.casework import Casework
 from egide.usecases.staffing import NewAccount, Staffing
 from server_samples import Served, serve

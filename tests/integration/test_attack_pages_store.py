@@ -18,12 +18,12 @@ from httpx2 import Response
 from attacked import target
 from attacking_pages import PIN, WRONG_PIN, Hostile, account, case_of, sent_image, solve
 from case_samples import hash_as_ever, hash_cheaply
-from egide.access import Role
-from egide.cases import CaseState
+from egide.domain.access import Role
+from egide.domain.cases import CaseState
 from egide.server.pages.frame import COOKIE
 from egide.store import Store
-from egide.store.case_schema import case_attempts, cases, sessions
 from egide.store.changing import ChangingStore
+from egide.store.tables.cases import case_attempts, cases, sessions
 from server_samples import Served, serve
 
 READING = ("", "how", "help", "privacy", "under-18", "register", "accessibility", "goodbye")

@@ -26,9 +26,9 @@ from egide.auditing.local import Job
 from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
-from egide.engine import snapshots
+from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import SourceTruncated
-from egide.model import DEFAULT_LIMITS
+from egide.live import snapshots
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from case_samples import image, submission
-from egide.access import Role
-from egide.cases import Case, image_tag, new_number
-from egide.model import FeedbackKind, State
+from egide.domain.access import Role
+from egide.domain.cases import Case, image_tag, new_number
+from egide.domain.model import FeedbackKind, State
 from egide.server.casework import casework_of
 from egide.server.pages.case_session import IDLE_S, LONGEST_S
 from egide.server.pages.frame import COOKIE
-from egide.store.case_schema import partner_reads
 from egide.store.changing import ChangingStore as Store
-from egide.store.schema import entries
+from egide.store.tables.cases import partner_reads
+from egide.store.tables.register import entries
 from page_visits import Visitor
 from server_samples import Served, serve
 

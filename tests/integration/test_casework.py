@@ -15,8 +15,8 @@ from case_processes import open_case
 
 from api_samples import Api
 from case_samples import PIN, hash_as_ever, hash_cheaply, image, submission
-from egide.access import Role
-from egide.cases import (
+from egide.domain.access import Role
+from egide.domain.cases import (
     Authority,
     Case,
     CaseRules,
@@ -26,6 +26,8 @@ from egide.cases import (
     PartnerState,
     shown_number,
 )
+from egide.domain.model import FeedbackKind, Fingerprint, Pdq, State, Trust
+from egide.domain.policy import Action
 from egide.errors import (
     BankMissing,
     CaseEnded,
@@ -39,12 +41,10 @@ from egide.errors import (
     TooManyAttempts,
     UsageError,
 )
-from egide.model import FeedbackKind, Fingerprint, Pdq, State, Trust
-from egide.passwords import place_in_line
-from egide.policy import Action
-from egide.store.attempts import PAIR
-from egide.store.case_schema import case_attempts, cases
+from egide.security.passwords import place_in_line
+from egide.store.cases.attempts import PAIR
 from egide.store.changing import ChangingStore as Store
+from egide.store.tables.cases import case_attempts, cases
 from egide.usecases.casework import Casework
 from egide.usecases.check import check
 from server_samples import serve

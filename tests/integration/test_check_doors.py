@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 import egide
-from egide.access import Role
+from egide.domain.access import Role
+from egide.domain.model import Fingerprint, Pdq, Registration
 from egide.errors import BankMissing
-from egide.model import Fingerprint, Pdq, Registration
 from egide.store.changing import ChangingStore
 from server_samples import Served, bearer, serve
 

@@ -9,7 +9,7 @@ import pytest
 from test_cli import egide_in
 
 import egide as library
-from egide.access import parse_token, secret_matches
+from egide.domain.access import parse_token, secret_matches
 from egide.store.changing import ChangingStore
 
 

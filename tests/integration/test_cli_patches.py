@@ -12,7 +12,7 @@ from PIL import Image
 from test_cli import Result, egide_in
 
 import egide as library
-from egide.sealing import PatchKey
+from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore
 from patch_samples import patch_set
 from pictures import encoded, pictures

@@ -6,8 +6,8 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
+from egide.domain.model import MIN_MATCHABLE_QUALITY, Mode
 from egide.hashing import fingerprint
-from egide.model import MIN_MATCHABLE_QUALITY, Mode
 from shared_folder import CORPUS, VECTORS, needs_shared
 
 pytestmark = needs_shared

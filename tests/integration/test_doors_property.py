@@ -32,9 +32,9 @@ from test_erasure import ended_with_fingerprints
 
 import egide
 from case_samples import PIN, hash_as_ever, hash_cheaply
-from egide.access import Key, Role
-from egide.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
-from egide.engine.live import LiveRegister
+from egide.domain.access import ApprovalState, Key, Role
+from egide.domain.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
+from egide.domain.model import Fingerprint, Pdq, Signal, State
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -42,11 +42,10 @@ from egide.errors import (
     EgideError,
     StateConflict,
 )
-from egide.model import Fingerprint, Pdq, Signal, State
-from egide.sealing import PatchKey
-from egide.store.approvals import ApprovalState
+from egide.live.register import LiveRegister
+from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore
-from egide.store.copying import restore_store
+from egide.store.database.copying import restore_store
 from egide.usecases import syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import create_bank, empty_bank, update_bank

@@ -27,15 +27,15 @@ from test_store_files import migrated_to
 
 import egide
 from case_samples import PIN, hash_as_ever, hash_cheaply, image, submission
-from egide.access import Role
-from egide.cases import Authority, Case, CaseRules
-from egide.engine.snapshots import open_snapshot, snapshot_path
+from egide.domain.access import Role
+from egide.domain.cases import Authority, Case, CaseRules
+from egide.domain.model import Registration, Signal, State
 from egide.errors import EgideError
 from egide.index.container import array_section, write_container
-from egide.model import Registration, Signal, State
-from egide.sealing import PatchKey
+from egide.live.snapshots import open_snapshot, snapshot_path
+from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore
-from egide.store.schema import entries as entry_table
+from egide.store.tables.register import entries as entry_table
 from egide.usecases import syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import empty_bank
@@ -548,12 +548,12 @@ KILLED_IN_IT = """
 import importlib, os, sys
 def die(*_, **__): os.kill(os.getpid(), 9)
 os.fsync = os.replace = die
-from egide.store.sqlite import SqliteDatabase
+from egide.store.database.sqlite import SqliteDatabase
 act = sys.argv.pop(1)
 if act == "restore":
     SqliteDatabase.end_loading = die
     SqliteDatabase.notice_growth = lambda _, made: made.exec_driver_sql("PRAGMA cache_size=1")
-if act == "rebuild": importlib.import_module("egide.engine.rebuilding").main()
+if act == "rebuild": importlib.import_module("egide.live.rebuilding").main()
 else: importlib.import_module("egide.cli.main").app()
 """
 """Runs a command, or the child that rebuilds, up to where it would give its file a name."""
@@ -623,7 +623,7 @@ def test_unfinished_files_go_with_what_stands_beside_them(
 WAITS_IN_IT = """
 import os, sys, time
 from pathlib import Path
-from egide.engine import rebuilding
+from egide.live import rebuilding
 flush = os.fsync
 def wait(descriptor):
     Path("waiting").touch()
@@ -669,7 +669,7 @@ def earlier_state(store: ChangingStore, url: str) -> None:
     for path in folder.glob("egide.db*"):
         if not path.name.endswith(".snapshot"):
             path.unlink()
-    from egide.store.copying import restore_store
+    from egide.store.database.copying import restore_store
 
     restore_store(folder.parent / "backup.db", url)
 
@@ -696,7 +696,7 @@ def other_kind(store: ChangingStore, url: str) -> None:
 
 def busy_build(store: ChangingStore, url: str) -> None:
     """Have every build find the store changed again, as in one that never rests."""
-    from egide.engine import snapshots
+    from egide.live import snapshots
 
     build = snapshots.build_store_snapshot
 
@@ -761,7 +761,7 @@ def test_a_snapshot_of_other_settings_goes_too(
 def test_a_withdrawal_in_the_midst_of_builds_leaves_no_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from egide.engine import snapshots
+    from egide.live import snapshots
 
     url = f"sqlite:///{tmp_path}/egide.db"
     build = snapshots.build_store_snapshot

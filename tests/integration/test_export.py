@@ -18,12 +18,12 @@ from httpx import Response
 
 import egide
 from api_samples import Api, code_of, pdq
-from egide.access import Role
+from egide.domain.access import Role
+from egide.domain.model import Registration, State
 from egide.errors import BankMissing, EntryMissing, StoreFull
-from egide.model import Registration, State
 from egide.store import Store
 from egide.store.changing import ChangingStore
-from egide.store.schema import entries as entry_table
+from egide.store.tables.register import entries as entry_table
 from egide.usecases.export import export_with_key, give_entry
 from server_samples import serve
 
@@ -191,7 +191,7 @@ def test_exports_by_hand_are_logged_with_their_count_before_the_first_line(
         egide.export_hashes(api.store, "absent", out)
 
     out = io.StringIO()
-    monkeypatch.setattr("egide.store.given.log.append", unwritable)
+    monkeypatch.setattr("egide.store.partners.given.log.append", unwritable)
     with pytest.raises(StoreFull):
         egide.export_hashes(api.store, bank, out)
     assert out.getvalue() == ""
@@ -216,7 +216,7 @@ def test_without_the_log_no_fingerprint_leaves_and_withdrawals_still_do(
         return [(one["id"], one["state"]) for one in answer.json()["entries"]]
 
     with monkeypatch.context() as patched:
-        patched.setattr("egide.store.given.log.append", unwritable)
+        patched.setattr("egide.store.partners.given.log.append", unwritable)
         page = ask(since=0)
         assert states(page) == [(first, "withdrawn")]
         assert page.json()["more"] is True
@@ -243,7 +243,7 @@ def test_what_is_withdrawn_while_the_log_is_waited_for_does_not_leave(
         return found
 
     monkeypatch.setattr(
-        "egide.store.feed.Feed.page", lambda _, *a, **f: read_and_lose_the_race(*a, **f)
+        "egide.store.partners.feed.Feed.page", lambda _, *a, **f: read_and_lose_the_race(*a, **f)
     )
     answer = api.send("GET", "/changes", token=token, params={"since": 0})
     monkeypatch.undo()

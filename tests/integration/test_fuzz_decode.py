@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from drawings import drawings
+from egide.domain.model import Limits, Mode
 from egide.errors import ItemError
 from egide.hashing import fingerprint
 from egide.media.jpeg import decode_luma, read_header
-from egide.model import Limits, Mode
 
 ROUNDS = 400
 LIMITS = Limits(max_pixels=4_000_000, max_decoded_frames=8)

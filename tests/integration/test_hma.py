@@ -13,15 +13,15 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import egide
-from egide.access import Role
+from egide.domain.access import Role
+from egide.domain.model import Mode, State
 from egide.errors import SettingInvalid
-from egide.model import Mode, State
 from egide.server.app import create_app
 from egide.server.hma import banks, catalogue, content, matching
 from egide.server.settings import ServerSettings
-from egide.store import consent
 from egide.store.changing import ChangingStore
-from egide.store.service_schema import key_usage
+from egide.store.entries import consent
+from egide.store.tables.service import key_usage
 from pictures import encoded, pictures
 from server_samples import Served, bearer, serve
 

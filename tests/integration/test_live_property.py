@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from egide.engine.snapshots import build_store_snapshot
+from egide.domain.model import Fingerprint, Pdq, Registration
 from egide.errors import EgideError
 from egide.index import grown
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
+from egide.live.snapshots import build_store_snapshot
 from egide.matching import Matcher
 from egide.matching import fingerprints as matching
-from egide.model import Fingerprint, Pdq, Registration
 from egide.store.changing import ChangingStore as Store
 from search_data import flip_bits, random_codes
 

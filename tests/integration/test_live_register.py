@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from store_processes import registration, withdraw_later
 
-from egide.engine import live as live_module
-from egide.engine import rebuilding
-from egide.engine.live import LiveRegister
-from egide.engine.rebuilding import Rebuilder, RebuildRules
-from egide.engine.snapshots import building, forget_snapshot, snapshot_path
+from egide.domain.model import Fingerprint, Pdq, Registration, Trust
 from egide.errors import BankMissing, NotReady
 from egide.index.live import LiveIndex
+from egide.live import rebuilding
+from egide.live import register as live_module
+from egide.live.rebuilding import Rebuilder, RebuildRules
+from egide.live.register import LiveRegister
+from egide.live.snapshots import building, forget_snapshot, snapshot_path
 from egide.matching import Matcher
-from egide.model import Fingerprint, Pdq, Registration, Trust
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.check import match
 from search_data import random_codes

@@ -13,13 +13,13 @@ import pytest
 from test_cli import egide_in
 
 import egide
-from egide.access import Role
+from egide.domain.access import Role
+from egide.domain.model import Registration
 from egide.errors import EgideError, EntryMissing, LogBroken
-from egide.model import Registration
 from egide.store import LogRecord
 from egide.store.changing import ChangingStore
-from egide.store.log import MAX_SUBJECTS, entry_reference
-from egide.store.log_records import canonical
+from egide.store.log.log import MAX_SUBJECTS, entry_reference
+from egide.store.log.records import canonical
 
 
 def registration(number: int) -> Registration:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from store_processes import registration
 
-from egide.model import Registration
-from egide.sealing import PatchKey
+from egide.domain.model import Registration
+from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore as Store
 from patch_samples import patch_set
 

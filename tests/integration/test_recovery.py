@@ -16,8 +16,8 @@ import pytest
 from recovery_processes import alive, command_of, descendants, serve
 from test_serve import Server
 
-from egide.engine.snapshots import snapshot_path
-from egide.model import Registration
+from egide.domain.model import Registration
+from egide.live.snapshots import snapshot_path
 from egide.store.changing import ChangingStore as Store
 from pictures import encoded, pictures
 from register_load import BANK, STANDING, Load, client, new_register, pdq, until
@@ -81,7 +81,7 @@ def stopped_builder(server: Server, folder: Path) -> int | None:
         found.extend(
             child
             for child in descendants(server.process.pid)
-            if b"egide.engine.rebuilding" in command_of(child)
+            if b"egide.live.rebuilding" in command_of(child)
         )
         return bool(found)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_sync import Pair
 
-from egide.model import State
+from egide.domain.model import State
 from register_load import until
 from store_samples import picture
 

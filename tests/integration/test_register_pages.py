@@ -13,13 +13,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from egide.cases import shown_number
-from egide.proof import leading_zero_bits
+from egide.domain.cases import shown_number
+from egide.security.proof_of_work import leading_zero_bits
 from egide.server import background
 from egide.server.background import chores
 from egide.server.casework import casework_of
 from egide.server.pages.frame import COOKIE
-from egide.store.sessions import Sessions
+from egide.store.access.sessions import Sessions
 from egide.usecases.casework import Casework
 from server_samples import Served, serve
 
@@ -345,7 +345,7 @@ def test_card_shows_the_number_and_never_the_pin(visitor: Visitor) -> None:
 
 def test_wrong_number_and_wrong_pin_have_one_answer(visitor: Visitor) -> None:
     number = visitor.register(42)
-    from egide.cases import new_number
+    from egide.domain.cases import new_number
 
     answers = []
     for typed, pin in ((number, "not this one"), (shown_number(new_number()), PIN)):

@@ -38,8 +38,8 @@ import json, os, sys, time
 from pathlib import Path
 import egide
 from egide.auditing.local import LocalExecutor
-from egide.engine.decoding import DecodingPool
-from egide.engine.rebuilding import Rebuilder
+from egide.sandbox.decoding import DecodingPool
+from egide.live.rebuilding import Rebuilder
 
 def told(process):
     names = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\\0")

@@ -10,7 +10,7 @@ import uvicorn
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.server.app import create_app
 from egide.server.connections import bounded_http
 from egide.server.settings import ServerSettings

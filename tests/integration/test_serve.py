@@ -20,7 +20,7 @@ import pytest
 from urllib3 import HTTPResponse, PoolManager
 
 import egide
-from egide.model import Registration
+from egide.domain.model import Registration
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import egide
-from egide.access import Role
-from egide.model import MIN_MATCHABLE_QUALITY, Registration, Trust
+from egide.domain.access import Role
+from egide.domain.model import MIN_MATCHABLE_QUALITY, Registration, Trust
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import Served, bearer, serve

@@ -12,8 +12,7 @@ import httpx2
 import pytest
 
 from case_samples import app_code
-from egide import passwords
-from egide.cases import (
+from egide.domain.cases import (
     Authority,
     Case,
     CaseRules,
@@ -23,13 +22,14 @@ from egide.cases import (
     NewImage,
     shown_number,
 )
-from egide.model import FeedbackKind, State, Trust
+from egide.domain.model import FeedbackKind, State, Trust
+from egide.security import passwords
+from egide.security.one_time_codes import STEP_S
 from egide.server.pages import staff_cases
 from egide.store.changing import ChangingStore as Store
-from egide.totp import STEP_S
+from egide.text.wording import NO_BREAK
 from egide.usecases.casework import Casework
 from egide.usecases.staffing import NewAccount, Staffing
-from egide.wording import NO_BREAK
 from server_samples import Served, serve
 
 PIN = "quiet river 7"

@@ -12,8 +12,16 @@ from pathlib import Path
 import pytest
 
 from case_samples import app_code
-from egide import passwords
-from egide.cases import Authority, Case, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
+from egide.domain.cases import (
+    Authority,
+    Case,
+    CaseRules,
+    CaseState,
+    ConfirmReason,
+    ImageKind,
+    NewImage,
+)
+from egide.domain.model import State, Trust
 from egide.errors import (
     CaseEnded,
     CaseNotFound,
@@ -22,9 +30,9 @@ from egide.errors import (
     TooManyAttempts,
     UsageError,
 )
-from egide.model import State, Trust
+from egide.security import passwords
+from egide.security.one_time_codes import STEP_S
 from egide.store.changing import ChangingStore as Store
-from egide.totp import STEP_S
 from egide.usecases.case_review import CaseReview
 from egide.usecases.casework import Casework
 from egide.usecases.staffing import NewAccount, Staffing, new_password, read_back

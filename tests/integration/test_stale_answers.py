@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from egide.access import Role
-from egide.engine import live as live_module
-from egide.engine import rebuilding
-from egide.engine.live import LiveRegister
+from egide.domain.access import Role
+from egide.domain.model import Registration
 from egide.errors import SnapshotUnwritable, StoreLocked, StoreUnreadable
-from egide.model import Registration
+from egide.live import rebuilding
+from egide.live import register as live_module
+from egide.live.register import LiveRegister
 from egide.server.service import Service
 from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore

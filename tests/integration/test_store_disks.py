@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from store_processes import registration
 from test_cli import egide_in
 
-from egide.engine.snapshots import open_snapshot
 from egide.errors import (
     BackupUnwritable,
     EgideError,
@@ -28,9 +27,10 @@ from egide.errors import (
     StoreReadOnly,
     StoreUnreadable,
 )
-from egide.store import sqlite
+from egide.live.snapshots import open_snapshot
 from egide.store.changing import ChangingStore as Store
-from egide.store.copying import restore_store
+from egide.store.database import sqlite
+from egide.store.database.copying import restore_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from store_processes import registration
 
+from egide.domain.model import Registration, State, Trust
 from egide.errors import (
     EgideError,
     StoreForeign,
@@ -22,10 +23,9 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.model import Registration, State, Trust
-from egide.store import schema
 from egide.store.changing import ChangingStore as Store
-from egide.store.register import identity_of
+from egide.store.entries.registering import identity_of
+from egide.store.tables import register as schema
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

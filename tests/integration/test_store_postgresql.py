@@ -20,8 +20,8 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.store import schema
 from egide.store.changing import ChangingStore as Store
+from egide.store.tables import register as schema
 from postgres import PostgresServer, find_programs
 from store_samples import code, picture
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from egide.engine.live import LiveRegister
+from egide.domain.model import Fingerprint, Pdq
 from egide.errors import StoreError, StoreFull, StoreLocked, StoreUnreadable
-from egide.model import Fingerprint, Pdq
+from egide.live.register import LiveRegister
 from egide.store.changing import ChangingStore as Store
 from store_samples import code, picture
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from egide.model import Registration
+    from egide.domain.model import Registration
     from postgres import PostgresServer
 
 LIMIT_S = 1.0

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from test_serve import Server, started
 
-from egide.access import Role
-from egide.model import Entry, FeedbackKind, State
-from egide.net.register_client import MAX_PAGE
+from egide.domain.access import Role
+from egide.domain.model import Entry, FeedbackKind, State
+from egide.partners.client import MAX_PAGE
 from egide.store.changing import ChangingStore as Store
 from store_samples import picture
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from case_samples import image, submission
-from egide.access import Role
-from egide.cases import new_number
+from egide.domain.access import Role
+from egide.domain.cases import new_number
 from egide.errors import StoreError
 from egide.server.pages import frame
 from egide.server.pages.case_session import IDLE_S, LONGEST_S

@@ -14,7 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 from test_cli import Result, egide_in
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.store.changing import ChangingStore
 from server_samples import Served, serve
 from store_samples import picture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.access import (
+from egide.domain.access import (
     DEFAULT_RATES,
     PERMISSIONS,
     Key,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from case_samples import image
-from egide.cases import (
+from egide.domain.cases import (
     CaseSummary,
     check_pin,
     new_number,

@@ -9,9 +9,9 @@ import pytest
 
 import egide
 from egide.cli.main import run
-from egide.model import Registration
+from egide.domain.model import Registration
+from egide.domain.names import source_of
 from egide.store.changing import ChangingStore
-from egide.store.upstreams import source_of
 
 
 def test_a_partner_is_removed_only_with_a_word_of_consent(

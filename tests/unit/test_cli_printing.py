@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import egide
-from egide.access import Role
 from egide.cli import main, terminal
 from egide.cli.main import run
+from egide.domain.access import Role
 from egide.errors import ConfirmationNeeded
 from egide.server.logs import Lines
-from egide.visible import visible
+from egide.text.visible import visible
 from pictures import encoded, pictures
 
 CLI = Path(main.__file__).parent

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from drawings import drawings
+from egide.domain.model import Limits, Mode
 from egide.errors import (
     DecodeFailed,
     FileEmpty,
@@ -29,7 +30,6 @@ from egide.errors import (
 )
 from egide.hashing import fingerprint
 from egide.media.quiet import quiet
-from egide.model import Limits, Mode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "PPM")
 both_modes = pytest.mark.parametrize("mode", list(Mode))

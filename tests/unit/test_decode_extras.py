@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from drawings import drawings
+from egide.domain.model import Limits, Mode
 from egide.errors import DecodeFailed, ImageTooLarge, ImageTooSmall, ImageTruncated, ItemError
 from egide.hashing import fingerprint
 from egide.media import extras
-from egide.model import Limits, Mode
 from shared_folder import CORPUS, needs_shared
 
 both_modes = pytest.mark.parametrize("mode", list(Mode))

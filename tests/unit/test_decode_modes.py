@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from drawings import drawings
+from egide.domain.model import Limits, Mode
 from egide.hashing import fingerprint
-from egide.model import Limits, Mode
 
 both_modes = pytest.mark.parametrize("mode", list(Mode))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import egide
-from egide.engine.snapshots import open_snapshot, snapshot_path
 from egide.errors import SnapshotNotRemoved
+from egide.live.snapshots import open_snapshot, snapshot_path
 from egide.store.changing import ChangingStore
 
 

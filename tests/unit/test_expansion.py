@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from egide.auditing.sources import Item, Other, open_source, read_shard
+from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import SourceExpands
-from egide.model import DEFAULT_LIMITS
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:

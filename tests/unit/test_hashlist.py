@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egide.domain.model import Entry, Registration, Signal, State, Trust
 from egide.errors import FileMissing, FileUnreadable, HashInvalid, SchemaTooNew, UsageError
 from egide.hashlist import (
     BadLine,
@@ -22,7 +23,6 @@ from egide.hashlist import (
 from egide.hashlist.fields import neutralise, restore
 from egide.hashlist.read import MAX_LINE_BYTES
 from egide.hashlist.write import csv_pieces, write_hash_list
-from egide.model import Entry, Registration, Signal, State, Trust
 
 PDQ = bytes(range(32))
 PDQ_2 = bytes(range(1, 33))

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from egide.domain.model import Fingerprint, Pdq, Signal, State, Trust
 from egide.errors import EgideError
 from egide.index import grown
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Holdings, Matcher
-from egide.model import Fingerprint, Pdq, Signal, State, Trust
 from search_data import NOW, bank, entry, flip_bits, random_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from egide.model import Entry, Match
+    from egide.domain.model import Entry, Match
 
     Open = Callable[..., LiveIndex]
 

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from egide.errors import BankMissing, RadiusInvalid
-from egide.index.snapshot import Snapshot
-from egide.index.snapshot_build import build_snapshot
-from egide.matching import Matcher
-from egide.matching import fingerprints as matching
-from egide.model import (
+from egide.domain.model import (
     TRANSFORMS,
     Fingerprint,
     Match,
@@ -24,13 +19,18 @@ from egide.model import (
     Transform,
     Trust,
 )
+from egide.errors import BankMissing, RadiusInvalid
+from egide.index.snapshot import Snapshot
+from egide.index.snapshot_build import build_snapshot
+from egide.matching import Matcher
+from egide.matching import fingerprints as matching
 from search_data import NOW, bank, entry, flip_bits, random_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from egide.model import Bank, Entry
+    from egide.domain.model import Bank, Entry
 
     Open = Callable[..., Snapshot]
 

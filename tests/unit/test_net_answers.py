@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egide.domain.model import State, Trust
 from egide.errors import FetchRefused, SettingInvalid, SyncError
-from egide.model import State, Trust
 from egide.net.answers import AnswerInvalidError, read_json
-from egide.net.register_client import (
+from egide.partners.client import (
     MAX_CODES,
     MAX_PAGE,
     RegisterClient,

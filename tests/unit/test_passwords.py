@@ -12,9 +12,9 @@ from argon2.exceptions import VerificationError
 from argon2.low_level import Type
 
 from case_samples import hash_as_ever, hash_cheaply
-from egide import passwords
 from egide.errors import Overloaded, ServerUnavailable
-from egide.passwords import hash_password, verify_password
+from egide.security import passwords
+from egide.security.passwords import hash_password, verify_password
 
 
 @pytest.fixture

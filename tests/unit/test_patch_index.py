@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from egide.domain.model import PatchSet
 from egide.errors import PatchesError, SnapshotDamaged, SnapshotError
 from egide.hashing.patch_set import view
 from egide.index import patch_reference
 from egide.index.patch_bits import reorder, restore
 from egide.index.patches import MAX_CANDIDATES, PatchIndex
-from egide.model import PatchSet
 from patch_data import asked, joined, made_up, moved
 
 BANK = [(10 * number, made_up(number)) for number in range(40)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from egide.domain.model import Signal, State, Transform, Trust
 from egide.hashing.patches import extract, registered
 from egide.index.patches import PatchIndex
 from egide.index.snapshot import Snapshot
@@ -17,7 +18,6 @@ from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher
 from egide.matching.patches import PatchMatcher, nearest_transform
 from egide.media.decode import Frame
-from egide.model import Signal, State, Transform, Trust
 from pictures import pictures
 from search_data import NOW, bank, entry
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from egide.model import Entry, PatchQuery, PatchSet
+    from egide.domain.model import Entry, PatchQuery, PatchSet
 
     Open = Callable[..., PatchMatcher]
 

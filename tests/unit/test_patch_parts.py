@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egide.domain.model import Rectangle
 from egide.hashing.patch_parts import MAX_PARTS, small_parts
-from egide.model import Rectangle
 
 RECTANGLES = st.builds(
     Rectangle,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egide.domain.model import PatchSet
 from egide.hashing import patch_set
 from egide.hashing.patch_set import MAX_PATCHES, SIGN_BYTES, SIGN_GRID, pack, unpack, view
-from egide.model import PatchSet
 
 
 def drawn_set(count: int, width: int = 640, height: int = 480, seed: int = 0) -> PatchSet:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from egide.domain.model import DEFAULT_LIMITS, Mode, PatchEvidence, PatchQuery, PatchSet, Rectangle
 from egide.hashing.patch_set import pack, view
 from egide.hashing.patches import (
     MAX_KEYPOINTS,
@@ -28,7 +29,6 @@ from egide.matching.arrangement import hull_area, outline, polygon_area
 from egide.matching.patch_proof import MAX_DESCRIPTOR_BITS, near_descriptors, prove
 from egide.media import Frame
 from egide.media.decode import decode, decode_image
-from egide.model import DEFAULT_LIMITS, Mode, PatchEvidence, PatchQuery, PatchSet, Rectangle
 from pictures import encoded, pictures
 
 

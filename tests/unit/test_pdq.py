@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from drawings import drawings
+from egide.domain.model import TRANSFORMS, Mode
 from egide.hashing import fingerprint
 from egide.hashing.pdq import luma
 from egide.hashing.product import filter_bands
-from egide.model import TRANSFORMS, Mode
 
 VECTORS = list(
     csv.DictReader((Path(__file__).parents[1] / "vectors/drawings.csv").read_text().splitlines())

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.model import Match, PatchEvidence, Rectangle, Signal, Transform, Trust
-from egide.policy import Action, Reason, decide
+from egide.domain.model import Match, PatchEvidence, Rectangle, Signal, Transform, Trust
+from egide.domain.policy import Action, Reason, decide
 
 WHOLE = Match(
     entry=7,

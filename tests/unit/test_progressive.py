@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from drawings import drawings
+from egide.domain.model import Mode
 from egide.errors import ImageTruncated
 from egide.hashing import fingerprint
 from egide.media.jpeg import decode_luma, read_header
 from egide.media.progressive import coarse_scans
-from egide.model import Mode
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "progressive"
 WITHOUT_DETAIL = (

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from egide.errors import ProofExpired, ProofInvalid
-from egide.proof import TTL, leading_zero_bits, new_challenge, solved
+from egide.security.proof_of_work import TTL, leading_zero_bits, new_challenge, solved
 
 KEY = bytes(range(32))
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

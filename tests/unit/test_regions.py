@@ -10,11 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
+from egide.domain.model import MAX_REGIONS, Fingerprint, Mode, Rectangle
 from egide.hashing import fingerprint
 from egide.hashing.regions import find_regions
 from egide.hashing.segments import find_segments
 from egide.media import Frame
-from egide.model import MAX_REGIONS, Fingerprint, Mode, Rectangle
 from pictures import encoded, pictures
 
 NEAR_BITS = 31

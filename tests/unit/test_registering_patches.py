@@ -11,7 +11,7 @@ import egide
 from egide.errors import PatchesUnavailable, PatchKeyMissing, PatchKeyWrong
 from egide.hashing import patches
 from egide.hashing.patches import registered
-from egide.sealing import PatchKey
+from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 

@@ -21,7 +21,7 @@ from egide.auditing.page import MAX_MATCH_ROWS, MAX_UNREADABLE_ROWS
 from egide.auditing.report import render_report, write_report
 from egide.auditing.rows import MatchRow, UnreadableRow, match_schema, unreadable_schema
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable, UsageError
-from egide.visible import MAX_NAME_CHARS, visible_name
+from egide.text.visible import MAX_NAME_CHARS, visible_name
 
 VOID_ELEMENTS = {"meta", "br"}
 CSS = Path(__file__).parents[2] / "src/egide/auditing/assets/report.css"

@@ -14,7 +14,7 @@ import report_samples as samples
 from egide.auditing import report
 from egide.auditing.wording import load_strings, report_wording
 from egide.errors import EgideError, ItemError, PatchesError, SourceError, UsageError
-from egide.wording import LANGUAGES, Wording
+from egide.text.wording import LANGUAGES, Wording
 
 ENGLISH, FRENCH = report_wording("en"), report_wording("fr")
 

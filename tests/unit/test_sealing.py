@@ -18,7 +18,7 @@ from egide.errors import (
     PatchKeyInvalid,
     PatchKeyMissing,
 )
-from egide.sealing import PatchKey, SealBroken, key_path, require_cryptography
+from egide.security.sealing import PatchKey, SealBroken, key_path, require_cryptography
 
 KEY = PatchKey(bytes(range(32)))
 TEXT = base64.urlsafe_b64encode(bytes(range(32))).decode()
@@ -249,5 +249,5 @@ def test_without_cryptography_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_importing_sealing_does_not_need_cryptography() -> None:
-    code = "import sys, egide.sealing; sys.exit('cryptography' in sys.modules)"
+    code = "import sys, egide.security.sealing; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from egide.access import Key, Role, new_token
+from egide.domain.access import Key, Role, new_token
 from egide.errors import EgideError, RateLimited, StoreUnreadable, Unauthorized
 from egide.server.auth import CACHE_S, STALE_S, Authenticator
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.access import Key, Role
+from egide.domain.access import Key, Role
 from egide.errors import QuotaExceeded, RateLimited, StoreLocked
 from egide.server.limits import DAY_S, Allowances, Rates
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.errors import SettingInvalid, UsageError
 from egide.server.settings import ServerSettings
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from egide.domain.model import Signal, State, Trust
 from egide.errors import (
     EgideError,
     SnapshotDamaged,
@@ -26,14 +27,13 @@ from egide.errors import (
 from egide.index import container, mih
 from egide.index.snapshot import Snapshot, SnapshotBank
 from egide.index.snapshot_build import build_snapshot
-from egide.model import Signal, State, Trust
 from search_data import NOW, as_tuples, bank, entry, flip_bits, random_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from egide.model import Bank, Entry
+    from egide.domain.model import Bank, Entry
 
 
 def build(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from egide.auditing.sources import Item, Other, Shard, open_source, read_shard
+from egide.domain.model import DEFAULT_LIMITS, Fingerprint, Limits
 from egide.errors import (
     ColumnMissing,
     ItemError,
@@ -22,7 +23,6 @@ from egide.errors import (
     SourceUnreadable,
     SourceUnsupported,
 )
-from egide.model import DEFAULT_LIMITS, Fingerprint, Limits
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from egide.access import Key, Role
+from egide.domain.access import Key, Role
+from egide.domain.model import Match, Signal, Transform, Trust
+from egide.domain.partners import Upstream, WebhookEvent
+from egide.domain.policy import Action, Decision, Reason
 from egide.errors import StoreLocked, SyncError, UpstreamKeyInvalid
-from egide.model import Match, Signal, Transform, Trust
-from egide.net.register_client import RegisterClient
-from egide.policy import Action, Decision, Reason
+from egide.partners.client import RegisterClient
 from egide.server.delivering import DecisionEvents
 from egide.store.changing import ChangingStore as Store
-from egide.store.upstreams import Upstream, Upstreams
-from egide.store.webhooks import WebhookEvent
+from egide.store.partners.upstreams import Upstreams
 from egide.usecases.following import MAX_BACKOFF_S, Follower, backoff_s
 from egide.usecases.syncing import read_key_file
 from store_samples import picture

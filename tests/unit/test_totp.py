@@ -6,7 +6,7 @@ import pyotp
 import pytest
 
 from case_samples import app_code
-from egide.totp import STEP_S, accepted_step, app_uri, new_secret
+from egide.security.one_time_codes import STEP_S, accepted_step, app_uri, new_secret
 
 # Of both RFCs' appendices: ASCII digits, 20 bytes.
 SECRET = b"12345678901234567890"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from egide.errors import UsageError
-from egide.wording import Wording, load_catalogue
+from egide.text.wording import Wording, load_catalogue
 
 ENGLISH, FRENCH = Wording("en", {}), Wording("fr", {})
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from egide.auditing.charts import Histogram, Throughput, histogram, throughput
 from egide.auditing.rows import WAYS
 from egide.auditing.where import where
-from egide.model import DEFAULT_RADIUS_BITS, MAX_REGIONS, Trust
-from egide.visible import visible_name
+from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_REGIONS, Trust
+from egide.text.visible import visible_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from egide.auditing.rows import MatchRow, UnreadableRow
     from egide.auditing.where import Where
-    from egide.wording import Wording
+    from egide.text.wording import Wording
 
 MAX_MATCH_ROWS = 1000
 MAX_UNREADABLE_ROWS = 200

@@ -18,7 +18,7 @@ from egide.auditing.rows import MatchRow, UnreadableRow
 from egide.auditing.summary import SUMMARY_SCHEMA
 from egide.auditing.wording import report_wording
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable
-from egide.visible import visible_name
+from egide.text.visible import visible_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

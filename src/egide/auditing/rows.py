@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from egide.model import Signal
+from egide.domain.model import Signal
 
 if TYPE_CHECKING:
     from egide.auditing.sources import Item
+    from egide.domain.model import Fingerprint, Match
     from egide.errors import EgideError
-    from egide.model import Fingerprint, Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class MatchRow:
         item, shard: names, as the source gives them.
         key: webdataset key or Parquet column; `offset`: of the bytes in a tar, or the row.
         tier: 0 for digests and PDQ, 1 for keypoints.
-        signal, transform, trust: values of the enumerations of those names in `egide.model`.
+        signal, transform, trust: values of the enumerations of those names in `egide.domain.model`.
         distance: in bits; 0 for an exact digest, None for keypoints.
         frame: which frame of the item, 0 for a still picture.
         width, height: of the item's first frame in stored pixels; 0 where they are not known.
         rectangle: left, top, width, height of the part that matched; None for the whole frame.
-        inliers, coverage, agreement, matrix: of `egide.model.PatchEvidence`; None but for tier 1.
+        inliers, coverage, agreement, matrix: of `PatchEvidence`; None but for tier 1.
         polygon: x, y, x, y … of the registered picture's outline in the item; None but for tier 1.
         sha256: of the item's bytes, hexadecimal; None where only a hash list was audited.
     """

@@ -27,9 +27,9 @@ from egide.auditing.summary import (
     SourceSummary,
     Totals,
 )
+from egide.domain.model import DEFAULT_LIMITS, Limits, Mode
 from egide.errors import UsageError
 from egide.matching import Matcher
-from egide.model import DEFAULT_LIMITS, Limits, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

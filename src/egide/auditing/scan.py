@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import MatchRow, UnreadableRow, match_row, printable, unreadable_row
 from egide.auditing.sources import Item, Other, read_shard
+from egide.domain.model import Fingerprint
 from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
-from egide.model import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from egide.auditing.sources import Shard
+    from egide.domain.model import Limits, Mode
     from egide.matching import Matcher, ThoroughMatcher
-    from egide.model import Limits, Mode
 
 Outcome = Fingerprint | ItemError | SourceError | None
 """A fingerprint, why there is none, or None of what is no picture."""

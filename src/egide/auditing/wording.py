@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from egide.wording import Wording, load_catalogue, require_language
+from egide.text.wording import Wording, load_catalogue, require_language
 
 
 def report_wording(lang: str) -> Wording:

@@ -21,9 +21,9 @@ from egide import errors
 from egide.auditing.parts import read_kept, write_part
 from egide.auditing.scan import Scanner
 from egide.auditing.sources import Shard
+from egide.domain.model import Limits, Mode
 from egide.index.snapshot import Snapshot
 from egide.matching import Matcher, ThoroughMatcher
-from egide.model import Limits, Mode
 from egide.sandbox.limits import end_with_parent, limit_memory
 
 if TYPE_CHECKING:

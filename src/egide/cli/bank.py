@@ -25,15 +25,15 @@ from egide.cli.terminal import (
     say,
     warn,
 )
+from egide.domain.model import DEFAULT_RADIUS_BITS, SIGNAL_BYTES, Signal, State, Trust
 from egide.errors import FileMissing, FileUnreadable, OutputUnwritable, UsageError
 from egide.hashlist import BadLine, HashListFormat
-from egide.model import DEFAULT_RADIUS_BITS, SIGNAL_BYTES, Signal, State, Trust
-from egide.visible import visible
+from egide.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egide.model import Bank
+    from egide.domain.model import Bank
     from egide.store import Store
     from egide.usecases.registering import RegisteredFile
 

@@ -19,13 +19,13 @@ from egide.cli.terminal import (
     print_table,
     say,
 )
+from egide.domain.model import State, Trust
 from egide.errors import UsageError
-from egide.model import State, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.model import Entry
+    from egide.domain.model import Entry
     from egide.store import Store
 
 EntriesArgument = Annotated[

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egide.access import Role
 from egide.cli.terminal import (
     DEFAULT_STORE,
     JsonOption,
@@ -21,11 +20,12 @@ from egide.cli.terminal import (
     say,
     warn,
 )
+from egide.domain.access import Role
 from egide.errors import UsageError
 
 if TYPE_CHECKING:
-    from egide.access import Key
-    from egide.sealing import PatchKey
+    from egide.domain.access import Key
+    from egide.security.sealing import PatchKey
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")]
 _OF_PEOPLE = {Role.CURATOR, Role.MODERATOR, Role.ADMIN}
@@ -215,7 +215,7 @@ def patches(
     It is written into a file for you alone, and never replaces one. Keep a copy of it, apart from
     the store and its backups. Without it no keypoint can be read; it is never printed.
     """
-    from egide.sealing import PatchKey, key_path
+    from egide.security.sealing import PatchKey, key_path
 
     if show_id:
         if out is not None:

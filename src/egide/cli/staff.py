@@ -23,7 +23,7 @@ from egide.cli.terminal import (
 from egide.errors import ServerUnavailable
 
 if TYPE_CHECKING:
-    from egide.store.staff import Staff
+    from egide.domain.staff import Staff
     from egide.usecases.staffing import NewAccount
 
 NameArgument = Annotated[

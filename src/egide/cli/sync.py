@@ -23,12 +23,12 @@ from egide.cli.terminal import (
     say,
     warn,
 )
+from egide.domain.model import State, Trust
 from egide.errors import EgideError, UsageError
-from egide.model import State, Trust
 
 if TYPE_CHECKING:
+    from egide.domain.partners import Upstream
     from egide.store import Store
-    from egide.store.upstreams import Upstream
     from egide.usecases.syncing import SyncReport
 
 NameArgument = Annotated[
@@ -91,7 +91,7 @@ def add(
     `egide serve` follows it by itself; `egide sync run` does so once. The key stays in its file.
     """
     import egide
-    from egide.net.register_client import partner_policy
+    from egide.partners.client import partner_policy
     from egide.usecases.syncing import read_key_file
 
     trusts = dict(_trust_of(text) for text in trust or ())

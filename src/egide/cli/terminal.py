@@ -21,7 +21,7 @@ import typer
 
 from egide.errors import ConfirmationNeeded
 from egide.settings import DEFAULT_STORE
-from egide.visible import visible, visible_name
+from egide.text.visible import visible, visible_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from egide.auditing.rows import MatchRow
-    from egide.model import Match
+    from egide.domain.model import Match
 
 StoreOption = Annotated[
     str,

@@ -23,8 +23,7 @@ from egide.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from egide.store.outbox import DeadLetter
-    from egide.store.webhooks import Webhook, WebhookEvent
+    from egide.domain.partners import DeadLetter, Webhook, WebhookEvent
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")]
 _SHOWN = 100
@@ -65,8 +64,8 @@ def add(
     The secret that signs them is printed this once. `egide serve` delivers the messages.
     """
     import egide
-    from egide.engine.delivering import add_webhook
     from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+    from egide.usecases.webhooks import add_webhook
 
     wanted = [_event_of(text) for text in events]
     with egide.open_store(store) as opened:
@@ -169,8 +168,8 @@ def send_test_message(
     Exit status 1 if it was not taken.
     """
     import egide
-    from egide.engine.delivering import send_test
     from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+    from egide.usecases.webhooks import send_test
 
     with egide.open_store(store) as opened:
         tested = send_test(opened, name, allowed_networks=own_networks(WEBHOOK_NETWORKS))
@@ -221,7 +220,7 @@ def remove(
 
 
 def _event_of(text: str) -> WebhookEvent:
-    from egide.store.webhooks import WebhookEvent
+    from egide.domain.partners import WebhookEvent
 
     try:
         return WebhookEvent(text)

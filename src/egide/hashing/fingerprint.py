@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL.Image import Image
 
+from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 from egide.errors import UsageError
 from egide.hashing import digest
 from egide.hashing.patches import MIN_SCALED_SIDE as MIN_PATCHED_SIDE
@@ -17,10 +18,9 @@ from egide.hashing.product import mirror_coefficients
 from egide.hashing.regions import find_regions
 from egide.media import Frame, Picture, decode, decode_image, read_bytes
 from egide.media.decode import MIN_SCALED_SIDE
-from egide.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 
 if TYPE_CHECKING:
-    from egide.model import Limits, PatchQuery
+    from egide.domain.model import Limits, PatchQuery
 
 DISTINCT_BITS = 10
 """A frame within this many bits of one already kept is not kept: a search that finds the one finds

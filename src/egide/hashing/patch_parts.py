@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.model import Rectangle
+    from egide.domain.model import Rectangle
 
 MAX_PARTS = 12
 """Of one frame: a screen of a gallery has so many."""

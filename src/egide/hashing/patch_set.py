@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from egide.model import PATCH_BYTES, PatchSet
+from egide.domain.model import PATCH_BYTES, PatchSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

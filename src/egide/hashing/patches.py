@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from egide.domain.model import PATCH_BYTES, PatchQuery, PatchSet
 from egide.errors import PatchesUnavailable
 from egide.hashing import patch_set
 from egide.hashing.patch_parts import small_parts
 from egide.hashing.patch_set import SIGN_GRID
-from egide.model import PATCH_BYTES, PatchQuery, PatchSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from egide.domain.model import Rectangle
     from egide.media import Frame
-    from egide.model import Rectangle
 
 MIN_SCALED_SIDE = 768
 """Short side in samples of a scaled decode that keypoints may be taken from: with 400, a phone's

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.model import PDQ_BYTES, Pdq
+from egide.domain.model import PDQ_BYTES, Pdq
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from egide.domain.model import Mode
 from egide.hashing.fingerprint import fingerprint
-from egide.model import Mode
 
 _SIDES = (480, 640)
 _FORMATS = ("JPEG", "PNG", "WEBP")

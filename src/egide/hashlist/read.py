@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from egide.domain.model import SIGNAL_BYTES, Signal
 from egide.errors import FileMissing, FileUnreadable, HashInvalid, UsageError
 from egide.hashlist.read_csv import CsvReader, find_table, looks_like_header
 from egide.hashlist.values import (
@@ -16,7 +17,6 @@ from egide.hashlist.values import (
     meaningless,
     parse_hex,
 )
-from egide.model import SIGNAL_BYTES, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

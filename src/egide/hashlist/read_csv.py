@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from egide.domain.model import MIN_MATCHABLE_QUALITY, Signal
 from egide.errors import HashInvalid, LineError, SchemaTooNew
 from egide.hashlist.fields import restore
 from egide.hashlist.values import (
@@ -24,7 +25,6 @@ from egide.hashlist.values import (
     meaningless,
     parse_hex,
 )
-from egide.model import MIN_MATCHABLE_QUALITY, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

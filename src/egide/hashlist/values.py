@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from egide.domain.model import SIGNAL_BYTES, Fingerprint, Pdq, Registration, Signal, Trust
 from egide.errors import HashInvalid, LineError
-from egide.model import SIGNAL_BYTES, Fingerprint, Pdq, Registration, Signal, Trust
 
 if TYPE_CHECKING:
     from datetime import datetime

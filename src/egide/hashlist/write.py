@@ -7,6 +7,7 @@ import io
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
+from egide.domain.model import Signal, State
 from egide.hashlist.fields import neutralise
 from egide.hashlist.values import (
     OWN_COLUMNS,
@@ -14,12 +15,11 @@ from egide.hashlist.values import (
     THREATEXCHANGE_COLUMNS,
     HashListFormat,
 )
-from egide.model import Signal, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from egide.model import Entry
+    from egide.domain.model import Entry
 
 _PIECE_ENTRIES = 500
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from egide.domain.model import PDQ_BYTES, Trust
 from egide.index.mih import MultiIndex
 from egide.index.snapshot import DIGEST_SIGNALS, unix_us
-from egide.model import PDQ_BYTES, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from egide.model import Entry, Signal
+    from egide.domain.model import Entry, Signal
 
 TAIL_ROWS = 2048
 """20 µs a query by brute force. Indexing so many takes 6 ms, 3 µs a code."""

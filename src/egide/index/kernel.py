@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from egide.domain.model import MAX_RADIUS_BITS, PDQ_BYTES
 from egide.errors import RadiusInvalid
-from egide.model import MAX_RADIUS_BITS, PDQ_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from egide.domain.model import State
 from egide.errors import SnapshotError
 from egide.index.grown import FOR_ALL_VIEWS, Grown
 from egide.index.kernel import Hits
 from egide.index.snapshot import DigestHits, Entries, SnapshotBank
-from egide.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from egide.domain.model import Bank, Entry, Signal, Trust
     from egide.index.grown import Segment
     from egide.index.kernel import Piece
     from egide.index.snapshot import Snapshot
-    from egide.model import Bank, Entry, Signal, Trust
 
 
 class LiveIndex:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.model import PATCH_BYTES
+from egide.domain.model import PATCH_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from egide.domain.model import PATCH_BYTES
 from egide.hashing.patch_set import KEYPOINT, SIGN_BYTES
 from egide.index.container import Section, array_section
 from egide.index.patch_bits import KEY_BITS, WORDS, reorder
-from egide.model import PATCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from egide.model import PatchSet
+    from egide.domain.model import PatchSet
 
 BANDS = 6
 """Of the eight that `patch_bits` has: the other two would find 2 % more for a third more memory."""

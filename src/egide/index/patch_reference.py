@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from egide.model import PatchQuery, PatchSet
+    from egide.domain.model import PatchQuery, PatchSet
 
 
 def candidates(pictures: Sequence[PatchSet], query: PatchQuery) -> Candidates:

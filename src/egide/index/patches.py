@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from egide.domain.model import PATCH_BYTES, PatchSet
 from egide.errors import PatchesError, SnapshotDamaged
 from egide.hashing.patch_set import KEYPOINT
 from egide.index.container import read_container, write_sections
@@ -27,15 +28,14 @@ from egide.index.patch_bits import reorder, restore
 from egide.index.patch_build import BANDS, LINE_WORDS, PatchColumns
 from egide.index.patch_common import COMMON_BITS, common, most_pictures
 from egide.index.patch_vote import VOTE_BITS, Places, Votes, rank
-from egide.model import PATCH_BYTES, PatchSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from egide.domain.model import PatchQuery
     from egide.index.container import Section
-    from egide.model import PatchQuery
 
 MAX_CANDIDATES = 24
 """Pictures that one query proposes for proof, so also the most that it can find."""

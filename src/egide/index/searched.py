@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from egide.domain.model import Signal, Trust
     from egide.index.kernel import Hits
     from egide.index.snapshot import DigestHits, Entries, SnapshotBank
-    from egide.model import Signal, Trust
 
 
 class Searched(Protocol):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from egide.domain.model import SIGNAL_BYTES, Signal, Trust
 from egide.errors import SnapshotDamaged, SnapshotError
 from egide.index.bands import BANDS, BUCKETS
 from egide.index.container import read_container
 from egide.index.mih import BandLists, MultiIndex
-from egide.model import SIGNAL_BYTES, Signal, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
 from egide.errors import SnapshotError
 from egide.index.bands import BANDS, BUCKETS
 from egide.index.container import Section, array_section, write_container
 from egide.index.mih import MAX_ROWS, MIN_INDEXED_ROWS, band_list
 from egide.index.snapshot import DIGEST_SIGNALS, digest_prefix, unix_us
-from egide.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from egide.model import Bank, Entry
+    from egide.domain.model import Bank, Entry
 
 _TRUSTS = tuple(Trust)
 _MAX_BANKS = 1 << 16

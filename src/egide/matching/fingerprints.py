@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from egide.domain.model import PDQ_BYTES, TRANSFORMS, Match, Signal
 from egide.index.kernel import check_radius
 from egide.index.snapshot import Snapshot, unix_us
 from egide.matching.scope import scope_of
-from egide.model import PDQ_BYTES, TRANSFORMS, Match, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from egide.domain.model import Fingerprint, Pdq
     from egide.index.searched import Searched
     from egide.index.snapshot import Entries
-    from egide.model import Fingerprint, Pdq
 
 _RANKED_SIGNALS = (Signal.SHA256, Signal.MD5, Signal.PDQ)
 """An exact digest outranks PDQ."""

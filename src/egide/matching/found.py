@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from egide.domain.model import Match
     from egide.matching.fingerprints import Matcher
-    from egide.model import Match
 
 _FIRST_LOOK = 1024
 _LONGEST_LOOK = 1 << 20

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from egide.domain.model import PatchEvidence, PatchQuery, PatchSet
 from egide.hashing.patch_set import SIGN_GRID, PatchView, view
 from egide.matching.arrangement import (
     MIN_INLIERS,
@@ -22,7 +23,6 @@ from egide.matching.arrangement import (
     arrange,
     outline,
 )
-from egide.model import PatchEvidence, PatchQuery, PatchSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from egide.domain.model import Match, Signal, Transform
 from egide.hashing.patch_set import view
 from egide.index.patch_common import COMMON_BITS, are_versions
 from egide.matching.patch_proof import near_descriptors, prove
-from egide.model import Match, Signal, Transform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from egide.domain.model import PatchEvidence, PatchQuery
     from egide.index.patches import Candidate, Candidates, PatchIndex
     from egide.matching.fingerprints import Matcher
-    from egide.model import PatchEvidence, PatchQuery
 
 DOUBTFUL_AGREEMENT = 0.85
 """Under this a frame over half of two pictures looks like a copy with a large part replaced. Then

@@ -10,9 +10,9 @@ from egide.matching.patches import PatchMatcher
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from egide.domain.model import Fingerprint, Match
     from egide.index.patches import PatchIndex
     from egide.matching.fingerprints import Matcher
-    from egide.model import Fingerprint, Match
 
 
 class ThoroughMatcher:

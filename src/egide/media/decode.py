@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from egide.domain.model import Mode
 from egide.errors import (
     DecodeFailed,
     ImageTooLarge,
@@ -26,7 +27,6 @@ from egide.media.plugins import (
 from egide.media.quiet import quiet
 from egide.media.read import check_size
 from egide.media.sniff import Format, ends_early, sniff, webp_size
-from egide.model import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 ANIMATION_BUDGET = 2
 """All frames of an animation together may have this many times `max_pixels`."""

@@ -11,7 +11,7 @@ from egide.errors import FileEmpty, FileMissing, FileTooLarge, FileUnreadable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 
 def read_bytes(path: Path, *, name: str, limits: Limits) -> bytes:

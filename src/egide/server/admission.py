@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.server.kinds import Kind
     from egide.server.settings import ServerSettings
 
@@ -30,7 +30,7 @@ _UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """They answer when everything else is refused."""
 _MAX_QUERY_BYTES = 8192
 _LEAVING_PART = 4
-"""Signing in takes long on purpose, and few do it at a time (`egide.passwords`): one address may
+"""Signing in takes long on purpose, and few do it at a time (`passwords`): one address may
 not be all of them."""
 _READING = ("GET", "HEAD")
 

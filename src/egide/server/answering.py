@@ -14,9 +14,9 @@ from egide.usecases.check import Check
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from egide.access import Key
-    from egide.model import Fingerprint, Match
-    from egide.policy import Decision
+    from egide.domain.access import Key
+    from egide.domain.model import Fingerprint, Match
+    from egide.domain.policy import Decision
     from egide.server.service import Service
     from egide.usecases.check import Checked
 

@@ -13,14 +13,14 @@ from fastapi import Request, Security
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from egide.access import Key, Permission, parse_token, secret_matches
+from egide.domain.access import Key, Permission, parse_token, secret_matches
 from egide.errors import RateLimited, StoreError, Unauthorized
 from egide.server.limits import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.store.keys import Keys
+    from egide.store.access.keys import Keys
 
 CACHE_S = 0.9
 """A revoked key opens nothing a second after its revocation."""

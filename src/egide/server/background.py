@@ -9,9 +9,8 @@ from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from egide.engine.erasing import settle
-from egide.engine.snapshots import forget_other_snapshots
 from egide.errors import EgideError
+from egide.live.snapshots import forget_other_snapshots, settle
 from egide.server.casework import casework_of
 from egide.server.delivering import deliver
 from egide.server.following import follower_of

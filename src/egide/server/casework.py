@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from egide.cases import CaseRules
+from egide.domain.cases import CaseRules
 from egide.usecases.casework import Casework
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from egide.model import DEFAULT_RADIUS_BITS
+from egide.domain.model import DEFAULT_RADIUS_BITS
 
 if TYPE_CHECKING:
-    from egide.model import Fingerprint
+    from egide.domain.model import Fingerprint
 
 
 def compare_fingerprints(a: Fingerprint, b: Fingerprint) -> dict[str, Any]:

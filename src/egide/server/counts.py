@@ -6,7 +6,7 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from egide.model import State
+from egide.domain.model import State
 
 if TYPE_CHECKING:
     from egide.store import Store

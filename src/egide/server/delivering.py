@@ -10,17 +10,17 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from egide.engine.delivering import deliver_due, post_delivery
+from egide.domain.partners import WebhookEvent
+from egide.domain.policy import Action
 from egide.errors import StoreError
-from egide.policy import Action
+from egide.partners.delivering import deliver_due, post_delivery
 from egide.server.logs import log
-from egide.store.webhooks import WebhookEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from egide.access import Key
-    from egide.policy import Decision
+    from egide.domain.access import Key
+    from egide.domain.policy import Decision
     from egide.server.service import Service
     from egide.store import Store
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from egide.access import Permission
+from egide.domain.access import Permission
 from egide.errors import NotReady, RegisterStale
 from egide.server.auth import address_of, identify
 from egide.server.metrics import CONTENT_TYPE

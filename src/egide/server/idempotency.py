@@ -24,7 +24,7 @@ from egide.server.service import ServiceDep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.store import Store
 
 Done = TypeVar("Done", bound=BaseModel)

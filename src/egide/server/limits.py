@@ -13,8 +13,8 @@ from egide.errors import EgideError, QuotaExceeded, RateLimited, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from egide.access import Key
-    from egide.store.keys import Keys
+    from egide.domain.access import Key
+    from egide.store.access.keys import Keys
 
 DAY_S = 86_400
 _MAX_BUCKETS = 10_000

@@ -14,7 +14,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from egide.visible import visible
+from egide.text.visible import visible
 
 if TYPE_CHECKING:
     from egide.server.settings import ServerSettings

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.errors import (
     AddressDenied,
     AddressInUse,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from egide.server.settings import ServerSettings
-    from egide.store.keys import Keys
+    from egide.store.access.keys import Keys
 
 FIRST_KEY = "first-admin"
 FIRST_HOLDER = "first admin"

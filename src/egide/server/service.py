@@ -11,15 +11,14 @@ from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
-from egide.access import Key
-from egide.engine.decoding import DecodingPool
-from egide.engine.erasing import settle
-from egide.engine.live import LiveRegister
-from egide.engine.rebuilding import RebuildRules
-from egide.engine.snapshots import require_folder, snapshot_path
+from egide.domain.access import Key
+from egide.domain.policy import Decision
 from egide.errors import SnapshotNotRemoved, SnapshotUnwritable, StoreError
+from egide.live.rebuilding import RebuildRules
+from egide.live.register import LiveRegister
+from egide.live.snapshots import require_folder, settle, snapshot_path
 from egide.net.fetch import fetch
-from egide.policy import Decision
+from egide.sandbox.decoding import DecodingPool
 from egide.server.auth import Authenticator
 from egide.server.background import Background
 from egide.server.counts import EntryCounts

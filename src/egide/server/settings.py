@@ -23,9 +23,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from egide.access import Role
+from egide.domain.access import Role
+from egide.domain.model import Limits
 from egide.errors import SettingInvalid
-from egide.model import Limits
 from egide.net.guard import FetchPolicy
 from egide.settings import DEFAULT_STORE, DEFAULT_STORE_TIMEOUT_S, PREFIX, limits_from_environment
 from egide.usecases.check import StaleAnswers

@@ -5,21 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from egide.model import DEFAULT_RADIUS_BITS, Trust
-from egide.store import banks as bank_rows
-from egide.store import consent
-from egide.store.case_changes import CaseChanges
-from egide.store.records import unix_seconds
-from egide.store.register import register
+from egide.domain.model import DEFAULT_RADIUS_BITS, Trust
+from egide.store.cases.changes import CaseChanges
+from egide.store.entries import banks as bank_rows
+from egide.store.entries import consent
+from egide.store.entries.records import unix_seconds
+from egide.store.entries.registering import register
+from egide.store.partners.upstream_changes import UpstreamChanges
 from egide.store.store import Store
-from egide.store.upstream_changes import UpstreamChanges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from egide.model import Bank, Registration
-    from egide.sealing import PatchKey
-    from egide.store.records import Registered
+    from egide.domain.model import Bank, Registered, Registration
+    from egide.security.sealing import PatchKey
 
 
 class ChangingStore(Store):

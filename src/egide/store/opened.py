@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 
 from egide.errors import StoreError, UsageError
-from egide.store.erasure import Erasure
-from egide.store.lifecycle import open_database
-from egide.store.revisions import change, current_revision, find_revision
-from egide.store.schema import store_meta
+from egide.store.database.erasure import Erasure
+from egide.store.database.opening import open_database
+from egide.store.entries.revisions import change, current_revision, find_revision
+from egide.store.tables.register import store_meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from egide.store.connect import Database
-    from egide.store.copying import Copied
-    from egide.store.records import Revision
-    from egide.store.revisions import Change
+    from egide.domain.model import Revision
+    from egide.store.database.copying import Copied
+    from egide.store.database.interface import Database
+    from egide.store.entries.revisions import Change
 
 DEFAULT_URL = "sqlite:///egide.db"
 DEFAULT_BUSY_TIMEOUT_S = 10.0
@@ -200,7 +200,7 @@ class OpenedStore:
             BackupUnwritable: it cannot be written.
             StoreReadOnly: the log cannot be written to.
         """
-        from egide.store.copying import back_up
+        from egide.store.database.copying import back_up
 
         return back_up(self._database, path, actor=self.actor, on_progress=on_progress)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from egide.store.approvals import Approvals
-from egide.store.attempts import Attempts
-from egide.store.cases import Cases
-from egide.store.feed import Feed
-from egide.store.feedback import FeedbackRecords
-from egide.store.given import Given
-from egide.store.idempotency import Idempotency
-from egide.store.keys import Keys
-from egide.store.log import Log
+from egide.store.access.approvals import Approvals
+from egide.store.access.idempotency import Idempotency
+from egide.store.access.keys import Keys
+from egide.store.access.sessions import Sessions
+from egide.store.access.staff import StaffAccounts
+from egide.store.cases.attempts import Attempts
+from egide.store.cases.cases import Cases
+from egide.store.log.log import Log
 from egide.store.opened import OpenedStore
-from egide.store.outbox import Outbox
-from egide.store.partner_reads import PartnerReads
-from egide.store.sessions import Sessions
-from egide.store.staff import StaffAccounts
-from egide.store.upstreams import Upstreams
-from egide.store.webhooks import Webhooks
+from egide.store.partners.feed import Feed
+from egide.store.partners.feedback import FeedbackRecords
+from egide.store.partners.given import Given
+from egide.store.partners.outbox import Outbox
+from egide.store.partners.reads import PartnerReads
+from egide.store.partners.upstreams import Upstreams
+from egide.store.partners.webhooks import Webhooks
 
 
 class ServedStore(OpenedStore):

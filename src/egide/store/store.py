@@ -6,21 +6,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.store import banks as bank_rows
-from egide.store import patches as patch_rows
-from egide.store import reading
-from egide.store.patches import Sealer
-from egide.store.records import unix_seconds
+from egide.store.entries import banks as bank_rows
+from egide.store.entries import keypoints as patch_rows
+from egide.store.entries import reading
+from egide.store.entries.keypoints import Sealer
+from egide.store.entries.records import unix_seconds
 from egide.store.served import ServedStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from egide.model import Bank, Entry, State, Trust
-    from egide.sealing import PatchKey
-    from egide.store.patches import SealedPatches
-    from egide.store.reading import ActiveView
-    from egide.store.records import BankCounts
+    from egide.domain.model import Bank, BankCounts, Entry, State, Trust
+    from egide.security.sealing import PatchKey
+    from egide.store.entries.keypoints import SealedPatches
+    from egide.store.entries.reading import ActiveView
 
 
 class Store(ServedStore):

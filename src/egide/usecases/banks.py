@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from egide.access import Permission
+from egide.domain.access import Permission
+from egide.domain.model import DEFAULT_RADIUS_BITS
 from egide.errors import BankExists, BankMissing
-from egide.model import DEFAULT_RADIUS_BITS
 from egide.store.changing import ChangingStore
 from egide.usecases.approving import TwoPeople
 from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
-    from egide.access import Key
-    from egide.model import Bank
+    from egide.domain.access import Key
+    from egide.domain.model import Bank
     from egide.store import Store
 
 

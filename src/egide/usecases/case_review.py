@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from egide.cases import Authority, CaseState, parse_number
+from egide.domain.cases import Authority, CaseState, parse_number
+from egide.domain.model import Trust
 from egide.errors import CaseEnded, CaseNotFound, UsageError
-from egide.model import Trust
 from egide.store.changing import ChangingStore
 from egide.usecases.casework import Casework
 
 if TYPE_CHECKING:
-    from egide.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
+    from egide.domain.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
+    from egide.domain.staff import Staff
     from egide.store import Store
-    from egide.store.staff import Staff
 
 
 @dataclass(frozen=True, slots=True)

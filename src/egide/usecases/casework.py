@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from egide.access import Role
-from egide.cases import (
+from egide.domain.access import Role
+from egide.domain.cases import (
     Authority,
     CaseRules,
     CaseState,
@@ -20,6 +20,7 @@ from egide.cases import (
     normal_pin,
     parse_number,
 )
+from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Pdq, Signal
 from egide.errors import (
     CaseFull,
     CaseNotFound,
@@ -28,15 +29,14 @@ from egide.errors import (
     UsageError,
 )
 from egide.hashlist.values import meaningless
-from egide.model import PDQ_BYTES, SIGNAL_BYTES, Pdq, Signal
-from egide.passwords import hash_password, place_in_line, verify_password
+from egide.security.passwords import hash_password, place_in_line, verify_password
 from egide.store.changing import ChangingStore
 from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from egide.cases import Case, NewImage
+    from egide.domain.cases import Case, NewImage
     from egide.store import Store
 
 OWNER_ACTOR = "case:owner"
@@ -76,7 +76,7 @@ class Casework:
         Args:
             images: at least one; a file that is there twice counts once.
             pin: that leads back to the case, with its number.
-            submission: 32 bytes of `egide.proof.solved`; sent again, it gives the same case again.
+            submission: 32 bytes of `solved`; sent again, it gives the same case again.
             authority: by whose word; `SELF` exactly where `staff` is None.
             staff: the name of who opens it for somebody.
 
@@ -124,7 +124,7 @@ class Casework:
         Args:
             case_id: of the case.
             images: at least one.
-            submission: 32 bytes of `egide.proof.solved`; sent again, it changes nothing more.
+            submission: 32 bytes of `solved`; sent again, it changes nothing more.
             staff: the name of who adds them for somebody.
 
         Raises:
@@ -144,8 +144,8 @@ class Casework:
         """Find a case by its number and PIN.
 
         Args:
-            number: however it is typed; see `egide.cases.parse_number`.
-            pin: however it is spelt; see `egide.cases.normal_pin`.
+            number: however it is typed; see `egide.domain.cases.parse_number`.
+            pin: however it is spelt; see `egide.domain.cases.normal_pin`.
             origin: where somebody asks from; kept as a keyed hash, for a day.
 
         Raises:
@@ -180,7 +180,7 @@ class Casework:
     def image_tags(self, case: Case, salt: bytes) -> dict[int, str]:
         """What tells the images of a case apart on one page, by their ids; of active ones only.
 
-        See `egide.cases.image_tag`.
+        See `egide.domain.cases.image_tag`.
         """
         return self._store.cases.tags(case.id, salt)
 

@@ -19,18 +19,18 @@ from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Protocol, Self
 
-from egide.engine.searching import StoreSearch
+from egide.domain.model import Fingerprint
+from egide.domain.policy import decide
 from egide.errors import BankMissing, NothingToCompare, RegisterStale, UsageError
-from egide.model import Fingerprint
-from egide.policy import decide
+from egide.live.searching import StoreSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from egide.domain.model import Match
+    from egide.domain.policy import Decision
     from egide.errors import PatchesError
     from egide.matching import Found
-    from egide.model import Match
-    from egide.policy import Decision
     from egide.store import Store
 
 

@@ -15,21 +15,22 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
 
-from egide.access import Permission
+from egide.domain.access import Permission
+from egide.domain.model import State
+from egide.domain.names import FOLLOWED
+from egide.domain.partners import Position
 from egide.errors import EntryMissing, StoreError
 from egide.hashlist import HashListFormat
 from egide.hashlist.write import csv_pieces, write_hash_list
-from egide.model import State
-from egide.store.feed import FOLLOWED, Position
 from egide.usecases.approving import TwoPeople
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egide.access import Key
-    from egide.model import Entry
+    from egide.domain.access import Key
+    from egide.domain.model import Entry
+    from egide.domain.partners import FeedPage
     from egide.store import Store
-    from egide.store.feed import FeedPage
 
 _PAGE = 500
 """Entries that are read at a time: an export that is taken slowly holds no more that may end."""

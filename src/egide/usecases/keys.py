@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from egide.access import MADE_ALONE, Permission
+from egide.domain.access import MADE_ALONE, Permission
 from egide.errors import KeyExists, KeyMissing
 from egide.usecases.approving import TwoPeople
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from egide.access import Key, Role
+    from egide.domain.access import Key, Role
     from egide.store import Store
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from egide.domain.model import Registration, Signal, Trust
 from egide.hashlist import BadLine, read_hash_list
-from egide.model import Registration, Signal, Trust
 from egide.store.changing import ChangingStore
 from egide.usecases.withdraw import settle_after_act
 

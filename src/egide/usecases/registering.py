@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egide.domain.model import DEFAULT_LIMITS, Registration
 from egide.errors import ItemError, PatchKeyWrong, UsageError
 from egide.hashing import fingerprint
 from egide.hashing.patches import registered as registered_patches
 from egide.hashing.patches import require_opencv
-from egide.model import DEFAULT_LIMITS, Registration
-from egide.sealing import PatchKey, require_cryptography
+from egide.security.sealing import PatchKey, require_cryptography
 from egide.store.changing import ChangingStore
 from egide.usecases.withdraw import settle_after_act
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from egide.model import Fingerprint, Limits
+    from egide.domain.model import Fingerprint, Limits
     from egide.store import Store
 
 _REGISTER_CHUNK = 64

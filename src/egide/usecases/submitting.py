@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from egide.domain.model import Trust
 from egide.errors import RequestInvalid
 from egide.hashlist.values import meaningless_in
-from egide.model import Trust
 from egide.store.changing import ChangingStore
 from egide.usecases.approving import TwoPeople
 from egide.usecases.withdraw import settle_after_act
@@ -15,10 +15,9 @@ from egide.usecases.withdraw import settle_after_act
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from egide.access import Key
-    from egide.model import Registration
+    from egide.domain.access import Key
+    from egide.domain.model import Registered, Registration
     from egide.store import Store
-    from egide.store.records import Registered
 
 
 def source_of(key: Key, within: str = "") -> str:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.access import Role, same_person
+from egide.domain.access import Role, same_person
 from egide.errors import BankMissing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.store import Store
 
 

@@ -1,6 +1,6 @@
 """Every change of an entry's state or trust: withdrawing, expiring, judging, and what follows.
 
-Whatever ends an entry erases it, here and in every file of ours; see `egide.engine.erasing`. Give a
+Whatever ends an entry erases it, here and in every file of ours; see `egide.live.snapshots`. Give a
 store that is `acting_as` who does it: the log names them.
 """
 
@@ -10,8 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.engine.erasing import settle
 from egide.errors import StoreError
+from egide.live.snapshots import settle
 from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from exact_mode import FIELDS, exact, noise, see_through
 
+from egide.domain.model import MIN_MATCHABLE_QUALITY
 from egide.hashing import fingerprint
-from egide.model import MIN_MATCHABLE_QUALITY
 from fingerprint_site import running_site
 from firefox_bidi import Firefox, Page, found_firefox
 from pictures import encoded, pictures

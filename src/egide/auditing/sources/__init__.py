@@ -27,7 +27,7 @@ from egide.errors import SourceUnsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 __all__ = ["Item", "Other", "Shard", "Source", "open_source", "read_shard", "variables_for"]
 

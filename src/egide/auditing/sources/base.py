@@ -12,8 +12,8 @@ from egide.errors import SourceExpands
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from egide.domain.model import Fingerprint, Limits
     from egide.errors import ItemError
-    from egide.model import Fingerprint, Limits
 
 SNIFF_BYTES = 32
 IMAGE_SUFFIXES = frozenset(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from egide.auditing.sources.base import Source
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 RUN_FILES = 512
 """Files in a shard: a killed audit repeats at most this many a worker."""

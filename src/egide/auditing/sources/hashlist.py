@@ -12,7 +12,7 @@ from egide.hashlist import BadLine, read_hash_list
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 
 class HashListSource:

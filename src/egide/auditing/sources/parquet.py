@@ -19,7 +19,7 @@ from egide.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 RUN_ROWS = 1024
 """Row groups are gathered into shards of about this many rows."""

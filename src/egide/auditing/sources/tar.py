@@ -34,7 +34,7 @@ from egide.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 MAX_NAME_BYTES = 1024 * 1024
 _BLOCK = 512

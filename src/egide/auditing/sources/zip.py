@@ -33,7 +33,7 @@ from egide.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egide.model import Limits
+    from egide.domain.model import Limits
 
 RUN_MEMBERS = 1024
 MAX_RUNS = 16

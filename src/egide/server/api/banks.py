@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankExists, BankMissing
 from egide.server.api.schemas_common import BankPath
 from egide.server.api.schemas_register import BankChange, BankShown, BanksShown, NewBank

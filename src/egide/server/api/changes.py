@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import BankMissing
 from egide.server.api.schemas_common import MAX_NUMBER, MAX_PAGE, NAME_PATTERN, LimitQuery
 from egide.server.api.schemas_register import Changes, changed_entry

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
+from egide.domain.model import State, Trust
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -16,7 +17,6 @@ from egide.errors import (
     StateConflict,
 )
 from egide.hashlist.values import MAX_SOURCE_CHARS
-from egide.model import State, Trust
 from egide.server.api.registering import REGISTER_BODY, submission_of
 from egide.server.api.schemas_common import MAX_NUMBER, BankPath, EntryPath, LimitQuery
 from egide.server.api.schemas_register import (

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankMissing
 from egide.server.api.schemas_common import BankPath
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Response
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import BankMissing, EntryMissing
 from egide.server.api.schemas_register import FeedbackTaken, NewFeedbacks
 from egide.server.auth import permitted
@@ -17,7 +17,7 @@ from egide.server.service import ServiceDep
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from egide.model import FeedbackKind
+    from egide.domain.model import FeedbackKind
 
 router = APIRouter(prefix="/feedback", tags=["feedback"])
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankMissing, KeyExists, KeyMissing
 from egide.server.api.schemas_common import NAME_PATTERN
 from egide.server.api.schemas_people import KeyMade, KeyShown, KeysShown, NewKey

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import (
     BankMissing,
     BatchTooLarge,

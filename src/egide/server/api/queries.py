@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from egide.domain.model import SIGNAL_BYTES, Fingerprint, Pdq, Signal
 from egide.errors import BatchTooLarge, RequestInvalid
-from egide.model import SIGNAL_BYTES, Fingerprint, Pdq, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

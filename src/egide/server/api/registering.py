@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 
+from egide.domain.model import Registration
 from egide.errors import RequestInvalid
-from egide.model import Registration
 from egide.server.api.schemas_common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas_register import NewEntries, NewEntry, Source
 from egide.server.bodies import parse_in_turn

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from egide.model import Signal, Transform, Trust
-from egide.policy import Action, Reason
+from egide.domain.model import Signal, Transform, Trust
+from egide.domain.policy import Action, Reason
 from egide.server.api.schemas_common import NAME_PATTERN
 
 _HEX_64 = r"^[0-9a-fA-F]{64}$"

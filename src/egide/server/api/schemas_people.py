@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from egide.access import Role
+from egide.domain.access import ApprovalState, Role
 from egide.server.api.schemas_common import (
     TEXT_PATTERN,
     Answer,
@@ -16,14 +16,12 @@ from egide.server.api.schemas_common import (
     ShownTime,
     Whole,
 )
-from egide.store.approvals import ApprovalState
-from egide.store.keys import MAX_HOLDER_CHARS, MAX_PER_DAY, MAX_PER_SECOND
-from egide.store.records import moment
+from egide.store.access.keys import MAX_HOLDER_CHARS, MAX_PER_DAY, MAX_PER_SECOND
+from egide.store.entries.records import moment
 
 if TYPE_CHECKING:
-    from egide.access import Key
-    from egide.store.approvals import Approval
-    from egide.store.log_records import LogRecord
+    from egide.domain.access import Approval, Key
+    from egide.store.log.records import LogRecord
 
 MAX_BANKS = 1000
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
+from egide.domain.partners import WebhookEvent
 from egide.server.api.schemas_common import Answer, Name, Request, ShownTime
-from egide.store.webhooks import MAX_URL_CHARS, WebhookEvent
+from egide.store.partners.webhooks import MAX_URL_CHARS
 
 if TYPE_CHECKING:
-    from egide.engine.delivering import Tested
-    from egide.store.outbox import DeadLetter
-    from egide.store.upstreams import Upstream
-    from egide.store.webhooks import Webhook
+    from egide.domain.partners import DeadLetter, Upstream, Webhook
+    from egide.usecases.webhooks import Tested
 
 
 class NewWebhook(Request):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from egide.model import DEFAULT_RADIUS_BITS, MAX_RADIUS_BITS, FeedbackKind, State, Trust
+from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_RADIUS_BITS, FeedbackKind, State, Trust
 from egide.server.api.schemas_common import (
     MAX_PAGE,
     TEXT_PATTERN,
@@ -26,8 +26,7 @@ from egide.server.api.schemas_common import (
 from egide.store import OutcomeKind
 
 if TYPE_CHECKING:
-    from egide.model import Bank, Entry
-    from egide.store.records import BankCounts
+    from egide.domain.model import Bank, BankCounts, Entry
 
 MAX_CODES = 64
 """PDQ codes of one entry: the frames of an animation."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Header
 
-from egide.access import Key
+from egide.domain.access import Key
 from egide.server.api.schemas_common import MAX_NUMBER, BankPath
 from egide.server.auth import permitted
 
 if TYPE_CHECKING:
-    from egide.access import Permission
+    from egide.domain.access import Permission
 
 
 def permitted_in_bank(permission: Permission) -> Any:

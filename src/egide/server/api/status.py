@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from egide._version import __version__
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.server.api.schemas import BankStatus, StatusResponse
 from egide.server.auth import permitted
 from egide.server.service import ServiceDep

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.server.api.schemas_reaching import UpstreamShown, UpstreamsShown
 from egide.server.auth import permitted
 from egide.server.service import ServiceDep

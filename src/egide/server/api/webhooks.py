@@ -6,8 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from egide.access import Key, Permission
-from egide.engine.delivering import add_webhook, require_all_banks, send_test
+from egide.domain.access import Key, Permission
 from egide.errors import Forbidden, WebhookExists, WebhookMissing, WebhookRefused
 from egide.server.api.schemas_common import MAX_NUMBER, NAME_PATTERN, LimitQuery
 from egide.server.api.schemas_reaching import (
@@ -24,6 +23,7 @@ from egide.server.auth import permitted
 from egide.server.idempotency import WriteDep, write_responses
 from egide.server.problems import problem_responses
 from egide.server.service import ServiceDep
+from egide.usecases.webhooks import add_webhook, require_all_banks, send_test
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 _AdminKey = Annotated[Key, permitted(Permission.MANAGE_WEBHOOKS)]

@@ -10,9 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
+from egide.domain.model import Bank
 from egide.errors import BankExists
-from egide.model import Bank
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.callers import allowed
 from egide.server.service import ServiceDep

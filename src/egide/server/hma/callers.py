@@ -16,7 +16,7 @@ from egide.server.auth import CACHE_S, KEY, STALE_S, address_of, identify
 from egide.server.service import service_of
 
 if TYPE_CHECKING:
-    from egide.access import Key, Permission
+    from egide.domain.access import Key, Permission
     from egide.server.service import Service
 
 _HOLDER = "HMA clients without a key"

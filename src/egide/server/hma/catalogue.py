@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
 from egide.errors import RegisterStale
 from egide.server.health import require_ready
 from egide.server.hma.answers import HmaRoute

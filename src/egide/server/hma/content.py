@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from egide.access import Key, Permission
+from egide.domain.access import Key, Permission
+from egide.domain.model import Entry, Registration, State
 from egide.errors import EntryMissing
-from egide.model import Entry, Registration, State
 from egide.server.api.scope import ApprovalHeader
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.banks import bank_shape

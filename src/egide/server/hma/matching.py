@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from egide.access import Key, Permission
-from egide.model import DEFAULT_RADIUS_BITS, Fingerprint, Match
+from egide.domain.access import Key, Permission
+from egide.domain.model import DEFAULT_RADIUS_BITS, Fingerprint, Match
 from egide.server.answering import ask, checking
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.callers import allowed

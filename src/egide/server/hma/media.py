@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from egide.domain.model import Fingerprint, Pdq
 from egide.errors import BatchTooLarge
-from egide.model import Fingerprint, Pdq
 from egide.server.bodies import is_multipart, read_parts
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from egide.access import Key
+    from egide.domain.access import Key
     from egide.server.service import Service
 
 PDQ = "pdq"

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.errors import SettingInvalid
 from egide.server.hma import banks, catalogue, content, matching
 from egide.server.hma.answers import HmaRoute

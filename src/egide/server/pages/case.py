@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from egide.cases import CaseState, shown_number
+from egide.domain.cases import CaseState, shown_number
 from egide.errors import (
     CaseEnded,
     CaseNotFound,
@@ -28,7 +28,7 @@ from egide.server.pages.site import script_words
 from egide.server.pages.staff_session import SIGN_IN, CaseIdDep, review_of, signed_in_staff
 
 if TYPE_CHECKING:
-    from egide.cases import Case
+    from egide.domain.cases import Case
 
 router = APIRouter()
 router.include_router(case_withdraw.router)

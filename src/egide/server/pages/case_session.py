@@ -10,9 +10,9 @@ from egide.server.casework import casework_of
 from egide.server.pages.staff_session import signed_in_staff
 
 if TYPE_CHECKING:
-    from egide.cases import Case
+    from egide.domain.cases import Case
+    from egide.domain.staff import Staff
     from egide.server.pages.frame import Page
-    from egide.store.staff import Staff
 
 IDLE_S = 20 * 60
 """Long enough to fingerprint a folder of photos, short enough for a telephone that lies about."""

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from egide.cases import PartnerState
-from egide.model import State, Trust
+from egide.domain.cases import PartnerState
+from egide.domain.model import State, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from egide.cases import Case, CaseImage, PartnerStatus
+    from egide.domain.cases import Case, CaseImage, PartnerStatus
     from egide.server.pages.frame import Page
+    from egide.text.wording import Wording
     from egide.usecases.taking_part import TakingPart
-    from egide.wording import Wording
 
 _FIRST_TOLD = (
     PartnerState.REMOVED,

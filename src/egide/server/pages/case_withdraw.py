@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from egide.cases import CaseState
+from egide.domain.cases import CaseState
+from egide.domain.model import State
 from egide.errors import CaseNotFound, ImageMissing
-from egide.model import State
 from egide.server.casework import casework_of
 from egide.server.pages.case_session import own_case
 from egide.server.pages.frame import FieldsDep, PageDep
 
 if TYPE_CHECKING:
-    from egide.cases import Case, CaseImage
+    from egide.domain.cases import Case, CaseImage
 
 router = APIRouter()
 _READ = ["GET", "HEAD"]

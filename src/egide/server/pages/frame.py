@@ -25,7 +25,7 @@ from fastapi import Depends, Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from egide.access import Role
+from egide.domain.access import Role
 from egide.errors import (
     FormExpired,
     PathMissing,
@@ -39,8 +39,8 @@ from egide.server.service import Service, service_of
 from egide.usecases.taking_part import TakingPart, taking_part
 
 if TYPE_CHECKING:
-    from egide.store.sessions import Session, SessionKind
-    from egide.wording import Wording
+    from egide.domain.staff import Session, SessionKind
+    from egide.text.wording import Wording
 
 COOKIE = "__Host-egide"
 CSRF_FIELD = "csrf"

@@ -33,7 +33,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from egide.errors import SettingInvalid
-from egide.wording import LANGUAGES, require_language
+from egide.text.wording import LANGUAGES, require_language
 
 INTERNATIONAL = "XX"
 """The country of a service that is open to all countries: 'user-assigned' in ISO 3166-1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from egide.wording import Wording
+    from egide.text.wording import Wording
 
 _DAYS_A_YEAR = 365
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from egide.cases import Authority, CaseState
+from egide.domain.cases import Authority, CaseState
 from egide.errors import CaseChanged, CaseEnded, CaseNotFound, PinRefused
 from egide.server.casework import casework_of
 from egide.server.pages.case_session import (

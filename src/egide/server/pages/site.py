@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from egide.server.pages.assets import Assets
 from egide.server.pages.branding import Branding
 from egide.server.pages.helplines import helplines
-from egide.wording import LANGUAGES, Wording, load_catalogue
+from egide.text.wording import LANGUAGES, Wording, load_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from egide.cases import (
+from egide.domain.cases import (
     Authority,
     Case,
     CaseImage,
@@ -25,8 +25,9 @@ from egide.cases import (
     ConfirmReason,
     shown_number,
 )
+from egide.domain.model import State, Trust
+from egide.domain.staff import Staff
 from egide.errors import CaseEnded, CaseNotFound, CaseNumberInvalid, ImageMissing
-from egide.model import State, Trust
 from egide.server.pages.frame import FieldsDep, Page, PageDep
 from egide.server.pages.staff_session import (
     CASE_ID,
@@ -36,8 +37,7 @@ from egide.server.pages.staff_session import (
     review_of,
     signed_in_staff,
 )
-from egide.store.staff import Staff
-from egide.wording import NO_BREAK
+from egide.text.wording import NO_BREAK
 
 router = APIRouter()
 _CASE = "/{lang}/staff/cases/{case_id}"

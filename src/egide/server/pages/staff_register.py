@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from egide.domain.staff import Staff
 from egide.server.pages.frame import FieldsDep, Page, PageDep
 from egide.server.pages.staff_cases import ASKED
 from egide.server.pages.staff_session import READ, SIGN_IN, signed_in_staff
-from egide.store.staff import Staff
 
 router = APIRouter()
 _AGES = ("no", "yes", "unsure")

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from egide.cases import CaseRules
+from egide.domain.cases import CaseRules
+from egide.domain.staff import Staff
 from egide.errors import PathMissing
 from egide.server.pages.frame import Page
-from egide.store.staff import Staff
 from egide.usecases.case_review import CaseReview
 
 SIGN_IN = "staff/sign-in"

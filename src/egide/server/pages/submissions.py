@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from egide.cases import Authority, ImageKind, NewImage
+from egide.domain.cases import Authority, ImageKind, NewImage
+from egide.domain.model import MIN_MATCHABLE_QUALITY
 from egide.errors import RateLimited, RequestInvalid
-from egide.model import MIN_MATCHABLE_QUALITY
-from egide.proof import new_challenge, solved
+from egide.security.proof_of_work import new_challenge, solved
 from egide.server.limits import Rates
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _HOUR_S = 3600
 _MAX_IMAGES = 1000
 _MAX_CHALLENGE_CHARS = 200
 _MAX_PIN_CHARS = 256
-"""As typed; how long a PIN may be is a rule of `egide.cases`, which has words for it."""
+"""As typed; how long a PIN may be is a rule of `egide.domain.cases`, which has words for it."""
 _MAX_NAMED_PLACES = 3
 _MAX_REMEMBERED = 10_000
 _DIGITS = re.compile("[0-9a-f]{64}")

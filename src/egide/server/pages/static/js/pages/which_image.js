@@ -64,7 +64,7 @@ async function digestOf(file, goOn) {
 }
 
 /**
- * The same as `egide.cases.image_tag`.
+ * The same as `egide.domain.cases.image_tag`.
  *
  * @param {Uint8Array} digest
  * @param {Uint8Array} salt

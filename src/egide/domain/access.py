@@ -1,0 +1,257 @@
+"""Who may do what in a served register: roles, their permissions, and the keys that carry them."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import unicodedata
+from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from egide.errors import BankMissing, Forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+
+class Role(StrEnum):
+    """What a key is for."""
+
+    MATCHER = "matcher"
+    """A platform's upload path: asks whether something matches, says what became of it."""
+    PARTNER = "partner"
+    """Another register or a platform that follows changes; may read fingerprints."""
+    CURATOR = "curator"
+    """A helpline: registers and withdraws."""
+    MODERATOR = "moderator"
+    """A reviewer: confirms, disputes, finds false positives, and is the second person."""
+    ADMIN = "admin"
+    """Runs the register; reads no fingerprint alone."""
+
+
+class Permission(StrEnum):
+    """One thing that a request needs."""
+
+    STATUS = "status"
+    MATCH = "match"
+    COMPARE = "compare"
+    FEEDBACK = "feedback"
+    READ_BANKS = "read-banks"
+    READ_CHANGES = "read-changes"
+    """Entries with their fingerprints; what partners follow. No role has it beside others' acts:
+    whoever makes keys or approves must not read alone what takes two."""
+    READ_ENTRIES = "read-entries"
+    """Entries without their fingerprints, and what partners said of them."""
+    REGISTER = "register"
+    WITHDRAW = "withdraw"
+    JUDGE = "judge"
+    """Confirm, dispute, tombstone."""
+    APPROVE = "approve"
+    """Be the second person."""
+    EXPORT = "export"
+    MANAGE_BANKS = "manage-banks"
+    MANAGE_KEYS = "manage-keys"
+    MANAGE_WEBHOOKS = "manage-webhooks"
+    MANAGE_UPSTREAMS = "manage-upstreams"
+    READ_LOG = "read-log"
+
+
+_MATCHER = frozenset({Permission.STATUS, Permission.MATCH, Permission.COMPARE, Permission.FEEDBACK})
+_CURATOR = _MATCHER | {
+    Permission.READ_BANKS,
+    Permission.READ_ENTRIES,
+    Permission.REGISTER,
+    Permission.WITHDRAW,
+}
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.MATCHER: _MATCHER,
+    Role.PARTNER: _MATCHER | {Permission.READ_BANKS, Permission.READ_CHANGES},
+    Role.CURATOR: _CURATOR,
+    Role.MODERATOR: _CURATOR | {Permission.JUDGE, Permission.APPROVE},
+    Role.ADMIN: frozenset(Permission) - {Permission.READ_CHANGES},
+}
+
+MADE_ALONE = frozenset({Role.MATCHER})
+"""Roles whose keys one person may give out with a key of theirs. The others read fingerprints, add
+them, or agree to what takes two: whoever could make up a person with such a key would be two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many fingerprints a key may ask about: in a second, in the mean, and in a day of UTC."""
+
+    per_second: int
+    per_day: int
+
+
+DEFAULT_RATES: dict[Role, Rate] = {
+    # Eleven uploads a second round the clock, 100 in a burst. To meet one of a million PDQs by
+    # chance takes more than 10^30 questions, so the quota bounds the asking of known ones.
+    Role.MATCHER: Rate(100, 1_000_000),
+    Role.PARTNER: Rate(100, 1_000_000),
+    # People at a screen, who look up what is before them.
+    Role.CURATOR: Rate(20, 50_000),
+    Role.MODERATOR: Rate(20, 50_000),
+    Role.ADMIN: Rate(100, 1_000_000),
+}
+"""What a key may ask about where its maker says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key without its secret.
+
+    Attributes:
+        id: the store's number of it.
+        name: unique; what the log calls whoever used it.
+        handle: the part of it that is no secret.
+        holder: the person who has it; two keys of one holder are one person.
+        banks: the names of those that it reaches, or None for all.
+        per_second: fingerprints that it may ask about in a second, in the mean.
+        per_day: fingerprints that it may ask about in a day of UTC.
+        expires, revoked: UTC, or None.
+    """
+
+    id: int
+    name: str
+    handle: str
+    role: Role
+    holder: str
+    banks: tuple[str, ...] | None
+    per_second: int
+    per_day: int
+    created: datetime
+    created_by: str
+    expires: datetime | None
+    revoked: datetime | None
+
+    def live(self, now: datetime) -> bool:
+        """Whether it opens anything at `now`, UTC."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether its role has a permission."""
+        return permission in PERMISSIONS[self.role]
+
+    def require(self, permission: Permission) -> None:
+        """Refuse what its role may not do.
+
+        Raises:
+            Forbidden: naming the permission.
+        """
+        if not self.may(permission):
+            raise Forbidden(role=self.role.value, permission=permission.value)
+
+    def reaches(self, bank: str) -> bool:
+        """Whether a bank is within its scope."""
+        return self.banks is None or bank in self.banks
+
+    def require_bank(self, bank: str) -> None:
+        """Refuse a bank out of scope as if there were none, so that names cannot be guessed.
+
+        Raises:
+            BankMissing: it is out of scope.
+        """
+        if not self.reaches(bank):
+            raise BankMissing(bank=bank)
+
+    def scoped(self, banks: Collection[str] | None) -> tuple[str, ...] | None:
+        """The banks to search: those asked for, else those in scope; None for all enabled ones.
+
+        Raises:
+            BankMissing: one that was asked for is out of scope.
+        """
+        if banks is None:
+            return self.banks
+        for bank in banks:
+            self.require_bank(bank)
+        return tuple(banks)
+
+
+_HANDLE_CHARS = 12
+_SECRET_BYTES = 32
+_TOKEN = re.compile(r"egide_([a-z2-7]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+def new_token() -> tuple[str, bytes, str]:
+    """Make the secret part of a key.
+
+    Returns:
+        the handle, which is no secret (12 characters, 60 random bits); the SHA-256 of the secret,
+        32 bytes, which the store keeps; and the token, `egide_HANDLE_SECRET`, to be shown once.
+        The secret has 256 random bits, so that a plain hash of it says nothing.
+    """
+    handle = b32encode(secrets.token_bytes(8)).decode().lower()[:_HANDLE_CHARS]
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    return handle, sha256(secret).digest(), f"egide_{handle}_{_encode(secret)}"
+
+
+def parse_token(text: str) -> tuple[str, bytes] | None:
+    """The handle and the secret, 32 bytes, of a token; None for anything else."""
+    found = _TOKEN.fullmatch(text)
+    if found is None:
+        return None
+    handle, encoded = found.groups()
+    secret = urlsafe_b64decode(encoded + "=")
+    # The last character has two bits to spare: only one of its four spellings is the token.
+    return (handle, secret) if _encode(secret) == encoded else None
+
+
+def secret_matches(secret: bytes, secret_hash: bytes) -> bool:
+    """Whether a secret is the one of that SHA-256, in a time that tells nothing of either."""
+    return hmac.compare_digest(sha256(secret).digest(), secret_hash)
+
+
+def same_person(holder: str) -> str:
+    """What two holders have in common who count as one person: case and spacing do not matter."""
+    return " ".join(unicodedata.normalize("NFKC", holder).casefold().split())
+
+
+def _encode(secret: bytes) -> str:
+    return urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+CREATE_KEY = "create-key"
+"""What a request for a key is called; its summary names the key as `key`."""
+
+
+class ApprovalState(StrEnum):
+    """What became of a request for a second person."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    USED = "used"
+    EXPIRED = "expired"
+    """Neither refused nor used in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request for a second person, and what they said.
+
+    Attributes:
+        action: what is to be done.
+        bank: with which bank, or None.
+        summary: what the second person is shown of it.
+        digest: of the request, which has to be repeated just so.
+        requested, decided, expires: UTC.
+        requested_by, decided_by: names of keys.
+    """
+
+    id: int
+    action: str
+    bank: str | None
+    summary: Mapping[str, str | int]
+    digest: bytes = field(repr=False)
+    state: ApprovalState
+    requested: datetime
+    requested_by: str
+    decided: datetime | None
+    decided_by: str | None
+    expires: datetime

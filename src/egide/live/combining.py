@@ -1,0 +1,108 @@
+"""Look-ups that come at once are searched together: one search of many costs less than many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egide.domain.model import Fingerprint
+    from egide.matching import Found
+
+    Question = tuple[tuple[str, ...] | None, int | None]
+    """The banks, and the radius in bits."""
+    Search = Callable[[Sequence[Fingerprint], Question], Found]
+
+MAX_COMBINED_CODES = 512
+"""30 to 50 ms of one core at a million codes: what one may have to wait for."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A look-up that is searched by another's thread, or whose thread is to search for others."""
+
+    fingerprints: Sequence[Fingerprint]
+    question: Question
+    codes: int
+    woken: Event = field(default_factory=Event)
+    found: Found | None = None
+    error: BaseException | None = None
+
+
+class Combiner:
+    """Lets one thread search at a time, for all that asked while the one before it searched.
+
+    Nobody waits for company: who comes alone is searched for at once. With one thread searching
+    the others hold no turn of the interpreter, which is what makes many small searches slow.
+    """
+
+    def __init__(self, search: Search) -> None:
+        """Combine calls of `search`, which answers each fingerprint by itself."""
+        self._search = search
+        self._lock = Lock()
+        self._waiting: list[_Waiting] = []
+        self._busy = False
+
+    def search(self, fingerprints: Sequence[Fingerprint], question: Question) -> Found:
+        """Do what `search` does; what that raises, all raise who asked the same question."""
+        codes = sum(map(_count_codes, fingerprints))
+        if codes > MAX_COMBINED_CODES:
+            return self._search(fingerprints, question)
+        own = _Waiting(fingerprints, question, codes)
+        with self._lock:
+            self._waiting.append(own)
+            waits = self._busy
+            self._busy = True
+        if waits:
+            own.woken.wait()
+        if own.found is None and own.error is None:
+            self._search_for_all()
+        if own.error is not None:
+            raise own.error
+        assert own.found is not None
+        return own.found
+
+    def _search_for_all(self) -> None:
+        """Search for those who wait, oldest first, then wake them and the next to do so."""
+        with self._lock:
+            taken, codes = 0, 0
+            for each in self._waiting:
+                codes += each.codes
+                if taken and codes > MAX_COMBINED_CODES:
+                    break
+                taken += 1
+            some, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        try:
+            asked: dict[Question, list[_Waiting]] = {}
+            for each in some:
+                asked.setdefault(each.question, []).append(each)
+            for question, alike in asked.items():
+                self._answer(question, alike)
+        finally:
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                self._busy = following is not None
+            if following is not None:
+                following.woken.set()
+            for each in some:
+                each.woken.set()
+
+    def _answer(self, question: Question, alike: Sequence[_Waiting]) -> None:
+        try:
+            found = self._search([one for each in alike for one in each.fingerprints], question)
+        except BaseException as error:  # noqa: BLE001 - each who asked raises it
+            for each in alike:
+                each.error = error
+            return
+        first = 0
+        for each in alike:
+            each.found = found.part(first, len(each.fingerprints))
+            first += len(each.fingerprints)
+
+
+def _count_codes(fingerprint: Fingerprint) -> int:
+    pdqs = (*fingerprint.frames, *(region.pdq for region in fingerprint.regions))
+    return sum(8 if pdq.variants else 1 for pdq in pdqs)

@@ -1,0 +1,1 @@
+"""Secrets and proofs: passwords, one-time codes, proof of work, sealing."""

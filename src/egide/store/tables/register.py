@@ -1,0 +1,185 @@
+"""The tables of a store, and which versions of them this Egide knows.
+
+Times are whole Unix seconds: they compare and sort alike in every database, and no driver gets to
+guess a time zone. States and trust levels are the words of `model`, so that a store can be
+read with any SQL client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+
+class Blob(LargeBinary):
+    """Bytes that go to the driver and come back as they are.
+
+    The drivers take and return `bytes`; SQLAlchemy's wrapping in between cost a fifth of an
+    import's time.
+    """
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Bytes go in as they are."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Bytes come out as they are."""
+
+
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+"""Every migration in order, as Alembic has them; the last one is what this Egide writes."""
+
+MAX_ENTRY_ID = 2**63 - 1
+"""A greater number cannot be bound to a statement, so no entry has it."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column of type INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+store_meta = Table(
+    "store_meta",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("identity_key", Blob, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    # The last revision that erased a fingerprint: a snapshot of an earlier one may hold it.
+    Column("erased_revision", BigInteger, nullable=False, server_default=text("0")),
+    # Since when the database's files may hold what is erased; null where they do not.
+    Column("erasure_pending_since", BigInteger),
+    # How many erasures there were, so that one which comes while the files are cleaned counts.
+    Column("erasures", BigInteger, nullable=False, server_default=text("0")),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("bank_id", BigId, ForeignKey("banks.id")),
+    Column("entries", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Files with fingerprints that a process of ours is writing: if it is killed, the next one removes
+# them.
+unfinished_files = Table(
+    "unfinished_files",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Where search snapshots of this store may stand: whoever erases may have other settings than
+# whoever built one.
+snapshot_files = Table(
+    "snapshot_files",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("path", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+banks = Table(
+    "banks",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("radius_bits", SmallInteger, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("enabled", Boolean(create_constraint=False), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    CheckConstraint("radius_bits BETWEEN 0 AND 63", name="radius"),
+    Index("uq_banks_name", "name", unique=True),
+    sqlite_autoincrement=True,
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("bank_id", BigId, ForeignKey("banks.id"), nullable=False),
+    Column("identity", Blob, nullable=False),
+    Column("pdqs", Blob),
+    Column("sha256", Blob),
+    Column("md5", Blob),
+    Column("quality", SmallInteger),
+    Column("trust", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revision", BigInteger, nullable=False),
+    # How many of `pdqs`, at its end, are of frames without their borders.
+    Column("trimmed", SmallInteger, nullable=False, server_default=text("0")),
+    # Chains of OR, most frequent word first: with IN, SQLite builds a table for each row, and the
+    # three checks took 40 % of the time of an insert.
+    CheckConstraint(
+        "trust = 'unverified' OR trust = 'confirmed' OR trust = 'disputed'", name="trust"
+    ),
+    CheckConstraint(
+        "state = 'active' OR state = 'tombstoned' OR state = 'withdrawn' OR state = 'expired'",
+        name="state",
+    ),
+    # Only an active entry has a fingerprint: held by the database itself.
+    CheckConstraint(
+        "state = 'active' OR (pdqs IS NULL AND sha256 IS NULL AND md5 IS NULL AND note = '')",
+        name="erased",
+    ),
+    Index("uq_entries_bank_identity", "bank_id", "identity", unique=True),
+    Index("ix_entries_bank", "bank_id", "id"),
+    Index("ix_entries_revision", "revision", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Partial: most entries never expire, and then the index costs nothing.
+Index(
+    "ix_entries_expires",
+    entries.c.state,
+    entries.c.expires,
+    sqlite_where=entries.c.expires.is_not(None),
+    postgresql_where=entries.c.expires.is_not(None),
+)
+
+# A table of its own: rows of 20 KB between the entries would make every list of them slow.
+patches = Table(
+    "patches",
+    metadata,
+    Column("entry_id", BigId, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("key_id", Blob, nullable=False),
+    Column("sealed", Blob, nullable=False),
+    # Tells which keys there are, and counts, without reading the rows themselves.
+    Index("ix_patches_key", "key_id", "entry_id"),
+)
