@@ -7,13 +7,13 @@ from hashlib import sha256
 
 import pytest
 
-from case_samples import image, submission
+from case_samples import app_code, image, submission
 from egide.domain.access import ApprovalState, Role
 from egide.domain.cases import new_number
 from egide.domain.partners import WebhookEvent
 from egide.errors import ApprovalInvalid, IdempotencyBusy, ProofExpired, TooManyAttempts
 from egide.security import proof_of_work as proof
-from egide.security.one_time_codes import STEP_S, accepted_step, code_at
+from egide.security.one_time_codes import STEP_S, accepted_step, app_uri
 from egide.store.access.sessions import Sessions
 from egide.store.cases import attempts, submissions
 from egide.store.cases.attempts import CASE, ORIGIN, PAIR
@@ -176,7 +176,8 @@ def test_a_workers_code_is_taken() -> None:
     step = int(now) // STEP_S
     secret = b"12345678901234567890"
     later = int(AHEAD.timestamp()) // STEP_S
-    assert accepted_step(secret, code_at(secret, step), now, after=later) == step
+    code = app_code(app_uri(secret, account="amina", issuer="Helpline"), now)
+    assert accepted_step(secret, code, now, after=later) == step
 
 
 def test_a_worker_signs_in_once_with_a_code(store: Store) -> None:

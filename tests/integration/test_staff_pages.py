@@ -6,13 +6,12 @@ import hashlib
 import html
 import re
 import time
-from base64 import b32decode
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 
+from case_samples import app_code
 from egide.domain.cases import (
     Authority,
     Case,
@@ -25,7 +24,7 @@ from egide.domain.cases import (
 )
 from egide.domain.model import FeedbackKind, State, Trust
 from egide.security import passwords
-from egide.security.one_time_codes import STEP_S, code_at
+from egide.security.one_time_codes import STEP_S
 from egide.server.pages.staff import cases as staff_cases
 from egide.store.changing import ChangingStore as Store
 from egide.text.wording import NO_BREAK
@@ -87,8 +86,7 @@ def seen(answer: httpx2.Response) -> str:
 
 
 def code(account: NewAccount, step: int = 0) -> str:
-    (text,) = parse_qs(urlsplit(account.uri).query)["secret"]
-    return code_at(b32decode(text), int(time.time()) // STEP_S + step)
+    return app_code(account.uri, time.time() + step * STEP_S)
 
 
 def image(seed: str) -> NewImage:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from base64 import b32decode
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from case_samples import app_code
 from egide.domain.cases import (
     Authority,
     Case,
@@ -32,7 +31,7 @@ from egide.errors import (
     UsageError,
 )
 from egide.security import passwords
-from egide.security.one_time_codes import STEP_S, code_at
+from egide.security.one_time_codes import STEP_S
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.case_review import CaseReview
 from egide.usecases.casework import Casework
@@ -95,8 +94,7 @@ def review(store: Store) -> CaseReview:
 
 def code(account: NewAccount, clock: Clock) -> str:
     """What the worker's app shows now."""
-    (text,) = parse_qs(urlsplit(account.uri).query)["secret"]
-    return code_at(b32decode(text), int(clock.now) // STEP_S)
+    return app_code(account.uri, clock.now)
 
 
 def image(seed: str) -> NewImage:

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 router = APIRouter(include_in_schema=False)
 
 # The package holds Swagger UI's files; of its own code nothing is used.
-_PACKAGE = "fastapi_offline"
+_PACKAGE = "fastapi_swagger"
 _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -73,4 +73,4 @@ def _asset(name: str) -> Response:
 
 @cache
 def _content(name: str) -> bytes:
-    return (files(_PACKAGE) / "static" / name).read_bytes()
+    return (files(_PACKAGE) / "resources" / name).read_bytes()

@@ -10,15 +10,27 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from egide.errors import SettingInvalid
 from egide.text.wording import LANGUAGES, require_language
@@ -28,16 +40,9 @@ INTERNATIONAL = "XX"
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_HELPLINES = 500
-_MAX_NAME = 80
-_MAX_SENTENCE = 240
-_MAX_URL = 300
-_MAX_LANGUAGES = 30
 
-_COUNTRY = re.compile(r"[A-Z]{2}")
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
 # Controls, line ends, and marks that turn or hide what is read; no-break spaces are welcome.
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-_PHONE = re.compile(r"\+?[0-9](?:[ -]?[0-9]){1,16}")
 
 
 class Audience(StrEnum):
@@ -129,39 +134,110 @@ def for_minors(countries: Iterable[Country]) -> tuple[Country, ...]:
     return tuple(country for country in kept if country.helplines)
 
 
-Words = Mapping[str, str]
-"""One text by language."""
+def _or(remedy: str) -> WrapValidator:
+    """Say `remedy` of a value that will not do; what is wrong within it keeps its own remedy."""
+
+    def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            if error.errors(include_url=False)[0]["loc"]:
+                raise
+            raise PydanticCustomError("remedy", remedy) from None
+
+    return WrapValidator(check)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A checked entry with its texts in every language."""
-
-    country: str
-    languages: tuple[str, ...]
-    hours: Words | None
-    what: Words
-    line: Helpline
-    """The same, but without what depends on a language."""
+def _readable(text: str) -> str:
+    if not text.strip() or _HIDDEN.search(text):
+        raise ValueError
+    return text
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """A checked file."""
+def _in_every_language(texts: dict[str, str]) -> dict[str, str]:
+    if set(texts) != set(LANGUAGES):
+        raise ValueError
+    return texts
 
-    entries: tuple[_Entry, ...]
-    countries: Mapping[str, Words]
-    languages: Mapping[str, Words]
+
+_Text = Annotated[str, AfterValidator(_readable)]
+_Name = Annotated[_Text, Field(max_length=80), _or("write one line of 1 to 80 characters")]
+_Sentence = Annotated[_Text, Field(max_length=240), _or("write one line of 1 to 240 characters")]
+_Url = Annotated[
+    _Text,
+    StringConstraints(max_length=300, pattern=r"^https://[^\s/?#@\[\]]+([/?#]\S*)?$"),
+    _or("give an address of up to 300 characters that begins with https://, no user name in it"),
+]
+_Phone = Annotated[
+    str,
+    StringConstraints(pattern=r"^\+?[0-9]([ -]?[0-9]){1,16}$"),
+    _or("write 2 to 17 digits, as dialled, with single spaces"),
+]
+_Day = Annotated[date, _or("write a date as 2026-11-30, without quotes, or leave it out")]
+_WORDS = (
+    AfterValidator(_in_every_language),
+    _or(f"give it in {' and '.join(LANGUAGES)}, and in no other"),
+)
+_Names = Annotated[dict[str, _Name], *_WORDS]
+_Sentences = Annotated[dict[str, _Sentence], *_WORDS]
+_Country = Annotated[
+    str, StringConstraints(pattern=r"^[A-Z]{2}$"), _or("a code is two capital letters")
+]
+_Language = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}$"), _or("a code is two or three small letters")
+]
+_TABLE = _or("this is a table of names by code")
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Entry(BaseModel):
+    """An entry with its texts in every language."""
+
+    model_config = _STRICT
+
+    country: _Country
+    name: _Name
+    url: _Url
+    phone: _Phone | None = None
+    hours: _Sentences | None = None
+    languages: Annotated[
+        list[_Language], Field(min_length=1, max_length=30), _or("list 1 to 30 codes")
+    ]
+    audience: Annotated[Audience, Strict(False), _or(f"choose {', '.join(Audience)}")]
+    what: _Sentences
+    source: _Url
+    checked: _Day | None = None
+    from_copy: Annotated[bool, _or("write true or false")] = False
+
+
+class _Listing(BaseModel):
+    """A file."""
+
+    model_config = _STRICT
+
+    countries: Annotated[dict[_Country, _Names], _TABLE] = {}
+    languages: Annotated[dict[_Language, _Names], _TABLE] = {}
+    helpline: Annotated[
+        list[Annotated[_Entry, _or("write each one under [[helpline]]")]],
+        Field(min_length=1, max_length=MAX_HELPLINES),
+        _or(f"write each one under [[helpline]], 1 to {MAX_HELPLINES} of them"),
+    ]
 
 
 def _grouped(listing: _Listing, lang: str) -> tuple[Country, ...]:
     by_country: dict[str, list[Helpline]] = {}
-    for entry in listing.entries:
-        line = replace(
-            entry.line,
+    for entry in listing.helpline:
+        line = Helpline(
+            name=entry.name,
+            url=entry.url,
+            phone=entry.phone,
             hours=None if entry.hours is None else entry.hours[lang],
             languages=tuple(listing.languages[code][lang] for code in entry.languages),
+            audience=entry.audience,
             what=entry.what[lang],
+            source=entry.source,
+            checked=entry.checked,
+            from_copy=entry.from_copy,
         )
         by_country.setdefault(entry.country, []).append(line)
     countries = (
@@ -209,163 +285,49 @@ def _parse(data: bytes, file: str, *, names: _Listing | None = None) -> _Listing
         table = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refused(f"{file} is no TOML: {error}") from error
-    whole = _Fields(table, file)
-    countries = whole.named("countries", _COUNTRY, "two capital letters")
-    languages = whole.named("languages", _LANGUAGE, "two or three small letters")
+    try:
+        listing = _Listing.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _refused(_told(file, table, first["loc"], first["type"], first["msg"])) from None
     if names is not None:
-        countries = {**names.countries, **countries}
-        languages = {**names.languages, **languages}
-    tables = whole.tables("helpline")
-    whole.done()
-    entries: list[_Entry] = []
+        listing.countries.update(names.countries | listing.countries)
+        listing.languages.update(names.languages | listing.languages)
+    for number, field, reason in _unfit(listing):
+        raise _refused(_told(file, table, ("helpline", number, field), "", reason))
+    return listing
+
+
+def _unfit(listing: _Listing) -> Iterator[tuple[int, str, str]]:
+    """Entries that do not fit the others or the names: their places, a field, and what is wrong."""
     seen: set[tuple[str, str]] = set()
-    for number, one in enumerate(tables, start=1):
-        label = one.get("name")
-        where = f"{file}, helpline {number}" + (f" ({label[:40]})" if type(label) is str else "")
-        fields = _Fields(one, where)
-        entry = _entry(fields, countries, languages)
-        if (entry.country, entry.line.name) in seen:
-            raise fields.wrong("name", "this country has a helpline of this name already")
-        seen.add((entry.country, entry.line.name))
-        entries.append(entry)
-    return _Listing(tuple(entries), countries, languages)
+    for number, entry in enumerate(listing.helpline):
+        if entry.country not in listing.countries:
+            yield number, "country", f"{entry.country} has no name in [countries]"
+        for code in entry.languages:
+            if code not in listing.languages:
+                yield number, "languages", f"{code} has no name in [languages]"
+        if entry.from_copy and entry.checked is None:
+            yield number, "from_copy", "this stands beside checked only"
+        if (entry.country, entry.name) in seen:
+            yield number, "name", "this country has a helpline of this name already"
+        seen.add((entry.country, entry.name))
 
 
-def _entry(
-    fields: _Fields, countries: Mapping[str, Words], languages: Mapping[str, Words]
-) -> _Entry:
-    country = fields.text("country", 2)
-    if country not in countries:
-        raise fields.wrong("country", f"{country} has no name in [countries]")
-    spoken = fields.codes("languages")
-    for code in spoken:
-        if code not in languages:
-            raise fields.wrong("languages", f"{code} has no name in [languages]")
-    audience = fields.text("audience", _MAX_NAME)
-    if audience not in set(Audience):
-        raise fields.wrong("audience", f"choose {', '.join(Audience)}")
-    line = Helpline(
-        name=fields.text("name", _MAX_NAME),
-        url=fields.url("url"),
-        phone=fields.phone("phone"),
-        hours=None,
-        languages=(),
-        audience=Audience(audience),
-        what="",
-        source=fields.url("source"),
-        checked=fields.day("checked"),
-        from_copy=fields.flag("from_copy"),
-    )
-    if line.from_copy and line.checked is None:
-        raise fields.wrong("from_copy", "this stands beside checked only")
-    hours = fields.words("hours", _MAX_SENTENCE) if "hours" in fields else None
-    what = fields.words("what", _MAX_SENTENCE)
-    fields.done()
-    return _Entry(country, spoken, hours, what, line)
-
-
-class _Fields:
-    """The fields of a TOML table, each taken once; an error names where it stands."""
-
-    def __init__(self, table: Mapping[str, Any], where: str) -> None:
-        self._left = dict(table)
-        self._where = where
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._left
-
-    def wrong(self, name: str, reason: str) -> SettingInvalid:
-        """The error for a field."""
-        return _refused(f"{self._where}, {name}: {reason}")
-
-    def done(self) -> None:
-        """Refuse what nobody took: a misspelt name must not be passed over in silence."""
-        for name in self._left:
-            raise self.wrong(name, "there is no such field")
-
-    def text(self, name: str, longest: int) -> str:
-        """A line of 1 to `longest` characters."""
-        return self._line(name, self._take(name), longest)
-
-    def words(self, name: str, longest: int) -> Words:
-        """A line in every language."""
-        value = self._take(name)
-        if not isinstance(value, dict) or set(value) != set(LANGUAGES):
-            raise self.wrong(name, f"give it in {' and '.join(LANGUAGES)}, and in no other")
-        return {lang: self._line(f"{name}.{lang}", value[lang], longest) for lang in LANGUAGES}
-
-    def url(self, name: str) -> str:
-        """An https address without a password in it."""
-        value = self.text(name, _MAX_URL)
-        try:
-            parts = urlsplit(value)
-        except ValueError:
-            raise self.wrong(name, "this is no address") from None
-        if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or " " in value:
-            raise self.wrong(name, "give an address that begins with https://")
-        return value
-
-    def phone(self, name: str) -> str | None:
-        """A telephone number, if there is one."""
-        if name not in self:
-            return None
-        value = self.text(name, _MAX_NAME)
-        if not _PHONE.fullmatch(value):
-            raise self.wrong(name, "write 2 to 17 digits, as dialled, with single spaces")
-        return value
-
-    def codes(self, name: str) -> tuple[str, ...]:
-        """Codes of languages, at least one."""
-        value = self._take(name)
-        if not isinstance(value, list) or not 1 <= len(value) <= _MAX_LANGUAGES:
-            raise self.wrong(name, f"list 1 to {_MAX_LANGUAGES} codes")
-        return tuple(self._line(name, code, 3) for code in value)
-
-    def day(self, name: str) -> date | None:
-        """A date, if there is one."""
-        value = self._left.pop(name, None)
-        if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-            raise self.wrong(name, "write a date as 2026-11-30, without quotes, or leave it out")
-        return value
-
-    def flag(self, name: str) -> bool:
-        """True or false; false if it is left out."""
-        value = self._left.pop(name, False)
-        if not isinstance(value, bool):
-            raise self.wrong(name, "write true or false")
-        return value
-
-    def named(self, name: str, code: re.Pattern[str], form: str) -> dict[str, Words]:
-        """A table of names by code; empty if it is left out."""
-        value = self._left.pop(name, {})
-        if not isinstance(value, dict):
-            raise self.wrong(name, "this is a table of names by code")
-        for key in value:
-            if not code.fullmatch(key):
-                raise self.wrong(f"{name}.{key}", f"a code is {form}")
-        inner = _Fields(value, f"{self._where}, {name}")
-        return {key: inner.words(key, _MAX_NAME) for key in value}
-
-    def tables(self, name: str) -> list[dict[str, Any]]:
-        """A list of tables, at least one."""
-        value = self._take(name)
-        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            raise self.wrong(name, f"write each one under [[{name}]]")
-        if not 1 <= len(value) <= MAX_HELPLINES:
-            raise self.wrong(name, f"give 1 to {MAX_HELPLINES}, not {len(value)}")
-        return value
-
-    def _take(self, name: str) -> Any:
-        if name not in self._left:
-            raise self.wrong(name, "is missing")
-        return self._left.pop(name)
-
-    def _line(self, name: str, value: object, longest: int) -> str:
-        if not isinstance(value, str) or not value.strip() or _HIDDEN.search(value):
-            raise self.wrong(name, "write one line of text")
-        if len(value) > longest:
-            raise self.wrong(name, f"has {len(value)} characters, over the limit of {longest}")
-        return value
+def _told(
+    file: str, table: Mapping[str, Any], at: tuple[int | str, ...], kind: str, reason: str
+) -> str:
+    """A reason after where it is: the file, the entry by number and name, and the field."""
+    where = file
+    if len(at) > 1 and isinstance(at[1], int):
+        entry = table["helpline"][at[1]]
+        label = entry.get("name") if isinstance(entry, dict) else None
+        where += f", helpline {at[1] + 1}" + (f" ({label[:40]})" if type(label) is str else "")
+        at = at[2:]
+    if field := ".".join(str(part) for part in at if part != "[key]"):
+        where += f", {field}"
+    known = {"missing": "is missing", "extra_forbidden": "there is no such field"}
+    return f"{where}: {known.get(kind, reason)}"
 
 
 def _refused(reason: str) -> SettingInvalid:
