@@ -149,12 +149,12 @@ def run(size: int) -> dict[str, object]:
         tempfile.TemporaryDirectory() as folder,
         Store.open(f"sqlite:///{folder}/egide.db", create=True) as store,
     ):
-        store.create_bank(BANK)
+        store.banks.create(BANK)
         build_snapshot(
             snapshot_path(store),
             store_id=store.id,
             revision=store.revision(),
-            banks=store.banks(),
+            banks=store.banks.list(),
             entries=(entry(FIRST_ENTRY + each, (rng.bytes(32),)) for each in range(size)),
             created=datetime.now(UTC),
         )
@@ -185,7 +185,7 @@ def run(size: int) -> dict[str, object]:
         combined(batch)
         figures["batch_codes_per_s"] = BATCH / (time.perf_counter() - start)
         path = snapshot_path(store)
-        figures["change"] = cost_of_changes(path, store.banks(), size)
+        figures["change"] = cost_of_changes(path, store.banks.list(), size)
         live.close()
         return figures
 

@@ -144,7 +144,9 @@ def _answer(service: Service, maker: _Maker, case: Case) -> None:
     """Have partners fetch the images of a case and say all that can be said of them."""
     store = service.store
     given = [
-        entry for entry in store.entries(BANK) if entry.id in {one.entry for one in case.images}
+        entry
+        for entry in store.entries.list(BANK)
+        if entry.id in {one.entry for one in case.images}
     ]
     names = (*PARTNERS, *UNNAMED)
     partners = [store.keys.create(name, Role.PARTNER, name)[0] for name in names]
@@ -171,7 +173,7 @@ def _answer(service: Service, maker: _Maker, case: Case) -> None:
             BANK, [(entry, kind, said) for entry, kind in items], partner=partner
         )
     changing = ChangingStore.of(store)
-    changing.dispute(BANK, [second])
-    changing.tombstone(BANK, [third])
-    changing.confirm(BANK, [fourth])
-    changing.withdraw(BANK, [sixth])
+    changing.entries.dispute(BANK, [second])
+    changing.entries.tombstone(BANK, [third])
+    changing.entries.confirm(BANK, [fourth])
+    changing.entries.withdraw(BANK, [sixth])

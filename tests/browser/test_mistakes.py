@@ -455,7 +455,7 @@ def test_withdrawn_entries_are_erased_not_only_hidden(visit: Visit, photos: list
     page.goto(f"{visit.address}/en/case/withdraw")
     yes(page)
     with visit.served.store() as store:
-        [after] = [one for one in store.entries(BANK) if one.id == entry.id]
+        [after] = [one for one in store.entries.list(BANK) if one.id == entry.id]
     assert after.state is State.WITHDRAWN
     assert after.pdqs == ()
     assert after.sha256 is None

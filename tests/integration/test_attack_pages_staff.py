@@ -201,7 +201,7 @@ class TestOverstepping:
 
     def test_a_bank_of_others_is_out_of_reach(self, served: Served, worker: Hostile) -> None:
         store = served.service.store
-        ChangingStore.of(store).create_bank("elsewhere")
+        ChangingStore.of(store).banks.create("elsewhere")
         foreign = Casework(store, "elsewhere").open([image(1)], PIN, submission=bytes(32))
         assert worker.get(f"staff/cases/{foreign.id}").status_code == 404
         for act, fields in (

@@ -486,7 +486,7 @@ def test_an_out_folder_that_cannot_be_made_is_told(store: egide.Store, tmp_path:
 def test_a_withdrawal_while_the_snapshot_is_built_leaves_no_erased_fingerprint(
     store: egide.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = store.entry("helpline", 1).pdqs[0]
+    code = store.entries.get("helpline", 1).pdqs[0]
     build = snapshots.build_snapshot
     calls = []
 

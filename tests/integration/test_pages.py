@@ -353,13 +353,13 @@ def test_without_the_setting_there_are_no_pages(tmp_path: Path) -> None:
         answer = served.client.get("/en/")
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
-        assert [bank.name for bank in served.service.store.banks()] == []
+        assert [bank.name for bank in served.service.store.banks.list()] == []
 
 
 def test_the_bank_is_made_at_the_start_and_once(tmp_path: Path) -> None:
     for _ in range(2):
         with serve(tmp_path, pages=True, pages_bank="people") as served:
-            assert [bank.name for bank in served.service.store.banks()] == ["people"]
+            assert [bank.name for bank in served.service.store.banks.list()] == ["people"]
 
 
 def test_a_look_that_cannot_be_read_stops_the_start() -> None:

@@ -155,9 +155,9 @@ def test_a_change_from_elsewhere_is_live_within_a_second(
             assert delay < 5, f"the change of number {number} took {delay:.2f} s"
             return delay
 
-        store.register(BANK, [Registration(pdqs=(pdq(666),))])
+        store.entries.register(BANK, [Registration(pdqs=(pdq(666),))])
         delays = [delay_s(666, [STANDING + 1])]
-        store.withdraw(BANK, [1])
+        store.entries.withdraw(BANK, [1])
         delays.append(delay_s(0, []))
         command("bank", "import", BANK, "-")
         delays.append(delay_s(777, [STANDING + 2]))

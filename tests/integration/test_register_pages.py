@@ -172,11 +172,11 @@ def test_registering_opens_a_case_that_its_number_and_pin_lead_to(visitor: Visit
 
 
 def test_entries_are_unverified_and_hold_no_more_than_the_fingerprints(visitor: Visitor) -> None:
-    before = {entry.id for entry in visitor.served.service.store.entries("helpline")}
+    before = {entry.id for entry in visitor.served.service.store.entries.list("helpline")}
     visitor.register(11, 12)
     entries = [
         entry
-        for entry in visitor.served.service.store.entries("helpline")
+        for entry in visitor.served.service.store.entries.list("helpline")
         if entry.id not in before
     ]
     assert [entry.sha256 for entry in entries] == [
@@ -436,7 +436,7 @@ def test_withdrawing_takes_two_clicks_and_erases(visitor: Visitor) -> None:
     page = visitor.get("case").text
     assert "They" not in page or "You took them out on" in page
     assert "case/add" not in page
-    digests = {entry.sha256 for entry in visitor.served.service.store.entries("helpline")}
+    digests = {entry.sha256 for entry in visitor.served.service.store.entries.list("helpline")}
     assert bytes.fromhex(image(61)["sha256"]) not in digests
 
 

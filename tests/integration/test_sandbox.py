@@ -78,7 +78,7 @@ def url(tmp_path: Path) -> str:
     picture = tmp_path / "registered.png"
     picture.write_bytes(encoded(pictures(8)[0], "PNG"))
     with egide.open_store(url, create=True) as store:
-        ChangingStore.of(store).create_bank("helpline")
+        ChangingStore.of(store).banks.create("helpline")
         list(egide.register(store, "helpline", [picture]))
     return url
 

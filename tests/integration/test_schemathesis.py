@@ -54,7 +54,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         max_failures_per_minute=PLENTY,
         bulk_limit=PLENTY,
     ) as served:
-        ChangingStore.of(served.service.store).create_bank("helpline")
+        ChangingStore.of(served.service.store).banks.create("helpline")
         yield served
 
 

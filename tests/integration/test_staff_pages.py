@@ -436,8 +436,8 @@ class TestCases:
         self, worker: Browser, store: Store, lang: str
     ) -> None:
         mixed = open_case(store, f"{lang} one", f"{lang} two", f"{lang} three")
-        store.confirm("helpline", [mixed.images[0].entry])
-        store.dispute("helpline", [mixed.images[1].entry])
+        store.entries.confirm("helpline", [mixed.images[0].entry])
+        store.entries.dispute("helpline", [mixed.images[1].entry])
         worker.lang = lang
         shown = shown_number(mixed.number)
         line = re.search(
@@ -488,8 +488,8 @@ class TestCases:
             assert store.cases.get(one.id).images[0].trust is Trust.UNVERIFIED
 
     def test_case_of_another_bank_is_missing(self, worker: Browser, store: Store) -> None:
-        if "elsewhere" not in [bank.name for bank in store.banks()]:
-            store.create_bank("elsewhere")
+        if "elsewhere" not in [bank.name for bank in store.banks.list()]:
+            store.banks.create("elsewhere")
         case = Casework(store, "elsewhere", CaseRules()).open(
             [image("x")], PIN, submission=hashlib.sha256(b"elsewhere").digest()
         )

@@ -73,7 +73,7 @@ def clock() -> Clock:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
-        opened.create_bank("helpline")
+        opened.banks.create("helpline")
         yield opened
 
 
@@ -249,7 +249,7 @@ class TestCaseReview:
     ) -> None:
         waiting, vouched, doubted, gone = (open_case(store, name) for name in "abcd")
         review.confirm(vouched.id, ConfirmReason.SAW_PROOF, staff=amina.staff)
-        store.dispute("helpline", [doubted.images[0].entry])
+        store.entries.dispute("helpline", [doubted.images[0].entry])
         review.withdraw(gone.id, Authority.BY_PHONE, staff=amina.staff)
 
         def ids(**which: object) -> list[int]:
@@ -295,7 +295,7 @@ class TestCaseReview:
     def test_cases_of_other_banks_are_out_of_reach(
         self, store: Store, review: CaseReview, amina: NewAccount
     ) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         case = open_case(store, bank="other")
         assert review.cases(limit=100).cases == ()
         with pytest.raises(CaseNotFound):

@@ -99,7 +99,7 @@ def list_banks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> 
     import egide
 
     with egide.open_store(store) as opened:
-        rows = [bank_values(opened, bank) for bank in opened.banks()]
+        rows = [bank_values(opened, bank) for bank in opened.banks.list()]
     if json:
         print_list(rows)
         return
@@ -242,7 +242,7 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
         assert result.entry is not None  # what is refused is known
         why = (
             "judged to be a false positive before, which lasts"
-            if store.entry(bank, result.entry).state is State.TOMBSTONED
+            if store.entries.get(bank, result.entry).state is State.TOMBSTONED
             else "withdrawn before; with --again it is taken back in"
         )
         warn(f"{result.file}: entry {result.entry}, refused: {why}")
@@ -362,7 +362,7 @@ def export(
         if out is None:
             egide.export_hashes(opened, name, export_stream(), list_format)
             return
-        opened.bank(name)  # before anything is made at `out`
+        opened.banks.get(name)  # before anything is made at `out`
         with _written_whole(out, opened) as stream:
             count = egide.export_hashes(opened, name, stream, list_format)
     if json:
@@ -401,17 +401,17 @@ def _written_whole(path: Path, store: Store) -> Iterator[TextIO]:
 
 def patch_values(store: Store, bank: Bank) -> dict[str, Any]:
     """Return which entries of a bank have keypoints, the first of them by number."""
-    key_id = store.patch_key_id()
+    key_id = store.keypoints.key_id()
     return {
-        "with_patches": store.count_patches(bank.name),
-        "entries_with_patches": store.entries_with_patches(bank.name, limit=_SHOWN_ENTRIES),
+        "with_patches": store.keypoints.count(bank.name),
+        "entries_with_patches": store.keypoints.entry_ids(bank.name, limit=_SHOWN_ENTRIES),
         "patch_key_id": None if key_id is None else key_id.hex(),
     }
 
 
 def bank_values(store: Store, bank: Bank) -> dict[str, Any]:
     """Return a bank and its counts as plain values."""
-    counts = store.bank_counts(bank.name)
+    counts = store.banks.counts(bank.name)
     return {
         "name": bank.name,
         "radius_bits": bank.radius_bits,

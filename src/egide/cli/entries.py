@@ -81,7 +81,9 @@ def list_entries(
 
     with egide.open_store(store) as opened:
         found = list(
-            opened.entries(name, state=state, trust=trust, source=source, after=after, limit=limit)
+            opened.entries.list(
+                name, state=state, trust=trust, source=source, after=after, limit=limit
+            )
         )
     if json:
         print_list(map(_values, found))
@@ -120,10 +122,10 @@ def show(
 
     with egide.open_store(store) as opened:
         if entry is None:
-            bank = opened.bank(name)
+            bank = opened.banks.get(name)
             values = {**bank_values(opened, bank), **patch_values(opened, bank)}
         else:
-            values = _values(opened.entry(name, entry))
+            values = _values(opened.entries.get(name, entry))
     if json:
         print_json(values)
         return
@@ -163,7 +165,7 @@ def withdraw(
         if source is None:
             return egide.withdraw(opened, name, entries or [])
         held = sum(
-            entry.state is not State.WITHDRAWN for entry in opened.entries(name, source=source)
+            entry.state is not State.WITHDRAWN for entry in opened.entries.list(name, source=source)
         )
         if held:
             confirm_erasing(f"{_entries(held)} of source {source} in bank {name}", yes=yes)
@@ -191,7 +193,7 @@ def drop_patches(
     from egide.usecases.withdraw import drop_patches
 
     with egide.open_store(store) as opened:
-        if not entries and (held := opened.count_patches(name)):
+        if not entries and (held := opened.keypoints.count(name)):
             confirm_erasing(f"the keypoints of {_entries(held)} in bank {name}", yes=yes)
         count = drop_patches(opened, name, entries or None)
         revision = opened.revision()

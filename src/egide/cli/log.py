@@ -121,7 +121,7 @@ def show(
     import egide
 
     with egide.open_store(store) as opened:
-        number = None if entry is None else opened.entry(*entry).id
+        number = None if entry is None else opened.entries.get(*entry).id
         if limit is None and after == 0 and number is None and not json:
             after = max(0, opened.log.head()[0] - _SHOWN)
         with closing(opened.log.records(after=after, limit=limit, entry=number)) as records:

@@ -53,7 +53,7 @@ def info(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
             "id": opened.id,
             "revision": revision,
             "revision_at": at,
-            "banks": len(opened.banks()),
+            "banks": len(opened.banks.list()),
         }
     if json:
         print_json(values)

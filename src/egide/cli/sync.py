@@ -114,7 +114,7 @@ def list_upstreams(store: StoreOption = DEFAULT_STORE, json: JsonOption = False)
     import egide
 
     with egide.open_store(store) as opened:
-        rows = [_values(upstream) for upstream in opened.upstreams.all()]
+        rows = [_values(upstream) for upstream in opened.upstreams.list()]
     if json:
         print_list(rows)
         return
@@ -172,7 +172,7 @@ def run(
             _watch(opened, json)
             return
         names = (
-            [one.name for one in opened.upstreams.all() if one.enabled] if name is None else [name]
+            [one.name for one in opened.upstreams.list() if one.enabled] if name is None else [name]
         )
         failed = 0
         for one in names:
@@ -215,7 +215,7 @@ def remove(
 
     with egide.open_store(store) as opened:
         upstream = opened.upstreams.get(name)
-        entries = opened.entries(upstream.bank, source=upstream.source, state=State.ACTIVE)
+        entries = opened.entries.list(upstream.bank, source=upstream.source, state=State.ACTIVE)
         if held := sum(1 for _ in entries):
             confirm_erasing(f"{held:,} entries of {name} in bank {upstream.bank}", yes=yes)
         erased = remove_upstream(opened, name)

@@ -85,7 +85,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
     import egide
 
     with egide.open_store(store) as opened:
-        rows = [_values(webhook) for webhook in opened.webhooks.all()]
+        rows = [_values(webhook) for webhook in opened.webhooks.list()]
     if json:
         print_list(rows)
         return

@@ -279,7 +279,7 @@ class Entry:
         added, changed: UTC; `expires`: UTC, or None for no end.
         trimmed_pdqs: as in `Registration`; searched for like `pdqs`, never in a hash list, and
             erased with them.
-        has_patches: whether keypoints are kept; they are read by `Store.read_patches` alone.
+        has_patches: whether keypoints are kept; they are read by `Keypoints.read` alone.
     """
 
     id: int

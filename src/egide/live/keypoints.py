@@ -60,7 +60,7 @@ def can_search_patches(
     Raises:
         PatchesError: the store has keypoints that cannot be searched.
     """
-    if not store.has_patches(banks):
+    if not store.keypoints.held(banks):
         return False
     try:
         require_opencv()
@@ -91,12 +91,12 @@ def open_patches(
         PatchesError: there is no key, it is another one, or the extra is missing.
     """
     revision = store.revision()
-    if not store.has_patches(banks):
+    if not store.keypoints.held(banks):
         return OpenPatches(None, revision)
     try:
         require_opencv()
         require_cryptography()
-        with store.read_patches(PatchKey.load(), banks=banks) as sealed:
+        with store.keypoints.read(PatchKey.load(), banks=banks) as sealed:
             index = PatchIndex.build(sealed)
         damaged = tuple(sealed.damaged)
         for entry in damaged:

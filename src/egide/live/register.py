@@ -125,7 +125,7 @@ class LiveRegister:
             return self._combiner.search(fingerprints, (None, radius_bits))
         known = self.bank_names
         # Made within the last second, and without an entry so far; or there is none.
-        new = [self._store.bank(name) for name in banks if name not in known]
+        new = [self._store.banks.get(name) for name in banks if name not in known]
         found = self._combiner.search(
             fingerprints, (tuple(name for name in banks if name in known), radius_bits)
         )
@@ -197,7 +197,7 @@ class LiveRegister:
             StoreError: it is unknown here, and the store cannot tell.
         """
         if name not in self.bank_names:
-            self._store.bank(name)
+            self._store.banks.get(name)
 
     @property
     def entry_count(self) -> int:
@@ -365,13 +365,13 @@ class _Followed:
             return True
         read = 0
         ended = (self.since, self.after_entry or 0)
-        changes = store.changes(self.since, after_entry=self.after_entry, limit=limit)
+        changes = store.entries.changes(self.since, after_entry=self.after_entry, limit=limit)
         for some in _batches(changes):
             read += len(some)
             last = some[-1]
             # More of the last one's revision may come.
             seen = max(self.index.view.revision, last.revision - 1)
-            self.index.apply(some, banks=store.banks, revision=seen)
+            self.index.apply(some, banks=store.banks.list, revision=seen)
             self.since, self.after_entry = last.revision, last.id
             self.moved_at_s = time.monotonic()
             if len(some) >= _CHANGES_PER_VIEW:
@@ -380,7 +380,7 @@ class _Followed:
             return False
         # A revision is committed whole: of the last one that was read nothing is missing.
         self.since, self.after_entry = max(self.since, revision), None
-        self.index.apply((), banks=store.banks, revision=self.since)
+        self.index.apply((), banks=store.banks.list, revision=self.since)
         return True
 
     def _forget_ended(self, store: Store, position: tuple[int, int]) -> tuple[int, int]:
@@ -388,7 +388,9 @@ class _Followed:
         since, after = position
         page = store.feed.page(since, after=after, limit=_CHANGES_PER_VIEW, ended_only=True)
         if page.entries:
-            self.index.apply(page.entries, banks=store.banks, revision=self.index.view.revision)
+            self.index.apply(
+                page.entries, banks=store.banks.list, revision=self.index.view.revision
+            )
         return page.next.since, page.next.after
 
 

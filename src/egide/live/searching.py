@@ -69,7 +69,7 @@ class StoreSearch:
     @property
     def bank_names(self) -> frozenset[str]:
         """The names of all banks, the disabled ones too."""
-        return frozenset(bank.name for bank in self._store.banks())
+        return frozenset(bank.name for bank in self._store.banks.list())
 
     def require_bank(self, name: str) -> None:
         """Refuse a bank that is none.
@@ -77,7 +77,7 @@ class StoreSearch:
         Raises:
             BankMissing: there is no bank of that name.
         """
-        self._store.bank(name)
+        self._store.banks.get(name)
 
     def search(
         self,

@@ -86,7 +86,7 @@ def build_store_snapshot(store: Store, path: Path) -> None:
         StoreError: the store cannot be read, or cannot remember where the snapshot stands.
     """
     store.erasure.note_snapshot(path)
-    with store.read_active() as active:
+    with store.entries.active() as active:
         build_snapshot(
             path,
             store_id=store.id,

@@ -59,7 +59,7 @@ class EntryCounts:
                 self._counts.clear()
                 self._revision, self._counted_at = revision, now
             if bank not in self._counts:
-                self._counts[bank] = self._store.bank_counts(bank).state(State.ACTIVE)
+                self._counts[bank] = self._store.banks.counts(bank).state(State.ACTIVE)
             return self._counts[bank]
 
 

@@ -4,12 +4,11 @@ from egide.domain.access import Approval, ApprovalState
 from egide.domain.model import BankCounts, Outcome, OutcomeKind, Registered, Revision
 from egide.domain.partners import Feedback, UpstreamFeedback
 from egide.store.access.idempotency import StoredAnswer
+from egide.store.entries.entries import ActiveView
 from egide.store.entries.keypoints import SealedPatches
-from egide.store.entries.reading import ActiveView
 from egide.store.log.check import LogVerdict
 from egide.store.log.records import LogRecord
-from egide.store.opened import DEFAULT_URL
-from egide.store.store import Store
+from egide.store.store import DEFAULT_URL, Store
 
 __all__ = [
     "DEFAULT_URL",

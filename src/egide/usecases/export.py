@@ -81,7 +81,7 @@ def export_with_key(store: Store, bank: str, *, key: Key, approval_id: int | Non
     """
     key.require(Permission.EXPORT)
     key.require_bank(bank)
-    store.bank(bank)
+    store.banks.get(bank)
     TwoPeople(store).check_export(key, bank, approval_id)
     detail: dict[str, str | int] = {"way": Way.API.value, "format": HashListFormat.CSV.value}
     if approval_id is not None:
@@ -123,7 +123,7 @@ def give_changes(
     key.require(Permission.READ_CHANGES)
     banks = key.scoped(None if bank is None else [bank])
     if bank is not None:
-        store.bank(bank)
+        store.banks.get(bank)
     page = store.feed.page(
         since,
         after=after,
@@ -159,13 +159,13 @@ def give_entry(store: Store, key: Key, bank: str, entry_id: int) -> Entry:
     """
     key.require(Permission.READ_CHANGES)
     key.require_bank(bank)
-    entry = _as_it_leaves(store.entry(bank, entry_id))
+    entry = _as_it_leaves(store.entries.get(bank, entry_id))
     if entry.source.startswith(FOLLOWED):
         raise EntryMissing(entry=entry_id, bank=bank)
     if entry.state is not State.ACTIVE:
         return entry
     given = store.acting_as(key.name).given.entries(key, [entry], way=Way.HMA)
-    return entry if entry.id in given else _as_it_leaves(store.entry(bank, entry_id))
+    return entry if entry.id in given else _as_it_leaves(store.entries.get(bank, entry_id))
 
 
 def _as_it_leaves(entry: Entry) -> Entry:
@@ -189,7 +189,9 @@ def _active(store: Store, bank: str, count: int) -> Iterator[Entry]:
     """The active entries of a bank, at most as many as the log tells of, each read when it goes."""
     after = 0
     while count > 0:
-        page = list(store.entries(bank, state=State.ACTIVE, after=after, limit=min(_PAGE, count)))
+        page = list(
+            store.entries.list(bank, state=State.ACTIVE, after=after, limit=min(_PAGE, count))
+        )
         if not page:
             return
         active = [entry for entry in page if not _is_over(entry)]

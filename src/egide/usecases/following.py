@@ -102,7 +102,7 @@ class Follower:
     def _supervise(self) -> None:
         while not self._stopping.is_set():
             try:
-                for upstream in self._store.upstreams.all():
+                for upstream in self._store.upstreams.list():
                     running = self._threads.get(upstream.name)
                     if upstream.enabled and (running is None or not running.is_alive()):
                         self._begin(upstream.name)

@@ -83,7 +83,7 @@ def register(
         PatchesError: keypoints cannot be found or sealed, or are sealed with another key; raised
             before any file is read.
     """
-    store.bank(bank)
+    store.banks.get(bank)
     key = _ready_for_patches(store, patch_key) if patches else None
     waiting: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
@@ -117,7 +117,7 @@ def _register(
         for _, outcome in files
         if not isinstance(outcome, ItemError)
     ]
-    registered = ChangingStore.of(store).register(
+    registered = ChangingStore.of(store).entries.register(
         bank, registrations, again=again, outcomes=True, patch_key=key
     )
     settle_after_act(store)  # what was overdue and is renewed may hold less than it did
@@ -137,7 +137,7 @@ def _ready_for_patches(store: Store, key: PatchKey | None) -> PatchKey:
     require_opencv()
     require_cryptography()
     key = key or PatchKey.load()
-    if store.patch_key_id() not in {None, key.key_id}:
+    if store.keypoints.key_id() not in {None, key.key_id}:
         raise PatchKeyWrong(store=store.url)
     return key
 

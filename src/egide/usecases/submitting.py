@@ -64,7 +64,7 @@ def submit(
         ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_bulk`.
     """
     key.require_bank(bank)
-    store.bank(bank)
+    store.banks.get(bank)
     registrations = list(_checked(submission.registrations, key))
     # By the codes, since one entry takes as many as an animation has frames.
     count = sum(max(1, len(registration.pdqs)) for registration in registrations)
@@ -73,7 +73,7 @@ def submit(
     registered = (
         ChangingStore.of(store)
         .acting_as(key.name)
-        .register(bank, registrations, again=submission.again, outcomes=True)
+        .entries.register(bank, registrations, again=submission.again, outcomes=True)
     )
     settle_after_act(store)  # what was overdue and is renewed may hold less than it did
     return registered

@@ -110,7 +110,7 @@ def list_entries(
 ) -> EntriesShown:
     """List entries by number, without their fingerprints."""
     found = list(
-        service.store.entries(
+        service.store.entries.list(
             bank, state=state, trust=trust, source=source, after=cursor, limit=limit + 1
         )
     )
@@ -128,7 +128,7 @@ def show_entry(
     service: ServiceDep,
 ) -> EntryShown:
     """Show an entry without its fingerprint."""
-    return EntryShown.of(service.store.entry(bank, entry))
+    return EntryShown.of(service.store.entries.get(bank, entry))
 
 
 @router.get(
@@ -211,6 +211,6 @@ def _change(
 
     def change() -> EntryShown:
         act(store, bank, [entry])
-        return EntryShown.of(store.entry(bank, entry))
+        return EntryShown.of(store.entries.get(bank, entry))
 
     return write.once(key, change, kept=EntryShown.without_note)

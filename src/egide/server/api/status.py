@@ -20,7 +20,7 @@ def status(
     service: ServiceDep, key: Annotated[Key, permitted(Permission.STATUS)]
 ) -> StatusResponse:
     """Say which register this is, how current its answers are, and which banks the key reaches."""
-    banks = [bank for bank in service.store.banks() if key.reaches(bank.name)]
+    banks = [bank for bank in service.store.banks.list() if key.reaches(bank.name)]
     return StatusResponse(
         store_id=service.store.id,
         revision=service.live.revision,

@@ -22,7 +22,7 @@ def list_upstreams(
     return UpstreamsShown(
         upstreams=[
             UpstreamShown.of(upstream)
-            for upstream in service.store.upstreams.all()
+            for upstream in service.store.upstreams.list()
             if key.reaches(upstream.bank)
         ]
     )

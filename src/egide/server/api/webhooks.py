@@ -37,7 +37,7 @@ def list_webhooks(service: ServiceDep, key: _AdminKey) -> WebhooksShown:
     """List the webhooks, without their URLs and secrets."""
     require_all_banks(key)
     return WebhooksShown(
-        webhooks=[WebhookShown.of(webhook) for webhook in service.store.webhooks.all()]
+        webhooks=[WebhookShown.of(webhook) for webhook in service.store.webhooks.list()]
     )
 
 

@@ -35,7 +35,7 @@ def ensure_bank(store: Store, name: str) -> None:
         StoreError: it cannot be made.
     """
     try:
-        store.bank(name)
+        store.banks.get(name)
     except BankMissing:
         with suppress(BankExists):  # another process has just made it
             create_bank(store, name, description=_BANK_NOTE)

@@ -1,4 +1,4 @@
-"""Banks: the statements."""
+"""Banks: who has which, and how many entries are in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,42 @@ from egide.store.entries.records import BANK_COLUMNS, bank_of
 from egide.store.tables.register import banks, entries
 
 if TYPE_CHECKING:
+    from egide.store.database.interface import Database
     from egide.store.entries.revisions import Change
 
 
+class Banks:
+    """The banks of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> Bank:
+        """The bank of that name.
+
+        Raises:
+            BankMissing: there is none.
+        """
+        with self._database.read() as connection:
+            return get_bank(connection, name)
+
+    def list(self) -> list[Bank]:
+        """All banks, in the order of their creation."""
+        with self._database.read() as connection:
+            return list_banks(connection)
+
+    def counts(self, name: str) -> BankCounts:
+        """How many entries a bank holds, by state and trust.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read(long=True) as connection:
+            return count_entries(connection, get_bank(connection, name))
+
+
 def create_bank(change: Change, name: str, *, radius_bits: int, description: str) -> Bank:
-    """Add a bank; see `Store.create_bank`."""
+    """Add a bank; see `BankChanges.create`."""
     if not NAME.fullmatch(name):
         raise BankNameInvalid(bank=name)
     _check_radius(radius_bits)
@@ -47,7 +78,7 @@ def update_bank(
     description: str | None,
     enabled: bool | None,
 ) -> Bank:
-    """Change what is given of a bank; see `Store.update_bank`."""
+    """Change what is given of a bank; see `BankChanges.update`."""
     if radius_bits is not None:
         _check_radius(radius_bits)
     old = get_bank(change.connection, name)

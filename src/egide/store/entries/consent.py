@@ -22,14 +22,14 @@ _ERASED: dict[str, Any] = {"pdqs": None, "trimmed": 0, "sha256": None, "md5": No
 
 
 def withdraw(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
-    """Erase entries whose consent is withdrawn; see `ChangingStore.withdraw`."""
+    """Erase entries whose consent is withdrawn; see `EntryChanges.withdraw`."""
     rows = _check(change.connection, bank, entry_ids, action="withdrawn", allowed=set(State))
     ids = [entry for entry, (state, _) in rows.items() if state is not State.WITHDRAWN]
     _update(change, bank, ids, {**_ERASED, "state": State.WITHDRAWN.value})
 
 
 def withdraw_source(change: Change, bank: Bank, source: str) -> None:
-    """Withdraw all that one source registered; see `ChangingStore.withdraw_source`."""
+    """Withdraw all that one source registered; see `EntryChanges.withdraw_source`."""
     _update_where(
         change,
         bank,
@@ -39,7 +39,7 @@ def withdraw_source(change: Change, bank: Bank, source: str) -> None:
 
 
 def withdraw_all(change: Change, bank: Bank) -> None:
-    """Withdraw whatever a bank holds, in whatever state; see `ChangingStore.empty_bank`."""
+    """Withdraw whatever a bank holds, in whatever state; see `BankChanges.empty`."""
     _update_where(
         change,
         bank,
@@ -49,7 +49,7 @@ def withdraw_all(change: Change, bank: Bank) -> None:
 
 
 def tombstone(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
-    """Erase entries that are confirmed false positives; see `ChangingStore.tombstone`."""
+    """Erase entries that are confirmed false positives; see `EntryChanges.tombstone`."""
     rows = _check(
         change.connection,
         bank,
@@ -62,14 +62,14 @@ def tombstone(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
 
 
 def set_trust(change: Change, bank: Bank, entry_ids: Sequence[int], trust: Trust) -> None:
-    """Write down what a reviewer said; see `ChangingStore.confirm` and `ChangingStore.dispute`."""
+    """Write down what a reviewer said; see `EntryChanges.confirm` and `EntryChanges.dispute`."""
     rows = _check(change.connection, bank, entry_ids, action=trust.value, allowed={State.ACTIVE})
     ids = [entry for entry, (_, old) in rows.items() if old is not trust]
     _update(change, bank, ids, {"trust": trust.value})
 
 
 def expire(change: Change, bank: Bank | None, now_unix_s: int) -> None:
-    """Erase active entries whose time is up; see `ChangingStore.expire`."""
+    """Erase active entries whose time is up; see `EntryChanges.expire`."""
     _update_where(
         change,
         bank,
@@ -96,7 +96,7 @@ def expire_entries(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None
 
 
 def erase_patches(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
-    """Erase the keypoints of entries and nothing else; see `ChangingStore.erase_patches`."""
+    """Erase the keypoints of entries and nothing else; see `KeypointChanges.erase`."""
     if entry_ids is not None:
         _check(change.connection, bank, entry_ids, action="changed", allowed=set(State))
     held = patch_rows.entry_ids(change.connection, bank)

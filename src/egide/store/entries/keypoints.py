@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -11,6 +13,7 @@ from egide.domain.model import State
 from egide.errors import PatchKeyMissing, PatchKeyWrong
 from egide.security.sealing import SealBroken
 from egide.store.entries.banks import get_bank
+from egide.store.entries.records import unix_seconds
 from egide.store.entries.revisions import current_revision
 from egide.store.tables.register import entries, patches
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Bank, PatchSet
     from egide.security.sealing import PatchKey
+    from egide.store.database.interface import Database
     from egide.store.entries.revisions import Change
 
 _CHUNK = 100
@@ -66,6 +70,80 @@ class SealedPatches:
 
     def __iter__(self) -> Iterator[tuple[int, PatchSet]]:
         return self._sets
+
+
+class Keypoints:
+    """The keypoints of a store's entries, sealed."""
+
+    def __init__(self, database: Database, store_id: str, shown: str) -> None:
+        self._database = database
+        self._store_id = store_id
+        self._shown = shown
+
+    @contextmanager
+    def read(
+        self,
+        key: PatchKey,
+        banks: Collection[str] | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> Iterator[SealedPatches]:
+        """Revision and keypoints, all of one moment: what an index of keypoints is built from.
+
+        Args:
+            key: that sealed them.
+            banks: names; None for all.
+            now: entries that have expired by then are left out; by default the present.
+
+        Raises:
+            BankMissing: there is none of that name.
+            PatchKeyWrong: they were sealed with another key; raised before any is read.
+            PatchesUnavailable: `cryptography` is not installed.
+        """
+        at = unix_seconds(now or datetime.now(UTC))
+        with self._database.read(long=True) as connection:
+            yield read(connection, self._sealer(key), banks=banks, now_unix_s=at)
+
+    def held(self, banks: Collection[str] | None = None) -> bool:
+        """Whether any entry of these banks, by default of all, has keypoints.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            return held(connection, banks)
+
+    def count(self, bank: str) -> int:
+        """How many entries of a bank have keypoints.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read(long=True) as connection:
+            return count(connection, get_bank(connection, bank))
+
+    def entry_ids(self, bank: str, *, after: int = 0, limit: int | None = None) -> list[int]:
+        """The numbers of the entries of a bank that have keypoints, in order.
+
+        Args:
+            bank: the name of the bank.
+            after: only entries with a greater number.
+            limit: at most so many.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            found = get_bank(connection, bank)
+            return entry_ids(connection, found, after=after, limit=limit)
+
+    def key_id(self) -> bytes | None:
+        """The `PatchKey.key_id` that sealed the store's keypoints; None where there are none."""
+        with self._database.read() as connection:
+            return key_id(connection)
+
+    def _sealer(self, key: PatchKey | None) -> Sealer:
+        return Sealer(self._store_id, self._shown, key)
 
 
 def keep(
@@ -170,7 +248,7 @@ def key_id(connection: sa.Connection) -> bytes | None:
 
 
 def held(connection: sa.Connection, banks: Collection[str] | None) -> bool:
-    """Whether any entry of these banks has keypoints; see `Store.has_patches`."""
+    """Whether any entry of these banks has keypoints; see `Keypoints.held`."""
     if banks is None:
         return key_id(connection) is not None
     chosen = [get_bank(connection, name) for name in banks]
@@ -184,7 +262,7 @@ def read(
     banks: Collection[str] | None,
     now_unix_s: int,
 ) -> SealedPatches:
-    """The keypoints of active entries, within the transaction; see `Store.read_patches`."""
+    """The keypoints of active entries, within the transaction; see `Keypoints.read`."""
     key = _checked_key(connection, sealer)
     chosen = None if banks is None else [get_bank(connection, name).id for name in banks]
     query = (

@@ -60,7 +60,7 @@ def register(
     again: bool,
     outcomes: bool,
 ) -> Registered:
-    """Register in chunks within one transaction; see `Store.register`."""
+    """Register in chunks within one transaction; see `EntryChanges.register`."""
     change.bank_id = bank.id
     counts: Counter[OutcomeKind] = Counter()
     completed = 0
@@ -183,7 +183,7 @@ def register_chunk(
         bank: to register in.
         chunk: of registrations, checked by `identity_of`.
         identities: of each, what it is recognised by.
-        again: as for `Store.register`.
+        again: as for `EntryChanges.register`.
 
     Returns:
         what was done with each.

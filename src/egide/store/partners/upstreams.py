@@ -100,7 +100,7 @@ class Upstreams:
         with self._database.read() as connection:
             return get_upstream(connection, name)
 
-    def all(self) -> list[Upstream]:
+    def list(self) -> list[Upstream]:
         """All upstreams, in the order in which they were added."""
         with self._database.read() as connection:
             rows = connection.execute(_SELECT.order_by(upstreams.c.id)).all()

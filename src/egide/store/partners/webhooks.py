@@ -78,12 +78,12 @@ class Webhooks:
         Raises:
             WebhookMissing: there is none.
         """
-        for webhook in self.all():
+        for webhook in self.list():
             if webhook.name == name:
                 return webhook
         raise WebhookMissing(webhook=name)
 
-    def all(self) -> list[Webhook]:
+    def list(self) -> list[Webhook]:
         """All webhooks, in the order of their creation."""
         counts = sa.select(outbox.c.webhook_id, outbox.c.state, sa.func.count()).group_by(
             outbox.c.webhook_id, outbox.c.state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,82 @@ class ActiveView:
     entries: Iterator[Entry]
 
 
+class Entries:
+    """The entries of a store."""
+
+    def __init__(self, database: Database, store_id: str) -> None:
+        self._database = database
+        self._store_id = store_id
+
+    def get(self, bank: str, entry_id: int) -> Entry:
+        """One entry.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+        """
+        with self._database.read() as connection:
+            return find_entry(connection, bank, entry_id)
+
+    def list(
+        self,
+        bank: str,
+        *,
+        state: State | None = None,
+        trust: Trust | None = None,
+        source: str | None = None,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of a bank by number, in flat memory.
+
+        Args:
+            bank: the name of the bank.
+            state: only those in this state.
+            trust: only those of this trust.
+            source: only those that this source registered.
+            after: only entries with a greater number.
+            limit: at most so many.
+
+        Raises:
+            BankMissing: there is none of that name; raised at once, not at the first entry.
+        """
+        with self._database.read() as connection:
+            held = get_bank(connection, bank)
+        return list_entries(
+            self._database,
+            held,
+            state=state,
+            trust=trust,
+            source=source,
+            after=after,
+            limit=limit,
+        )
+
+    def changes(
+        self, since: int, *, after_entry: int | None = None, limit: int | None = None
+    ) -> Iterator[Entry]:
+        """Entries that changed after a revision: registered, withdrawn, expired, judged alike.
+
+        Each entry comes once, as it is now, ordered by (revision, number). A revision can hold
+        millions of entries: who reads with a `limit` goes on with both numbers of the last one,
+        `changes(last.revision, after_entry=last.id)`.
+
+        Args:
+            since: the last revision that is known already.
+            after_entry: of revision `since`, entries with a greater number are not known yet.
+            limit: at most so many.
+        """
+        return list_changes(self._database, since, after_entry=after_entry, limit=limit)
+
+    @contextmanager
+    def active(self) -> Iterator[ActiveView]:
+        """Revision, banks and active entries, all of one moment: what a snapshot is built from."""
+        with self._database.read(long=True) as connection:
+            yield read_active(connection, self._store_id)
+
+
 def find_entry(connection: sa.Connection, bank: str, entry_id: int) -> Entry:
-    """One entry; see `Store.entry`."""
+    """One entry; see `Entries.get`."""
     held = get_bank(connection, bank)
     if not 0 < entry_id <= MAX_ENTRY_ID:
         raise EntryMissing(entry=entry_id, bank=bank)
@@ -65,7 +140,7 @@ def list_entries(
     after: int,
     limit: int | None,
 ) -> Iterator[Entry]:
-    """The entries of a bank by number; see `Store.entries`."""
+    """The entries of a bank by number; see `Entries.list`."""
     which = [entries.c.bank_id == bank.id]
     if state is not None:
         which.append(entries.c.state == state.value)
@@ -89,7 +164,7 @@ def list_entries(
 def list_changes(
     database: Database, since: int, *, after_entry: int | None, limit: int | None
 ) -> Iterator[Entry]:
-    """Entries that changed, in the order of their changes; see `Store.changes`."""
+    """Entries that changed, in the order of their changes; see `Entries.changes`."""
     query = sa.select(*ENTRY_COLUMNS).order_by(entries.c.revision, entries.c.id)
     revision, entry_id = since, after_entry
     left = limit
@@ -115,7 +190,7 @@ def list_changes(
 
 
 def read_active(connection: sa.Connection, store_id: str) -> ActiveView:
-    """All active entries within the transaction of `connection`; see `Store.read_active`."""
+    """All active entries within the transaction of `connection`; see `Entries.active`."""
     names = bank_names(connection)
     rows = connection.execution_options(yield_per=_PAGE).execute(
         sa.select(*ENTRY_COLUMNS)
