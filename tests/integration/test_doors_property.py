@@ -54,8 +54,8 @@ from egide.usecases.casework import Casework
 from egide.usecases.check import check
 from egide.usecases.export import export_hashes, export_with_key
 from egide.usecases.lists import import_hashes
+from egide.usecases.registering_by_key import Batch, register_batch
 from egide.usecases.staffing import Staffing
-from egide.usecases.submitting import Submission, submit
 from egide.usecases.syncing import remove_upstream, sync_once
 from erased import Sought
 from patch_samples import patch_set
@@ -389,14 +389,14 @@ class Doors(RuleBasedStateMachine):
     @rule(
         bank=banks, given=some, again=st.booleans(), decided_by=st.sampled_from(["ada-too", "cleo"])
     )
-    def submit(self, bank: str, given: list[int], again: bool, decided_by: str) -> None:
+    def register_batch(self, bank: str, given: list[int], again: bool, decided_by: str) -> None:
         registrations = [picture(number, source="") for number in given]
         count = sum(len(registration.pdqs) for registration in registrations)
         self.submissions += 1
-        sent = Submission(registrations, again, code(10**8 + self.submissions), None)
+        sent = Batch(registrations, again, code(10**8 + self.submissions), None)
 
-        def act(store: ChangingStore, sent: Submission = sent) -> None:
-            submit(store, bank, sent, key=self.keys["ada"], bulk_limit=BULK_LIMIT)
+        def act(store: ChangingStore, sent: Batch = sent) -> None:
+            register_batch(store, bank, sent, key=self.keys["ada"], bulk_limit=BULK_LIMIT)
 
         def effect(model: Model) -> None:
             model.register(bank, given, "key:ada", None, again=again)

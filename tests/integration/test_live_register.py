@@ -287,7 +287,7 @@ def test_a_build_that_is_killed_is_tried_again_later(
 ) -> None:
     monkeypatch.setattr(rebuilding, "_FIRST_PAUSE_S", 0.1)
     path = snapshot_path(sqlite_store)
-    left = path.with_name(f".{path.name}.left.tmp")
+    left = path.with_name(f".{path.name}.left.part")
     left.write_bytes(b"")
     os.utime(left, (0, 0))
     rebuilder = Rebuilder(sqlite_store.url, path)
@@ -321,7 +321,7 @@ def test_closing_ends_a_build_and_the_url_is_on_no_command_line(
     assert sqlite_store.url.encode() not in (process / "cmdline").read_bytes()
     rebuilder.close()
     assert not process.exists()
-    assert not list(snapshot_path(sqlite_store).parent.glob("*.tmp"))
+    assert not list(snapshot_path(sqlite_store).parent.glob(".*.part"))
 
 
 def test_what_goes_wrong_in_a_build_is_told_by_its_code(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def stopped_builder(server: Server, folder: Path) -> int | None:
 
 
 def unfinished(folder: Path) -> list[Path]:
-    return list(folder.glob(".*.tmp"))
+    return list(folder.glob(".*.part"))
 
 
 def test_a_process_killed_in_mid_rebuild_leaves_nothing_that_breaks(

@@ -38,7 +38,7 @@ def test_a_killed_build_leaves_nothing_after_a_withdrawal(tmp_path: Path) -> Non
             "b", [egide.Registration(pdqs=(bytes(range(32)),))]
         )
         path = snapshot_path(store)
-        left = path.with_name(f".{path.name}.abc.tmp")
+        left = path.with_name(f".{path.name}.abc.part")
         left.write_bytes(b"half a snapshot")
         egide.withdraw(store, "b", [1])
         assert not left.exists()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
@@ -27,6 +27,7 @@ from egide.cli.terminal import (
 )
 from egide.domain.model import DEFAULT_RADIUS_BITS, SIGNAL_BYTES, Signal, State, Trust
 from egide.errors import FileMissing, FileUnreadable, OutputUnwritable, UsageError
+from egide.files import written_whole
 from egide.hashlist import BadLine, HashListFormat
 from egide.text.visible import visible
 
@@ -380,21 +381,13 @@ def _written_whole(path: Path, store: Store) -> Iterator[TextIO]:
     try:
         path = path.resolve()
         if path.exists() and not path.is_file():  # a terminal, a pipe
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                yield stream
+            with path.open("w", encoding="utf-8", newline="") as opened:
+                yield opened
             return
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with (
-                os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream,
-                store.erasure.writing(unfinished),
-            ):
-                yield stream
-                stream.flush()
-                unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(path, noted=store.erasure.writing) as binary:
+            stream = TextIOWrapper(binary, encoding="utf-8", newline="")
+            yield stream
+            stream.detach()  # all is written, and the file is closed by whoever opened it
     except OSError as error:
         raise OutputUnwritable(name=path, reason=error.strerror) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_lines
-import os
 import re
 from contextlib import closing
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from egide.cli.terminal import (
     warn,
 )
 from egide.errors import OutputUnwritable, UsageError
+from egide.files import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,10 +166,9 @@ def _show_checked(records: int) -> None:
 def _write(out: Path, records: Iterator[LogRecord]) -> int:
     count = 0
     try:
-        handle = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as lines:
+        with written_whole(out, replacing=False) as lines:
             for record in records:
-                lines.write(json_lines.dumps(_values(record)) + "\n")
+                lines.write(f"{json_lines.dumps(_values(record))}\n".encode())
                 count += 1
     except OSError as error:
         raise OutputUnwritable(name=str(out), reason=error.strerror or "the disk") from error

@@ -14,10 +14,10 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from glob import escape
 from typing import TYPE_CHECKING
 
 from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, SnapshotUnwritable
+from egide.files import unfinished_files
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.settings import cache_dir, snapshot_dir
@@ -125,7 +125,7 @@ def building(path: Path, *, wait: bool) -> Iterator[bool]:
         except BlockingIOError:
             yield False
         else:
-            for unfinished in _unfinished(path):  # of a build that was killed
+            for unfinished in unfinished_files(path):  # of a build that was killed
                 unfinished.unlink(missing_ok=True)
             yield True
     finally:
@@ -204,7 +204,7 @@ def _forget(store: Store, path: Path) -> None:
     try:
         if may_hold_erased(store, path):
             path.unlink(missing_ok=True)
-        if any(_unfinished(path)):
+        if any(unfinished_files(path)):
             with building(path, wait=False):
                 pass
     except (OSError, SnapshotUnwritable) as error:
@@ -227,11 +227,6 @@ def may_hold_erased(store: Store, path: Path) -> bool:
         return False
     except SnapshotError:
         return True  # nobody can tell, and it is only a copy
-
-
-def _unfinished(path: Path) -> Iterator[Path]:
-    """The files in which a snapshot is being built, or was."""
-    return path.parent.glob(f".{escape(path.name)}.*.tmp")
 
 
 def snapshot_path(store: Store) -> Path:

@@ -1,4 +1,4 @@
-"""One decoding process, spoken to in frames.
+"""One decoding process, spoken to in messages.
 
 Everything that comes in goes through here and not through the server's process: a decoder that
 crashes, hangs or eats memory costs the picture that did it. The protocol is in

@@ -1,6 +1,7 @@
 """What a decoding process and its parent say to each other, and how much of it is believed.
 
-The parent writes one frame of settings, then one for each picture; the child answers each. Numbers
+The parent writes one message of settings, then one for each picture; the child answers each.
+Numbers
 are big-endian; bytes stand as hexadecimal digits in the JSON of answers.
 
 - settings: u32 length, then JSON `{"parent": pid, "limits": {…}}`
@@ -54,19 +55,19 @@ class BadAnswer(Exception):
 
 
 def pack_settings(parent: int, limits: Limits) -> bytes:
-    """The first frame, to the child."""
+    """The first message, to the child."""
     return _pack({"parent": parent, "limits": asdict(limits)})
 
 
 def read_settings(stream: BinaryIO) -> tuple[int, Limits]:
-    """Read the first frame: the parent's process id, and the limits."""
+    """Read the first message: the parent's process id, and the limits."""
     (size,) = LENGTH.unpack(stream.read(LENGTH.size))
     values = json.loads(stream.read(min(size, _MAX_SETTINGS_BYTES)))
     return values["parent"], Limits(**values["limits"])
 
 
 def pack_answer(values: dict[str, Any]) -> bytes:
-    """A frame to the parent."""
+    """A message to the parent."""
     return _pack(values)
 
 

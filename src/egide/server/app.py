@@ -31,7 +31,7 @@ from egide.server.chores import Chores
 from egide.server.hma import answer_as_hma, hma_router, identify_caller
 from egide.server.http.admission import Admission
 from egide.server.http.auth import identify
-from egide.server.http.envelope import Frame
+from egide.server.http.envelope import Envelope
 from egide.server.http.problems import add_handlers, always_problem
 from egide.server.pages.routes import ensure_bank, pages_router
 from egide.server.pages.site.problems import answer_on_pages
@@ -127,7 +127,7 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
         answering = partial(answer_as_hma, answering)
     # The last one that is added is the first that a request passes.
     app.add_middleware(Admission, settings=settings, identify=identifying)
-    app.add_middleware(Frame, answering=answering)
+    app.add_middleware(Envelope, answering=answering)
     add_handlers(app, answering)
     app.include_router(health.router)
     app.include_router(docs.router)

@@ -12,12 +12,12 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.private import replacing
 from egide.auditing.report.charts import PLOT_HEIGHT_PX
 from egide.auditing.report.page import build_page
 from egide.auditing.rows import MatchRow, UnreadableRow
 from egide.auditing.summary import SUMMARY_SCHEMA
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable
+from egide.files import written_whole
 from egide.text.visible import visible_name
 from egide.text.wording import Wording, load_catalogue, require_language
 
@@ -147,7 +147,7 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]
 
 def _write_whole(path: Path, content: bytes) -> None:
     try:
-        with replacing(path) as file:
+        with written_whole(path) as file:
             file.write(content)
     except OSError as error:
         raise OutputUnwritable(name=path, reason=_reason(error)) from error

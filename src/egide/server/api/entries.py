@@ -18,7 +18,7 @@ from egide.errors import (
 )
 from egide.hashlist.values import MAX_SOURCE_CHARS
 from egide.server.api.idempotency import WriteDep, write_responses
-from egide.server.api.registering import REGISTER_BODY, submission_of
+from egide.server.api.registering import REGISTER_BODY, batch_of
 from egide.server.api.schemas.common import MAX_NUMBER, BankPath, EntryPath, LimitQuery
 from egide.server.api.schemas.register import (
     EntriesShown,
@@ -31,7 +31,7 @@ from egide.server.api.schemas.register import (
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
 from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
-from egide.usecases.submitting import submit
+from egide.usecases.registering_by_key import register_batch
 from egide.usecases.withdraw import confirm, dispute, tombstone, withdraw
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def register_entries(
     """
 
     def register() -> Registered:
-        done = submit(
+        done = register_batch(
             service.store,
             bank,
-            submission_of(write, service, approval),
+            batch_of(write, service, approval),
             key=key,
             bulk_limit=service.settings.bulk_limit,
         )

@@ -21,7 +21,7 @@ from egide.server.service import ServiceDep
 from egide.store import OutcomeKind
 from egide.usecases.export import give_entry
 from egide.usecases.registering import registration_of
-from egide.usecases.submitting import Submission, submit
+from egide.usecases.registering_by_key import Batch, register_batch
 from egide.usecases.withdraw import withdraw
 
 if TYPE_CHECKING:
@@ -159,9 +159,9 @@ def _register(
     service: Service, key: Key, bank: str, registration: Registration, approval: int | None
 ) -> int:
     digest = sha256(b"hma\0" + bank.encode() + b"\0" + b"".join(_values(registration))).digest()
-    submission = Submission([registration], again=False, digest=digest, approval_id=approval)
+    batch = Batch([registration], again=False, digest=digest, approval_id=approval)
     limit = service.settings.bulk_limit
-    done = submit(service.store, bank, submission, key=key, bulk_limit=limit)
+    done = register_batch(service.store, bank, batch, key=key, bulk_limit=limit)
     outcome = done.outcomes[0]
     if outcome.kind is OutcomeKind.REFUSED:
         raise HTTPException(

@@ -36,7 +36,7 @@ HEADERS = {
 """Of every answer that does not set them itself."""
 
 
-class Frame:
+class Envelope:
     """Answers every error with a problem, and writes every request to the log and the metrics."""
 
     def __init__(self, app: ASGIApp, answering: Answering = always_problem) -> None:

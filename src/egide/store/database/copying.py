@@ -7,9 +7,8 @@ database restored into another is also how a register moves.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from egide.errors import (
     StoreMissing,
     StoreNotEmpty,
 )
+from egide.files import written_whole
 from egide.store.database.erasure import Erasure
 from egide.store.database.opening import connect, make_tables, open_database
 from egide.store.entries.revisions import current_revision
@@ -197,34 +197,17 @@ def _new_file(path: Path, erasure: Erasure) -> Iterator[Path]:
         BackupUnwritable: it cannot be made.
     """
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-        os.close(descriptor)
-    except OSError as error:
-        raise BackupUnwritable(name=str(path), reason=error.strerror or "unknown") from error
-    unfinished = Path(name)
-    try:
-        with erasure.writing(unfinished):
-            yield unfinished
-            _flush(unfinished)
-            path.hardlink_to(unfinished)  # unlike a renaming, this replaces nothing
-            unfinished.unlink()
-            _flush(path.parent)
+        with written_whole(path, replacing=False, noted=erasure.writing) as stream:
+            unfinished = Path(stream.name)
+            try:
+                yield unfinished
+            finally:
+                for suffix in ("-wal", "-shm", "-journal"):
+                    Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
     except FileExistsError as error:
         raise BackupExists(name=str(path)) from error
     except OSError as error:
         raise BackupUnwritable(name=str(path), reason=error.strerror or "unknown") from error
-    finally:
-        for suffix in ("-wal", "-shm", "-journal", ""):
-            with suppress(OSError):
-                Path(f"{unfinished}{suffix}").unlink()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: StoreError) -> str:

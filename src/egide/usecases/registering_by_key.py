@@ -30,7 +30,7 @@ def source_of(key: Key, within: str = "") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class Batch:
     """What the holder of a key wants a bank to hold.
 
     Attributes:
@@ -46,15 +46,15 @@ class Submission:
     approval_id: int | None
 
 
-def submit(
-    store: Store, bank: str, submission: Submission, *, key: Key, bulk_limit: int
+def register_batch(
+    store: Store, bank: str, batch: Batch, *, key: Key, bulk_limit: int
 ) -> Registered:
     """Register what the holder of a key sent, in one transaction: all of it or nothing.
 
     Args:
         store: an open store.
         bank: a bank's name.
-        submission: what they sent.
+        batch: what they sent.
         key: theirs.
         bulk_limit: fingerprints that one person may add in a day.
 
@@ -65,15 +65,15 @@ def submit(
     """
     key.require_bank(bank)
     store.banks.get(bank)
-    registrations = list(_checked(submission.registrations, key))
+    registrations = list(_checked(batch.registrations, key))
     # By the codes, since one entry takes as many as an animation has frames.
     count = sum(max(1, len(registration.pdqs)) for registration in registrations)
     two_people = TwoPeople(store, bulk_limit)
-    two_people.check_bulk(key, bank, count, submission.digest, submission.approval_id)
+    two_people.check_bulk(key, bank, count, batch.digest, batch.approval_id)
     registered = (
         ChangingStore.of(store)
         .acting_as(key.name)
-        .entries.register(bank, registrations, again=submission.again, outcomes=True)
+        .entries.register(bank, registrations, again=batch.again, outcomes=True)
     )
     settle_after_act(store)  # what was overdue and is renewed may hold less than it did
     return registered
