@@ -14,12 +14,11 @@ import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
-from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO, cast
 
 import typer
 
-from egide.errors import ConfirmationNeeded
+from egide.errors import ConfirmationNeeded, Exit
 from egide.settings import DEFAULT_STORE
 from egide.text.visible import visible, visible_name
 
@@ -73,17 +72,6 @@ MATCH_COLUMNS = (
     ("trust", "left"),
 )
 """The columns of `match_cells`, for `print_table`."""
-
-
-class Exit(IntEnum):
-    """What the exit code of a command says."""
-
-    OK = 0
-    FOUND = 1
-    """Something matched; or some files or lines could not be used, and the rest was done."""
-    USAGE = 2
-    FAILED = 3
-    INTERRUPTED = 130
 
 
 def examples(*lines: str) -> str:
