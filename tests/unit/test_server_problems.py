@@ -11,7 +11,6 @@ from egide import errors
 from egide.server.http.problems import answer, as_egide_error, problem
 
 
-
 def _made(kind: type[errors.EgideError]) -> errors.EgideError:
     import string
 

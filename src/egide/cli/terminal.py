@@ -38,6 +38,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Do not ask before erasing; needed without a terminal.")
 ]
+AfterOption = Annotated[
+    int,
+    # No database counts further.
+    typer.Option(
+        "--after", metavar="NUMBER", min=0, max=2**63 - 1, help="Only those after this one."
+    ),
+]
 BanksOption = Annotated[
     list[str] | None,
     typer.Option("--bank", metavar="NAME", help="Search only this bank; repeat for more."),
@@ -55,6 +62,7 @@ RadiusOption = Annotated[
 
 __all__ = [
     "DEFAULT_STORE",
+    "AfterOption",
     "BanksOption",
     "Exit",
     "JsonOption",
