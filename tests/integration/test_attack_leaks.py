@@ -16,7 +16,7 @@ from attacked import Answered, Target, form, target
 from egide import errors
 from egide.domain.access import Role
 from egide.hashing import fingerprint
-from egide.server.http.problems import answer, status_of
+from egide.server.http.problems import answer
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import serve
@@ -262,7 +262,7 @@ def test_error_of_the_store_or_of_this_machine_tells_clients_nothing(
          "port", "what"), secret
     )  # fmt: skip
     error = kind(**fields, approval=1, retry_after_s=1, stalled_s=1)
-    if not issubclass(kind, errors.StoreError) and status_of(error) < 500:
+    if not issubclass(kind, errors.StoreError) and error.status < 500:
         return
     if issubclass(kind, errors.Overloaded | errors.NotReady | errors.FetchError):
         return  # made by routes, of words of their own

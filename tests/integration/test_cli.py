@@ -454,6 +454,16 @@ def test_a_source_that_is_missing_exits_with_3(registered: Path) -> None:
     assert (result.code, "no-such-folder" in result.err) == (3, True)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("audit", ""), ("log", "show", "--after", 2**63)], ids=["no name", "no database"]
+)
+def test_what_would_read_the_whole_disk_or_no_database_counts_to_is_wrong_usage(
+    registered: Path, arguments: tuple[object, ...]
+) -> None:
+    result = egide_in(registered, *arguments)
+    assert (result.code, "[usage]" in result.err) == (2, True)
+
+
 def test_an_audit_that_compared_nothing_exits_with_3(registered: Path) -> None:
     (registered / "empty").mkdir()
     empty = egide_in(registered, "audit", "empty")

@@ -369,7 +369,7 @@ def test_what_can_be_configured_elsewhere_is_said_honestly(admin: Client, bank: 
         ("POST", "/m/compare", {"json": [1]}, "JSON object"),
         ("POST", "/m/compare", {"content": b"{"}, "no JSON"),
         ("POST", "/c/banks", {"json": {}}, "name is required"),
-        ("POST", "/c/banks", {"json": {"name": "a/b"}}, "no bank name"),
+        ("POST", "/c/banks", {"json": {"name": "a/b"}}, "a bank's name"),
         ("POST", "/c/banks", {"json": {"name": "A", "enabled_ratio": "nan"}}, "from 0 to 1"),
         ("POST", "/c/banks", {"json": {"name": "A", "enabled_ratio": 1.5}}, "from 0 to 1"),
         ("POST", "/c/banks", {"json": {"name": "A", "enabled_ratio": []}}, "from 0 to 1"),

@@ -15,7 +15,6 @@ from egide import errors
 from egide.server.app import create_app
 from egide.server.pages.site.page import COOKIE, FieldsDep, JsonDep
 from egide.server.pages.site.page import PageDep as Page
-from egide.server.pages.site.problems import words_of
 from egide.server.settings import ServerSettings
 from page_visits import Visitor
 from server_samples import Served, serve
@@ -433,5 +432,4 @@ def test_no_header_changes_where_a_request_comes_from(visitor: Visitor) -> None:
 def test_what_can_happen_to_a_person_is_not_called_a_fault_of_ours(
     kind: type[errors.EgideError],
 ) -> None:
-    error = kind(limit=1, retry_after_s=1, state="withdrawn", reason="too-short", store="x")
-    assert words_of(error) != words_of(errors.Unexpected(reason="x"))
+    assert kind.page_words != errors.Unexpected.page_words

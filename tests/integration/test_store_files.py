@@ -120,6 +120,7 @@ def test_an_empty_file_is_a_store_that_was_not_finished(tmp_path: Path) -> None:
         ("sqlite:///:memory:", "in memory"),
         ("sqlite:///file::memory:?uri=true", "in memory"),
         ("sqlite:///file:x?mode=memory&uri=true", "in memory"),
+        ("sqlite:///secret.db?timeout=soon", "parameter"),
         ("mysql://me:secret@host/db", "mysql is not possible"),
         ("://", "cannot be understood"),
         ("x://a:secret@[", "not possible"),

@@ -9,6 +9,7 @@ import typer
 from egide.cli.bank import BankArgument
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    AfterOption,
     JsonOption,
     StoreOption,
     YesOption,
@@ -71,7 +72,7 @@ def list_entries(
     state: Annotated[State | None, typer.Option("--state", help="Only these.")] = None,
     trust: Annotated[Trust | None, typer.Option("--trust", help="Only these.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Only of this source.")] = None,
-    after: Annotated[int, typer.Option("--after", min=0, help="Go on after this entry.")] = 0,
+    after: AfterOption = 0,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,

@@ -13,6 +13,7 @@ import typer
 
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    AfterOption,
     JsonOption,
     StoreOption,
     examples,
@@ -103,9 +104,7 @@ def show(
         tuple[str, int] | None,
         typer.Option("--entry", metavar="BANK ID", help="Only what names this entry."),
     ] = None,
-    after: Annotated[
-        int, typer.Option("--after", metavar="SEQ", min=0, help="Only later records.")
-    ] = 0,
+    after: AfterOption = 0,
     limit: Annotated[
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="At most so many; without it the last."),

@@ -8,6 +8,7 @@ import typer
 
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    AfterOption,
     Exit,
     JsonOption,
     StoreOption,
@@ -121,7 +122,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
 
 
 def dead(
-    after: Annotated[int, typer.Option("--after", min=0, help="Only those after this one.")] = 0,
+    after: AfterOption = 0,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:

@@ -27,72 +27,6 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:egide:error:"
 _MAX_NAMED_PROBLEMS = 5
 
-# An error's status is that of its nearest class here.
-_STATUS: dict[type[errors.EgideError], HTTPStatus] = {
-    errors.EgideError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    errors.UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.RequestInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.HashInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.NameInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.BankNameInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.RadiusInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.ItemError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.FileTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
-    errors.Forbidden: HTTPStatus.FORBIDDEN,
-    errors.ApprovalNeeded: HTTPStatus.FORBIDDEN,
-    errors.ApprovalInvalid: HTTPStatus.FORBIDDEN,
-    errors.FormExpired: HTTPStatus.FORBIDDEN,
-    errors.SignInNeeded: HTTPStatus.UNAUTHORIZED,
-    errors.StaffRefused: HTTPStatus.UNAUTHORIZED,
-    errors.PathMissing: HTTPStatus.NOT_FOUND,
-    errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
-    errors.BankMissing: HTTPStatus.NOT_FOUND,
-    errors.EntryMissing: HTTPStatus.NOT_FOUND,
-    errors.WebhookMissing: HTTPStatus.NOT_FOUND,
-    errors.UpstreamMissing: HTTPStatus.NOT_FOUND,
-    errors.KeyMissing: HTTPStatus.NOT_FOUND,
-    errors.BankExists: HTTPStatus.CONFLICT,
-    errors.KeyExists: HTTPStatus.CONFLICT,
-    errors.WebhookExists: HTTPStatus.CONFLICT,
-    errors.WebhookRefused: HTTPStatus.FORBIDDEN,
-    errors.UpstreamExists: HTTPStatus.CONFLICT,
-    errors.StateConflict: HTTPStatus.CONFLICT,
-    errors.IdempotencyConflict: HTTPStatus.CONFLICT,
-    errors.IdempotencyBusy: HTTPStatus.CONFLICT,
-    errors.CaseNumberInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.PinRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.ProofInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.ProofExpired: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.CaseNotFound: HTTPStatus.NOT_FOUND,
-    errors.ImageMissing: HTTPStatus.NOT_FOUND,
-    errors.CaseChanged: HTTPStatus.CONFLICT,
-    errors.CaseEnded: HTTPStatus.CONFLICT,
-    errors.CaseFull: HTTPStatus.CONFLICT,
-    errors.SubmissionConflict: HTTPStatus.CONFLICT,
-    errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
-    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.BatchTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.RegisterStale: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.FetchError: HTTPStatus.BAD_GATEWAY,
-    errors.FetchDisabled: HTTPStatus.FORBIDDEN,
-    errors.FetchRefused: HTTPStatus.FORBIDDEN,
-    errors.FetchTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.FetchTimeout: HTTPStatus.GATEWAY_TIMEOUT,
-}
-# Their messages hold nothing of this machine; those of other errors with a status from 500 on do,
-# such as where the store is.
-_SHOWN = (errors.Overloaded, errors.NotReady, errors.RegisterStale, errors.FetchError)
-_HIDDEN_DETAIL = "Something went wrong here; it was written to the log of the register."
-_STORE_DETAIL = "The store of the register cannot be used at present: try again in some seconds."
-
-
 Answering = Callable[["Scope", BaseException], "Response"]
 """What makes an answer of an error that a request met."""
 
@@ -121,35 +55,22 @@ class Problem(BaseModel):
     code: str
 
 
-def status_of(error: errors.EgideError) -> HTTPStatus:
-    """Return the HTTP status of an error."""
-    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-
-
 def problem(error: errors.EgideError) -> dict[str, Any]:
     """Return an error as the fields of `Problem`, and the fields that a client acts on."""
-    status = status_of(error)
     return {
         "type": TYPE_PREFIX + error.code,
-        "title": status.phrase,
-        "status": int(status),
-        "detail": _detail(error, status),
+        "title": error.status.phrase,
+        "status": int(error.status),
+        "detail": error.message if error.told is None else error.told,
         "code": error.code,
     } | {name: error.fields[name] for name in ("approval", "retry_after_s") if name in error.fields}
-
-
-def _detail(error: errors.EgideError, status: HTTPStatus) -> str:
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, _SHOWN):
-        return error.message
-    return _STORE_DETAIL if isinstance(error, errors.StoreError) else _HIDDEN_DETAIL
 
 
 def answer(error: BaseException) -> JSONResponse:
     """Return the response to a request that met this error, whatever it is."""
     found = as_egide_error(error)
-    status = status_of(found)
     return JSONResponse(
-        problem(found), status_code=status, headers=_headers(found, status), media_type=MEDIA_TYPE
+        problem(found), status_code=found.status, headers=_headers(found), media_type=MEDIA_TYPE
     )
 
 
@@ -182,15 +103,15 @@ def _of_status(error: HTTPException) -> errors.EgideError:
     return errors.Unexpected(reason=HTTPStatus(error.status_code).phrase)
 
 
-def _headers(error: errors.EgideError, status: HTTPStatus) -> dict[str, str]:
+def _headers(error: errors.EgideError) -> dict[str, str]:
     headers = {}
     if "retry_after_s" in error.fields:
         headers["Retry-After"] = str(error.fields["retry_after_s"])
-    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
+    elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
     if isinstance(error, errors.MethodNotAllowed):
         headers["Allow"] = str(error.fields["allowed"])
-    if status == HTTPStatus.UNAUTHORIZED:
+    if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.BodyTooLarge | errors.RequestTimeout):
         headers["Connection"] = "close"  # what is left of the body is not read
@@ -247,8 +168,7 @@ def problem_responses(*kinds: type[errors.EgideError]) -> dict[int | str, dict[s
     """
     by_status: dict[HTTPStatus, list[str]] = {}
     for kind in kinds:
-        status = next(_STATUS[base] for base in kind.__mro__ if base in _STATUS)
-        by_status.setdefault(status, []).append(kind.code)
+        by_status.setdefault(kind.status, []).append(kind.code)
     return {
         int(status): {
             "description": " or ".join(f"`{code}`" for code in codes),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.errors import StoreForeign, StoreMissing, StoreTooNew, StoreTooOld
+from egide.errors import StoreForeign, StoreMissing, StoreTooNew, StoreTooOld, UsageError
 from egide.settings import store_timeout_s
 from egide.store.database.urls import is_sqlite, parse_url
 from egide.store.tables.register import SCHEMA_REVISIONS, store_meta
@@ -76,7 +76,11 @@ def connect(url: str, *, busy_timeout_s: float, timeout_s: float | None = None) 
     if is_sqlite(parsed):
         from egide.store.database.sqlite import SqliteDatabase
 
-        return SqliteDatabase(parsed, busy_timeout_s=busy_timeout_s)
+        try:
+            return SqliteDatabase(parsed, busy_timeout_s=busy_timeout_s)
+        except ValueError as error:  # of its driver, which reads numbers in them
+            reason = "a parameter in the store's URL cannot be understood"
+            raise UsageError(reason=reason) from error
     from egide.store.database.postgresql import PostgresqlDatabase
 
     limit_s = store_timeout_s() if timeout_s is None else timeout_s

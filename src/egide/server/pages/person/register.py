@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from egide.domain.cases import Authority, CaseState
 from egide.errors import CaseChanged, CaseEnded, CaseNotFound, PinRefused
-from egide.server.http.problems import problem, status_of
+from egide.server.http.problems import problem
 from egide.server.pages.person.session import (
     acting_staff,
     enter,
@@ -98,7 +98,7 @@ def submit(page: PageDep, body: JsonDep) -> Response:
     except PinRefused as error:
         # The person is told what is wrong with it, so the script has to know.
         content = problem(error) | {"reason": error.fields["reason"]}
-        return JSONResponse(content, status_code=status_of(error))
+        return JSONResponse(content, status_code=error.status)
     if member is None:
         enter(page, case)
         return _done(page, "case/card?new=yes")

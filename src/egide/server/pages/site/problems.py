@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from egide import errors
 from egide.server.http import problems
 from egide.server.pages.site.languages import preferred_language
 from egide.server.pages.site.page import Page
@@ -24,37 +23,8 @@ _NOT_PAGES = frozenset(
 )
 _JSON = "application/json"
 _MINUTE_S = 60
-
-# An error's words are those of its nearest class here: `problems.<name>.heading` and `.body`.
-_WORDS: dict[type[errors.EgideError], str] = {
-    errors.EgideError: "broken",
-    errors.PathMissing: "missing",
-    errors.MethodNotAllowed: "missing",
-    errors.CaseNotFound: "missing",
-    errors.FormExpired: "expired",
-    errors.ProofExpired: "expired",
-    errors.ProofInvalid: "expired",
-    errors.SubmissionConflict: "expired",
-    errors.CaseNotFound: "missing",
-    errors.ImageMissing: "missing",
-    errors.CaseEnded: "ended",
-    errors.CaseFull: "full",
-    errors.CaseNumberInvalid: "unreadable",
-    errors.PinRefused: "unreadable",
-    errors.StaffRefused: "forbidden",
-    errors.SignInNeeded: "signed_out",
-    errors.Forbidden: "forbidden",
-    errors.RateLimited: "waiting",
-    errors.TooManyAttempts: "waiting",
-    errors.TooManyAttempts: "waiting",
-    errors.Overloaded: "busy",
-    errors.NotReady: "busy",
-    errors.StoreError: "busy",
-    errors.RequestTimeout: "slow",
-    errors.BodyTooLarge: "unreadable",
-    errors.RequestInvalid: "unreadable",
-    errors.UsageError: "unreadable",
-}
+_AGAIN = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED})
+"""The statuses with which a page offers to be opened again."""
 
 
 def answer_on_pages(site: Site, scope: Scope, error: BaseException) -> Response:
@@ -68,7 +38,6 @@ def answer_on_pages(site: Site, scope: Scope, error: BaseException) -> Response:
     if first in _NOT_PAGES or _JSON in accepts:
         return problems.answer(error)
     found = problems.as_egide_error(error)
-    status = problems.status_of(found)
     page = _page_of(request, site, first)
     plain = problems.answer(error)
     kept = {
@@ -79,17 +48,12 @@ def answer_on_pages(site: Site, scope: Scope, error: BaseException) -> Response:
     wait_s = found.fields.get("retry_after_s")
     return page.render(
         "problem.html.j2",
-        status=status,
+        status=found.status,
         headers=kept,
-        kind=words_of(found),
+        kind=found.page_words,
         minutes=math.ceil(wait_s / _MINUTE_S) if isinstance(wait_s, int | float) else None,
-        retry=page.path if status in {HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED} else None,
+        retry=page.path if found.status in _AGAIN else None,
     )
-
-
-def words_of(error: errors.EgideError) -> str:
-    """Return which of the page's words say this error."""
-    return next(_WORDS[kind] for kind in type(error).__mro__ if kind in _WORDS)
 
 
 def _page_of(request: Request, site: Site, first: str) -> Page:
