@@ -1,8 +1,7 @@
 """What a decoding process and its parent say to each other, and how much of it is believed.
 
 The parent writes one message of settings, then one for each picture; the child answers each.
-Numbers
-are big-endian; bytes stand as hexadecimal digits in the JSON of answers.
+Numbers are big-endian; bytes stand as hexadecimal digits in the JSON of answers.
 
 - settings: u32 length, then JSON `{"parent": pid, "limits": {…}}`
 - request: `REQUEST`, then the file's bytes

@@ -177,10 +177,12 @@ def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
     Links to folders are not followed. What cannot be looked at is yielded too: opening it says why.
 
     Raises:
-        UsageError: an address is named; before any file is.
+        UsageError: an address is named, or an empty name; before any file is.
     """
     named = list(paths)
     for name in named:
+        if name == "":  # to `Path` it is the folder one stands in
+            raise UsageError(reason="a name of a file is empty: name the current folder as .")
         # A path would lose a slash of it, and be a file that is missing.
         if isinstance(name, str) and "://" in name and not os.path.exists(name):  # noqa: PTH110
             raise UsageError(
