@@ -27,7 +27,7 @@ from egide.errors import (
 )
 from egide.store.cases.attempts import CASE, ORIGIN, PAIR, Attempts
 from egide.store.changing import ChangingStore as Store
-from egide.store.database.copying import restore_store
+from egide.store.copying import restore_store
 from egide.store.tables.cases import case_attempts, case_images, cases, partner_reads, sessions
 from egide.store.tables.register import entries
 

@@ -18,7 +18,7 @@ from egide.store.access.sessions import Sessions
 from egide.store.cases import attempts, submissions
 from egide.store.cases.attempts import CASE, ORIGIN, PAIR
 from egide.store.changing import ChangingStore as Store
-from egide.store.partners import outbox
+from egide.store.messages import outbox
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 AHEAD = NOW + timedelta(days=400)

@@ -11,7 +11,7 @@ from egide.domain.model import State
 from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
 from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore as Store
-from egide.store.database.copying import restore_store
+from egide.store.copying import restore_store
 from egide.store.log import log
 from egide.store.tables.register import metadata
 from keypoint_samples import keypoint_set

@@ -45,7 +45,7 @@ from egide.errors import (
 from egide.live.register import LiveRegister
 from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
-from egide.store.database.copying import restore_store
+from egide.store.copying import restore_store
 from egide.usecases import syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import create_bank, empty_bank, update_bank

@@ -671,7 +671,7 @@ def earlier_state(store: ChangingStore, url: str) -> None:
     for path in folder.glob("egide.db*"):
         if not path.name.endswith(".snapshot"):
             path.unlink()
-    from egide.store.database.copying import restore_store
+    from egide.store.copying import restore_store
 
     restore_store(folder.parent / "backup.db", url)
 

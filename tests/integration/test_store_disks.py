@@ -29,8 +29,8 @@ from egide.errors import (
 )
 from egide.live.snapshots import open_snapshot
 from egide.store.changing import ChangingStore as Store
+from egide.store.copying import restore_store
 from egide.store.database import sqlite
-from egide.store.database.copying import restore_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

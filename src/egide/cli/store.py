@@ -21,7 +21,7 @@ from egide.cli.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.store.database.copying import Copied
+    from egide.store.copying import Copied
 
 BackupArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 _LINE_EVERY_S = 10.0
@@ -109,7 +109,7 @@ def restore(
     uses the old store first. What was withdrawn after the backup was made is in the store again:
     withdraw it before anything uses the new one.
     """
-    from egide.store.database.copying import restore_store
+    from egide.store.copying import restore_store
 
     copied = restore_store(file, store, on_progress=_progress(quiet=json))
     if json:

@@ -24,13 +24,13 @@ from egide.store.entries.entries import Entries
 from egide.store.entries.keypoints import Keypoints
 from egide.store.entries.revisions import change, current_revision, find_revision
 from egide.store.log.log import Log
+from egide.store.messages.outbox import Outbox
+from egide.store.messages.webhooks import Webhooks
 from egide.store.partners.feed import Feed
 from egide.store.partners.feedback import FeedbackRecords
 from egide.store.partners.given import Given
-from egide.store.partners.outbox import Outbox
 from egide.store.partners.reads import PartnerReads
 from egide.store.partners.upstreams import Upstreams
-from egide.store.partners.webhooks import Webhooks
 from egide.store.tables.register import store_meta
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from egide.domain.model import Revision
-    from egide.store.database.copying import Copied
+    from egide.store.copying import Copied
     from egide.store.database.interface import Database
     from egide.store.entries.revisions import Change
 
@@ -224,7 +224,7 @@ class Store:
             BackupUnwritable: it cannot be written.
             StoreReadOnly: the log cannot be written to.
         """
-        from egide.store.database.copying import back_up
+        from egide.store.copying import back_up
 
         return back_up(self._database, path, actor=self.actor, on_progress=on_progress)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from egide.domain.access import CREATE_KEY, Approval, ApprovalState, Permission, same_person
+from egide.domain.times import CLOCKS_DIFFER_S, moment, unix_seconds
 from egide.errors import ApprovalInvalid
-from egide.store.entries.records import CLOCKS_DIFFER_S, moment, unix_seconds
 from egide.store.log import log
 from egide.store.log.records import canonical
 from egide.store.tables.register import MAX_ENTRY_ID

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.domain.times import unix_seconds
 from egide.errors import IdempotencyBusy, IdempotencyConflict
-from egide.store.entries.records import unix_seconds
 from egide.store.tables.service import idempotency
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from egide.domain.access import DEFAULT_RATES, Key, Role, new_token, same_person
 from egide.domain.names import check_name
+from egide.domain.times import moment, unix_seconds
 from egide.errors import KeyExists, KeyMissing, UsageError
 from egide.store.entries.banks import get_bank
-from egide.store.entries.records import moment, unix_seconds
 from egide.store.log import log
 from egide.store.tables.register import banks as bank_table
 from egide.store.tables.service import key_banks, key_usage, keys

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from egide.domain.staff import Session, SessionKind
+from egide.domain.times import CLOCKS_DIFFER_S, moment, unix_seconds
 from egide.errors import StoreError
-from egide.store.entries.records import CLOCKS_DIFFER_S, moment, unix_seconds
 from egide.store.tables.cases import sessions
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from egide.domain.names import NAME, check_name, folded
 from egide.domain.staff import Credentials, Staff
+from egide.domain.times import moment
 from egide.errors import StaffExists, StaffMissing
 from egide.security.one_time_codes import STEPS_APART
 from egide.store.access.sessions import end_all
-from egide.store.entries.records import moment
 from egide.store.log import log
 from egide.store.tables.cases import staff
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from egide.domain.times import unix_seconds
 from egide.errors import TooManyAttempts
-from egide.store.entries.records import unix_seconds
 from egide.store.tables.cases import case_attempts
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from egide.domain.times import unix_seconds
 from egide.store.cases import submissions
 from egide.store.cases.reading import (
     count_with_active,
@@ -19,7 +20,6 @@ from egide.store.cases.reading import (
     read_summaries,
     read_tags,
 )
-from egide.store.entries.records import unix_seconds
 from egide.store.tables.cases import cases
 from egide.store.tables.register import banks
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from egide.domain.cases import Authority, CaseState
 from egide.domain.model import Registration, State, Trust
 from egide.domain.names import PERSON_SOURCE
+from egide.domain.times import moment, unix_seconds
 from egide.errors import CaseFull, ImageMissing, SubmissionConflict
 from egide.store.cases import rows, submissions
 from egide.store.cases.cases import Cases
@@ -19,7 +20,6 @@ from egide.store.cases.submissions import Submitted
 from egide.store.database.erasure import note_erasure
 from egide.store.entries import consent
 from egide.store.entries.banks import get_bank
-from egide.store.entries.records import moment, unix_seconds
 from egide.store.entries.registering import find_known, identity_of, register_chunk
 from egide.store.log import log
 from egide.store.tables.cases import case_images, cases

@@ -16,8 +16,8 @@ from egide.domain.cases import (
     image_tag,
 )
 from egide.domain.model import State, Trust
+from egide.domain.times import moment
 from egide.errors import CaseNotFound
-from egide.store.entries.records import moment
 from egide.store.tables.cases import case_images, cases
 from egide.store.tables.register import MAX_ENTRY_ID, banks, entries
 

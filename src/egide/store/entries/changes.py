@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from egide.domain.model import DEFAULT_RADIUS_BITS, Trust
+from egide.domain.times import unix_seconds
 from egide.store.entries import consent
 from egide.store.entries.banks import Banks, create_bank, get_bank, update_bank
 from egide.store.entries.entries import Entries
 from egide.store.entries.keypoints import Keypoints, Sealer
-from egide.store.entries.records import unix_seconds
 from egide.store.entries.registering import register
 
 if TYPE_CHECKING:

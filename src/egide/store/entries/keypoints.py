@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from egide.domain.model import State
+from egide.domain.times import unix_seconds
 from egide.errors import KeypointKeyMissing, KeypointKeyWrong
 from egide.security.sealing import SealBroken
 from egide.store.entries.banks import get_bank
-from egide.store.entries.records import unix_seconds
 from egide.store.entries.revisions import current_revision
 from egide.store.tables.register import entries, keypoints
 

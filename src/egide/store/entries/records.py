@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -15,14 +13,12 @@ from egide.domain.model import (
     State,
     Trust,
 )
+from egide.domain.times import moment
 from egide.store.tables.register import banks, entries, keypoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CLOCKS_DIFFER_S = 60
-"""So far the clocks of processes that share a store may be apart."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES = {state.value: state for state in State}
 _TRUSTS = {trust.value: trust for trust in Trust}
 
@@ -53,19 +49,6 @@ BANK_COLUMNS = (
     banks.c.description,
     banks.c.enabled,
 )
-
-
-@lru_cache(maxsize=4096)  # the entries of one import share their times
-def moment(unix_s: int) -> datetime:
-    """Unix seconds as a UTC time."""
-    return _EPOCH + timedelta(seconds=unix_s)
-
-
-def unix_seconds(at: datetime) -> int:
-    """A time in whole Unix seconds, rounded down; a time without a zone is read as UTC."""
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return (at - _EPOCH) // timedelta(seconds=1)
 
 
 def bank_of(row: Sequence[Any]) -> Bank:

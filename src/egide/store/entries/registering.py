@@ -21,10 +21,10 @@ from egide.domain.model import (
     Signal,
     State,
 )
+from egide.domain.times import unix_seconds
 from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.store.entries import keypoints as keypoint_rows
-from egide.store.entries.records import unix_seconds
 from egide.store.log.log import MAX_SUBJECTS
 from egide.store.tables.register import entries
 

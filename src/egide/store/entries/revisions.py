@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from egide.domain.model import Revision
+from egide.domain.times import moment
 from egide.store.database.erasure import note_erasure
-from egide.store.entries.records import moment
 from egide.store.log import log
-from egide.store.partners.outbox import announce_change
+from egide.store.messages.outbox import announce_change
 from egide.store.tables.register import banks, revisions
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Partners: registers that are followed, services that are told, and what was given and said."""
+"""Partners: registers that are followed, and what was given to them and said by them."""

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from egide.domain.model import OutcomeKind, Registration, State, Trust
 from egide.domain.partners import Applied, Position
+from egide.domain.times import unix_seconds
 from egide.errors import SyncError, UpstreamChanged
 from egide.hashlist.values import meaningless_in
 from egide.store.entries import consent
-from egide.store.entries.records import unix_seconds
 from egide.store.entries.registering import find_known, identity_of, register_chunk
 from egide.store.tables.register import entries, store_meta
 from egide.store.tables.service import upstream_entries

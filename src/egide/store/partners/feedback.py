@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from egide.domain.model import FeedbackKind
 from egide.domain.partners import Feedback, UpstreamFeedback
+from egide.domain.times import moment, unix_seconds
 from egide.errors import EntryMissing, UsageError
 from egide.store.entries.banks import get_bank
-from egide.store.entries.records import moment, unix_seconds
 from egide.store.log import log
 from egide.store.tables.register import MAX_ENTRY_ID, entries
 from egide.store.tables.service import feedback, upstream_entries

@@ -10,7 +10,7 @@ from egide.domain.access import Role
 from egide.domain.model import FeedbackKind
 from egide.domain.names import PERSON_SOURCE
 from egide.domain.partners import Said, Sent
-from egide.store.entries.records import moment
+from egide.domain.times import moment
 from egide.store.tables.cases import case_images, partner_reads
 from egide.store.tables.service import feedback, keys
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from egide.domain.model import Trust
 from egide.domain.names import check_name
 from egide.domain.partners import DEFAULT_TRUST_MAP, Position, Upstream
+from egide.domain.times import CLOCKS_DIFFER_S, moment
 from egide.errors import UpstreamExists, UpstreamMissing, UsageError
 from egide.store.entries.banks import get_bank
-from egide.store.entries.records import CLOCKS_DIFFER_S, moment
 from egide.store.log import log
 from egide.store.tables.register import banks
 from egide.store.tables.service import upstreams

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field
 
 from egide.domain.access import ApprovalState, Role
+from egide.domain.times import moment
 from egide.server.api.schemas.common import (
     TEXT_PATTERN,
     Answer,
@@ -17,7 +18,6 @@ from egide.server.api.schemas.common import (
     Whole,
 )
 from egide.store.access.keys import MAX_HOLDER_CHARS, MAX_PER_DAY, MAX_PER_SECOND
-from egide.store.entries.records import moment
 
 if TYPE_CHECKING:
     from egide.domain.access import Approval, Key

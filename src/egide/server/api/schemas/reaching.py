@@ -8,7 +8,7 @@ from pydantic import Field
 
 from egide.domain.partners import WebhookEvent
 from egide.server.api.schemas.common import Answer, Name, Request, ShownTime
-from egide.store.partners.webhooks import MAX_URL_CHARS
+from egide.store.messages.webhooks import MAX_URL_CHARS
 
 if TYPE_CHECKING:
     from egide.domain.partners import DeadLetter, Upstream, Webhook

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from egide.domain.names import check_name
 from egide.domain.partners import Webhook, WebhookEvent
+from egide.domain.times import moment
 from egide.errors import UsageError, WebhookExists, WebhookMissing
-from egide.store.entries.records import moment
 from egide.store.log import log
 from egide.store.tables.service import outbox, webhooks
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from egide.domain.partners import DeadLetter, Delivery, WebhookEvent
-from egide.store.entries.records import CLOCKS_DIFFER_S, moment
+from egide.domain.times import CLOCKS_DIFFER_S, moment
 from egide.store.log import log
-from egide.store.partners.webhooks import events_of, find_id, note_try
+from egide.store.messages.webhooks import events_of, find_id, note_try
 from egide.store.tables.service import outbox, webhooks
 
 if TYPE_CHECKING:
