@@ -82,7 +82,7 @@ $(VENV)/.server: pyproject.toml $(VENV)/.core
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[heic,jxl,patches,postgresql,server]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[heic,jxl,patches,postgresql,server,testing]" --group $*
 	@touch $@
 
 # Perception asks for older rich and OpenCV than Egide does; hashing works with these.

@@ -1,0 +1,13 @@
+"""The contract of each seam, as tests for an implementation of one's own; see docs/testing.md.
+
+Needs the extra `egide[testing]`. Nothing else in Egide imports it.
+"""
+
+import pytest
+
+# Before they are imported: a failed assertion then shows its values, as in a test file.
+pytest.register_assert_rewrite("egide.testing.kernels")
+
+from egide.testing.kernels import KernelContract  # noqa: E402
+
+__all__ = ["KernelContract"]
