@@ -12,6 +12,7 @@ from PIL import Image
 from drawings import drawings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -28,7 +29,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def write_tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
+def write_tar(path: Path, members: Mapping[str, bytes], mode: str = "w") -> Path:
     """Write a tar of regular members."""
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for name, content in members.items():

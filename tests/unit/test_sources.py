@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 import zipfile
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from egide.auditing.sources import Item, Other, Shard, open_source, read_shard
-from egide.domain.model import DEFAULT_LIMITS, Fingerprint, Limits
+from egide.auditing.sources import Item, Other, open_source, read_shard
+from egide.domain.model import DEFAULT_LIMITS, Fingerprint, Limits, Pdq
 from egide.errors import (
     ColumnMissing,
     ItemError,
     ProtocolUnsupported,
-    SourceMissing,
     SourceTruncated,
     SourceUnreadable,
     SourceUnsupported,
 )
+from egide.testing import ArchiveContract, SourceContract
+from egide.testing.sources import BROKEN
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PNG = encoded(pictures(1)[0].resize((32, 32)), "PNG")
@@ -48,6 +50,75 @@ def items(address: Path | str, limits: Limits = DEFAULT_LIMITS) -> dict[str, obj
 
 def others(address: Path | str) -> list[str]:
     return [item.suffix for item in read(address) if isinstance(item, Other)]
+
+
+def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+class TestFolder(SourceContract):
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        path = folder / "photos"
+        path.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (path / name).write_bytes(content)
+        return path
+
+    def hostile_names(self, secret: Path) -> list[str]:  # noqa: ARG002 - names that files can have
+        return ["$(touch x).png", "%2e%2e%2fx.png", "-rf.png", "a::b.png", "é.png", "\udcff.png"]
+
+
+class TestFile(TestFolder):
+    most_items = 1
+
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        return super().write(folder, files) / next(iter(files))
+
+
+class TestTar(ArchiveContract):
+    name = "s.tar"
+
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        return write_tar(folder / self.name, files, f"w:{self.name.partition('.tar.')[2]}")
+
+
+class TestPackedTar(TestTar):
+    name = "s.tar.gz"
+
+
+class TestZip(ArchiveContract):
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        return write_zip(folder / "s.zip", files)
+
+
+class TestParquet(ArchiveContract):
+    held_items = 16  # the rows of a batch
+
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        images = [{"bytes": content, "path": name} for name, content in files.items()]
+        # A page is read whole, and has 1024 rows by default.
+        paged = {"write_batch_size": 1, "data_page_size": 1, "use_dictionary": False}
+        pq.write_table(pa.table({"image": images}), folder / "t.parquet", **paged)
+        return folder / "t.parquet"
+
+
+class TestHashList(ArchiveContract):
+    test_an_item_over_the_limit_costs_only_its_row = None  # it holds no files
+    test_it_expands_no_further_than_allowed = None
+
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        lines = [
+            "nonsense" if content == BROKEN else sha256(content).hexdigest()
+            for content in files.values()
+        ]
+        (folder / "list.txt").write_text("\n".join(lines) + "\n")
+        return folder / "list.txt"
+
+    def expected(self, content: bytes) -> Fingerprint:
+        return Fingerprint((Pdq(sha256(content).digest(), None),))
 
 
 # --- folder ----------------------------------------------------------------------------------
@@ -119,31 +190,6 @@ def test_a_root_without_permission_is_an_error_with_its_name(
         list(source.shards())
 
 
-def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "big.png").write_bytes(PNG)
-    assert items(tmp_path, Limits(max_file_bytes=10)) == {"big.png": "file-too-large"}
-
-
-def test_a_changed_file_makes_another_shard(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(PNG)
-    before = [shard.id("") for shard in open_source(str(tmp_path)).shards()]
-    assert before == [shard.id("") for shard in open_source(str(tmp_path)).shards()]
-    (tmp_path / "a.png").write_bytes(PNG + b"x")
-    assert before != [shard.id("") for shard in open_source(str(tmp_path)).shards()]
-
-
-def test_one_picture_is_a_source(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(PNG)
-    assert items(tmp_path / "a.png") == {"a.png": PNG}
-
-
-def test_a_shard_survives_json(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff.png")).write_bytes(PNG)
-    (shard,) = open_source(str(tmp_path)).shards()
-    assert Shard.from_json(shard.to_json()) == shard
-    assert [item.content for item in read_shard(shard, DEFAULT_LIMITS)] == [PNG]  # type: ignore[union-attr]
-
-
 # --- tar -------------------------------------------------------------------------------------
 
 
@@ -165,7 +211,7 @@ def test_a_tar_yields_keys_and_offsets(tmp_path: Path, name: str, mode: str) -> 
         assert raw[first.offset : (first.offset or 0) + len(JPEG)] == JPEG
 
 
-def test_hostile_member_names_and_links_lead_nowhere(tmp_path: Path) -> None:
+def test_links_and_devices_in_a_tar_lead_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "s.tar"
     with tarfile.open(path, "w") as archive:
         for name, kind in (("soft.png", tarfile.SYMTYPE), ("hard.png", tarfile.LNKTYPE)):
@@ -173,18 +219,13 @@ def test_hostile_member_names_and_links_lead_nowhere(tmp_path: Path) -> None:
             link.type = kind
             link.linkname = "/etc/passwd"
             archive.addfile(link)
-        member = tarfile.TarInfo("../../escape.png")
-        member.size = len(PNG)
-        archive.addfile(member, io.BytesIO(PNG))
         device = tarfile.TarInfo("zero.png")
         device.type = tarfile.CHRTYPE
         archive.addfile(device)
     assert items(path) == {
         "soft.png": "link-not-followed",
         "hard.png": "link-not-followed",
-        "../../escape.png": PNG,
     }
-    assert not (tmp_path.parent.parent / "escape.png").exists()
 
 
 @pytest.mark.parametrize("cut", [600, 1024 + 100, 1536, 2048 + 10])
@@ -217,7 +258,7 @@ def test_tars_laid_end_to_end_are_not_passed_over_in_silence(tmp_path: Path) -> 
         read(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive at all" * 100, b"\x1f\x8b broken"])
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b broken"])
 def test_what_is_no_tar_is_an_error_with_its_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s.tar").write_bytes(content)
     with pytest.raises((SourceUnreadable, SourceTruncated), match=r"s\.tar"):
@@ -232,24 +273,9 @@ def test_archives_in_archives_are_reported(tmp_path: Path) -> None:
 # --- zip -------------------------------------------------------------------------------------
 
 
-def write_zip(path: Path, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
-
-
 def test_a_zip_yields_its_members(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "s.zip", {"a.png": PNG, "notes.txt": b"words", "b.jpg": JPEG})
     assert items(path) == {"a.png": PNG, "b.jpg": JPEG}
-
-
-def test_a_zip_bomb_is_bounded(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "s.zip", {"bomb.png": PNG + bytes(10_000_000), "a.png": PNG})
-    assert items(path, Limits(max_file_bytes=100_000)) == {
-        "bomb.png": "file-too-large",
-        "a.png": PNG,
-    }
 
 
 def test_a_damaged_zip_member_costs_only_itself(tmp_path: Path) -> None:
@@ -261,13 +287,6 @@ def test_a_damaged_zip_member_costs_only_itself(tmp_path: Path) -> None:
     found = items(path)
     assert found["a.png"] == "decode-failed"
     assert found["b.png"] == PNG
-
-
-def test_a_cut_zip_is_an_error_with_its_name(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "s.zip", {"a.png": PNG})
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(SourceUnreadable, match=r"s\.zip"):
-        read(path)
 
 
 # --- Parquet ---------------------------------------------------------------------------------
@@ -333,7 +352,7 @@ def test_a_named_column_that_is_missing_is_named(tmp_path: Path) -> None:
         list(read_shard(shard, DEFAULT_LIMITS))
 
 
-@pytest.mark.parametrize("cut", [0, 4, 50])
+@pytest.mark.parametrize("cut", [0, 4])
 def test_a_cut_parquet_is_an_error_with_its_name(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"image": [PNG]}), path)
@@ -342,22 +361,7 @@ def test_a_cut_parquet_is_an_error_with_its_name(tmp_path: Path, cut: int) -> No
         read(path)
 
 
-# --- hash lists and addresses ------------------------------------------------------------------
-
-
-def test_a_hash_list_yields_fingerprints_and_bad_lines(tmp_path: Path) -> None:
-    good = "0c301eb1b9606a686987ff696b870c719964af60f769e04efe6df387483a0cb1"
-    (tmp_path / "hashes.txt").write_text(f"{good}\nnonsense\n")
-    found = items(tmp_path / "hashes.txt")
-    first = found["line 1"]
-    assert isinstance(first, Fingerprint)
-    assert first.frames[0].code.hex() == good
-    assert found["line 2"] == "line-invalid"
-
-
-def test_a_source_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceMissing, match="nothing-here"):
-        open_source(str(tmp_path / "nothing-here"))
+# --- addresses --------------------------------------------------------------------------------
 
 
 def test_an_unknown_kind_of_file_is_an_error(tmp_path: Path) -> None:

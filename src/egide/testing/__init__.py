@@ -6,8 +6,9 @@ Needs the extra `egide[testing]`. Nothing else in Egide imports it.
 import pytest
 
 # Before they are imported: a failed assertion then shows its values, as in a test file.
-pytest.register_assert_rewrite("egide.testing.kernels")
+pytest.register_assert_rewrite("egide.testing.kernels", "egide.testing.sources")
 
 from egide.testing.kernels import KernelContract  # noqa: E402
+from egide.testing.sources import ArchiveContract, SourceContract  # noqa: E402
 
-__all__ = ["KernelContract"]
+__all__ = ["ArchiveContract", "KernelContract", "SourceContract"]

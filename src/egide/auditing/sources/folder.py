@@ -17,7 +17,7 @@ from egide.auditing.sources.base import (
     is_candidate,
     suffix_of,
 )
-from egide.auditing.sources.location import open_filesystem
+from egide.auditing.sources.location import open_filesystem, stat
 from egide.errors import (
     FileMissing,
     FileTooLarge,
@@ -107,11 +107,14 @@ class FileSource:
         self.name = name
 
     def shards(self) -> Iterator[Shard]:
-        """Plan a run of one file."""
+        """Plan a run of one file.
+
+        Raises:
+            SourceMissing, SourceUnreadable: as `stat`.
+        """
         folder, _, base = self.url.replace(os.sep, "/").rpartition("/")
         run = _Run(self.kind, folder or ("/" if self.url.startswith("/") else "."), self.name)
-        filesystem, path = open_filesystem(self.url)
-        info = filesystem.info(path)
+        info = stat(self.url)
         run.add(base, int(info.get("size") or 0), str(info.get("mtime", "")))
         yield from run.close()
 
