@@ -20,7 +20,6 @@ from egide.errors import (
     HashInvalid,
     RadiusInvalid,
     StateConflict,
-    StoreLocked,
     UsageError,
 )
 from egide.hashlist import HashLine, HashListFormat, read_hash_list
@@ -514,22 +513,6 @@ def test_another_process_sees_the_same_store(store: Store, open_store: Callable[
     assert other.id == store.id
     assert [entry.id for entry in other.entries.list("helpline")] == numbers
     assert kinds(other, picture(1)) == [OutcomeKind.KNOWN]
-
-
-def test_while_one_writes_others_read_and_other_writers_are_told(
-    store: Store, open_store: Callable[[], Store]
-) -> None:
-    other = open_store()
-    (number,) = register(store, picture(1))
-
-    def meanwhile() -> Iterator[Registration]:
-        yield picture(2)
-        assert [entry.id for entry in other.entries.list("helpline")] == [number]
-        with pytest.raises(StoreLocked, match="locked by another process"):
-            other.entries.withdraw("helpline", [number])
-
-    assert store.entries.register("helpline", meanwhile()).added == 1
-    other.entries.withdraw("helpline", [number])
 
 
 def test_an_export_imported_elsewhere_is_the_same(

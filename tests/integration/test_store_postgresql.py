@@ -23,7 +23,7 @@ from egide.errors import (
 from egide.store.changing import ChangingStore as Store
 from egide.store.tables import register as schema
 from postgres import PostgresServer, find_programs
-from store_samples import code, picture
+from store_samples import picture
 
 GENEROUS_S = 30.0
 
@@ -220,33 +220,6 @@ def test_a_large_import_is_planned_for_what_it_has_added(postgres_url: Callable[
                 sa.text("SELECT reltuples FROM pg_class WHERE oid = 'entries'::regclass")
             )
         assert planned_for >= 4000
-
-
-def test_erased_rows_are_no_longer_in_the_pages_as_rows(
-    postgres_store_url: str, postgres_server: PostgresServer
-) -> None:
-    """Row versions by way of pageinspect; the unused middle of a page is not promised."""
-    database = postgres_store_url.rpartition("/")[2]
-    postgres_server.execute("CREATE EXTENSION IF NOT EXISTS pageinspect", database)
-
-    def versions(number: int) -> int:
-        query = (
-            "SELECT count(*)"
-            " FROM generate_series(0, pg_relation_size('entries') / 8192 - 1) AS page,"
-            " heap_page_items(get_raw_page('entries', page::int)) AS item"
-            f" WHERE position('\\x{code(number).hex()}'::bytea in item.t_data) > 0"
-        )
-        (found,) = postgres_server.execute(query, database)[0]
-        assert isinstance(found, int)
-        return found
-
-    with Store.open(postgres_store_url, forget_at_once=False) as store:
-        store.banks.create("helpline")
-        store.entries.register("helpline", [picture(number) for number in range(200)])
-        store.entries.withdraw("helpline", [11, 150])
-        assert (versions(10), versions(149), versions(12)) == (1, 1, 1)
-        assert store.forget_erased()
-        assert (versions(10), versions(149), versions(12)) == (0, 0, 1)
 
 
 # --- a server that is killed ----------------------------------------------------------------

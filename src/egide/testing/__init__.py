@@ -6,9 +6,12 @@ Needs the extra `egide[testing]`. Nothing else in Egide imports it.
 import pytest
 
 # Before they are imported: a failed assertion then shows its values, as in a test file.
-pytest.register_assert_rewrite("egide.testing.kernels", "egide.testing.sources")
+pytest.register_assert_rewrite(
+    *("egide.testing.databases", "egide.testing.kernels", "egide.testing.sources")
+)
 
+from egide.testing.databases import DatabaseContract  # noqa: E402
 from egide.testing.kernels import KernelContract  # noqa: E402
 from egide.testing.sources import ArchiveContract, SourceContract  # noqa: E402
 
-__all__ = ["ArchiveContract", "KernelContract", "SourceContract"]
+__all__ = ["ArchiveContract", "DatabaseContract", "KernelContract", "SourceContract"]
