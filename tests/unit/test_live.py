@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from egide.domain.model import Fingerprint, Pdq, Signal, State, Trust
@@ -16,13 +15,15 @@ from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Holdings, Matcher
+from egide.testing import SearchedContract
 from search_data import NOW, bank, entry, flip_bits, random_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from egide.domain.model import Entry, Match
+    from egide.domain.model import Bank, Entry, Match
+    from egide.index.searched import Searched
 
     Open = Callable[..., LiveIndex]
 
@@ -53,6 +54,23 @@ def opened(tmp_path: Path) -> Open:
 
 def apply(index: LiveIndex, *entries: Entry) -> None:
     index.apply(entries, banks=lambda: [bank()], revision=index.view.revision + 1)
+
+
+class TestLiveView(SearchedContract):
+    """Half of it from the snapshot, half in segments of memory."""
+
+    @pytest.fixture(autouse=True)
+    def short_segments(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(grown, "TAIL_ROWS", 8)
+
+    def build(self, entries: Sequence[Entry], banks: Sequence[Bank], folder: Path) -> Searched:
+        path, half = folder / "s.snapshot", len(entries) // 2
+        build_snapshot(
+            path, store_id="s", revision=7, banks=banks, entries=entries[:half], created=NOW
+        )
+        index = LiveIndex(Snapshot.open(path))
+        index.apply(entries[half:], banks=lambda: banks, revision=8)
+        return index.view
 
 
 def test_a_new_entry_matches_and_a_withdrawn_one_does_not(opened: Open) -> None:
@@ -132,21 +150,6 @@ def test_many_changes_are_indexed_and_what_is_gone_leaves_memory(
 def test_a_snapshot_whose_entries_are_not_in_order_is_refused(opened: Open) -> None:
     with pytest.raises(EgideError, match="not in order"):
         opened([entry(2, code(0)), entry(1, code(1))])
-
-
-def test_rows_of_every_segment_lead_to_their_owners(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(grown, "TAIL_ROWS", 8)
-    codes = random_codes(100, seed=9)
-    index = opened([entry(number, codes[number].tobytes()) for number in range(30)])
-    apply(index, *[entry(number, codes[number].tobytes()) for number in range(30, 100)])
-    view = index.view
-    hits = view.search(codes, 0)
-    assert hits.query.tolist() == list(range(100))
-    assert view.columns(view.owners(hits.row)).id.tolist() == list(range(100))
-    mixed = np.array([99, 3, 50, 31], np.int64)
-    assert view.columns(view.owners(hits.row[mixed])).id.tolist() == mixed.tolist()
 
 
 def test_a_bank_is_empty_once_its_last_entry_has_ended_or_expired(opened: Open) -> None:

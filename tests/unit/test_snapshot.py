@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from egide.domain.model import Signal, State, Trust
+from egide.domain.model import Signal, State
 from egide.errors import (
     EgideError,
     SnapshotDamaged,
@@ -27,13 +27,15 @@ from egide.errors import (
 from egide.index import container, mih
 from egide.index.snapshot import Snapshot, SnapshotBank
 from egide.index.snapshot_build import build_snapshot
+from egide.testing import SearchedContract
 from search_data import NOW, as_tuples, bank, entry, flip_bits, random_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from egide.domain.model import Bank, Entry
+    from egide.index.searched import Searched
 
 
 def build(
@@ -69,6 +71,17 @@ def filled(path: Path) -> Path:
     )
 
 
+class TestSnapshot(SearchedContract):
+    def build(self, entries: Sequence[Entry], banks: Sequence[Bank], folder: Path) -> Searched:
+        return Snapshot.open(build(folder / "s.snapshot", entries, banks))
+
+
+class TestIndexedSnapshot(SearchedContract):
+    def build(self, entries: Sequence[Entry], banks: Sequence[Bank], folder: Path) -> Searched:
+        path = build(folder / "s.snapshot", entries, banks, min_indexed_rows=1)
+        return Snapshot.open(path, verify=True)
+
+
 def test_what_was_built_is_what_is_opened(path: Path) -> None:
     banks = [bank(), bank("other", 5, 20, enabled=False)]
     with Snapshot.open(build(path, [entry(3, bytes(32))], banks)) as snapshot:
@@ -79,6 +92,7 @@ def test_what_was_built_is_what_is_opened(path: Path) -> None:
             SnapshotBank(5, "other", 20, False),
         )
         assert (snapshot.row_count, snapshot.entry_count, snapshot.kernel) == (1, 1, "numpy")
+        assert not snapshot.has_md5
 
 
 @pytest.mark.parametrize("min_indexed_rows", [1, 1000])
@@ -95,21 +109,6 @@ def test_one_hash_or_one_hash_twice_still_matches_after_loading(
         assert as_tuples(hits) == [(0, 31, row) for row in range(copies)]
 
 
-def test_an_empty_store_matches_nothing(path: Path) -> None:
-    with Snapshot.open(build(path, [], [], min_indexed_rows=1), verify=True) as snapshot:
-        assert len(snapshot.search(random_codes(3), 31)) == 0
-        assert len(snapshot.find_digests(Signal.SHA256, [bytes(32)]).owner) == 0
-        assert not snapshot.has_md5
-
-
-def test_every_code_of_an_entry_leads_to_it(path: Path) -> None:
-    codes = random_codes(5)
-    entries = [entry(10, *[code.tobytes() for code in codes[:4]]), entry(11, codes[4].tobytes())]
-    with Snapshot.open(build(path, entries)) as snapshot:
-        owners = snapshot.owners(snapshot.search(codes, 0).row)
-        assert snapshot.entries.id[owners].tolist() == [10, 10, 10, 10, 11]
-
-
 def test_an_entry_that_is_not_active_is_left_out(path: Path) -> None:
     entries = [
         entry(number, bytes(32), sha256=bytes(32), state=state)
@@ -118,32 +117,6 @@ def test_an_entry_that_is_not_active_is_left_out(path: Path) -> None:
     with Snapshot.open(build(path, entries)) as snapshot:
         assert snapshot.entries.id.tolist() == [list(State).index(State.ACTIVE)]
         assert snapshot.digest_count(Signal.SHA256) == 1
-
-
-def test_trust_is_kept(path: Path) -> None:
-    entries = [entry(number, bytes(32), trust=trust) for number, trust in enumerate(Trust)]
-    with Snapshot.open(build(path, entries)) as snapshot:
-        assert [snapshot.trusts[trust] for trust in snapshot.entries.trust] == list(Trust)
-
-
-def test_digests_are_found_whole_and_all_their_owners_given(path: Path) -> None:
-    alike = [b"samestart" + bytes([last]) * 23 for last in range(6)]
-    entries = [
-        entry(number, sha256=alike[number % 3], md5=None if number else b"m" * 16)
-        for number in range(6)
-    ]
-    with Snapshot.open(build(path, entries)) as snapshot:
-        hits = snapshot.find_digests(Signal.SHA256, [alike[5], alike[1], alike[0], bytes(32)])
-        assert list(zip(hits.query.tolist(), hits.owner.tolist(), strict=True)) == [
-            (1, 1), (1, 4), (2, 0), (2, 3),
-        ]  # fmt: skip
-        assert snapshot.has_md5
-        assert snapshot.find_digests(Signal.MD5, [b"m" * 16]).owner.tolist() == [0]
-
-
-def test_a_digest_of_another_length_is_refused(filled: Path) -> None:
-    with Snapshot.open(filled) as snapshot, pytest.raises(ValueError, match="32 bytes"):
-        snapshot.find_digests(Signal.SHA256, [bytes(16)])
 
 
 def test_an_entry_of_an_unknown_bank_stops_the_build(path: Path) -> None:
@@ -172,6 +145,7 @@ def test_a_copy_elsewhere_gives_the_same_answers(filled: Path, tmp_path: Path) -
     codes = random_codes(40)
     with Snapshot.open(copy, verify=True) as snapshot:
         assert as_tuples(snapshot.search(codes, 31)) == [(row, 0, row) for row in range(40)]
+        assert snapshot.has_md5
 
 
 def test_the_file_is_for_its_owner_only(filled: Path) -> None:
