@@ -13,7 +13,7 @@ from case_samples import app_code
 from egide.domain.cases import Case, new_number
 from egide.security.one_time_codes import STEP_S
 from egide.security.proof_of_work import leading_zero_bits
-from egide.usecases.staffing import NewAccount, Staffing
+from egide.usecases.staff import NewAccount, Staffing
 from page_visits import ORIGIN, Visitor
 from server_samples import Served
 

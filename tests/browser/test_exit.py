@@ -11,7 +11,7 @@ from urllib3 import PoolManager
 
 from egide.domain.cases import CaseRules, ImageKind, NewImage
 from egide.server.pages.site.page import COOKIE
-from egide.usecases.casework import Casework
+from egide.usecases.cases import Casework
 from page_steps import PIN, choose
 from pictures import encoded, pictures
 from served_pages import BANK, DEADLINE_S, EXIT_URL, serving_pages

@@ -30,7 +30,7 @@ from egide.live.snapshots import build_store_snapshot, snapshot_path
 from egide.store import ApprovalState, StoredAnswer
 from egide.store.changing import ChangingStore as Store
 from egide.store.entries.banks import Banks
-from egide.usecases.approving import TwoPeople
+from egide.usecases.approvals import TwoPeople
 from egide.usecases.banks import create_bank, empty_bank, update_bank
 from egide.usecases.keys import create_key, list_keys, revoke_key
 from egide.usecases.log import log_page

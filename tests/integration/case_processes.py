@@ -3,7 +3,7 @@
 from case_samples import PIN, image, submission
 from egide.security import passwords
 from egide.store.changing import ChangingStore as Store
-from egide.usecases.casework import Casework
+from egide.usecases.cases import Casework
 
 
 def open_case(url: str, name: int) -> int:

@@ -19,8 +19,8 @@ from egide.server.pages.site.page import COOKIE
 from egide.store.access.sessions import Sessions
 from egide.store.changing import ChangingStore
 from egide.store.tables.cases import cases, sessions
-from egide.usecases.casework import Casework
-from egide.usecases.staffing import NewAccount, Staffing
+from egide.usecases.cases import Casework
+from egide.usecases.staff import NewAccount, Staffing
 from server_samples import Served, serve
 
 NAMES = (f"amina-{number}" for number in count())

@@ -45,7 +45,7 @@ from egide.security.passwords import place_in_line
 from egide.store.cases.attempts import PAIR
 from egide.store.changing import ChangingStore as Store
 from egide.store.tables.cases import case_attempts, cases
-from egide.usecases.casework import Casework
+from egide.usecases.cases import Casework
 from egide.usecases.check import check
 from server_samples import serve
 
@@ -215,7 +215,7 @@ class TestOpening:
         self, casework: Casework, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         numbers = iter(["482177309154", "000000005724"])
-        monkeypatch.setattr("egide.usecases.casework.new_number", lambda: next(numbers))
+        monkeypatch.setattr("egide.usecases.cases.new_number", lambda: next(numbers))
         case = casework.open([image(1)], "4821 77", submission=submission(1))
         assert case.number == "000000005724"
 
@@ -295,7 +295,7 @@ class TestSigningIn:
             compared.append(kept is None)
             return False
 
-        monkeypatch.setattr("egide.usecases.casework.verify_password", compare)
+        monkeypatch.setattr("egide.usecases.cases.verify_password", compare)
         errors = []
         for number, pin in ((case.number, "autre-pin"), ("000000005724", PIN)):
             with pytest.raises(CaseNotFound) as raised:

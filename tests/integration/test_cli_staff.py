@@ -14,7 +14,7 @@ import egide as library
 from case_samples import app_code
 from egide.cli.staff import qr_code
 from egide.cli.terminal import draw
-from egide.usecases.staffing import Staffing
+from egide.usecases.staff import Staffing
 
 HERE = "192.0.2.1"
 

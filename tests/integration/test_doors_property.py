@@ -46,17 +46,17 @@ from egide.live.register import LiveRegister
 from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
 from egide.store.copying import restore_store
-from egide.usecases import syncing
+from egide.usecases import sync as syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import create_bank, empty_bank, update_bank
-from egide.usecases.case_review import CaseReview
-from egide.usecases.casework import Casework
+from egide.usecases.cases import Casework
 from egide.usecases.check import check
 from egide.usecases.export import export_hashes, export_with_key
-from egide.usecases.lists import import_hashes
-from egide.usecases.registering_by_key import Batch, register_batch
-from egide.usecases.staffing import Staffing
-from egide.usecases.syncing import remove_upstream, sync_once
+from egide.usecases.import_lists import import_hashes
+from egide.usecases.register_by_key import Batch, register_batch
+from egide.usecases.review import CaseReview
+from egide.usecases.staff import Staffing
+from egide.usecases.sync import remove_upstream, sync_once
 from erased import Sought
 from keypoint_samples import keypoint_set
 from postgres_server import PostgresServer

@@ -36,15 +36,15 @@ from egide.live.snapshots import open_snapshot, snapshot_path
 from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
 from egide.store.tables.register import entries as entry_table
-from egide.usecases import syncing
+from egide.usecases import sync as syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import empty_bank
-from egide.usecases.case_review import CaseReview
-from egide.usecases.casework import Casework
-from egide.usecases.following import Follower
-from egide.usecases.lists import import_hashes
-from egide.usecases.staffing import Staffing
-from egide.usecases.syncing import remove_upstream, sync_once
+from egide.usecases.cases import Casework
+from egide.usecases.follow import Follower
+from egide.usecases.import_lists import import_hashes
+from egide.usecases.review import CaseReview
+from egide.usecases.staff import Staffing
+from egide.usecases.sync import remove_upstream, sync_once
 from erased import Sought, sought_of
 from keypoint_samples import keypoint_set
 from register_load import until

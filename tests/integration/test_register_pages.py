@@ -18,7 +18,7 @@ from egide.security.proof_of_work import leading_zero_bits
 from egide.server.chores import chores
 from egide.server.pages.site.page import COOKIE
 from egide.store.access.sessions import Sessions
-from egide.usecases.casework import Casework
+from egide.usecases.cases import Casework
 from server_samples import Served, serve
 
 PIN = "a kettle of 9 herons"

@@ -28,8 +28,8 @@ from egide.security.one_time_codes import STEP_S
 from egide.server.pages.staff import cases as staff_cases
 from egide.store.changing import ChangingStore as Store
 from egide.text.wording import NO_BREAK
-from egide.usecases.casework import Casework
-from egide.usecases.staffing import NewAccount, Staffing
+from egide.usecases.cases import Casework
+from egide.usecases.staff import NewAccount, Staffing
 from server_samples import Served, serve
 
 PIN = "quiet river 7"

@@ -33,9 +33,9 @@ from egide.errors import (
 from egide.security import passwords
 from egide.security.one_time_codes import STEP_S
 from egide.store.changing import ChangingStore as Store
-from egide.usecases.case_review import CaseReview
-from egide.usecases.casework import Casework
-from egide.usecases.staffing import NewAccount, Staffing, new_password, read_back
+from egide.usecases.cases import Casework
+from egide.usecases.review import CaseReview
+from egide.usecases.staff import NewAccount, Staffing, new_password, read_back
 
 HERE = "192.0.2.1"
 PIN = "quiet river 7"
@@ -153,7 +153,7 @@ class TestSignIn:
     def test_unknown_name_costs_an_argon2_too(
         self, staffing: Staffing, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from egide.usecases import staffing as module
+        from egide.usecases import staff as module
 
         asked: list[str | None] = []
         real = module.verify_password

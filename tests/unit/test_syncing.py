@@ -16,8 +16,8 @@ from egide.partners.client import RegisterClient
 from egide.server.decisions import DecisionEvents
 from egide.store.changing import ChangingStore as Store
 from egide.store.partners.upstreams import Upstreams
-from egide.usecases.following import MAX_BACKOFF_S, Follower, backoff_s
-from egide.usecases.syncing import read_key_file
+from egide.usecases.follow import MAX_BACKOFF_S, Follower, backoff_s
+from egide.usecases.sync import read_key_file
 from store_samples import picture
 from sync_samples import Partner
 
@@ -105,7 +105,7 @@ def test_an_unforeseen_error_does_not_end_the_looking_for_upstreams(
         looks.append(1)
         raise RuntimeError
 
-    monkeypatch.setattr("egide.usecases.following._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("egide.usecases.follow._LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(Upstreams, "all", broken)
     with Store.open(f"sqlite:///{tmp_path}/here.db", create=True) as here:
         follower = Follower(here)

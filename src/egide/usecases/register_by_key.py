@@ -9,7 +9,7 @@ from egide.domain.model import Trust
 from egide.errors import RequestInvalid
 from egide.hashlist.values import meaningless_in
 from egide.store.changing import ChangingStore
-from egide.usecases.approving import TwoPeople
+from egide.usecases.approvals import TwoPeople
 from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:

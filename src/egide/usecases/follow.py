@@ -12,7 +12,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from egide.errors import EgideError, SyncError, UpstreamMissing
-from egide.usecases.syncing import SyncReport, connect, follow_once, send_feedback
+from egide.usecases.sync import SyncReport, connect, follow_once, send_feedback
 from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:

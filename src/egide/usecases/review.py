@@ -12,7 +12,7 @@ from egide.domain.cases import Authority, CaseState, parse_number
 from egide.domain.model import Trust
 from egide.errors import CaseEnded, CaseNotFound, UsageError
 from egide.store.changing import ChangingStore
-from egide.usecases.casework import Casework
+from egide.usecases.cases import Casework
 
 if TYPE_CHECKING:
     from egide.domain.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
