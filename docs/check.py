@@ -47,32 +47,36 @@ def broken_links() -> list[str]:
 
 
 def missing_errors() -> list[str]:
-    """Find error codes that docs/errors.md does not list, and listed ones that do not exist."""
-    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    """Find error codes that the page on errors does not list, and listed ones that do not exist."""
+    text = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
     listed = set(re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE))
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     known = {kind.code for kind in kinds if issubclass(kind, errors.EgideError)}
-    return [f"docs/errors.md: {code} is missing" for code in sorted(known - listed)] + [
-        f"docs/errors.md: {code} does not exist" for code in sorted(listed - known)
+    return [f"docs/reference/errors.md: {code} is missing" for code in sorted(known - listed)] + [
+        f"docs/reference/errors.md: {code} does not exist" for code in sorted(listed - known)
     ]
 
 
 def missing_settings() -> list[str]:
-    """Find settings that docs/settings.md does not list."""
-    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    """Find settings that the page on settings does not list."""
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
     names = ["EGIDE_STORE", "EGIDE_SNAPSHOT_DIR", "EGIDE_PATCH_KEY", "EGIDE_PATCH_KEY_FILE"]
     names += [f"EGIDE_{field.name.upper()}" for field in fields(Limits)]
     names += [CONFIG_VARIABLE, *(f"EGIDE_{name.upper()}" for name in ServerSettings.model_fields)]
-    return [f"docs/settings.md: {name} is missing" for name in names if f"`{name}`" not in text]
+    return [
+        f"docs/reference/settings.md: {name} is missing"
+        for name in names
+        if f"`{name}`" not in text
+    ]
 
 
 def missing_commands() -> list[str]:
-    """Find commands that docs/commands.md does not describe, or that have no example."""
-    text = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    """Find commands that the page on commands does not describe, or that have no example."""
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
     problems = []
     for name, command in commands(typer.main.get_command(app), "egide"):
         if f"`{name}" not in text:
-            problems.append(f"docs/commands.md: {name} is missing")
+            problems.append(f"docs/reference/commands.md: {name} is missing")
         if "Examples:" not in (command.epilog or ""):
             problems.append(f"{name} --help has no example")
     return problems

@@ -3,7 +3,7 @@
 One root, `EgideError`. Each subclass has a stable `code`, and its docstring is its message: the
 fields in braces are the keyword arguments of the constructor. Messages name the thing that is
 wrong and the remedy. They are shown to the person at the terminal and stored in audit reports,
-never written to a log. `docs/errors.md` lists all codes; a test keeps it complete.
+never written to a log. `docs/reference/errors.md` lists all codes; a test keeps it complete.
 """
 
 from __future__ import annotations

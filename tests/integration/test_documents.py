@@ -1,4 +1,4 @@
-"""The examples of README.md and docs/python.md, run in order in a fresh folder."""
+"""The examples of README.md and docs/reference/python.md, run in order in a fresh folder."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_readme_runs_in_order(folder: Path) -> None:
 
 
 def test_the_page_on_python_runs(folder: Path) -> None:
-    (text,) = [text for kind, text in blocks("docs/python.md") if kind == "python"]
+    (text,) = [text for kind, text in blocks("docs/reference/python.md") if kind == "python"]
     done = run(folder, [sys.executable, "-W", "error", "-c", text])
     assert done.returncode == 0, done.stderr
     assert "of" in done.stdout.splitlines()[-1]

@@ -150,7 +150,9 @@ def test_an_own_file_may_name_countries_and_languages_of_its_own(tmp_path: Path)
 
 
 def test_the_example_in_the_documents_is_accepted(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "helplines.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "helpline" / "helplines.md").read_text(
+        encoding="utf-8"
+    )
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     assert by_code(helplines("en", written(tmp_path, example)))["JP"][0].name == "Example Line"
 
