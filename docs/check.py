@@ -1,4 +1,7 @@
-"""Check the documents: links lead somewhere; what should be described is."""
+"""Check the documents: what should be described is, and examples are of what there is.
+
+Links and anchors are Sphinx's to check, in `make check` and `make docs`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 import typer.main
 
+import blocks
 import vendored
 from egide import errors
 from egide.cli.main import app
@@ -17,32 +21,32 @@ from egide.domain.model import Limits
 from egide.server.settings import CONFIG_VARIABLE, ServerSettings
 
 ROOT = Path(__file__).parents[1]
-LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+BINARY = frozenset({".pyc", ".png", ".wasm", ".jpg", ".svg", ".mo"})
+PAGE_NAME = re.compile(r"(?<![\w/])docs/[\w/-]+\.(?:md|py)")
 
 
 def main() -> None:
     """Print what is wrong and exit with 1, or say that all is well."""
-    problems = [*broken_links(), *missing_errors(), *missing_settings(), *missing_commands()]
-    problems += vendored.problems()
+    problems = [*lost_names(), *missing_errors(), *missing_settings(), *missing_commands()]
+    problems += [*blocks.problems(), *vendored.problems()]
     for problem in problems:
         print(problem)
     if problems:
         sys.exit(1)
-    print(f"docs: {len(list(documents()))} documents are in order")
+    print(f"docs: {len(blocks.documents())} documents are in order")
 
 
-def documents() -> list[Path]:
-    """Return every Markdown file of the project."""
-    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
-
-
-def broken_links() -> list[str]:
-    """Find relative links to files that do not exist."""
+def lost_names() -> list[str]:
+    """Find pages that code, settings or deploy files name and that do not exist."""
+    folders = ("src", "tests", "demo", "benchmarks", "deploy", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [ROOT / "Makefile", ROOT / "NOTICE", ROOT / "pyproject.toml"]
     return [
-        f"{path.relative_to(ROOT)}: no file {target}"
-        for path in documents()
-        for target in LINK.findall(path.read_text("utf-8"))
-        if "://" not in target and not (path.parent / target).exists()
+        f"{path.relative_to(ROOT)}: no file {name}"
+        for path in files
+        if path.suffix not in BINARY and "vendor" not in path.parts
+        for name in PAGE_NAME.findall(path.read_text("utf-8", errors="ignore"))
+        if not (ROOT / name).exists()
     ]
 
 
