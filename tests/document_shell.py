@@ -7,8 +7,10 @@ and Python needs most of a second for each. `egide serve` is started as it is an
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import socket
 import subprocess
 import sys
@@ -101,8 +103,13 @@ def forked_commands(programs: Path) -> Iterator[Path]:
 
 def answer(address: str) -> None:
     """Fork a command for whoever asks, one at a time."""
+    import egide
     from egide.cli import main
 
+    for module in pkgutil.walk_packages(egide.__path__, "egide."):
+        if "migrations" not in module.name:  # Alembic runs these
+            importlib.import_module(module.name)
+    importlib.import_module("alembic.command")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -52,6 +53,9 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if missing := [name for name in ("curl", "jq", "shred") if shutil.which(name) is None]:
+        reason = f"no {' and no '.join(missing)}: the pages' commands were not run"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with forked_commands(tmp_path_factory.mktemp("programs")) as folder:
         yield folder
 
