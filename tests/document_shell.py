@@ -110,6 +110,7 @@ def answer(address: str) -> None:
         if "migrations" not in module.name:  # Alembic runs these
             importlib.import_module(module.name)
     importlib.import_module("alembic.command")
+    main._command()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()
