@@ -109,7 +109,8 @@ def answer(address: str) -> None:
     for module in pkgutil.walk_packages(egide.__path__, "egide."):
         if "migrations" not in module.name:  # Alembic runs these
             importlib.import_module(module.name)
-    importlib.import_module("alembic.command")
+    for late in ("alembic.command", "rich.progress", "rich.table"):
+        importlib.import_module(late)
     main._command()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
