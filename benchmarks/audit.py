@@ -114,8 +114,8 @@ def fill_store(folder: Path, size: int) -> str:
     if not (folder / f"bank-{size}.db").exists():
         dice = random.Random(1)
         with egide.open_store(url, create=True) as store:
-            ChangingStore.of(store).create_bank("b")
-            ChangingStore.of(store).register(
+            ChangingStore.of(store).banks.create("b")
+            ChangingStore.of(store).entries.register(
                 "b", (egide.Registration(pdqs=(dice.randbytes(32),)) for _ in range(size))
             )
     return url

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from egide.domain.model import Fingerprint, Pdq, State, Trust
-from egide.engine.live import LiveRegister
-from egide.engine.snapshots import snapshot_path
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
+from egide.live.register import LiveRegister
+from egide.live.snapshots import snapshot_path
 from egide.store.changing import ChangingStore as Store
 from entries import BANK, entry
 from machine import machine_line
@@ -149,12 +149,12 @@ def run(size: int) -> dict[str, object]:
         tempfile.TemporaryDirectory() as folder,
         Store.open(f"sqlite:///{folder}/egide.db", create=True) as store,
     ):
-        store.create_bank(BANK)
+        store.banks.create(BANK)
         build_snapshot(
             snapshot_path(store),
             store_id=store.id,
             revision=store.revision(),
-            banks=store.banks(),
+            banks=store.banks.list(),
             entries=(entry(FIRST_ENTRY + each, (rng.bytes(32),)) for each in range(size)),
             created=datetime.now(UTC),
         )
@@ -185,7 +185,7 @@ def run(size: int) -> dict[str, object]:
         combined(batch)
         figures["batch_codes_per_s"] = BATCH / (time.perf_counter() - start)
         path = snapshot_path(store)
-        figures["change"] = cost_of_changes(path, store.banks(), size)
+        figures["change"] = cost_of_changes(path, store.banks.list(), size)
         live.close()
         return figures
 

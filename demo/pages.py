@@ -17,16 +17,18 @@ import sys
 import threading
 import time
 import urllib.request
-from base64 import b32decode
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from pyotp import parse_uri
 
 from drawings import drawings
-from egide.security.one_time_codes import STEP_S, code_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pyotp import TOTP
 
 OUTPUT = Path("demo-output") / "pages"
 EGIDE = Path(sys.executable).with_name("egide")
@@ -59,10 +61,10 @@ def serve() -> None:
         account = run("staff", "add", "demo", "--issuer", "Egide demo")
         follow_as_partner(address)
         explain(address, account)
-        secret = secret_of(account["uri"])
+        app = cast("TOTP", parse_uri(account["uri"]))
         # Each Enter shows a code; where nobody can press it, the pages are served all the same.
         for _ in sys.stdin:
-            print(f"Code for the helpline's side, each works once: {code_now(secret)}", flush=True)
+            print(f"Code for the helpline's side, each works once: {app.now()}", flush=True)
         threading.Event().wait()
 
 
@@ -137,17 +139,6 @@ def follow_as_partner(address: str) -> None:
             time.sleep(PARTNER_ASKS_S)
 
     threading.Thread(target=ask, daemon=True).start()
-
-
-def secret_of(uri: str) -> bytes:
-    """Return the secret in an `otpauth:` URI, which an app would keep."""
-    text = parse_qs(urlsplit(uri).query)["secret"][0]
-    return b32decode(text + "=" * (-len(text) % 8))
-
-
-def code_now(secret: bytes) -> str:
-    """Return what an app would show now."""
-    return code_at(secret, int(time.time()) // STEP_S)
 
 
 def explain(address: str, account: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ import yaml  # type: ignore[import-untyped]
 
 from egide.cli.main import app
 from egide.errors import SettingInvalid
-from egide.server.pages.helplines import helplines
+from egide.server.pages.site.helplines import helplines
 from egide.server.settings import ServerSettings
 
 if TYPE_CHECKING:

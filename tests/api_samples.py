@@ -35,7 +35,7 @@ class Api:
 
     def bank(self) -> str:
         """Make an empty bank."""
-        return ChangingStore.of(self.store).create_bank(f"bank-{next(_numbers)}").name
+        return ChangingStore.of(self.store).banks.create(f"bank-{next(_numbers)}").name
 
     def key(self, role: Role, **fields: Any) -> tuple[str, str]:
         """Make a key; return its name and its token."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from base64 import b32decode
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from httpx2 import Response
 
+from case_samples import app_code
 from egide.domain.cases import Case, new_number
-from egide.security.one_time_codes import STEP_S, code_at
+from egide.security.one_time_codes import STEP_S
 from egide.security.proof_of_work import leading_zero_bits
-from egide.server.casework import casework_of
 from egide.usecases.staffing import NewAccount, Staffing
 from page_visits import ORIGIN, Visitor
 from server_samples import Served
@@ -95,7 +93,7 @@ def case_of(served: Served, number: str) -> Case:
     """The case of a number."""
     found = served.service.store.cases.find("helpline", number)
     assert found is not None
-    return casework_of(served.service).get(found[0])
+    return served.service.casework.get(found[0])
 
 
 def number_of_nobody(served: Served) -> str:
@@ -112,5 +110,4 @@ def account(served: Served, name: str) -> NewAccount:
 
 def code_of(account: NewAccount, step: int = 0) -> str:
     """The code that the app of an account shows now, or some steps later."""
-    (secret,) = parse_qs(urlsplit(account.uri).query)["secret"]
-    return code_at(b32decode(secret), int(time.time()) // STEP_S + step)
+    return app_code(account.uri, time.time() + step * STEP_S)

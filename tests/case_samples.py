@@ -1,7 +1,8 @@
-"""Images, PINs and cheap hashing for tests of cases."""
+"""Images, PINs, cheap hashing and a worker's app for tests of cases."""
 
 from hashlib import sha256
 
+import pyotp
 import pytest
 
 from egide.domain.cases import ImageKind, NewImage
@@ -19,6 +20,13 @@ def image(number: int, kind: ImageKind = ImageKind.STILL, quality: int = 80) -> 
 
 def submission(number: int) -> bytes:
     return sha256(b"submission %d" % number).digest()
+
+
+def app_code(uri: str, at_unix_s: float) -> str:
+    """The code that an app with this `otpauth:` URI shows at a time."""
+    app = pyotp.parse_uri(uri)
+    assert isinstance(app, pyotp.TOTP)
+    return app.at(at_unix_s)
 
 
 def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,8 +47,10 @@ def until(condition: Callable[[], bool], what: str, timeout_s: float = DEADLINE_
 def new_register(url: str, entries: int = STANDING) -> str:
     """Make a store with a bank of standing entries; return the token of an admin's key."""
     with Store.open(url, create=True) as store:
-        store.create_bank(BANK)
-        store.register(BANK, (Registration(pdqs=(pdq(number),)) for number in range(entries)))
+        store.banks.create(BANK)
+        store.entries.register(
+            BANK, (Registration(pdqs=(pdq(number),)) for number in range(entries))
+        )
         _, token = store.keys.create(
             "load", Role.ADMIN, "a holder", per_second=10**6, per_day=10**9
         )
@@ -200,7 +202,7 @@ class Load:
         """
         assert not self.wrong, self.wrong[:3]
         held: defaultdict[str, list[Entry]] = defaultdict(list)
-        for entry in store.entries(BANK):
+        for entry in store.entries.list(BANK):
             held[entry.source].append(entry)
         standing = held.pop("local")
         assert [entry.pdqs for entry in standing[:STANDING]] == [

@@ -6,12 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from egide.domain.model import FeedbackKind, State
-from egide.net.register_client import (
-    RegisterClient,
-    RemoteChanges,
-    RemoteEntry,
-    RemoteFeedback,
-)
+from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
+from egide.partners.client import RegisterClient
 from egide.store.changing import ChangingStore as Store
 
 

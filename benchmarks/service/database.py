@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from egide.store.copying import restore_store
+from egide.store.database.copying import restore_store
 from postgres_server import PostgresServer, find_programs
 from service.plan import BenchmarkFailed
 from service.progress import say

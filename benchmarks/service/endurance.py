@@ -333,7 +333,7 @@ def _kept(url: str, active: int) -> bool:
     try:
         with egide.open_store(url) as store:
             store.log.verify()
-            return store.bank_counts(BANK).state(State.ACTIVE) == active
+            return store.banks.counts(BANK).state(State.ACTIVE) == active
     except EgideError as error:
         say(f"the store does not verify: {error.code}")
         return False

@@ -14,8 +14,8 @@ import numpy as np
 import egide
 from egide.domain.access import Role
 from egide.domain.model import Registration
-from egide.engine.snapshots import open_snapshot
 from egide.errors import StoreError
+from egide.live.snapshots import open_snapshot
 from egide.store.changing import ChangingStore
 from entries import BANK
 from service.plan import RADIUS_BITS
@@ -63,8 +63,8 @@ def prepare(cache: Path, rows: int) -> Path:
     try:
         say(f"building a store of {rows:,} entries, once; it is kept in {cache}")
         with egide.open_store(f"sqlite:///{building / _FILE}", create=True) as store:
-            ChangingStore.of(store).create_bank(BANK, radius_bits=RADIUS_BITS)
-            ChangingStore.of(store).register(BANK, _registrations(rows))
+            ChangingStore.of(store).banks.create(BANK, radius_bits=RADIUS_BITS)
+            ChangingStore.of(store).entries.register(BANK, _registrations(rows))
             open_snapshot(store).close()
         building.rename(folder)
     finally:
@@ -99,7 +99,7 @@ def _usable(path: Path, rows: int) -> bool:
     try:
         with egide.open_store(f"sqlite:///{path}") as store:
             open_snapshot(store).close()
-            return store.bank_counts(BANK).total == rows
+            return store.banks.counts(BANK).total == rows
     except StoreError:
         return False  # of another version
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from egide._version import __version__
 
 if TYPE_CHECKING:
-    from egide.auditing.report import write_report
+    from egide.auditing.report.report import write_report
     from egide.auditing.rows import MatchRow, UnreadableRow
     from egide.auditing.run import Audit, Progress
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
         Trust,
     )
     from egide.domain.policy import Action, Decision, Reason
-    from egide.engine.searching import open_store
     from egide.errors import EgideError, ItemError, PatchesError
     from egide.hashing import fingerprint
     from egide.hashlist import BadLine, HashListFormat
+    from egide.live.searching import open_store
     from egide.store import Store
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "egide.auditing.report": ("write_report",),
+    "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("MatchRow", "UnreadableRow"),
     "egide.auditing.run": ("Audit", "Progress"),
     "egide.auditing.summary": ("AuditSummary",),
@@ -79,7 +79,7 @@ _HOMES = {
         "withdraw",
         "withdraw_source",
     ),
-    "egide.engine.searching": ("open_store",),
+    "egide.live.searching": ("open_store",),
     "egide.errors": ("EgideError", "ItemError", "PatchesError"),
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),

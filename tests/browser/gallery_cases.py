@@ -13,9 +13,8 @@ from egide.domain.access import Role
 from egide.domain.cases import Authority, Case, ImageKind, new_number
 from egide.domain.model import FeedbackKind
 from egide.errors import TooManyAttempts
-from egide.server.casework import casework_of
-from egide.store.case_schema import cases, partner_reads
 from egide.store.changing import ChangingStore
+from egide.store.tables.cases import cases, partner_reads
 from egide.usecases.staffing import Staffing
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Prepared:
 class _Maker:
     def __init__(self, service: Service) -> None:
         self.store = service.store
-        self.casework = casework_of(service)
+        self.casework = service.casework
         self._made = 0
 
     def image(self, kind: ImageKind = ImageKind.STILL) -> NewImage:
@@ -145,7 +144,9 @@ def _answer(service: Service, maker: _Maker, case: Case) -> None:
     """Have partners fetch the images of a case and say all that can be said of them."""
     store = service.store
     given = [
-        entry for entry in store.entries(BANK) if entry.id in {one.entry for one in case.images}
+        entry
+        for entry in store.entries.list(BANK)
+        if entry.id in {one.entry for one in case.images}
     ]
     names = (*PARTNERS, *UNNAMED)
     partners = [store.keys.create(name, Role.PARTNER, name)[0] for name in names]
@@ -172,7 +173,7 @@ def _answer(service: Service, maker: _Maker, case: Case) -> None:
             BANK, [(entry, kind, said) for entry, kind in items], partner=partner
         )
     changing = ChangingStore.of(store)
-    changing.dispute(BANK, [second])
-    changing.tombstone(BANK, [third])
-    changing.confirm(BANK, [fourth])
-    changing.withdraw(BANK, [sixth])
+    changing.entries.dispute(BANK, [second])
+    changing.entries.tombstone(BANK, [third])
+    changing.entries.confirm(BANK, [fourth])
+    changing.entries.withdraw(BANK, [sixth])

@@ -12,11 +12,10 @@ from unittest.mock import patch
 
 from egide import errors
 from egide.domain.cases import new_number, shown_number
-from egide.server.casework import casework_of
-from egide.server.pages.frame import COOKIE
-from egide.server.pages.frame import Page as Taking
-from egide.server.pages.problems import answer_on_pages
-from egide.server.pages.site import Site
+from egide.server.pages.site.page import COOKIE
+from egide.server.pages.site.page import Page as Taking
+from egide.server.pages.site.problems import answer_on_pages
+from egide.server.pages.site.site import Site
 from egide.usecases.staffing import SESSION_IDLE_S, SESSION_LONGEST_S
 from egide.usecases.taking_part import TakingPart
 from pictures import encoded, pictures
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
     from starlette.responses import Response
 
+    from egide.domain.staff import SessionKind
     from egide.server.service import Service
-    from egide.store.sessions import SessionKind
     from gallery_cases import Prepared
 
 PIN = "a kettle of 9 herons"
@@ -352,7 +351,7 @@ class Tour:
 
     @property
     def _one_image(self) -> int:
-        return casework_of(self._service).get(self._prepared.helped).images[0].id
+        return self._service.casework.get(self._prepared.helped).images[0].id
 
     # --- steps ---
 

@@ -94,7 +94,7 @@ class ServedPages:
     def active(self) -> list[Entry]:
         """The entries that can be found now."""
         with self.store() as opened:
-            return [entry for entry in opened.entries(BANK) if entry.state is State.ACTIVE]
+            return [entry for entry in opened.entries.list(BANK) if entry.state is State.ACTIVE]
 
 
 @contextmanager

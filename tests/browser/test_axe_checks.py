@@ -8,7 +8,7 @@ import pytest
 
 import report_samples as samples
 from axe_checks import violations
-from egide.auditing.report import render_report
+from egide.auditing.report.report import render_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

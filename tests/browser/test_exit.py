@@ -10,7 +10,7 @@ import pytest
 from urllib3 import PoolManager
 
 from egide.domain.cases import CaseRules, ImageKind, NewImage
-from egide.server.pages.frame import COOKIE
+from egide.server.pages.site.page import COOKIE
 from egide.usecases.casework import Casework
 from page_steps import PIN, choose
 from pictures import encoded, pictures

@@ -13,7 +13,7 @@ import pytest
 from egide.domain.cases import new_number
 from egide.domain.model import State
 from egide.hashing import fingerprint
-from egide.server.pages.site import load_page_strings
+from egide.server.pages.site.site import load_page_strings
 from journey_files import HEIC
 from page_steps import (
     PIN,
@@ -455,7 +455,7 @@ def test_withdrawn_entries_are_erased_not_only_hidden(visit: Visit, photos: list
     page.goto(f"{visit.address}/en/case/withdraw")
     yes(page)
     with visit.served.store() as store:
-        [after] = [one for one in store.entries(BANK) if one.id == entry.id]
+        [after] = [one for one in store.entries.list(BANK) if one.id == entry.id]
     assert after.state is State.WITHDRAWN
     assert after.pdqs == ()
     assert after.sha256 is None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from egide.server.pages.frame import COOKIE
+from egide.server.pages.site.page import COOKIE
 from pages_site import pages_site
 
 if TYPE_CHECKING:

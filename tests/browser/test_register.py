@@ -36,10 +36,10 @@ class Site:
         self.address = address
         self.service = service
         self.folder = folder
-        self._before = {entry.id for entry in service.store.entries("helpline")}
+        self._before = {entry.id for entry in service.store.entries.list("helpline")}
 
     def active(self) -> list[Entry]:
-        entries = self.service.store.entries("helpline")
+        entries = self.service.store.entries.list("helpline")
         return [
             entry
             for entry in entries

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import report_samples as samples
-from egide.auditing.report import render_report
+from egide.auditing.report.report import render_report
 from egide.auditing.rows import UnreadableRow
 
 if TYPE_CHECKING:

@@ -38,5 +38,5 @@ def open_store(store_url: str) -> Iterator[Callable[[], Store]]:
 def store(open_store: Callable[[], Store]) -> Store:
     """A new store with an empty bank `helpline`."""
     store = open_store()
-    store.create_bank("helpline")
+    store.banks.create("helpline")
     return store

@@ -25,11 +25,11 @@ from egide.errors import (
     SubmissionConflict,
     TooManyAttempts,
 )
-from egide.store.attempts import CASE, ORIGIN, PAIR, Attempts
-from egide.store.case_schema import case_attempts, case_images, cases, partner_reads, sessions
+from egide.store.cases.attempts import CASE, ORIGIN, PAIR, Attempts
 from egide.store.changing import ChangingStore as Store
-from egide.store.copying import restore_store
-from egide.store.schema import entries
+from egide.store.database.copying import restore_store
+from egide.store.tables.cases import case_attempts, case_images, cases, partner_reads, sessions
+from egide.store.tables.register import entries
 
 LIFETIME = timedelta(days=730)
 DAY = timedelta(days=1)
@@ -84,7 +84,7 @@ def logged(store: Store) -> list[str]:
 
 
 def active_digests(store: Store) -> Counter[bytes | None]:
-    return Counter(one.sha256 for one in store.entries("helpline", state=State.ACTIVE))
+    return Counter(one.sha256 for one in store.entries.list("helpline", state=State.ACTIVE))
 
 
 def rows(store: Store, table: sa.Table) -> int:
@@ -95,7 +95,7 @@ def rows(store: Store, table: sa.Table) -> int:
 class TestOpening:
     def test_each_image_becomes_an_unverified_entry_of_its_own_source(self, store: Store) -> None:
         case = opened(store, 1, 2, 3)
-        found = list(store.entries("helpline"))
+        found = list(store.entries.list("helpline"))
         assert [one.entry for one in case.images] == [one.id for one in found]
         assert [one.pdqs for one in found] == [(image(number).pdq,) for number in (1, 2, 3)]
         assert {(one.state, one.trust, one.note) for one in found} == {
@@ -114,7 +114,7 @@ class TestOpening:
         assert active_digests(store) == {image(1).sha256: 2}
 
     def test_case_is_found_by_its_number_in_its_own_bank(self, store: Store) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         case = opened(store)
         assert store.cases.find("helpline", case.number) == (case.id, "a hash")
         assert store.cases.find("other", case.number) is None
@@ -161,7 +161,7 @@ class TestOpening:
         first, again = send(1, 2), send(1, 2)
         assert first == (again[0], True)
         assert again[1] is False
-        assert len(list(store.entries("helpline"))) == 2
+        assert len(list(store.entries.list("helpline"))) == 2
         assert logged(store).count("case-open") == 1
         with pytest.raises(SubmissionConflict):
             send(1, 3)
@@ -185,15 +185,15 @@ class TestOpening:
         with ThreadPoolExecutor(8) as pool:
             assert len(set(pool.map(send, range(8)))) == 1
         assert rows(patient, cases) == 1
-        assert len(list(patient.entries("helpline"))) == 1
+        assert len(list(patient.entries.list("helpline"))) == 1
 
 
 class TestAdding:
     def test_new_images_stand_beside_the_old_ones(self, store: Store) -> None:
         case = added(store, opened(store, 1), 2, 3)
         assert len(case.images) == 3
-        assert len({one.source for one in store.entries("helpline")}) == 3
-        assert {one.expires for one in store.entries("helpline")} == {case.expires}
+        assert len({one.source for one in store.entries.list("helpline")}) == 3
+        assert {one.expires for one in store.entries.list("helpline")} == {case.expires}
 
     def test_images_that_are_there_are_left_as_they_are(self, store: Store) -> None:
         case = opened(store, 1, 2)
@@ -232,7 +232,7 @@ class TestAdding:
         with pytest.raises(CaseEnded) as raised:
             added(store, case, 3)
         assert raised.value.fields == {"state": "withdrawn"}
-        assert len(list(store.entries("helpline"))) == 2
+        assert len(list(store.entries.list("helpline"))) == 2
 
     def test_overdue_case_takes_nothing_although_nobody_has_swept(self, store: Store) -> None:
         case = opened(store)
@@ -270,7 +270,7 @@ class TestWithdrawing:
         assert states(withdrawn) == [State.WITHDRAWN, State.WITHDRAWN]
         assert store.cases.get(other.id) == other
         assert active_digests(store) == {image(2).sha256: 1, image(3).sha256: 1}
-        erased = [store.entry("helpline", one.entry) for one in case.images]
+        erased = [store.entries.get("helpline", one.entry) for one in case.images]
         assert {(one.pdqs, one.sha256, one.md5) for one in erased} == {((), None, None)}
         told = store.feed.page(revision, limit=10)
         assert [one.id for one in told.entries] == [one.entry for one in case.images]
@@ -295,7 +295,7 @@ class TestWithdrawing:
         self, store: Store
     ) -> None:
         case = opened(store, 1, 2)
-        store.tombstone("helpline", [case.images[0].entry])
+        store.entries.tombstone("helpline", [case.images[0].entry])
         assert states(store.cases.get(case.id)) == [State.TOMBSTONED, State.ACTIVE]
         store.cases.withdraw(case.id)
         assert states(store.cases.get(case.id)) == [State.WITHDRAWN, State.WITHDRAWN]
@@ -332,7 +332,7 @@ class TestExpiring:
         store.cases.extend(case.id, LIFETIME)
         extended = store.cases.get(case.id)
         assert extended.expires > case.expires + 700 * DAY
-        first, second = (store.entry("helpline", one.entry).expires for one in case.images)
+        first, second = (store.entries.get("helpline", one.entry).expires for one in case.images)
         assert (first, second) == (case.expires, extended.expires)
         assert store.feed.page(store.revision() - 1, limit=9).entries[0].expires == second
 
@@ -351,14 +351,14 @@ class TestExpiring:
         assert store.cases.expire() == 1
         assert store.cases.get(overdue.id) == shown
         assert active_digests(store) == {image(1).sha256: 1}
-        assert {store.entry("helpline", one.entry).sha256 for one in shown.images} == {None}
+        assert {store.entries.get("helpline", one.entry).sha256 for one in shown.images} == {None}
         assert store.cases.get(other.id) == other
         assert store.cases.expire() == 0
 
     def test_case_ends_also_where_its_entries_were_swept_before(self, store: Store) -> None:
         case = opened(store)
         make_overdue(store, case)
-        assert store.expire() == 2
+        assert store.entries.expire() == 2
         assert store.cases.expire() == 1
         assert logged(store)[-1] == "case-expire"
         assert states(store.cases.get(case.id)) == [State.EXPIRED] * 2
@@ -383,7 +383,7 @@ class TestExpiring:
     def test_of_a_case_that_ended_long_ago_nothing_is_left(self, store: Store) -> None:
         partner = store.keys.create("meta", Role.PARTNER, "somebody")[0]
         case, other = opened(store, 1, 2), opened(store, 3)
-        store.given.entries(partner, list(store.entries("helpline")), way="changes")
+        store.given.entries(partner, list(store.entries.list("helpline")), way="changes")
         token = store.sessions.start("case", case.id, idle_s=600, longest_s=10**8)
         kept = store.sessions.start("case", other.id, idle_s=10**8, longest_s=10**8)
         store.cases.withdraw(case.id)
@@ -399,7 +399,7 @@ class TestExpiring:
         assert rows(store, partner_reads) == 1
         assert store.sessions.find(token) is None
         assert store.sessions.find(kept) is not None
-        assert store.entry("helpline", case.images[0].entry).state is State.WITHDRAWN
+        assert store.entries.get("helpline", case.images[0].entry).state is State.WITHDRAWN
         store.log.verify()
 
     def test_submission_is_forgotten_after_a_day_and_its_case_stays(self, store: Store) -> None:
@@ -417,8 +417,8 @@ class TestExpiring:
 class TestConfirming:
     def test_helpline_raises_the_trust_of_what_nobody_disputes(self, store: Store) -> None:
         case, other = opened(store, 1, 2, 3, 4), opened(store, 1)
-        store.dispute("helpline", [case.images[0].entry])
-        store.tombstone("helpline", [case.images[1].entry])
+        store.entries.dispute("helpline", [case.images[0].entry])
+        store.entries.tombstone("helpline", [case.images[1].entry])
         store.cases.withdraw_image(case.id, case.images[2].id)
         store.cases.confirm(case.id, ConfirmReason.SPOKE_WITH_PERSON)
         assert [one.trust for one in store.cases.get(case.id).images] == [
@@ -473,8 +473,8 @@ class TestPages:
         )
         for case in (vouched, withdrawn, overdue):
             store.cases.confirm(case.id, ConfirmReason.SAW_PROOF)
-        store.dispute("helpline", [image.entry for image in doubted.images])
-        store.dispute("helpline", [mixed.images[0].entry])
+        store.entries.dispute("helpline", [image.entry for image in doubted.images])
+        store.entries.dispute("helpline", [mixed.images[0].entry])
         store.cases.withdraw(withdrawn.id)
         make_overdue(store, overdue)
 
@@ -627,15 +627,15 @@ class TestPartners:
         meta, other = self.partner(store, "meta"), self.partner(store, "other")
         case = opened(store, 1, 2)
         first, second = (one.id for one in case.images)
-        given = list(store.entries("helpline"))
-        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_000.7)
+        given = list(store.entries.list("helpline"))
+        monkeypatch.setattr("egide.store.partners.given.time.time", lambda: 1_800_000_000.7)
         store.given.entries(meta, given[:1], way="changes")
-        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_009)
+        monkeypatch.setattr("egide.store.partners.given.time.time", lambda: 1_800_000_009)
         store.given.entries(meta, given, way="changes")
         store.given.entries(other, given, way="changes")
         store.cases.extend(case.id, 2 * LIFETIME)
-        monkeypatch.setattr("egide.store.given.time.time", lambda: 1_800_000_010)
-        store.given.entries(meta, list(store.entries("helpline")), way="changes")
+        monkeypatch.setattr("egide.store.partners.given.time.time", lambda: 1_800_000_010)
+        store.given.entries(meta, list(store.entries.list("helpline")), way="changes")
         sent = [
             (one.image_id, one.partner, int(one.at.timestamp()))
             for one in store.partner_reads.sent(case.id)
@@ -651,7 +651,7 @@ class TestPartners:
         meta = self.partner(store, "meta")
         case = opened(store, 1)
         overdue = opened(store, 2)
-        read = list(store.entries("helpline"))
+        read = list(store.entries.list("helpline"))
         assert {entry.state for entry in read} == {State.ACTIVE}
         store.cases.withdraw(case.id)
         make_overdue(store, overdue)
@@ -663,7 +663,7 @@ class TestPartners:
 
     def test_reads_at_once_are_recorded_once(self, patient: Store) -> None:
         meta, case = self.partner(patient, "meta"), opened(patient, 1)
-        given = list(patient.entries("helpline"))
+        given = list(patient.entries.list("helpline"))
         with ThreadPoolExecutor(4) as pool:
             done = list(
                 pool.map(lambda _: patient.given.entries(meta, given, way="changes"), range(4))
@@ -696,7 +696,7 @@ def test_backup_carries_cases_with_all_that_belongs_to_them(
 ) -> None:
     meta = store.keys.create("meta", Role.PARTNER, "somebody")[0]
     case = opened(store, 1, 2)
-    store.given.entries(meta, list(store.entries("helpline")), way="changes")
+    store.given.entries(meta, list(store.entries.list("helpline")), way="changes")
     store.attempts.begin(NUMBER, HOME, now=NOW)
     store.backup(tmp_path / "backup.db")
     restore_store(tmp_path / "backup.db", f"sqlite:///{tmp_path}/restored.db")

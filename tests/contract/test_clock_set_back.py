@@ -7,18 +7,18 @@ from hashlib import sha256
 
 import pytest
 
-from case_samples import image, submission
-from egide.domain.access import Role
+from case_samples import app_code, image, submission
+from egide.domain.access import ApprovalState, Role
 from egide.domain.cases import new_number
+from egide.domain.partners import WebhookEvent
 from egide.errors import ApprovalInvalid, IdempotencyBusy, ProofExpired, TooManyAttempts
 from egide.security import proof_of_work as proof
-from egide.security.one_time_codes import STEP_S, accepted_step, code_at
-from egide.store import attempts, outbox, submissions
-from egide.store.approvals import ApprovalState
-from egide.store.attempts import CASE, ORIGIN, PAIR
+from egide.security.one_time_codes import STEP_S, accepted_step, app_uri
+from egide.store.access.sessions import Sessions
+from egide.store.cases import attempts, submissions
+from egide.store.cases.attempts import CASE, ORIGIN, PAIR
 from egide.store.changing import ChangingStore as Store
-from egide.store.sessions import Sessions
-from egide.store.webhooks import WebhookEvent
+from egide.store.partners import outbox
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 AHEAD = NOW + timedelta(days=400)
@@ -118,9 +118,9 @@ def test_another_process_follows(store: Store, monkeypatch: pytest.MonkeyPatch) 
     store.upstreams.add(
         "partner", "https://partner.example", "/etc/key", remote_bank="theirs", bank="helpline"
     )
-    monkeypatch.setattr("egide.store.upstreams.time.time", AHEAD.timestamp)
+    monkeypatch.setattr("egide.store.partners.upstreams.time.time", AHEAD.timestamp)
     assert store.upstreams.lease("partner", "a", 20)
-    monkeypatch.setattr("egide.store.upstreams.time.time", NOW.timestamp)
+    monkeypatch.setattr("egide.store.partners.upstreams.time.time", NOW.timestamp)
     assert store.upstreams.lease("partner", "b", 20)
     assert not store.upstreams.lease("partner", "a", 20)
 
@@ -153,7 +153,7 @@ def test_that_a_partner_is_followed_is_written_down(
         "partner", "https://partner.example", "/etc/key", remote_bank="theirs", bank="helpline"
     )
     for now in (AHEAD, NOW):
-        monkeypatch.setattr("egide.store.upstreams.time.time", now.timestamp)
+        monkeypatch.setattr("egide.store.partners.upstreams.time.time", now.timestamp)
         store.upstreams.succeeded("partner")
         assert store.upstreams.get("partner").last_success == now
 
@@ -176,7 +176,8 @@ def test_a_workers_code_is_taken() -> None:
     step = int(now) // STEP_S
     secret = b"12345678901234567890"
     later = int(AHEAD.timestamp()) // STEP_S
-    assert accepted_step(secret, code_at(secret, step), now, after=later) == step
+    code = app_code(app_uri(secret, account="amina", issuer="Helpline"), now)
+    assert accepted_step(secret, code, now, after=later) == step
 
 
 def test_a_worker_signs_in_once_with_a_code(store: Store) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from egide.engine.delivering import deliver_due
+from egide.domain.partners import Delivery, WebhookEvent
 from egide.errors import FetchTimeout, NameInvalid, UsageError, WebhookExists, WebhookMissing
+from egide.partners.delivering import deliver_due
 from egide.store.changing import ChangingStore as Store
-from egide.store.outbox import KEPT_DELIVERED_S, MAX_ATTEMPTS, RETRY_DELAYS_S, Delivery
-from egide.store.webhooks import WebhookEvent
+from egide.store.partners.outbox import KEPT_DELIVERED_S, MAX_ATTEMPTS, RETRY_DELAYS_S
 from store_samples import picture
 
 URL = "https://hooks.example.org/egide"
@@ -32,10 +32,12 @@ def claim(store: Store, **options: int) -> list[Delivery]:
 
 
 def test_a_change_and_its_message_are_one_transaction(hooked: Store) -> None:
-    hooked.register("helpline", map(picture, range(3)))
+    hooked.entries.register("helpline", map(picture, range(3)))
     with pytest.raises(RuntimeError):
-        hooked.register("helpline", (picture(n) if n < 9 else _fail() for n in range(5, 10)))
-    hooked.acting_as("ada").withdraw("helpline", [2])
+        hooked.entries.register(
+            "helpline", (picture(n) if n < 9 else _fail() for n in range(5, 10))
+        )
+    hooked.acting_as("ada").entries.withdraw("helpline", [2])
 
     bodies = [json.loads(delivery.body) for delivery in claim(hooked)]
     assert [body["type"] for body in bodies] == ["entry.changed"] * 2
@@ -62,7 +64,7 @@ def _fail() -> None:
 
 
 def test_many_entries_are_counted_instead_of_named(hooked: Store) -> None:
-    hooked.register("helpline", map(picture, range(150)))
+    hooked.entries.register("helpline", map(picture, range(150)))
     (delivery,) = claim(hooked)
     data = json.loads(delivery.body)["data"]
     assert (data["entries"], data["count"]) == ([], 150)
@@ -74,7 +76,7 @@ def test_only_who_wants_an_event_is_told(store: Store) -> None:
     store.webhooks.add("blocks", URL, SECRET, [WebhookEvent.DECISION_BLOCK])
     assert store.webhooks.wanted() == {WebhookEvent.DECISION_BLOCK, WebhookEvent.DECISION_REVIEW}
     assert store.outbox.add([DECISION, DECISION]) == 2
-    store.register("helpline", [picture(1)])
+    store.entries.register("helpline", [picture(1)])
     assert [delivery.webhook for delivery in claim(store)] == ["blocks", "blocks"]
 
 
@@ -201,7 +203,7 @@ def test_delivered_messages_are_deleted_after_a_day(hooked: Store) -> None:
 def test_a_removed_webhook_takes_its_messages_along(hooked: Store) -> None:
     hooked.outbox.add([DECISION])
     hooked.webhooks.remove("all")
-    assert hooked.webhooks.all() == []
+    assert hooked.webhooks.list() == []
     assert claim(hooked) == []
     with pytest.raises(WebhookMissing):
         hooked.webhooks.remove("all")
@@ -217,4 +219,4 @@ def test_webhooks_are_checked_and_logged_without_url_or_secret(hooked: Store) ->
     *_, record = hooked.log.records(limit=100)
     assert record.action == "create-webhook"
     assert URL not in str(record.detail)
-    assert SECRET not in repr(hooked.webhooks.all()) + str(record.detail)
+    assert SECRET not in repr(hooked.webhooks.list()) + str(record.detail)

@@ -12,8 +12,6 @@ import sqlalchemy as sa
 
 from egide.domain.access import DEFAULT_RATES, Key, Role, parse_token, secret_matches
 from egide.domain.model import FeedbackKind, Registration, State
-from egide.engine.logbook import log_page
-from egide.engine.snapshots import build_store_snapshot, snapshot_path
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -28,11 +26,14 @@ from egide.errors import (
     NameInvalid,
     UsageError,
 )
+from egide.live.snapshots import build_store_snapshot, snapshot_path
 from egide.store import ApprovalState, StoredAnswer
 from egide.store.changing import ChangingStore as Store
+from egide.store.entries.banks import Banks
 from egide.usecases.approving import TwoPeople
 from egide.usecases.banks import create_bank, empty_bank, update_bank
 from egide.usecases.keys import create_key, list_keys, revoke_key
+from egide.usecases.log import log_page
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -54,7 +55,7 @@ def key(
 
 def registered(store: Store, number: int, bank: str = "helpline") -> int:
     fingerprint = Registration((sha256(b"%d" % number).digest(),))
-    return store.register(bank, [fingerprint], outcomes=True).outcomes[0].entry
+    return store.entries.register(bank, [fingerprint], outcomes=True).outcomes[0].entry
 
 
 def logged(store: Store) -> list[tuple[str, str]]:
@@ -104,7 +105,7 @@ class TestKeys:
         assert store.keys.find("aaaaaaaaaaaa") is None
 
     def test_banks_of_a_key_are_its_scope(self, store: Store) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         made = key(store, "one", banks=["other"])
         assert made.banks == ("other",)
         assert key(store, "both", banks=["other", "helpline"]).banks == ("helpline", "other")
@@ -216,7 +217,7 @@ class TestKeys:
 
 class TestKeysMadeWithAKey:
     def test_scope_is_handed_on_and_never_widened(self, store: Store) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         root = key(store, "root", Role.ADMIN)
         scoped = key(store, "scoped", Role.ADMIN, banks=["helpline"])
         assert create_key(store, scoped, "heir", Role.MATCHER, "h")[0].banks == ("helpline",)
@@ -226,7 +227,7 @@ class TestKeysMadeWithAKey:
         assert (created.banks, created.created_by) == (None, "root")
 
     def test_key_of_other_banks_cannot_be_seen_or_revoked(self, store: Store) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         scoped = key(store, "scoped", Role.ADMIN, banks=["helpline"])
         key(store, "wide")
         key(store, "elsewhere", banks=["other"])
@@ -251,7 +252,7 @@ class TestKeysMadeWithAKey:
     @pytest.mark.parametrize("role", sorted(set(Role) - {Role.MATCHER}))
     def test_key_that_can_do_more_than_match_takes_two(self, store: Store, role: Role) -> None:
         root, ben = key(store, "root", Role.ADMIN, "Anna"), key(store, "ben", Role.MODERATOR, "Ben")
-        store.create_bank("other")
+        store.banks.create("other")
 
         def make(number: int | None = None, **fields: Any) -> Key:
             given = {"role": role, "holder": "Cleo", "banks": ["helpline"], "per_day": 9} | fields
@@ -432,7 +433,7 @@ class TestApprovals:
     def test_requests_of_other_banks_are_hidden_from_a_scoped_key(
         self, store: Store, asker: Key
     ) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         scoped = key(store, "sam", Role.MODERATOR, "Sam", banks=["other"])
         number = self.ask(store, asker)
         assert store.approvals.list(by=scoped, now=NOW) == []
@@ -582,17 +583,17 @@ class TestTwoPeople:
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         root = key(store, "root", Role.ADMIN, "Anna")
-        read = Store.bank
+        read = Banks.get
 
         def read_and_lose_the_race(self: Any, name: str) -> Any:
             found = read(self, name)
-            store.update_bank("helpline", radius_bits=20)
+            store.banks.update("helpline", radius_bits=20)
             return found
 
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "bank", read_and_lose_the_race)
+            patched.setattr(Banks, "get", read_and_lose_the_race)
             update_bank(store, "helpline", radius_bits=31, by=root)
-        assert store.bank("helpline").radius_bits == 20
+        assert store.banks.get("helpline").radius_bits == 20
 
 
 class TestEmptyBank:
@@ -600,17 +601,17 @@ class TestEmptyBank:
 
     def fill(self, store: Store) -> list[int]:
         """One entry in each state."""
-        made = store.register(
+        made = store.entries.register(
             "helpline", [Registration((code,)) for code in self.CODES], outcomes=True
         )
         ids = [one.entry for one in made.outcomes]
-        store.withdraw("helpline", ids[:1])
-        store.tombstone("helpline", ids[1:2])
+        store.entries.withdraw("helpline", ids[:1])
+        store.entries.tombstone("helpline", ids[1:2])
         with store._database.write() as connection:
             past = sa.text("UPDATE entries SET expires = 1 WHERE id = :id")
             connection.execute(past, {"id": ids[2]})
-        store.expire()
-        assert {one.state for one in store.entries("helpline")} == set(State)
+        store.entries.expire()
+        assert {one.state for one in store.entries.list("helpline")} == set(State)
         return ids
 
     def test_every_state_is_withdrawn_in_one_logged_revision(self, store: Store) -> None:
@@ -619,11 +620,11 @@ class TestEmptyBank:
         before = store.revision()
         assert empty_bank(store, "helpline", by=root) == 3
         assert store.revision() == before + 1
-        held = list(store.entries("helpline"))
+        held = list(store.entries.list("helpline"))
         assert [one.id for one in held] == ids
         assert {one.state for one in held} == {State.WITHDRAWN}
         assert not any(one.pdqs or one.sha256 or one.md5 or one.note for one in held)
-        assert not store.bank("helpline").enabled
+        assert not store.banks.get("helpline").enabled
         last = list(store.log.records())[-1]
         assert (last.actor, last.action, last.bank) == ("root", "empty-bank", "helpline")
         assert last.detail == {"entries": 3}
@@ -639,28 +640,28 @@ class TestEmptyBank:
         build_store_snapshot(store, snapshot_path(store))
         assert self.CODES[3] in snapshot_path(store).read_bytes()
         with monkeypatch.context() as patched:
-            patched.setattr("egide.store.consent.patch_rows.erase", _break_off)
+            patched.setattr("egide.store.entries.consent.patch_rows.erase", _break_off)
             with pytest.raises(KeyboardInterrupt):
                 empty_bank(store, "helpline")
-        assert store.bank("helpline").enabled
-        assert store.bank_counts("helpline").state(State.ACTIVE) == 1
+        assert store.banks.get("helpline").enabled
+        assert store.banks.counts("helpline").state(State.ACTIVE) == 1
         with monkeypatch.context() as patched:  # after the entries, before the file
             patched.setattr("egide.usecases.banks.settle_after_act", _break_off)
             with pytest.raises(KeyboardInterrupt):
                 empty_bank(store, "helpline")
-        assert store.bank_counts("helpline").state(State.WITHDRAWN) == 4
+        assert store.banks.counts("helpline").state(State.WITHDRAWN) == 4
         assert empty_bank(store, "helpline") == 0
         assert not snapshot_path(store).exists()
 
     def test_key_needs_the_permissions_and_the_bank(self, store: Store) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         curator = key(store, "cleo", Role.CURATOR)
         with pytest.raises(Forbidden):
             empty_bank(store, "helpline", by=curator)
         scoped = key(store, "scoped", Role.ADMIN, banks=["other"])
         with pytest.raises(BankMissing):
             empty_bank(store, "helpline", by=scoped)
-        assert store.bank("helpline").enabled
+        assert store.banks.get("helpline").enabled
 
 
 def _break_off(*_: object) -> None:
@@ -754,7 +755,7 @@ class TestFeedback:
 
     def test_withdrawn_entry_takes_feedback_too(self, store: Store) -> None:
         entry = registered(store, 1)
-        store.withdraw("helpline", [entry])
+        store.entries.withdraw("helpline", [entry])
         store.feedback.add_all("helpline", [(entry, FeedbackKind.REMOVED, NOW)], partner="a")
         assert len(store.feedback.of_entry("helpline", entry)) == 1
 
@@ -778,7 +779,7 @@ class TestFeedback:
             store.feedback.of_entry("helpline", number)
 
     def test_entry_of_another_bank_is_missing(self, store: Store) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         entry = registered(store, 1)
         with pytest.raises(EntryMissing):
             store.feedback.add_all("other", [(entry, FeedbackKind.MATCHED, NOW)], partner="a")
@@ -811,8 +812,8 @@ class TestLog:
             raise RuntimeError
 
         with pytest.raises(RuntimeError):
-            store.register("helpline", failing())
-        store.withdraw("helpline", [entry])
+            store.entries.register("helpline", failing())
+        store.entries.withdraw("helpline", [entry])
         key(store, "uploads")
         verdict = store.log.verify(expected_head=store.log.head())
         assert verdict.records == 4
@@ -823,7 +824,7 @@ class TestLog:
 
     def test_tampering_shows(self, store: Store) -> None:
         entry = registered(store, 1)
-        store.withdraw("helpline", [entry])
+        store.entries.withdraw("helpline", [entry])
         with store._database.write() as connection:
             connection.execute(sa.text("UPDATE log SET actor = 'nobody' WHERE seq = 2"))
         with pytest.raises(LogBroken, match="record 2"):
@@ -836,7 +837,7 @@ class TestLog:
 
 
 def test_a_key_kept_to_a_bank_reads_of_the_log_what_was_done_with_it(store: Store) -> None:
-    store.create_bank("other")
+    store.banks.create("other")
     registered(store, 1)
     key, _ = store.keys.create("scoped", Role.ADMIN, "Ada", banks=["helpline"])
     page = log_page(store, key, limit=100)

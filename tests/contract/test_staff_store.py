@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from egide.domain.staff import Credentials, Staff
 from egide.errors import NameInvalid, StaffExists, StaffMissing
+from egide.store.access.sessions import TOUCH_S, Sessions
 from egide.store.changing import ChangingStore as Store
-from egide.store.sessions import TOUCH_S, Sessions
-from egide.store.staff import Credentials, Staff
 
 SECRET = b"s" * 20
 OTHER_SECRET = b"t" * 20

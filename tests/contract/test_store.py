@@ -27,7 +27,7 @@ from egide.hashlist import HashLine, HashListFormat, read_hash_list
 from egide.hashlist.write import write_hash_list
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
-from egide.store.register import identity_of
+from egide.store.entries.registering import identity_of
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
@@ -50,12 +50,12 @@ def picture(number: int, source: str = "local", expires: datetime | None = None)
 
 
 def register(store: Store, *registrations: Registration, again: bool = False) -> list[int]:
-    done = store.register("helpline", registrations, again=again, outcomes=True)
+    done = store.entries.register("helpline", registrations, again=again, outcomes=True)
     return [outcome.entry for outcome in done.outcomes]
 
 
 def kinds(store: Store, *registrations: Registration, again: bool = False) -> list[OutcomeKind]:
-    done = store.register("helpline", registrations, again=again, outcomes=True)
+    done = store.entries.register("helpline", registrations, again=again, outcomes=True)
     return [outcome.kind for outcome in done.outcomes]
 
 
@@ -69,59 +69,59 @@ def holds_nothing(entry: Entry) -> bool:
 def test_a_new_store_is_empty_at_revision_0(open_store: Callable[[], Store]) -> None:
     store = open_store()
     assert store.revision() == 0
-    assert store.banks() == []
-    assert list(store.changes(0)) == []
+    assert store.banks.list() == []
+    assert list(store.entries.changes(0)) == []
 
 
 def test_a_bank_is_found_by_its_name(store: Store) -> None:
-    made = store.create_bank("other", radius_bits=20, description="é")
-    assert store.bank("other") == made
+    made = store.banks.create("other", radius_bits=20, description="é")
+    assert store.banks.get("other") == made
     assert (made.radius_bits, made.description, made.enabled) == (20, "é", True)
-    assert [bank.name for bank in store.banks()] == ["helpline", "other"]
+    assert [bank.name for bank in store.banks.list()] == ["helpline", "other"]
 
 
 def test_a_bank_changes_where_it_is_asked_to(store: Store) -> None:
-    changed = store.update_bank("helpline", radius_bits=0, enabled=False)
-    assert store.bank("helpline") == changed
+    changed = store.banks.update("helpline", radius_bits=0, enabled=False)
+    assert store.banks.get("helpline") == changed
     assert (changed.radius_bits, changed.description, changed.enabled) == (0, "", False)
     before = store.revision()
-    assert store.update_bank("helpline", radius_bits=0) == changed
+    assert store.banks.update("helpline", radius_bits=0) == changed
     assert store.revision() == before
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "x" * 65, "a\n"])
 def test_a_bank_name_is_plain(store: Store, name: str) -> None:
     with pytest.raises(BankNameInvalid):
-        store.create_bank(name)
+        store.banks.create(name)
 
 
 def test_a_bank_that_will_not_do_leaves_no_trace(store: Store) -> None:
     before = store.revision()
     with pytest.raises(BankExists):
-        store.create_bank("helpline")
+        store.banks.create("helpline")
     for radius_bits in (-1, 64):
         with pytest.raises(RadiusInvalid):
-            store.create_bank("other", radius_bits=radius_bits)
+            store.banks.create("other", radius_bits=radius_bits)
         with pytest.raises(RadiusInvalid):
-            store.update_bank("helpline", radius_bits=radius_bits)
-    assert [bank.name for bank in store.banks()] == ["helpline"]
+            store.banks.update("helpline", radius_bits=radius_bits)
+    assert [bank.name for bank in store.banks.list()] == ["helpline"]
     assert store.revision() == before
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda store: store.bank("none"),
-        lambda store: store.bank_counts("none"),
-        lambda store: store.update_bank("none", enabled=True),
-        lambda store: store.register("none", []),
-        lambda store: store.entry("none", 1),
-        lambda store: store.entries("none"),
-        lambda store: store.withdraw("none", [1]),
-        lambda store: store.withdraw_source("none", "local"),
-        lambda store: store.confirm("none", [1]),
-        lambda store: store.tombstone("none", [1]),
-        lambda store: store.expire(bank="none"),
+        lambda store: store.banks.get("none"),
+        lambda store: store.banks.counts("none"),
+        lambda store: store.banks.update("none", enabled=True),
+        lambda store: store.entries.register("none", []),
+        lambda store: store.entries.get("none", 1),
+        lambda store: store.entries.list("none"),
+        lambda store: store.entries.withdraw("none", [1]),
+        lambda store: store.entries.withdraw_source("none", "local"),
+        lambda store: store.entries.confirm("none", [1]),
+        lambda store: store.entries.tombstone("none", [1]),
+        lambda store: store.entries.expire(bank="none"),
     ],
 )
 def test_an_unknown_bank_is_named(store: Store, call: Callable[[Store], object]) -> None:
@@ -136,7 +136,7 @@ def test_what_is_registered_can_be_read(store: Store) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     asked = replace(picture(1, expires=FUTURE), trust=Trust.CONFIRMED)
     (number,) = register(store, asked)
-    entry = store.entry("helpline", number)
+    entry = store.entries.get("helpline", number)
     assert (entry.id, entry.bank) == (number, "helpline")
     assert (entry.pdqs, entry.sha256, entry.md5) == (asked.pdqs, asked.sha256, asked.md5)
     assert (entry.quality, entry.source, entry.note) == (90, "local", "note 1")
@@ -148,7 +148,7 @@ def test_what_is_registered_can_be_read(store: Store) -> None:
 
 def test_digests_alone_can_be_registered(store: Store) -> None:
     (number,) = register(store, Registration(pdqs=(), md5=code(1)[:16]))
-    entry = store.entry("helpline", number)
+    entry = store.entries.get("helpline", number)
     assert (entry.pdqs, entry.sha256, entry.md5) == ((), None, code(1)[:16])
 
 
@@ -156,10 +156,10 @@ def test_registering_twice_changes_nothing(store: Store) -> None:
     first = register(store, picture(1), picture(2))
     before = store.revision()
     assert register(store, replace(picture(2), note="other", trust=Trust.CONFIRMED)) == first[1:]
-    done = store.register("helpline", [picture(1), picture(1)])
+    done = store.entries.register("helpline", [picture(1), picture(1)])
     assert (done.added, done.renewed, done.known, done.refused) == (0, 0, 2, 0)
     assert done.revision == store.revision() == before
-    assert store.entry("helpline", first[1]).note == "note 2"
+    assert store.entries.get("helpline", first[1]).note == "note 2"
 
 
 def test_the_same_picture_twice_in_one_call_is_one_entry(store: Store) -> None:
@@ -169,26 +169,27 @@ def test_the_same_picture_twice_in_one_call_is_one_entry(store: Store) -> None:
 
 def test_two_sources_of_one_picture_are_two_entries(store: Store) -> None:
     hers, theirs = register(store, picture(1, "her"), picture(1, "them"))
-    store.withdraw("helpline", [hers])
-    assert holds_nothing(store.entry("helpline", hers))
-    assert store.entry("helpline", theirs).pdqs == picture(1).pdqs
+    store.entries.withdraw("helpline", [hers])
+    assert holds_nothing(store.entries.get("helpline", hers))
+    assert store.entries.get("helpline", theirs).pdqs == picture(1).pdqs
 
 
 def test_two_banks_do_not_know_each_other(store: Store) -> None:
-    store.create_bank("other")
+    store.banks.create("other")
     (here,) = register(store, picture(1))
     (there,) = (
-        outcome.entry for outcome in store.register("other", [picture(1)], outcomes=True).outcomes
+        outcome.entry
+        for outcome in store.entries.register("other", [picture(1)], outcomes=True).outcomes
     )
     assert here != there
     with pytest.raises(EntryMissing):
-        store.entry("other", here)
+        store.entries.get("other", here)
 
 
 def test_thousands_keep_their_order(store: Store) -> None:
     numbers = register(store, *(picture(number) for number in range(4500)))
     assert numbers == sorted(set(numbers))
-    assert [entry.sha256 for entry in store.entries("helpline")] == [
+    assert [entry.sha256 for entry in store.entries.list("helpline")] == [
         picture(number).sha256 for number in range(4500)
     ]
 
@@ -201,8 +202,8 @@ def test_an_iterable_that_raises_registers_nothing(store: Store) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        store.register("helpline", broken())
-    assert list(store.entries("helpline")) == []
+        store.entries.register("helpline", broken())
+    assert list(store.entries.list("helpline")) == []
     assert store.revision() == before
 
 
@@ -223,8 +224,8 @@ def test_an_impossible_registration_undoes_the_call(
     store: Store, bad: Registration, error: type[EgideError]
 ) -> None:
     with pytest.raises(error):
-        store.register("helpline", [picture(2), bad])
-    assert list(store.entries("helpline")) == []
+        store.entries.register("helpline", [picture(2), bad])
+    assert list(store.entries.list("helpline")) == []
 
 
 pieces = st.binary(max_size=3).map(lambda some: (some * 32)[:32])
@@ -259,53 +260,53 @@ def test_only_equal_registrations_share_an_identity(
 
 def test_a_withdrawn_entry_holds_no_fingerprint(store: Store) -> None:
     first, second = register(store, picture(1), picture(2))
-    revision = store.withdraw("helpline", [first])
-    entry = store.entry("helpline", first)
+    revision = store.entries.withdraw("helpline", [first])
+    entry = store.entries.get("helpline", first)
     assert entry.state is State.WITHDRAWN
     assert holds_nothing(entry)
     assert entry.revision == revision == store.revision()
-    assert store.entry("helpline", second).state is State.ACTIVE
+    assert store.entries.get("helpline", second).state is State.ACTIVE
 
 
 def test_withdrawing_twice_changes_nothing(store: Store) -> None:
     numbers = register(store, picture(1), picture(2))
-    store.withdraw("helpline", numbers[:1])
-    once = store.withdraw("helpline", numbers)
-    assert store.withdraw("helpline", [*numbers, *numbers]) == once == store.revision()
+    store.entries.withdraw("helpline", numbers[:1])
+    once = store.entries.withdraw("helpline", numbers)
+    assert store.entries.withdraw("helpline", [*numbers, *numbers]) == once == store.revision()
 
 
 def test_a_withdrawn_picture_is_refused_until_its_person_says_otherwise(
     store: Store,
 ) -> None:
     numbers = register(store, picture(1))
-    store.withdraw("helpline", numbers)
+    store.entries.withdraw("helpline", numbers)
     before = store.revision()
     assert kinds(store, picture(1)) == [OutcomeKind.REFUSED]
     assert store.revision() == before
-    assert holds_nothing(store.entry("helpline", numbers[0]))
+    assert holds_nothing(store.entries.get("helpline", numbers[0]))
     assert register(store, picture(1), again=True) == numbers
-    assert store.entry("helpline", numbers[0]).pdqs == picture(1).pdqs
-    assert store.entry("helpline", numbers[0]).state is State.ACTIVE
+    assert store.entries.get("helpline", numbers[0]).pdqs == picture(1).pdqs
+    assert store.entries.get("helpline", numbers[0]).state is State.ACTIVE
 
 
 def test_all_that_one_source_registered_is_withdrawn_at_once(store: Store) -> None:
     register(store, *(picture(number, "her") for number in range(2100)))
     kept, false_match = register(store, picture(1, "them"), picture(5000, "her"))
-    store.tombstone("helpline", [false_match])
-    revision = store.withdraw_source("helpline", "her")
-    counts = store.bank_counts("helpline")
+    store.entries.tombstone("helpline", [false_match])
+    revision = store.entries.withdraw_source("helpline", "her")
+    counts = store.banks.counts("helpline")
     assert counts.state(State.WITHDRAWN) == 2101
-    assert store.entry("helpline", kept).state is State.ACTIVE
-    assert store.entry("helpline", false_match).state is State.WITHDRAWN
+    assert store.entries.get("helpline", kept).state is State.ACTIVE
+    assert store.entries.get("helpline", false_match).state is State.WITHDRAWN
     assert store.revision_info(revision).entries == 2101
-    assert store.withdraw_source("helpline", "her") == revision
+    assert store.entries.withdraw_source("helpline", "her") == revision
 
 
 def test_a_tombstoned_entry_is_erased_and_never_comes_back(store: Store) -> None:
     numbers = register(store, picture(1))
-    revision = store.tombstone("helpline", numbers)
-    assert store.tombstone("helpline", numbers) == revision
-    entry = store.entry("helpline", numbers[0])
+    revision = store.entries.tombstone("helpline", numbers)
+    assert store.entries.tombstone("helpline", numbers) == revision
+    entry = store.entries.get("helpline", numbers[0])
     assert entry.state is State.TOMBSTONED
     assert holds_nothing(entry)
     assert kinds(store, picture(1), again=True) == [OutcomeKind.REFUSED]
@@ -315,14 +316,14 @@ def test_an_expired_entry_holds_nothing_and_can_be_renewed(store: Store) -> None
     soon, late, never = register(
         store, picture(1, expires=PAST), picture(2, expires=FUTURE), picture(3)
     )
-    assert store.expire(PAST - timedelta(seconds=1)) == 0
-    assert store.expire() == 1
-    assert store.expire() == 0
-    assert store.entry("helpline", soon).state is State.EXPIRED
-    assert holds_nothing(store.entry("helpline", soon))
-    assert [store.entry("helpline", n).state for n in (late, never)] == [State.ACTIVE] * 2
+    assert store.entries.expire(PAST - timedelta(seconds=1)) == 0
+    assert store.entries.expire() == 1
+    assert store.entries.expire() == 0
+    assert store.entries.get("helpline", soon).state is State.EXPIRED
+    assert holds_nothing(store.entries.get("helpline", soon))
+    assert [store.entries.get("helpline", n).state for n in (late, never)] == [State.ACTIVE] * 2
     assert kinds(store, picture(1, expires=FUTURE)) == [OutcomeKind.RENEWED]
-    renewed = store.entry("helpline", soon)
+    renewed = store.entries.get("helpline", soon)
     assert (renewed.state, renewed.expires) == (State.ACTIVE, FUTURE)
     assert renewed.pdqs == picture(1).pdqs
 
@@ -331,32 +332,32 @@ def test_an_overdue_entry_is_renewed_before_anyone_sweeps(store: Store) -> None:
     register(store, picture(1, expires=PAST))
     assert kinds(store, picture(1, expires=PAST)) == [OutcomeKind.KNOWN]
     assert kinds(store, picture(1)) == [OutcomeKind.RENEWED]
-    assert store.expire() == 0
+    assert store.entries.expire() == 0
 
 
 def test_one_bank_can_be_swept_alone(store: Store) -> None:
-    store.create_bank("other")
-    store.register("other", [picture(1, expires=PAST)])
+    store.banks.create("other")
+    store.entries.register("other", [picture(1, expires=PAST)])
     register(store, picture(1, expires=PAST))
-    assert store.expire(bank="other") == 1
-    assert store.bank_counts("helpline").state(State.ACTIVE) == 1
+    assert store.entries.expire(bank="other") == 1
+    assert store.banks.counts("helpline").state(State.ACTIVE) == 1
 
 
 def test_an_expired_entry_can_be_withdrawn(store: Store) -> None:
     numbers = register(store, picture(1, expires=PAST))
-    store.expire()
-    store.withdraw("helpline", numbers)
+    store.entries.expire()
+    store.entries.withdraw("helpline", numbers)
     assert kinds(store, picture(1)) == [OutcomeKind.REFUSED]
 
 
 def test_reviewers_confirm_and_dispute(store: Store) -> None:
     first, second = register(store, picture(1), picture(2))
-    revision = store.confirm("helpline", [first, second])
-    assert store.confirm("helpline", [first]) == revision
-    store.dispute("helpline", [second])
-    assert store.entry("helpline", first).trust is Trust.CONFIRMED
-    assert store.entry("helpline", second).trust is Trust.DISPUTED
-    counts = store.bank_counts("helpline")
+    revision = store.entries.confirm("helpline", [first, second])
+    assert store.entries.confirm("helpline", [first]) == revision
+    store.entries.dispute("helpline", [second])
+    assert store.entries.get("helpline", first).trust is Trust.CONFIRMED
+    assert store.entries.get("helpline", second).trust is Trust.DISPUTED
+    counts = store.banks.counts("helpline")
     assert counts.by_state_and_trust == {
         (State.ACTIVE, Trust.CONFIRMED): 1,
         (State.ACTIVE, Trust.DISPUTED): 1,
@@ -374,9 +375,9 @@ def test_a_missing_entry_is_named_and_the_others_are_left(
     with pytest.raises(EntryMissing, match=f"No entry {missing} in bank helpline"):
         getattr(store, action)("helpline", [*numbers, missing])
     with pytest.raises(EntryMissing):
-        store.entry("helpline", missing)
-    assert store.entry("helpline", numbers[0]).trust is Trust.UNVERIFIED
-    assert store.entry("helpline", numbers[0]).state is State.ACTIVE
+        store.entries.get("helpline", missing)
+    assert store.entries.get("helpline", numbers[0]).trust is Trust.UNVERIFIED
+    assert store.entries.get("helpline", numbers[0]).state is State.ACTIVE
     assert store.revision() == before
 
 
@@ -395,20 +396,20 @@ def test_what_does_not_follow_is_refused(store: Store, first: str, then: str) ->
     before = store.revision()
     with pytest.raises(StateConflict, match=f"Entry {done} is {first[:4]}"):
         getattr(store, then)("helpline", [fresh, done])
-    assert store.entry("helpline", fresh).trust is Trust.UNVERIFIED
+    assert store.entries.get("helpline", fresh).trust is Trust.UNVERIFIED
     assert store.revision() == before
 
 
 @pytest.mark.parametrize("state", list(State))
 def test_a_person_can_withdraw_from_every_state(store: Store, state: State) -> None:
     (entry,) = register(store, picture(1, expires=PAST if state is State.EXPIRED else None))
-    {State.TOMBSTONED: store.tombstone, State.WITHDRAWN: store.withdraw}.get(
-        state, lambda *_: store.expire()
+    {State.TOMBSTONED: store.entries.tombstone, State.WITHDRAWN: store.entries.withdraw}.get(
+        state, lambda *_: store.entries.expire()
     )("helpline", [entry])
-    assert store.entry("helpline", entry).state is state
-    store.withdraw("helpline", [entry])
-    assert store.entry("helpline", entry).state is State.WITHDRAWN
-    assert holds_nothing(store.entry("helpline", entry))
+    assert store.entries.get("helpline", entry).state is state
+    store.entries.withdraw("helpline", [entry])
+    assert store.entries.get("helpline", entry).state is State.WITHDRAWN
+    assert holds_nothing(store.entries.get("helpline", entry))
 
 
 # --- revisions and reading ------------------------------------------------------------------
@@ -416,10 +417,10 @@ def test_a_person_can_withdraw_from_every_state(store: Store, state: State) -> N
 
 def test_each_change_makes_one_revision_that_says_what_it_was(store: Store) -> None:
     register(store, picture(1), picture(2, expires=PAST))
-    numbers = [entry.id for entry in store.entries("helpline")]
-    store.confirm("helpline", numbers)
-    store.expire()
-    store.withdraw("helpline", numbers[:1])
+    numbers = [entry.id for entry in store.entries.list("helpline")]
+    store.entries.confirm("helpline", numbers)
+    store.entries.expire()
+    store.entries.withdraw("helpline", numbers[:1])
     told = [store.revision_info(number) for number in range(1, store.revision() + 1)]
     assert [(one.id, one.action, one.bank, one.entries) for one in told] == [
         (1, "create-bank", "helpline", 0),
@@ -436,15 +437,15 @@ def test_each_change_makes_one_revision_that_says_what_it_was(store: Store) -> N
 def test_changes_tell_registration_judgement_and_withdrawal_alike(store: Store) -> None:
     first, second, third = register(store, picture(1), picture(2), picture(3))
     since = store.revision()
-    assert list(store.changes(since)) == []
-    store.confirm("helpline", [third])
-    store.withdraw("helpline", [first])
-    told = list(store.changes(since))
+    assert list(store.entries.changes(since)) == []
+    store.entries.confirm("helpline", [third])
+    store.entries.withdraw("helpline", [first])
+    told = list(store.entries.changes(since))
     assert [(entry.id, entry.state, entry.trust) for entry in told] == [
         (third, State.ACTIVE, Trust.CONFIRMED),
         (first, State.WITHDRAWN, Trust.UNVERIFIED),
     ]
-    assert [entry.id for entry in store.changes(0)] == [second, third, first]
+    assert [entry.id for entry in store.entries.changes(0)] == [second, third, first]
 
 
 @settings(
@@ -454,31 +455,31 @@ def test_changes_tell_registration_judgement_and_withdrawal_alike(store: Store) 
 def test_a_follower_with_a_limit_misses_nothing(store: Store, limit: int) -> None:
     if store.revision() == 1:
         numbers = register(store, *(picture(number) for number in range(12)))
-        store.confirm("helpline", numbers[::3])
-        store.withdraw("helpline", numbers[1::4])
+        store.entries.confirm("helpline", numbers[::3])
+        store.entries.withdraw("helpline", numbers[1::4])
     seen: list[Entry] = []
     since, after = 0, None
-    while part := list(store.changes(since, after_entry=after, limit=limit)):
+    while part := list(store.entries.changes(since, after_entry=after, limit=limit)):
         assert len(part) <= limit
         seen += part
         since, after = part[-1].revision, part[-1].id
-    assert seen == list(store.changes(0))
+    assert seen == list(store.entries.changes(0))
 
 
 def test_pages_join_without_gap_or_repeat(store: Store) -> None:
     register(store, *(picture(number) for number in range(5001)))
-    store.confirm("helpline", [5001, 1])
-    assert [entry.id for entry in store.entries("helpline")] == list(range(1, 5002))
-    assert [entry.id for entry in store.changes(0)] == [*range(2, 5001), 1, 5001]
+    store.entries.confirm("helpline", [5001, 1])
+    assert [entry.id for entry in store.entries.list("helpline")] == list(range(1, 5002))
+    assert [entry.id for entry in store.entries.changes(0)] == [*range(2, 5001), 1, 5001]
 
 
 def test_entries_are_filtered(store: Store) -> None:
     one, two, three = register(store, picture(1, "her"), picture(2, "her"), picture(3))
-    store.confirm("helpline", [two])
-    store.withdraw("helpline", [one])
+    store.entries.confirm("helpline", [two])
+    store.entries.withdraw("helpline", [one])
 
     def numbers(**which: object) -> list[int]:
-        return [entry.id for entry in store.entries("helpline", **which)]  # type: ignore[arg-type]
+        return [entry.id for entry in store.entries.list("helpline", **which)]  # type: ignore[arg-type]
 
     assert numbers() == [one, two, three]
     assert numbers(state=State.WITHDRAWN) == [one]
@@ -490,17 +491,17 @@ def test_entries_are_filtered(store: Store) -> None:
 
 def test_entries_may_be_changed_while_they_are_listed(store: Store) -> None:
     register(store, *(picture(number) for number in range(3)))
-    for entry in store.entries("helpline"):
-        store.withdraw("helpline", [entry.id])
-    assert store.bank_counts("helpline").state(State.WITHDRAWN) == 3
+    for entry in store.entries.list("helpline"):
+        store.entries.withdraw("helpline", [entry.id])
+    assert store.banks.counts("helpline").state(State.WITHDRAWN) == 3
 
 
 def test_the_active_view_is_of_one_moment(store: Store, open_store: Callable[[], Store]) -> None:
-    store.create_bank("other")
+    store.banks.create("other")
     first, second = register(store, picture(1), picture(2))
-    store.withdraw("helpline", [first])
-    with store.read_active() as view:
-        open_store().register("other", [picture(3)])
+    store.entries.withdraw("helpline", [first])
+    with store.entries.active() as view:
+        open_store().entries.register("other", [picture(3)])
         assert [entry.id for entry in view.entries] == [second]
         assert view.revision == store.revision() - 1
         assert view.store_id == store.id
@@ -511,7 +512,7 @@ def test_another_process_sees_the_same_store(store: Store, open_store: Callable[
     other = open_store()
     numbers = register(store, picture(1))
     assert other.id == store.id
-    assert [entry.id for entry in other.entries("helpline")] == numbers
+    assert [entry.id for entry in other.entries.list("helpline")] == numbers
     assert kinds(other, picture(1)) == [OutcomeKind.KNOWN]
 
 
@@ -523,12 +524,12 @@ def test_while_one_writes_others_read_and_other_writers_are_told(
 
     def meanwhile() -> Iterator[Registration]:
         yield picture(2)
-        assert [entry.id for entry in other.entries("helpline")] == [number]
+        assert [entry.id for entry in other.entries.list("helpline")] == [number]
         with pytest.raises(StoreLocked, match="locked by another process"):
-            other.withdraw("helpline", [number])
+            other.entries.withdraw("helpline", [number])
 
-    assert store.register("helpline", meanwhile()).added == 1
-    other.withdraw("helpline", [number])
+    assert store.entries.register("helpline", meanwhile()).added == 1
+    other.entries.withdraw("helpline", [number])
 
 
 def test_an_export_imported_elsewhere_is_the_same(
@@ -536,14 +537,14 @@ def test_an_export_imported_elsewhere_is_the_same(
 ) -> None:
     register(store, picture(1), picture(2, "=her", FUTURE), Registration((), md5=code(3)[:16]))
     out = io.StringIO(newline="")
-    assert write_hash_list(store.entries("helpline"), out, HashListFormat.CSV) == 3
-    store.create_bank("copy")
+    assert write_hash_list(store.entries.list("helpline"), out, HashListFormat.CSV) == 3
+    store.banks.create("copy")
     lines = list(read_hash_list(io.BytesIO(out.getvalue().encode()), name="list"))
     registrations = [
         line.registration(default_source="list") for line in lines if isinstance(line, HashLine)
     ]
-    assert store.register("helpline", registrations).known == 3
-    assert store.register("copy", registrations).added == 3
+    assert store.entries.register("helpline", registrations).known == 3
+    assert store.entries.register("copy", registrations).added == 3
     blank = {"id": 0, "bank": "", "revision": 0, "added": PAST, "changed": PAST}
-    copies = [replace(entry, **blank) for entry in store.entries("copy")]  # type: ignore[arg-type]
-    assert copies == [replace(entry, **blank) for entry in store.entries("helpline")]  # type: ignore[arg-type]
+    copies = [replace(entry, **blank) for entry in store.entries.list("copy")]  # type: ignore[arg-type]
+    assert copies == [replace(entry, **blank) for entry in store.entries.list("helpline")]  # type: ignore[arg-type]

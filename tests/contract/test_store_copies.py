@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from egide.domain.model import State
 from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
 from egide.security.sealing import PatchKey
-from egide.store import log
 from egide.store.changing import ChangingStore as Store
-from egide.store.copying import restore_store
-from egide.store.schema import metadata
+from egide.store.database.copying import restore_store
+from egide.store.log import log
+from egide.store.tables.register import metadata
 from patch_samples import patch_set
 from store_samples import picture
 
@@ -32,12 +32,12 @@ def other_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def filled(store: Store) -> Store:
     """A store with something of everything in it."""
-    store.create_bank("second", radius_bits=20, description="two")
-    store.register("helpline", [picture(number) for number in range(2500)])
-    store.register("second", [picture(1, patches=patch_set(1))], patch_key=KEY)
-    store.withdraw("helpline", [1, 5])
-    store.tombstone("helpline", [7])
-    store.confirm("helpline", [8])
+    store.banks.create("second", radius_bits=20, description="two")
+    store.entries.register("helpline", [picture(number) for number in range(2500)])
+    store.entries.register("second", [picture(1, patches=patch_set(1))], patch_key=KEY)
+    store.entries.withdraw("helpline", [1, 5])
+    store.entries.tombstone("helpline", [7])
+    store.entries.confirm("helpline", [8])
     return store
 
 
@@ -81,12 +81,14 @@ def test_a_restored_store_goes_on_where_the_original_stood(
     filled.backup(tmp_path / "backup.db")
     restore_store(tmp_path / "backup.db", other_url)
     with Store.open(other_url) as other:
-        done = other.register("helpline", [picture(9000), picture(0), picture(2)], outcomes=True)
+        done = other.entries.register(
+            "helpline", [picture(9000), picture(0), picture(2)], outcomes=True
+        )
         assert (done.added, done.refused, done.known) == (1, 1, 1)
         assert done.revision == filled.revision() + 1
         assert done.outcomes[0].entry > 2501
-        assert other.create_bank("third").id > other.bank("second").id
-        with other.read_patches(KEY) as kept:
+        assert other.banks.create("third").id > other.banks.get("second").id
+        with other.keypoints.read(KEY) as kept:
             assert [found for _, found in kept] == [patch_set(1)]
 
 
@@ -123,7 +125,7 @@ def test_nothing_is_restored_that_the_log_cannot_tell_of(
 def test_a_backup_is_a_private_store_of_one_moment(filled: Store, tmp_path: Path) -> None:
     def meanwhile(done: int, total: int) -> None:
         if done < total:
-            filled.withdraw("helpline", [100])
+            filled.entries.withdraw("helpline", [100])
 
     path = tmp_path / "folder é" / "backup.db"
     path.parent.mkdir()
@@ -131,10 +133,10 @@ def test_a_backup_is_a_private_store_of_one_moment(filled: Store, tmp_path: Path
     filled.backup(path, on_progress=meanwhile)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
-    assert filled.entry("helpline", 100).state is State.WITHDRAWN
+    assert filled.entries.get("helpline", 100).state is State.WITHDRAWN
     with Store.open(f"sqlite:///{path}") as copy:
         assert copy.revision() == revision
-        assert copy.entry("helpline", 100).state is State.ACTIVE
+        assert copy.entries.get("helpline", 100).state is State.ACTIVE
 
 
 def test_nothing_that_stands_is_replaced(filled: Store, other_url: str, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_follower_sees_every_process_change_in_order(
     others = [open_store(), open_store()]
     thread = follow(open_store(), seen, 21)
     for number in range(20):
-        others[number % 2].register("helpline", [picture(number)])
+        others[number % 2].entries.register("helpline", [picture(number)])
     thread.join(GENEROUS_S)
     assert seen[-1] == 21
     assert seen == sorted(set(seen))
@@ -51,7 +51,7 @@ def test_a_wait_ends_with_the_change_and_not_with_its_time(
     threading.Thread(target=run, daemon=True).start()
     time.sleep(0.3)
     assert not ended.is_set()
-    store.register("helpline", [picture(1)])
+    store.entries.register("helpline", [picture(1)])
     assert ended.wait(GENEROUS_S)
 
 
@@ -69,9 +69,9 @@ def test_a_change_that_was_undone_is_not_told(
 ) -> None:
     follower = open_store()
     with pytest.raises(ZeroDivisionError):
-        store.register("helpline", (picture(1 // (1 - number)) for number in range(2)))
+        store.entries.register("helpline", (picture(1 // (1 - number)) for number in range(2)))
     assert follower.wait_for_change(1, 0.3) == 1
-    store.register("helpline", [picture(5)])
+    store.entries.register("helpline", [picture(5)])
     assert follower.wait_for_change(1, 3600) == 2
 
 
@@ -79,7 +79,7 @@ def test_several_threads_may_wait_at_once(store: Store, open_store: Callable[[],
     follower = open_store()
     seen: list[list[int]] = [[], [], []]
     threads = [follow(follower, one, 2) for one in seen]
-    store.register("helpline", [picture(1)])
+    store.entries.register("helpline", [picture(1)])
     for thread in threads:
         thread.join(GENEROUS_S)
     assert [one[-1] for one in seen] == [2, 2, 2]
@@ -109,10 +109,10 @@ def test_waiting_for_ever_leaks_no_connection(store: Store) -> None:
 
 def test_erasing_can_be_left_for_later(store_url: str) -> None:
     store = Store.open(store_url, create=True, forget_at_once=False)
-    store.create_bank("helpline")
-    store.register("helpline", [picture(number) for number in range(10)])
+    store.banks.create("helpline")
+    store.entries.register("helpline", [picture(number) for number in range(10)])
     assert store.forget_erased()
-    store.withdraw("helpline", [1, 2])
+    store.entries.withdraw("helpline", [1, 2])
     store._database.close()
     # Killed here, any other process would know of it.
     with Store.open(store_url, forget_at_once=False) as other:
@@ -125,9 +125,9 @@ def test_what_somebody_still_reads_is_not_forgotten_yet(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
     reader = open_store()
-    store.register("helpline", [picture(number) for number in range(10)])
-    with reader.read_active() as view:
-        store.withdraw("helpline", [1])
+    store.entries.register("helpline", [picture(number) for number in range(10)])
+    with reader.entries.active() as view:
+        store.entries.withdraw("helpline", [1])
         assert not store.forget_erased()
         assert len(list(view.entries)) == 10
     assert store.forget_erased()

@@ -18,7 +18,7 @@ from egide.hashlist.write import write_hash_list
 from egide.security.sealing import PatchKey
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
-from egide.store.schema import patches
+from egide.store.tables.register import patches
 from patch_samples import patch_set
 
 KEY = PatchKey(b"k" * 32)
@@ -42,12 +42,14 @@ def register(
     key: PatchKey | None = KEY,
     again: bool = False,
 ) -> list[tuple[int, OutcomeKind]]:
-    done = store.register("helpline", registrations, patch_key=key, again=again, outcomes=True)
+    done = store.entries.register(
+        "helpline", registrations, patch_key=key, again=again, outcomes=True
+    )
     return [(outcome.entry, outcome.kind) for outcome in done.outcomes]
 
 
 def kept(store: Store, *banks: str, now: datetime | None = None) -> dict[int, PatchSet]:
-    with store.read_patches(KEY, banks or None, now=now) as sealed:
+    with store.keypoints.read(KEY, banks or None, now=now) as sealed:
         found = dict(sealed)
     assert sealed.damaged == []
     return found
@@ -59,15 +61,15 @@ def kept(store: Store, *banks: str, now: datetime | None = None) -> dict[int, Pa
 def test_keypoints_are_read_as_they_were_registered(store: Store) -> None:
     register(store, picture(1, patch_set(1)), picture(2), picture(3, patch_set(3, count=600)))
     assert kept(store) == {1: patch_set(1), 3: patch_set(3, count=600)}
-    assert [entry.has_patches for entry in store.entries("helpline")] == [True, False, True]
-    assert [entry.has_patches for entry in store.changes(0)] == [True, False, True]
-    assert store.entry("helpline", 3).has_patches
-    with store.read_active() as view:
+    assert [entry.has_patches for entry in store.entries.list("helpline")] == [True, False, True]
+    assert [entry.has_patches for entry in store.entries.changes(0)] == [True, False, True]
+    assert store.entries.get("helpline", 3).has_patches
+    with store.entries.active() as view:
         assert [entry.has_patches for entry in view.entries] == [True, False, True]
-    assert store.count_patches("helpline") == 2
-    assert store.entries_with_patches("helpline") == [1, 3]
-    assert store.entries_with_patches("helpline", after=1, limit=5) == [3]
-    assert store.patch_key_id() == KEY.key_id
+    assert store.keypoints.count("helpline") == 2
+    assert store.keypoints.entry_ids("helpline") == [1, 3]
+    assert store.keypoints.entry_ids("helpline", after=1, limit=5) == [3]
+    assert store.keypoints.key_id() == KEY.key_id
 
 
 def test_hundreds_are_read_in_order(store: Store) -> None:
@@ -77,36 +79,36 @@ def test_hundreds_are_read_in_order(store: Store) -> None:
 
 def test_a_store_without_keypoints_reads_none_with_any_key(store: Store) -> None:
     register(store, picture(1))
-    with store.read_patches(OTHER_KEY) as sealed:
+    with store.keypoints.read(OTHER_KEY) as sealed:
         assert list(sealed) == []
         assert sealed.revision == store.revision()
-    assert not store.has_patches()
-    assert store.patch_key_id() is None
-    assert store.count_patches("helpline") == 0
+    assert not store.keypoints.held()
+    assert store.keypoints.key_id() is None
+    assert store.keypoints.count("helpline") == 0
 
 
 def test_banks_are_read_by_name(store: Store) -> None:
-    store.create_bank("other")
-    store.register("other", [picture(1, patch_set(5))], patch_key=KEY)
-    assert not store.has_patches(["helpline"])
+    store.banks.create("other")
+    store.entries.register("other", [picture(1, patch_set(5))], patch_key=KEY)
+    assert not store.keypoints.held(["helpline"])
     register(store, picture(1, patch_set(1)))
     assert kept(store, "helpline") == {2: patch_set(1)}
     assert kept(store, "other") == {1: patch_set(5)}
     assert kept(store, "helpline", "other") == kept(store)
-    assert store.has_patches(["helpline"])
-    assert store.has_patches()
-    with pytest.raises(BankMissing), store.read_patches(KEY, ["none"]):
+    assert store.keypoints.held(["helpline"])
+    assert store.keypoints.held()
+    with pytest.raises(BankMissing), store.keypoints.read(KEY, ["none"]):
         pass
     with pytest.raises(BankMissing):
-        store.has_patches(["none"])
+        store.keypoints.held(["none"])
 
 
 def test_what_is_read_is_of_one_moment(store: Store, open_store: Callable[[], Store]) -> None:
     register(store, picture(1, patch_set(1)), picture(2, patch_set(2)))
-    with store.read_patches(KEY) as sealed:
+    with store.keypoints.read(KEY) as sealed:
         other = open_store()
-        other.withdraw("helpline", [2])
-        other.register("helpline", [picture(3, patch_set(3))], patch_key=KEY)
+        other.entries.withdraw("helpline", [2])
+        other.entries.register("helpline", [picture(3, patch_set(3))], patch_key=KEY)
         assert dict(sealed) == {1: patch_set(1), 2: patch_set(2)}
         assert sealed.revision == other.revision() - 2
     assert set(kept(store)) == {1, 3}
@@ -125,14 +127,14 @@ def test_without_a_key_nothing_is_registered(store: Store) -> None:
     before = store.revision()
     with pytest.raises(PatchKeyMissing):
         register(store, picture(1), picture(2, patch_set(2)), key=None)
-    assert list(store.entries("helpline")) == []
+    assert list(store.entries.list("helpline")) == []
     assert store.revision() == before
 
 
 def test_another_key_is_told_before_anything_is_read_or_written(store: Store) -> None:
     register(store, picture(1, patch_set(1)))
     before = store.revision()
-    with pytest.raises(PatchKeyWrong), store.read_patches(OTHER_KEY):
+    with pytest.raises(PatchKeyWrong), store.keypoints.read(OTHER_KEY):
         pass
     with pytest.raises(PatchKeyWrong):
         register(store, picture(2, patch_set(2)), key=OTHER_KEY)
@@ -143,7 +145,7 @@ def test_another_key_is_told_before_anything_is_read_or_written(store: Store) ->
 
 def test_after_the_key_is_lost_another_can_take_over(store: Store) -> None:
     register(store, picture(1, patch_set(1)), key=OTHER_KEY)
-    assert store.erase_patches("helpline") == 1
+    assert store.keypoints.erase("helpline") == 1
     assert register(store, picture(1, patch_set(1))) == [(1, OutcomeKind.KNOWN)]
     assert kept(store) == {1: patch_set(1)}
 
@@ -182,7 +184,7 @@ def row_of(store: Store, entry: int) -> bytes:
 def test_a_damaged_row_costs_no_other_and_is_told(store: Store, damage: bytes) -> None:
     register(store, *(picture(number, patch_set(number)) for number in range(3)))
     change_row(store, 2, damage)
-    with store.read_patches(KEY) as sealed:
+    with store.keypoints.read(KEY) as sealed:
         assert dict(sealed) == {1: patch_set(0), 3: patch_set(2)}
     assert sealed.damaged == [2]
 
@@ -192,7 +194,7 @@ def test_a_row_that_was_moved_to_another_entry_is_damaged(store: Store) -> None:
     one, two = row_of(store, 1), row_of(store, 2)
     change_row(store, 1, two)
     change_row(store, 2, one)
-    with store.read_patches(KEY) as sealed:
+    with store.keypoints.read(KEY) as sealed:
         assert list(sealed) == []
     assert sealed.damaged == [1, 2]
 
@@ -211,7 +213,7 @@ def test_a_known_entry_gets_keypoints_and_that_is_a_change(store: Store) -> None
     register(store, picture(1), picture(2))
     since = store.revision()
     assert register(store, picture(1, patch_set(1))) == [(1, OutcomeKind.KNOWN)]
-    assert [entry.id for entry in store.changes(since)] == [1]
+    assert [entry.id for entry in store.entries.changes(since)] == [1]
     assert store.revision_info(store.revision()).entries == 1
     assert kept(store) == {1: patch_set(1)}
 
@@ -237,8 +239,8 @@ def test_one_picture_twice_in_a_call_is_one_entry(store: Store) -> None:
 
 def test_refused_registrations_leave_no_keypoints(store: Store) -> None:
     register(store, picture(1), picture(2))
-    store.withdraw("helpline", [1])
-    store.tombstone("helpline", [2])
+    store.entries.withdraw("helpline", [1])
+    store.entries.tombstone("helpline", [2])
     before = store.revision()
     done = register(store, picture(1, patch_set(1)), picture(2, patch_set(2)))
     assert [kind for _, kind in done] == [OutcomeKind.REFUSED] * 2
@@ -247,7 +249,7 @@ def test_refused_registrations_leave_no_keypoints(store: Store) -> None:
 
 def test_a_renewed_entry_has_the_keypoints_it_is_renewed_with(store: Store) -> None:
     register(store, picture(1, patch_set(1)), picture(2, patch_set(2)))
-    store.withdraw("helpline", [1, 2])
+    store.entries.withdraw("helpline", [1, 2])
     done = register(store, picture(1, patch_set(9)), picture(2), again=True)
     assert [kind for _, kind in done] == [OutcomeKind.RENEWED] * 2
     assert kept(store) == {1: patch_set(9)}
@@ -257,29 +259,29 @@ def test_a_renewed_entry_has_the_keypoints_it_is_renewed_with(store: Store) -> N
 def test_an_expired_entry_renewed_without_keypoints_has_none(store: Store, swept: bool) -> None:
     register(store, picture(1, patch_set(1), expires=PAST))
     if swept:
-        store.expire()
+        store.entries.expire()
     assert register(store, picture(1)) == [(1, OutcomeKind.RENEWED)]
     assert kept(store) == {}
-    assert not store.entry("helpline", 1).has_patches
+    assert not store.entries.get("helpline", 1).has_patches
 
 
 # --- erasing --------------------------------------------------------------------------------
 
 
 def withdraw(store: Store) -> None:
-    store.withdraw("helpline", [1])
+    store.entries.withdraw("helpline", [1])
 
 
 def withdraw_source(store: Store) -> None:
-    store.withdraw_source("helpline", "her")
+    store.entries.withdraw_source("helpline", "her")
 
 
 def expire(store: Store) -> None:
-    store.expire()
+    store.entries.expire()
 
 
 def tombstone(store: Store) -> None:
-    store.tombstone("helpline", [1])
+    store.entries.tombstone("helpline", [1])
 
 
 @pytest.mark.parametrize("end", [withdraw, withdraw_source, expire, tombstone])
@@ -288,8 +290,8 @@ def test_whatever_ends_an_entry_ends_its_keypoints(
 ) -> None:
     register(store, picture(1, patch_set(1), source="her", expires=PAST), picture(2, patch_set(2)))
     end(store)
-    assert store.entry("helpline", 1).state is not State.ACTIVE
-    assert not store.entry("helpline", 1).has_patches
+    assert store.entries.get("helpline", 1).state is not State.ACTIVE
+    assert not store.entries.get("helpline", 1).has_patches
     with store._database.read() as connection:
         assert connection.execute(sa.select(patches.c.entry_id)).scalars().all() == [2]
     assert kept(store) == {2: patch_set(2)}
@@ -304,30 +306,30 @@ def test_a_reviewers_word_leaves_keypoints_alone(store: Store, judge: str) -> No
 
 def test_keypoints_alone_can_be_erased(store: Store) -> None:
     register(store, *(picture(number, patch_set(number)) for number in range(3)), picture(7))
-    entry, since = store.entry("helpline", 2), store.revision()
-    assert store.erase_patches("helpline", [2, 4, 2]) == 1
+    entry, since = store.entries.get("helpline", 2), store.revision()
+    assert store.keypoints.erase("helpline", [2, 4, 2]) == 1
     assert set(kept(store)) == {1, 3}
-    after = store.entry("helpline", 2)
+    after = store.entries.get("helpline", 2)
     changed = {"has_patches": False, "revision": since + 1, "changed": after.changed}
     assert after == replace(entry, **changed)  # type: ignore[arg-type]
-    assert [entry.id for entry in store.changes(since)] == [2]
+    assert [entry.id for entry in store.entries.changes(since)] == [2]
     assert store.revision_info(since + 1).action == "erase-patches"
-    assert store.erase_patches("helpline", [2]) == 0
+    assert store.keypoints.erase("helpline", [2]) == 0
     assert store.revision() == since + 1
-    assert store.erase_patches("helpline") == 2
+    assert store.keypoints.erase("helpline") == 2
     assert kept(store) == {}
 
 
 def test_erasing_keypoints_names_what_is_missing(store: Store) -> None:
-    store.create_bank("other")
+    store.banks.create("other")
     register(store, picture(1, patch_set(1)))
     with pytest.raises(EntryMissing):
-        store.erase_patches("helpline", [1, 99])
+        store.keypoints.erase("helpline", [1, 99])
     with pytest.raises(EntryMissing):
-        store.erase_patches("other", [1])
+        store.keypoints.erase("other", [1])
     with pytest.raises(BankMissing):
-        store.erase_patches("none")
-    assert store.erase_patches("other") == 0
+        store.keypoints.erase("none")
+    assert store.keypoints.erase("other") == 0
     assert kept(store) == {1: patch_set(1)}
 
 
@@ -340,7 +342,7 @@ def test_a_hash_list_is_the_same_with_and_without_keypoints(
 ) -> None:
     def exported() -> str:
         out = io.StringIO(newline="")
-        write_hash_list(store.entries("helpline"), out, form)
+        write_hash_list(store.entries.list("helpline"), out, form)
         return out.getvalue()
 
     register(store, picture(1))
@@ -352,7 +354,7 @@ def test_a_hash_list_is_the_same_with_and_without_keypoints(
 def test_entries_show_no_keypoints(store: Store) -> None:
     one = picture(1, patch_set(1))
     register(store, one)
-    shown = repr([one, *store.entries("helpline"), *store.changes(0)])
+    shown = repr([one, *store.entries.list("helpline"), *store.entries.changes(0)])
     for part in (one.patches.descriptors, one.patches.keypoints) if one.patches else ():
         assert part.hex()[:20] not in shown
         assert repr(part)[2:30] not in shown
@@ -364,8 +366,8 @@ def test_an_iterable_that_raises_keeps_no_keypoints(store: Store) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        store.register("helpline", broken(), patch_key=KEY)
-    assert not store.has_patches()
+        store.entries.register("helpline", broken(), patch_key=KEY)
+    assert not store.keypoints.held()
 
 
 # --- codes of frames without their borders --------------------------------------------------
@@ -374,10 +376,10 @@ def test_an_iterable_that_raises_keeps_no_keypoints(store: Store) -> None:
 def test_trimmed_codes_are_kept_beside_the_others_once_each(store: Store) -> None:
     trimmed = (code(50), code(1), code(51), code(50))
     register(store, picture(1, trimmed_pdqs=trimmed))
-    entry = store.entry("helpline", 1)
+    entry = store.entries.get("helpline", 1)
     assert entry.pdqs == (code(1),)
     assert entry.trimmed_pdqs == (code(50), code(51))
-    with store.read_active() as view:
+    with store.entries.active() as view:
         assert [one.trimmed_pdqs for one in view.entries] == [(code(50), code(51))]
 
 
@@ -395,18 +397,18 @@ def test_trimmed_codes_make_no_other_entry(store: Store) -> None:
 
 def test_trimmed_codes_are_erased_with_the_others(store: Store) -> None:
     register(store, picture(1, trimmed_pdqs=(code(50),)))
-    store.withdraw("helpline", [1])
-    entry = store.entry("helpline", 1)
+    store.entries.withdraw("helpline", [1])
+    entry = store.entries.get("helpline", 1)
     assert (entry.pdqs, entry.trimmed_pdqs) == ((), ())
     register(store, picture(1), again=True)
-    assert store.entry("helpline", 1).trimmed_pdqs == ()
+    assert store.entries.get("helpline", 1).trimmed_pdqs == ()
 
 
 def test_an_export_does_not_undo_a_withdrawal(store: Store) -> None:
     register(store, picture(1, trimmed_pdqs=(code(50),)))
     out = io.StringIO(newline="")
-    write_hash_list(store.entries("helpline"), out, HashListFormat.CSV)
-    store.withdraw("helpline", [1])
+    write_hash_list(store.entries.list("helpline"), out, HashListFormat.CSV)
+    store.entries.withdraw("helpline", [1])
     lines = read_hash_list(io.BytesIO(out.getvalue().encode()), name="list")
     again = [line.registration(default_source="x") for line in lines if isinstance(line, HashLine)]
-    assert store.register("helpline", again).refused == 1
+    assert store.entries.register("helpline", again).refused == 1

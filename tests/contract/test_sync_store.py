@@ -31,7 +31,7 @@ SOURCE = "sync:partner"
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/remote.db", create=True) as opened:
-        opened.create_bank("ncii")
+        opened.banks.create("ncii")
         yield opened
 
 
@@ -49,7 +49,7 @@ def sync(store: Store, partner: Partner, **options: int) -> dict[str, int]:
 
 
 def held(store: Store) -> list[Entry]:
-    return list(store.entries("helpline"))
+    return list(store.entries.list("helpline"))
 
 
 def only(store: Store) -> Entry:
@@ -61,7 +61,9 @@ def test_entries_arrive_unverified_without_notes_and_named_by_their_source(
     store: Store, remote: Store, partner: Partner
 ) -> None:
     expires = datetime(2099, 1, 1, tzinfo=UTC)
-    remote.register("ncii", [picture(1, trust=Trust.CONFIRMED, expires=expires), picture(2)])
+    remote.entries.register(
+        "ncii", [picture(1, trust=Trust.CONFIRMED, expires=expires), picture(2)]
+    )
 
     assert sync(store, partner) == {"added": 2}
 
@@ -82,7 +84,7 @@ def test_entries_arrive_unverified_without_notes_and_named_by_their_source(
 def test_what_is_no_pictures_fingerprint_is_not_taken_from_a_partner(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [replace(picture(1), pdqs=(bytes(32),)), picture(2)])
+    remote.entries.register("ncii", [replace(picture(1), pdqs=(bytes(32),)), picture(2)])
 
     assert sync(store, partner) == {"added": 1, "skipped": 1}
 
@@ -93,7 +95,7 @@ def test_what_is_no_pictures_fingerprint_is_not_taken_from_a_partner(
 def test_what_is_known_already_changes_nothing(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", map(picture, range(5)))
+    remote.entries.register("ncii", map(picture, range(5)))
     sync(store, partner)
     revision = store.revision()
 
@@ -102,9 +104,9 @@ def test_what_is_known_already_changes_nothing(
 
 
 def test_a_withdrawal_there_erases_here(store: Store, remote: Store, partner: Partner) -> None:
-    remote.register("ncii", [picture(1), picture(2)])
+    remote.entries.register("ncii", [picture(1), picture(2)])
     sync(store, partner)
-    remote.withdraw("ncii", [1])
+    remote.entries.withdraw("ncii", [1])
 
     assert sync(store, partner) == {"withdrawn": 1}
 
@@ -114,9 +116,9 @@ def test_a_withdrawal_there_erases_here(store: Store, remote: Store, partner: Pa
 
 
 def test_a_false_positive_spreads(store: Store, remote: Store, partner: Partner) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     sync(store, partner)
-    remote.tombstone("ncii", [1])
+    remote.entries.tombstone("ncii", [1])
 
     assert sync(store, partner) == {"tombstoned": 1}
     assert only(store).state is State.TOMBSTONED
@@ -125,16 +127,16 @@ def test_a_false_positive_spreads(store: Store, remote: Store, partner: Partner)
 def test_whoever_takes_out_what_a_partner_found_false_may_come_back_here_too(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(1), picture(2)])
+    remote.entries.register("ncii", [picture(1), picture(2)])
     sync(store, partner)
     ours = next(entry.id for entry in held(store) if entry.pdqs == picture(2).pdqs)
-    store.tombstone("helpline", [ours])
-    remote.tombstone("ncii", [1, 2])
+    store.entries.tombstone("helpline", [ours])
+    remote.entries.tombstone("ncii", [1, 2])
     sync(store, partner)
 
-    remote.withdraw("ncii", [1, 2])
+    remote.entries.withdraw("ncii", [1, 2])
     assert sync(store, partner) == {"withdrawn": 1}
-    remote.register("ncii", [picture(1), picture(2)], again=True)
+    remote.entries.register("ncii", [picture(1), picture(2)], again=True)
     assert sync(store, partner) == {"renewed": 1, "kept": 1}
     states = {entry.id: entry.state for entry in held(store)}
     assert states.pop(ours) is State.TOMBSTONED
@@ -143,9 +145,9 @@ def test_whoever_takes_out_what_a_partner_found_false_may_come_back_here_too(
 
 def test_what_expired_there_is_erased_here(store: Store, remote: Store, partner: Partner) -> None:
     later = datetime.now(UTC) + timedelta(days=1)
-    remote.register("ncii", [picture(1, expires=later)])
+    remote.entries.register("ncii", [picture(1, expires=later)])
     sync(store, partner)
-    remote.expire(later + timedelta(seconds=1))
+    remote.entries.expire(later + timedelta(seconds=1))
 
     assert sync(store, partner) == {"withdrawn": 1}
     assert only(store).pdqs == ()
@@ -154,7 +156,7 @@ def test_what_expired_there_is_erased_here(store: Store, remote: Store, partner:
 def test_what_is_overdue_there_never_becomes_active_here(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(1, expires=datetime.now(UTC) - timedelta(seconds=5))])
+    remote.entries.register("ncii", [picture(1, expires=datetime.now(UTC) - timedelta(seconds=5))])
 
     assert sync(store, partner) == {"skipped": 1}
     assert held(store) == []
@@ -163,17 +165,17 @@ def test_what_is_overdue_there_never_becomes_active_here(
 def test_who_changed_their_mind_there_is_active_again_here(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     sync(store, partner)
-    remote.withdraw("ncii", [1])
+    remote.entries.withdraw("ncii", [1])
     sync(store, partner)
-    remote.register("ncii", [picture(1)], again=True)
+    remote.entries.register("ncii", [picture(1)], again=True)
 
     assert sync(store, partner) == {"renewed": 1}
     assert only(store).state is State.ACTIVE
     assert only(store).pdqs == picture(1).pdqs
 
-    remote.withdraw("ncii", [1])
+    remote.entries.withdraw("ncii", [1])
     assert sync(store, partner) == {"withdrawn": 1}
 
 
@@ -181,16 +183,16 @@ def test_who_changed_their_mind_there_is_active_again_here(
 def test_what_somebody_here_ended_no_partner_brings_back(
     store: Store, remote: Store, partner: Partner, ended: State
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     sync(store, partner)
-    end = store.withdraw if ended is State.WITHDRAWN else store.tombstone
+    end = store.entries.withdraw if ended is State.WITHDRAWN else store.entries.tombstone
     end("helpline", [1])
 
-    remote.dispute("ncii", [1])
+    remote.entries.dispute("ncii", [1])
     assert sync(store, partner) == {"kept": 1}
-    remote.withdraw("ncii", [1])
+    remote.entries.withdraw("ncii", [1])
     sync(store, partner)
-    remote.register("ncii", [picture(1)], again=True)
+    remote.entries.register("ncii", [picture(1)], again=True)
     assert sync(store, partner) == {"kept": 1}
     assert only(store).state is ended
 
@@ -198,10 +200,10 @@ def test_what_somebody_here_ended_no_partner_brings_back(
 def test_the_same_picture_of_somebody_else_stays(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    store.register("helpline", [picture(1)])
-    remote.register("ncii", [picture(1), picture(1, source="another person")])
+    store.entries.register("helpline", [picture(1)])
+    remote.entries.register("ncii", [picture(1), picture(1, source="another person")])
     assert sync(store, partner) == {"added": 2}
-    remote.withdraw("ncii", [1])
+    remote.entries.withdraw("ncii", [1])
     sync(store, partner)
 
     assert [(entry.source, entry.state) for entry in held(store)] == [
@@ -221,13 +223,13 @@ def test_trust_follows_the_map(store: Store, remote: Store) -> None:
         trust_map={Trust.CONFIRMED: Trust.CONFIRMED},
     )
     partner = Partner(remote)
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     sync(store, partner)
     assert only(store).trust is Trust.UNVERIFIED
-    remote.confirm("ncii", [1])
+    remote.entries.confirm("ncii", [1])
     assert sync(store, partner) == {"judged": 1}
     assert only(store).trust is Trust.CONFIRMED
-    remote.dispute("ncii", [1])
+    remote.entries.dispute("ncii", [1])
     sync(store, partner)
     assert only(store).trust is Trust.DISPUTED
 
@@ -235,18 +237,18 @@ def test_trust_follows_the_map(store: Store, remote: Store) -> None:
 def test_a_judgement_here_stands_but_for_a_dispute(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     sync(store, partner)
-    store.confirm("helpline", [1])
-    remote.confirm("ncii", [1])
+    store.entries.confirm("helpline", [1])
+    remote.entries.confirm("ncii", [1])
     assert sync(store, partner) == {}
     assert only(store).trust is Trust.CONFIRMED
 
-    remote.dispute("ncii", [1])
+    remote.entries.dispute("ncii", [1])
     sync(store, partner)
     assert only(store).trust is Trust.DISPUTED
-    store.confirm("helpline", [1])
-    remote.confirm("ncii", [1])
+    store.entries.confirm("helpline", [1])
+    remote.entries.confirm("ncii", [1])
     sync(store, partner)
     assert only(store).trust is Trust.CONFIRMED
 
@@ -254,16 +256,16 @@ def test_a_judgement_here_stands_but_for_a_dispute(
 def test_withdrawals_come_before_anything_else(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", map(picture, range(3)))
+    remote.entries.register("ncii", map(picture, range(3)))
     sync(store, partner)
-    remote.register("ncii", map(picture, range(10, 40)))
-    remote.withdraw("ncii", [1, 2, 3])
+    remote.entries.register("ncii", map(picture, range(10, 40)))
+    remote.entries.withdraw("ncii", [1, 2, 3])
 
     states: list[list[State]] = []
 
     def note(partner: Partner) -> None:
         if not partner.asked[-1][2]:
-            states.append([store.entry("helpline", number).state for number in (1, 2, 3)])
+            states.append([store.entries.get("helpline", number).state for number in (1, 2, 3)])
 
     partner.before = note
     sync(store, partner, page_entries=10)
@@ -272,8 +274,8 @@ def test_withdrawals_come_before_anything_else(
 
 
 def test_following_goes_on_where_it_broke(store: Store, remote: Store, partner: Partner) -> None:
-    remote.register("ncii", map(picture, range(95)))
-    remote.withdraw("ncii", list(range(1, 96, 7)))
+    remote.entries.register("ncii", map(picture, range(95)))
+    remote.entries.withdraw("ncii", list(range(1, 96, 7)))
 
     def fail(partner: Partner) -> None:
         if len(partner.asked) % 3 == 0:
@@ -300,7 +302,7 @@ def test_following_goes_on_where_it_broke(store: Store, remote: Store, partner: 
 def test_a_page_is_applied_whole_or_not_at_all(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", map(picture, range(10)))
+    remote.entries.register("ncii", map(picture, range(10)))
     upstream = store.upstreams.get("partner")
     page = partner.changes(0, 0, 1000, "ncii")
     broken = replace(page, entries=(*page.entries[:9], replace(page.entries[9], pdqs=(b"short",))))
@@ -318,11 +320,11 @@ def test_a_page_is_applied_whole_or_not_at_all(
 def test_a_page_that_is_older_than_what_is_here_is_not_used(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     old = store.upstreams.get("partner")
     page = partner.changes(0, 0, 1000, "ncii")
     sync(store, partner)
-    remote.withdraw("ncii", [1])
+    remote.entries.withdraw("ncii", [1])
     sync(store, partner)
 
     with pytest.raises(UpstreamBusy):
@@ -333,12 +335,12 @@ def test_a_page_that_is_older_than_what_is_here_is_not_used(
 def test_another_register_behind_the_same_url_is_refused(
     store: Store, remote: Store, partner: Partner, tmp_path: Path
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     sync(store, partner)
     with Store.open(f"sqlite:///{tmp_path}/third.db", create=True) as third:
-        third.create_bank("ncii")
-        third.register("ncii", map(picture, range(5)))
-        third.withdraw("ncii", [1])
+        third.banks.create("ncii")
+        third.entries.register("ncii", map(picture, range(5)))
+        third.entries.withdraw("ncii", [1])
         with pytest.raises(UpstreamChanged):
             sync(store, Partner(third))
     assert only(store).state is State.ACTIVE
@@ -347,7 +349,7 @@ def test_another_register_behind_the_same_url_is_refused(
 def test_a_register_that_went_back_in_time_is_refused(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     upstream = store.upstreams.get("partner")
     page = partner.changes(0, 0, 1000, "ncii")
     store.upstreams.apply(upstream, page, ended=False)
@@ -361,9 +363,9 @@ def test_a_register_that_went_back_in_time_is_refused(
 def test_a_number_that_means_another_picture_is_refused(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     sync(store, partner)
-    remote.confirm("ncii", [1])
+    remote.entries.confirm("ncii", [1])
     upstream = store.upstreams.get("partner")
     page = partner.changes(upstream.position.since, upstream.position.after, 10, "ncii")
     (entry,) = page.entries
@@ -374,7 +376,7 @@ def test_a_number_that_means_another_picture_is_refused(
 
 
 def test_a_register_does_not_follow_itself(store: Store) -> None:
-    store.register("helpline", [picture(1)])
+    store.entries.register("helpline", [picture(1)])
     store.upstreams.add(
         "partner", "https://self.example", "/key", remote_bank="helpline", bank="helpline"
     )
@@ -390,22 +392,24 @@ def test_two_registers_that_follow_each_other_do_not_echo(
         "partner", "https://back.example", "/key", remote_bank="helpline", bank="ncii"
     )
     back = Partner(store)
-    remote.register("ncii", [picture(1)])
-    store.register("helpline", [picture(2)])
+    remote.entries.register("ncii", [picture(1)])
+    store.entries.register("helpline", [picture(2)])
     for _ in range(3):
         sync(store, partner)
         sync(remote, back)
-    assert len(held(store)) == len(list(remote.entries("ncii"))) == 2
+    assert len(held(store)) == len(list(remote.entries.list("ncii"))) == 2
 
-    remote.withdraw("ncii", [1])
+    remote.entries.withdraw("ncii", [1])
     sync(store, partner)
     sync(remote, back)
-    held_there = [entry for one in (store, remote) for entry in one.entries(one.banks()[0].name)]
+    held_there = [
+        entry for one in (store, remote) for entry in one.entries.list(one.banks.list()[0].name)
+    ]
     assert [entry.state for entry in held_there].count(State.WITHDRAWN) == 2
 
 
 def test_a_paused_upstream_goes_on_later(store: Store, remote: Store, partner: Partner) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     store.upstreams.set_enabled("partner", False)
     with pytest.raises(SyncError, match="paused"):
         sync(store, partner)
@@ -417,9 +421,9 @@ def test_a_paused_upstream_goes_on_later(store: Store, remote: Store, partner: P
 def test_removing_an_upstream_erases_its_entries_and_adding_it_brings_them_back(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", map(picture, range(3)))
+    remote.entries.register("ncii", map(picture, range(3)))
     sync(store, partner)
-    store.register("helpline", [picture(50)])
+    store.entries.register("helpline", [picture(50)])
 
     assert store.upstreams.remove("partner") == 3
     assert [(entry.state, bool(entry.pdqs)) for entry in held(store)] == [
@@ -438,7 +442,7 @@ def test_removing_an_upstream_erases_its_entries_and_adding_it_brings_them_back(
 def test_changes_count_as_followed_where_only_the_feedback_failed(
     store: Store, remote: Store, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remote.register("ncii", [picture(1)])
+    remote.entries.register("ncii", [picture(1)])
     monkeypatch.setattr("egide.usecases.syncing.connect", lambda *_, **__: partner.client)
     sync_once(store, "partner")
     at = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -462,7 +466,7 @@ def test_upstreams_have_a_name_and_a_bank(store: Store, partner: Partner) -> Non
         add("a/b", "https://x.example", "/key", remote_bank="ncii", bank="helpline")
     with pytest.raises(BankMissing):
         add("other", "https://x.example", "/key", remote_bank="ncii", bank="nowhere")
-    assert [one.name for one in store.upstreams.all()] == ["partner"]
+    assert [one.name for one in store.upstreams.list()] == ["partner"]
 
 
 def test_one_process_at_a_time_follows(
@@ -492,8 +496,8 @@ def test_failures_are_counted_until_the_next_success(store: Store, partner: Part
 def test_feedback_reaches_the_partner_once_and_dated(
     store: Store, remote: Store, partner: Partner
 ) -> None:
-    remote.register("ncii", [picture(7), picture(8)])
-    store.register("helpline", [picture(1)])
+    remote.entries.register("ncii", [picture(7), picture(8)])
+    store.entries.register("helpline", [picture(1)])
     sync(store, partner)
     at = datetime(2026, 11, 1, 12, tzinfo=UTC)
     number = next(entry.id for entry in held(store) if entry.pdqs == picture(8).pdqs)

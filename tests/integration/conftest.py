@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[egide.Store]:
     for number, image in enumerate(pictures(8)[:4]):
         (folder / f"{number}.png").write_bytes(encoded(image, "PNG"))
     with egide.open_store(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
-        ChangingStore.of(opened).create_bank("helpline")
+        ChangingStore.of(opened).banks.create("helpline")
         results = list(egide.register(opened, "helpline", sorted(folder.iterdir())))
         assert [result.outcome for result in results] == ["added"] * 4
         yield opened

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from egide.domain.model import Fingerprint
-from egide.engine import decoding_child
+from egide.sandbox import decoding_child
 
 real = decoding_child.fingerprint
 

@@ -5,7 +5,8 @@ import signal
 import time
 from typing import Any
 
-from egide.auditing import scan, worker
+from egide.auditing import scan
+from egide.auditing.executors import worker
 from egide.domain.model import Fingerprint
 
 real = scan.fingerprint

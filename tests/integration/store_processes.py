@@ -22,10 +22,10 @@ def create_and_register(url: str, source: str, calls: int, ready: Barrier) -> No
     with Store.open(url, create=True) as store:
         ready.wait()
         if source == "a":
-            store.create_bank("helpline")
+            store.banks.create("helpline")
         ready.wait()
         for number in range(calls):
-            store.register("helpline", [registration(number, source)])
+            store.entries.register("helpline", [registration(number, source)])
 
 
 def write_and_wait(url: str, writing: Event, finish: Event) -> None:
@@ -37,7 +37,7 @@ def write_and_wait(url: str, writing: Event, finish: Event) -> None:
         return [registration(77)]
 
     with Store.open(url) as store:
-        store.register("helpline", (made for call in (slow,) for made in call()))
+        store.entries.register("helpline", (made for call in (slow,) for made in call()))
 
 
 def die_in_mid_registration(url: str, writing: Event) -> None:
@@ -51,11 +51,11 @@ def die_in_mid_registration(url: str, writing: Event) -> None:
             writing.wait(30)
 
     with Store.open(url) as store:
-        store.register("helpline", forever())  # type: ignore[arg-type]
+        store.entries.register("helpline", forever())  # type: ignore[arg-type]
 
 
 def withdraw_later(url: str, bank: str, entry: int, go: Event) -> None:
     """Withdraw an entry once told to."""
     with Store.open(url) as store:
         go.wait(30)
-        store.withdraw(bank, [entry])
+        store.entries.withdraw(bank, [entry])

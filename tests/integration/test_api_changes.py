@@ -10,7 +10,7 @@ import pytest
 from api_samples import Api, code_of, pdq
 from egide.domain.access import Role
 from egide.domain.model import Registration
-from egide.server.api.schemas_register import Changes
+from egide.server.api.schemas.register import Changes
 from egide.store.changing import ChangingStore as Store
 from server_samples import serve
 
@@ -41,7 +41,7 @@ def ids(pages: list[Any]) -> list[int]:
 def test_active_entry_has_its_fingerprint_and_nothing_else(api: Api) -> None:
     bank = api.bank()
     code = bytes.fromhex(pdq(1))
-    Store.of(api.store).register(
+    Store.of(api.store).entries.register(
         bank,
         [
             Registration(
@@ -180,16 +180,18 @@ def test_query_out_of_bounds_is_refused(api: Api, params: dict[str, Any]) -> Non
 
 def _random_change(store: Store, banks: list[str], chance: random.Random) -> None:
     bank = chance.choice(banks)
-    entries = [entry.id for entry in store.entries(bank) if entry.state.value == "active"]
+    entries = [entry.id for entry in store.entries.list(bank) if entry.state.value == "active"]
     act = chance.choice(["register", "withdraw", "confirm", "tombstone"])
     if act == "register" or not entries:
         codes = [bytes.fromhex(pdq(chance.randrange(10**9))) for _ in range(chance.randint(1, 4))]
-        store.register(bank, [Registration((code,)) for code in codes])
+        store.entries.register(bank, [Registration((code,)) for code in codes])
     else:
         picked = chance.sample(entries, min(len(entries), chance.randint(1, 3)))
-        {"withdraw": store.withdraw, "confirm": store.confirm, "tombstone": store.tombstone}[act](
-            bank, picked
-        )
+        {
+            "withdraw": store.entries.withdraw,
+            "confirm": store.entries.confirm,
+            "tombstone": store.entries.tombstone,
+        }[act](bank, picked)
 
 
 @pytest.mark.parametrize("databases", ["sqlite", "postgresql"])
@@ -204,7 +206,7 @@ def test_follower_that_breaks_off_anywhere_ends_with_what_the_store_has(
     chance = random.Random(7)
     seen: dict[int, tuple[str, str]] = {}
     with Store.open(url, create=True) as store:
-        banks = [store.create_bank(name).name for name in ("a", "b")]
+        banks = [store.banks.create(name).name for name in ("a", "b")]
         since, after = 0, 0
         for _ in range(60):
             _random_change(store, banks, chance)
@@ -223,7 +225,7 @@ def test_follower_that_breaks_off_anywhere_ends_with_what_the_store_has(
         expected = {
             entry.id: (entry.state.value, entry.trust.value)
             for bank in banks
-            for entry in store.entries(bank)
+            for entry in store.entries.list(bank)
             if not ended_only or entry.state.value != "active"
         }
     assert seen == expected

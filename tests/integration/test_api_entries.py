@@ -69,7 +69,7 @@ def test_registered_entry_is_shown_without_its_fingerprint(api: Api) -> None:
         assert pdq(number)[:32] not in shown.text + str(done) + str(
             api.get(f"/banks/{bank}/entries")
         )
-    assert api.store.entry(bank, entry).pdqs == (bytes.fromhex(pdq(1)), bytes.fromhex(pdq(2)))
+    assert api.store.entries.get(bank, entry).pdqs == (bytes.fromhex(pdq(1)), bytes.fromhex(pdq(2)))
 
 
 def test_each_fingerprint_has_its_outcome_in_order(api: Api) -> None:
@@ -181,7 +181,7 @@ def test_picture_is_fingerprinted_exactly_and_not_kept(api: Api) -> None:
         data={"note": "n", "source": "case-3", "expires": "2999-01-01T00:00:00Z"},
     )
 
-    entry = api.store.entry(bank, done["outcomes"][0]["entry"])
+    entry = api.store.entries.get(bank, done["outcomes"][0]["entry"])
     expected = fingerprint(content)
     assert expected.pdq is not None
     assert entry.pdqs == (expected.pdq.code,)
@@ -304,7 +304,7 @@ def test_entry_of_another_bank_is_missing(api: Api) -> None:
     for method, act in (("GET", ""), ("GET", "/feedback"), ("POST", "/withdraw")):
         response = api.send(method, f"/banks/{other}/entries/{entry}{act}")
         assert (response.status_code, code_of(response)) == (404, "entry-missing")
-    assert api.store.entry(bank, entry).state is State.ACTIVE
+    assert api.store.entries.get(bank, entry).state is State.ACTIVE
 
 
 def test_log_names_the_key_that_did_it(api: Api) -> None:
@@ -340,7 +340,7 @@ def test_curator_reaches_only_banks_in_scope(api: Api) -> None:
     ):
         response = api.send(method, path_, json=sent, token=token)
         assert (response.status_code, code_of(response)) == (404, "bank-missing"), path_
-    assert api.store.entry(other, entry).state is State.ACTIVE
+    assert api.store.entries.get(other, entry).state is State.ACTIVE
 
 
 def test_more_than_one_person_may_add_takes_a_second(api: Api) -> None:

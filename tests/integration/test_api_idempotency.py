@@ -55,7 +55,7 @@ def test_repeated_write_is_done_once_and_answered_alike(api: Api) -> None:
     path = f"/banks/{bank}/entries"
 
     first = api.send("POST", path, json=body, headers=token("a"))
-    ChangingStore.of(api.store).withdraw(bank, [first.json()["outcomes"][0]["entry"]])
+    ChangingStore.of(api.store).entries.withdraw(bank, [first.json()["outcomes"][0]["entry"]])
     revision = api.store.revision()
     second = api.send("POST", path, json=body, headers=token("a"))
 
@@ -97,7 +97,7 @@ def test_failed_write_may_be_repeated(api: Api) -> None:
     bank = api.bank()
     path = f"/banks/{bank}/entries"
     [entry] = api.register(bank, 1)
-    ChangingStore.of(api.store).tombstone(bank, [entry])
+    ChangingStore.of(api.store).entries.tombstone(bank, [entry])
     refused = api.send("POST", f"{path}/{entry}/confirm", headers=token("d"))
     assert code_of(refused) == "state-conflict"
 
@@ -201,7 +201,7 @@ def test_withdrawal_wins_against_judgements_at_the_same_time(api: Api, number: i
 
     *judged, registered = at_once(sends)
 
-    found = api.store.entry(bank, entry)
+    found = api.store.entries.get(bank, entry)
     assert (found.state, found.pdqs, found.note) == (State.WITHDRAWN, (), "")
     for act, answer in zip(acts, judged, strict=True):
         if act == "withdraw":

@@ -51,8 +51,8 @@ OPERATIONS = [one for one in operations() if one.path not in WITHOUT_KEY]
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with serve(tmp_path_factory.mktemp("api"), max_failures_per_minute=10**9) as served:
         api = Api(served)
-        ChangingStore.of(api.store).create_bank(HIDDEN)
-        ChangingStore.of(api.store).create_bank("other")
+        ChangingStore.of(api.store).banks.create(HIDDEN)
+        ChangingStore.of(api.store).banks.create("other")
         api.register(HIDDEN, 1)
         yield api
 

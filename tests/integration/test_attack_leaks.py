@@ -16,7 +16,7 @@ from attacked import Answered, Target, form, target
 from egide import errors
 from egide.domain.access import Role
 from egide.hashing import fingerprint
-from egide.server.problems import answer, status_of
+from egide.server.http.problems import answer
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import serve
@@ -213,13 +213,13 @@ def follow(scenario: Scenario, folder: Path) -> None:
             file = folder / f"{name}.key"
             file.write_text(key)
             file.chmod(0o600)
-            ChangingStore.of(store).create_bank(f"from-{name}")
+            ChangingStore.of(store).banks.create(f"from-{name}")
             store.upstreams.add(
                 name, f"http://127.0.0.1:{scenario.server.port}", str(file),
                 remote_bank="helpline", bank=f"from-{name}",
             )  # fmt: skip
         end = time.monotonic() + 20
-        while any(one.last_try is None for one in store.upstreams.all()):
+        while any(one.last_try is None for one in store.upstreams.list()):
             assert time.monotonic() < end, "it does not follow"
             time.sleep(0.1)
     scenario.told.append(scenario.ask("GET", "/v1/upstreams"))
@@ -229,7 +229,7 @@ def test_note_is_not_kept_with_an_answer_that_may_be_repeated(tmp_path: Path) ->
     """It would outlive its erasure by a day."""
     with serve(tmp_path) as served:
         admin = served.as_role(Role.ADMIN)
-        ChangingStore.of(served.service.store).create_bank("helpline")
+        ChangingStore.of(served.service.store).banks.create("helpline")
         entries = {"entries": [{"sha256": "0f" * 32, "note": NOTE}]}
         served.client.post("/v1/banks/helpline/entries", json=entries, headers=admin)
         path, repeated = "/v1/banks/helpline/entries/1", admin | {"Idempotency-Key": "abc"}
@@ -262,7 +262,7 @@ def test_error_of_the_store_or_of_this_machine_tells_clients_nothing(
          "port", "what"), secret
     )  # fmt: skip
     error = kind(**fields, approval=1, retry_after_s=1, stalled_s=1)
-    if not issubclass(kind, errors.StoreError) and status_of(error) < 500:
+    if not issubclass(kind, errors.StoreError) and error.status < 500:
         return
     if issubclass(kind, errors.Overloaded | errors.NotReady | errors.FetchError):
         return  # made by routes, of words of their own

@@ -12,6 +12,7 @@ from attacked import Target, target
 from egide.domain.access import Permission, Role
 from egide.domain.model import Registration
 from egide.store.changing import ChangingStore as Store
+from egide.store.entries.banks import Banks
 from server_samples import PLENTY, Served, serve
 
 HIDDEN, SEEN, CLOSED = "hidden-bank", "seen", "closed"
@@ -26,9 +27,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve(tmp_path_factory.mktemp("served"), hma_enabled=True) as served:
         store = served.service.store
         for number, bank in enumerate((HIDDEN, SEEN, CLOSED)):
-            Store.of(store).create_bank(bank)
-            Store.of(store).register(bank, [Registration((code(number),))])
-        Store.of(store).update_bank(CLOSED, enabled=False)
+            Store.of(store).banks.create(bank)
+            Store.of(store).entries.register(bank, [Registration((code(number),))])
+        Store.of(store).banks.update(CLOSED, enabled=False)
         served.wait_for(store.revision())
         yield served
 
@@ -125,8 +126,8 @@ def test_bank_out_of_scope_is_refused_before_the_store_is_asked(
 
     served.client.get("/v1/status", headers=scoped)  # its key is known from now on
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "bank", asked)
-        patched.setattr(Store, "banks", asked)
+        patched.setattr(Banks, "get", asked)
+        patched.setattr(Banks, "list", asked)
         for bank in (HIDDEN, "absent-bank"):
             body = {"fingerprints": [{"pdq": code(0).hex()}], "banks": [bank]}
             answer = served.client.post("/v1/match/fingerprints", headers=scoped, json=body)
@@ -175,7 +176,7 @@ def test_quota_of_a_day_holds_over_two_processes(
     if kind == "postgresql":
         url = request.getfixturevalue("postgres_url")()
     with egide.open_store(url, create=True) as store:
-        Store.of(store).create_bank("helpline")
+        Store.of(store).banks.create("helpline")
         _, key = store.keys.create(
             "uploads", Role.MATCHER, "holder", per_second=100_000, per_day=400
         )

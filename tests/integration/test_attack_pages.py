@@ -28,10 +28,10 @@ from attacking_pages import (
 )
 from case_samples import hash_as_ever, hash_cheaply
 from egide.domain.cases import CaseState, ImageKind
-from egide.server.pages.frame import COOKIE
-from egide.server.pages.router import pages_router
-from egide.store.case_schema import sessions
-from egide.store.schema import metadata
+from egide.server.pages.routes import pages_router
+from egide.server.pages.site.page import COOKIE
+from egide.store.tables.cases import sessions
+from egide.store.tables.register import metadata
 from server_samples import Served, serve
 
 ANYTHING = {"csrf": "x", "number": "1", "image": "1", "reason": "known-to-us"}

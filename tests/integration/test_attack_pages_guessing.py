@@ -30,9 +30,8 @@ from attacking_pages import (
 from case_samples import hash_as_ever, hash_cheaply
 from egide.domain.cases import new_number
 from egide.security.proof_of_work import TTL, new_challenge
-from egide.server.casework import casework_of
-from egide.store.case_schema import cases
 from egide.store.changing import ChangingStore as Store
+from egide.store.tables.cases import cases
 from server_samples import Served, serve
 
 VARYING = re.compile(r'value="[^"]*"')
@@ -75,7 +74,7 @@ def ways_to_fail(served: Served) -> dict[str, str]:
         connection.execute(
             sa.update(cases).where(cases.c.number == numbers["expired"]).values(expires=1)
         )
-    casework_of(served.service).expire()
+    served.service.casework.expire()
     numbers["overdue"] = owner.register(4)
     with served.service.store._database.write() as connection:
         connection.execute(
@@ -116,7 +115,7 @@ class TestEnumeration:
             assert lengths == [headers["content-length"] for _, headers, _ in unknown]
 
     def test_as_much_is_written_of_a_number_without_a_case(self, served: Served) -> None:
-        from egide.store.case_schema import case_attempts
+        from egide.store.tables.cases import case_attempts
 
         numbers = ways_to_fail(served)
         rows = []

@@ -15,11 +15,10 @@ from case_samples import hash_as_ever, hash_cheaply, image
 from egide.domain.access import Role
 from egide.domain.cases import CaseState
 from egide.domain.model import Trust
-from egide.server.casework import casework_of
-from egide.server.pages.frame import COOKIE
-from egide.store.case_schema import cases, sessions
+from egide.server.pages.site.page import COOKIE
+from egide.store.access.sessions import Sessions
 from egide.store.changing import ChangingStore
-from egide.store.sessions import Sessions
+from egide.store.tables.cases import cases, sessions
 from egide.usecases.casework import Casework
 from egide.usecases.staffing import NewAccount, Staffing
 from server_samples import Served, serve
@@ -143,11 +142,11 @@ class TestOverstepping:
                 answer = worker.raw(path, f"csrf={worker.token()}&{said}".encode())
                 assert answer.status_code == 200, path
                 assert 'type="radio"' not in answer.text
-            now = casework_of(served.service).get(case.id)
+            now = served.service.casework.get(case.id)
             assert now.state is not CaseState.OPEN
             assert Trust.CONFIRMED not in {image.trust for image in now.images}
-        casework_of(served.service).expire()
-        assert casework_of(served.service).get(expired.id).state is CaseState.EXPIRED
+        served.service.casework.expire()
+        assert served.service.casework.get(expired.id).state is CaseState.EXPIRED
 
     @pytest.mark.parametrize("said", ["", "self", "SELF", "court-order", "by-phone&authority=x"])
     def test_nobody_withdraws_by_no_one_s_word(
@@ -156,7 +155,7 @@ class TestOverstepping:
         case = case_of(served, Hostile(served).register(1))
         body = f"csrf={worker.token()}&authority={said}".encode()
         assert worker.raw(f"staff/cases/{case.id}/withdraw", body).status_code == 422
-        assert casework_of(served.service).get(case.id).state is CaseState.OPEN
+        assert served.service.casework.get(case.id).state is CaseState.OPEN
 
     @pytest.mark.parametrize("said", ["", "because", "known-to-us "])
     def test_nobody_confirms_without_a_reason(
@@ -166,7 +165,7 @@ class TestOverstepping:
         fields = {"reason": said}
         path = f"staff/cases/{case.id}/confirm"
         assert worker.post(path, fields).status_code == 422
-        assert casework_of(served.service).get(case.id).images[0].trust is Trust.UNVERIFIED
+        assert served.service.casework.get(case.id).images[0].trust is Trust.UNVERIFIED
 
     def test_what_a_worker_does_cannot_be_hidden(
         self, served: Served, worker: Hostile, amina: NewAccount
@@ -202,7 +201,7 @@ class TestOverstepping:
 
     def test_a_bank_of_others_is_out_of_reach(self, served: Served, worker: Hostile) -> None:
         store = served.service.store
-        ChangingStore.of(store).create_bank("elsewhere")
+        ChangingStore.of(store).banks.create("elsewhere")
         foreign = Casework(store, "elsewhere").open([image(1)], PIN, submission=bytes(32))
         assert worker.get(f"staff/cases/{foreign.id}").status_code == 404
         for act, fields in (

@@ -20,10 +20,10 @@ from attacking_pages import PIN, WRONG_PIN, Hostile, account, case_of, sent_imag
 from case_samples import hash_as_ever, hash_cheaply
 from egide.domain.access import Role
 from egide.domain.cases import CaseState
-from egide.server.pages.frame import COOKIE
+from egide.server.pages.site.page import COOKIE
 from egide.store import Store
-from egide.store.case_schema import case_attempts, cases, sessions
 from egide.store.changing import ChangingStore
+from egide.store.tables.cases import case_attempts, cases, sessions
 from server_samples import Served, serve
 
 READING = ("", "how", "help", "privacy", "under-18", "register", "accessibility", "goodbye")

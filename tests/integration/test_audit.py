@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import egide
-from egide.auditing.local import LocalExecutor
+from egide.auditing.executors.local import LocalExecutor
 from egide.errors import (
     BankMissing,
     OutputBusy,
@@ -85,7 +85,7 @@ def test_withdrawn_entries_no_longer_match(store: egide.Store, dataset: list[str
 def test_a_disabled_bank_is_not_searched_also_where_it_is_named(
     store: egide.Store, dataset: list[str]
 ) -> None:
-    ChangingStore.of(store).update_bank("helpline", enabled=False)
+    ChangingStore.of(store).banks.update("helpline", enabled=False)
     assert run(dataset, store).summary.matches == 0  # type: ignore[union-attr]
     assert run(dataset, store, banks=["helpline"]).summary.matches == 0  # type: ignore[union-attr]
 

@@ -124,7 +124,7 @@ def test_an_interrupted_audit_says_what_is_kept(
         lost.unlink()
     script = (
         "import os, signal, egide\n"
-        "from egide.auditing.local import LocalExecutor\n"
+        "from egide.auditing.executors.local import LocalExecutor\n"
         "from egide.cli.main import main\n"
         "def interrupted(*_):\n"
         "    raise KeyboardInterrupt\n"
@@ -169,9 +169,9 @@ def test_an_audit_against_nothing_is_no_absence_of_matches(
     changing = ChangingStore.of(store)
     options = ["--bank", "helpline"]
     if bank_state == "disabled":
-        changing.update_bank("helpline", enabled=False)
+        changing.banks.update("helpline", enabled=False)
     elif bank_state == "none enabled":
-        changing.update_bank("helpline", enabled=False)
+        changing.banks.update("helpline", enabled=False)
         options = []
     else:
         egide.withdraw(store, "helpline", [1, 2, 3, 4])
@@ -197,9 +197,9 @@ def test_a_disabled_bank_beside_another_is_named_and_exits_with_3(
     store: egide.Store, dataset: list[str], tmp_path: Path
 ) -> None:
     changing = ChangingStore.of(store)
-    changing.create_bank("second")
+    changing.banks.create("second")
     list(egide.register(changing, "second", [Path(dataset[0]) / "7.jpg"]))
-    changing.update_bank("helpline", enabled=False)
+    changing.banks.update("helpline", enabled=False)
     options = ["--bank", "helpline", "--bank", "second", "--out", "out"]
     found = command(tmp_path, "audit", *dataset, *options)
     assert (found.returncode, "Not searched: the bank helpline" in found.stderr) == (1, True)

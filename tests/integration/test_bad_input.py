@@ -22,13 +22,13 @@ from test_audit import run, tables
 from test_cli import EGIDE, egide_in
 
 import egide
-from egide.auditing.local import Job
+from egide.auditing.executors.local import Job
 from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
 from egide.auditing.sources.tar import MAX_NAME_BYTES
 from egide.domain.model import DEFAULT_LIMITS
-from egide.engine import snapshots
 from egide.errors import SourceTruncated
+from egide.live import snapshots
 from pictures import encoded, pictures, write_tar
 
 if TYPE_CHECKING:
@@ -364,7 +364,7 @@ def children_of(parent: int) -> list[int]:
         int(child)
         for task in path.iterdir()
         for child in (task / "children").read_text().split()
-        if b"egide.auditing.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"egide.auditing.executors.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
 
 
@@ -378,7 +378,7 @@ def test_workers_end_with_their_parent_in_the_midst_of_an_item(
     write_tar(tmp_path / "a.tar", {"0.jpg": PHOTO + b"HANG-THE-DECODER"})
     program = (
         "import sys\n"
-        "from egide.auditing.local import LocalExecutor\n"
+        "from egide.auditing.executors.local import LocalExecutor\n"
         "from egide.cli.main import main\n"
         f"sys.path.append({str(Path(__file__).parent)!r})\n"
         "LocalExecutor.module = 'hostile_worker'\n"
@@ -486,7 +486,7 @@ def test_an_out_folder_that_cannot_be_made_is_told(store: egide.Store, tmp_path:
 def test_a_withdrawal_while_the_snapshot_is_built_leaves_no_erased_fingerprint(
     store: egide.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = store.entry("helpline", 1).pdqs[0]
+    code = store.entries.get("helpline", 1).pdqs[0]
     build = snapshots.build_snapshot
     calls = []
 

@@ -14,12 +14,11 @@ from case_samples import image, submission
 from egide.domain.access import Role
 from egide.domain.cases import Case, image_tag, new_number
 from egide.domain.model import FeedbackKind, State
-from egide.server.casework import casework_of
-from egide.server.pages.case_session import IDLE_S, LONGEST_S
-from egide.server.pages.frame import COOKIE
-from egide.store.case_schema import partner_reads
+from egide.server.pages.person.session import IDLE_S, LONGEST_S
+from egide.server.pages.site.page import COOKIE
 from egide.store.changing import ChangingStore as Store
-from egide.store.schema import entries
+from egide.store.tables.cases import partner_reads
+from egide.store.tables.register import entries
 from page_visits import Visitor
 from server_samples import Served, serve
 
@@ -64,7 +63,7 @@ class Owner:
 
     @property
     def case(self) -> Case:
-        return casework_of(self.service).get(self.id)
+        return self.service.casework.get(self.id)
 
     def said(self, partner: str, kind: FeedbackKind, *images: int, at: datetime = NOW) -> None:
         entries = [self.case.images[number - 1].entry for number in images]
@@ -74,7 +73,7 @@ class Owner:
     def sent(self, partner: str, images: Sequence[int], at: datetime = NOW) -> None:
         key = self.store.keys.get(partner)
         entries = {self.case.images[number - 1].entry for number in images}
-        held = [one for one in self.store.entries("helpline") if one.id in entries]
+        held = [one for one in self.store.entries.list("helpline") if one.id in entries]
         self.store.given.entries(key, held, way="changes")
         own = [self.case.images[number - 1].id for number in images]
         with self.store._database.write() as connection:
@@ -172,7 +171,7 @@ def test_after_a_removal_nobody_reads_that_nothing_was_checked(
 
 def test_what_is_no_longer_looked_for_can_be_taken_out(served: Served, store: Store) -> None:
     owner = Owner(served, store, 2)
-    store.tombstone("helpline", [owner.case.images[0].entry])
+    store.entries.tombstone("helpline", [owner.case.images[0].entry])
     assert "no longer looked for" in owner.standing(1)
     assert "So they are erased." in owner.standing(1)
     assert "Take out Image 1" in owner.standing(1)
@@ -222,10 +221,10 @@ def test_taking_out_reaches_what_was_no_longer_looked_for(
 ) -> None:
     owner = Owner(served, store, 3)
     tombstoned, expired, _ = (one.entry for one in owner.case.images)
-    store.tombstone("helpline", [tombstoned])
+    store.entries.tombstone("helpline", [tombstoned])
     with store._database.write() as connection:
         connection.execute(sa.update(entries).where(entries.c.id == expired).values(expires=1))
-    store.expire()
+    store.entries.expire()
     states = [one.state for one in owner.case.images]
     assert states == [State.TOMBSTONED, State.EXPIRED, State.ACTIVE]
     for taken in owner.case.images[:2] if alone else [None]:

@@ -42,9 +42,9 @@ from egide.errors import (
     UsageError,
 )
 from egide.security.passwords import place_in_line
-from egide.store.attempts import PAIR
-from egide.store.case_schema import case_attempts, cases
+from egide.store.cases.attempts import PAIR
 from egide.store.changing import ChangingStore as Store
+from egide.store.tables.cases import case_attempts, cases
 from egide.usecases.casework import Casework
 from egide.usecases.check import check
 from server_samples import serve
@@ -66,7 +66,7 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
-        opened.create_bank("helpline")
+        opened.banks.create("helpline")
         yield opened
 
 
@@ -140,7 +140,7 @@ class TestJourney:
         assert not casework.ends_soon(longer)
         grown = casework.add(case.id, [image(1), image(2)], submission=submission(2))
         assert [one.state for one in grown.images] == [State.ACTIVE, State.ACTIVE]
-        assert store.entry("helpline", grown.images[1].entry).expires == longer.expires
+        assert store.entries.get("helpline", grown.images[1].entry).expires == longer.expires
         left = casework.withdraw_image(case.id, grown.images[0].id)
         assert [one.state for one in left.images] == [State.WITHDRAWN, State.ACTIVE]
         assert [decision(store, number) for number in (1, 2)] == [Action.ALLOW, Action.REVIEW]
@@ -204,12 +204,12 @@ class TestOpening:
         with pytest.raises(CaseFull) as raised:
             opened(casework, 1, 2, 3, 4, 5, 6)
         assert raised.value.fields == {"limit": 5}
-        assert list(store.entries("helpline")) == []
+        assert list(store.entries.list("helpline")) == []
 
     def test_easy_pin_opens_no_case(self, store: Store, casework: Casework) -> None:
         with pytest.raises(PinRefused):
             casework.open([image(1)], "123456", submission=submission(1))
-        assert list(store.entries("helpline")) == []
+        assert list(store.entries.list("helpline")) == []
 
     def test_pin_is_never_a_part_of_the_number(
         self, casework: Casework, monkeypatch: pytest.MonkeyPatch
@@ -236,7 +236,7 @@ class TestOpening:
             ImageKind.STILL,
             *[ImageKind.DIGEST_ONLY] * 3,
         ]
-        assert [len(one.pdqs) for one in store.entries("helpline")] == [0, 1, 0, 0, 0]
+        assert [len(one.pdqs) for one in store.entries.list("helpline")] == [0, 1, 0, 0, 0]
 
     @pytest.mark.parametrize(
         ("wrong", "error"),
@@ -259,7 +259,7 @@ class TestOpening:
     ) -> None:
         with pytest.raises(error):
             casework.open(wrong, PIN, submission=submission(1))
-        assert list(store.entries("helpline")) == []
+        assert list(store.entries.list("helpline")) == []
         with pytest.raises(UsageError):
             casework.open([image(1)], PIN, submission=b"")
 
@@ -268,7 +268,7 @@ class TestOpening:
             opened(Casework(store, "nowhere"))
 
     def test_case_of_another_bank_is_none(self, store: Store, casework: Casework) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         case = opened(casework, 1)
         elsewhere = Casework(store, "other")
         for act in (
@@ -410,7 +410,7 @@ class TestPartners:
         case = opened(casework, 1, 2)
         first, second = case.images
         assert casework.partners(case) == {first.id: [], second.id: []}
-        given = list(store.entries("helpline"))
+        given = list(store.entries.list("helpline"))
         store.given.entries(quick, given, way="changes")
         store.given.entries(silent, given[:1], way="changes")
         said = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
@@ -455,7 +455,7 @@ class TestPartners:
     ) -> None:
         partner = store.keys.create("gone", Role.PARTNER, "one")[0]
         case = opened(casework, 1)
-        store.given.entries(partner, list(store.entries("helpline")), way="changes")
+        store.given.entries(partner, list(store.entries.list("helpline")), way="changes")
         store.keys.revoke("gone")
         [own] = casework.partners(case, datetime.now(UTC) + 99 * DAY).values()
         assert [one.state for one in own] == [PartnerState.SENT]
@@ -494,8 +494,8 @@ def test_one_submission_to_two_processes_is_one_case(
     if database == "postgresql":
         url = request.getfixturevalue("postgres_store_url")
     with Store.open(url, create=True) as store:
-        store.create_bank("helpline")
+        store.banks.create("helpline")
         with ProcessPoolExecutor(2, mp_context=spawn) as pool:
             made = list(pool.map(open_case, [url] * 4, [1] * 4))
         assert len(set(made)) == 1
-        assert len(list(store.entries("helpline"))) == 2
+        assert len(list(store.entries.list("helpline"))) == 2

@@ -54,17 +54,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         store = ChangingStore.of(served.service.store)
         soon = datetime.now(UTC) + timedelta(seconds=1)
         for bank in BANKS:
-            store.create_bank(bank)
+            store.banks.create(bank)
         for bank in ("open", "closed"):
-            store.register(bank, [Registration((code(state),)) for state in STATES[:5]])
-            numbers = [entry.id for entry in store.entries(bank)]
-            store.confirm(bank, numbers[1:2])
-            store.dispute(bank, numbers[2:3])
-            store.withdraw(bank, numbers[3:4])
-            store.tombstone(bank, numbers[4:5])
+            store.entries.register(bank, [Registration((code(state),)) for state in STATES[:5]])
+            numbers = [entry.id for entry in store.entries.list(bank)]
+            store.entries.confirm(bank, numbers[1:2])
+            store.entries.dispute(bank, numbers[2:3])
+            store.entries.withdraw(bank, numbers[3:4])
+            store.entries.tombstone(bank, numbers[4:5])
         for bank in ("open", "ended"):
-            store.register(bank, [Registration((code("expired"),), expires=soon)])
-        served.wait_for(store.update_bank("closed", enabled=False) and store.revision())
+            store.entries.register(bank, [Registration((code("expired"),), expires=soon)])
+        served.wait_for(store.banks.update("closed", enabled=False) and store.revision())
         pause = (soon - datetime.now(UTC)).total_seconds()
         if pause > 0:
             import time
@@ -211,7 +211,7 @@ def test_bank_that_is_none_is_an_error_through_every_door(served: Served) -> Non
 def test_bank_made_a_moment_ago_is_empty_and_no_error(served: Served) -> None:
     """Also where the index has not heard of it yet."""
     headers = served.as_role(Role.MATCHER, name="moment")
-    ChangingStore.of(served.service.store).create_bank("new")
+    ChangingStore.of(served.service.store).banks.create("new")
     asked = {"fingerprints": [{"pdq": code("unknown").hex()}], "banks": ["new"]}
     answer = served.client.post("/v1/match/fingerprints", headers=headers, json=asked).json()
     assert answer["nothing_to_compare"]

@@ -454,6 +454,16 @@ def test_a_source_that_is_missing_exits_with_3(registered: Path) -> None:
     assert (result.code, "no-such-folder" in result.err) == (3, True)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("audit", ""), ("log", "show", "--after", 2**63)], ids=["no name", "no database"]
+)
+def test_what_would_read_the_whole_disk_or_no_database_counts_to_is_wrong_usage(
+    registered: Path, arguments: tuple[object, ...]
+) -> None:
+    result = egide_in(registered, *arguments)
+    assert (result.code, "[usage]" in result.err) == (2, True)
+
+
 def test_an_audit_that_compared_nothing_exits_with_3(registered: Path) -> None:
     (registered / "empty").mkdir()
     empty = egide_in(registered, "audit", "empty")
@@ -557,7 +567,8 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
         "sys.argv = ['egide', '--help']\n"
         "try:\n    runpy.run_module('egide.cli.main', run_name='__main__')\n"
         "except SystemExit:\n    pass\n"
-        "heavy = {'numpy', 'PIL', 'pyarrow', 'sqlalchemy', 'alembic', 'jinja2', 'fsspec', 'rich'}\n"
+        "heavy = {'numpy', 'PIL', 'pyarrow', 'sqlalchemy', 'alembic', 'jinja2', 'babel'}\n"
+        "heavy |= {'fsspec', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run(

@@ -16,7 +16,7 @@ from egide.store.changing import ChangingStore
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     with library.open_store(f"sqlite:///{tmp_path}/egide.db", create=True) as store:
-        ChangingStore.of(store).create_bank("helpline")
+        ChangingStore.of(store).banks.create("helpline")
     return tmp_path
 
 

@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
     for number, image in enumerate(pictures(8)[:4]):
         (tmp_path / "photos" / f"{number}.png").write_bytes(encoded(image, "PNG"))
     with library.open_store(f"sqlite:///{tmp_path}/egide.db", create=True) as store:
-        ChangingStore.of(store).create_bank("helpline")
+        ChangingStore.of(store).banks.create("helpline")
     return tmp_path
 
 
@@ -239,7 +239,7 @@ def test_numbers_shown_are_bounded(folder: Path) -> None:
             library.Registration(pdqs=(bytes([number]) * 32,), patches=patch_set(number))
             for number in range(29)
         )
-        ChangingStore.of(store).register("helpline", some, patch_key=key)
+        ChangingStore.of(store).entries.register("helpline", some, patch_key=key)
     shown = egide(folder, "bank", "show", "helpline", "--json").json()
     assert shown["with_patches"] == 29
     assert shown["entries_with_patches"] == list(range(1, 21))
@@ -250,7 +250,7 @@ def test_numbers_shown_are_bounded(folder: Path) -> None:
 def test_no_output_holds_keypoints_or_the_key(registered: Path) -> None:
     key = PatchKey.read(registered / "config" / "egide" / "patches.key")
     with library.open_store(f"sqlite:///{registered}/egide.db") as store:
-        with store.read_patches(key) as sealed:
+        with store.keypoints.read(key) as sealed:
             sets = dict(sealed)
         row = bytes(next(iter(sets.values())).descriptors)
     for arguments in (

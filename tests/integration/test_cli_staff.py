@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from base64 import b32decode
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from test_cli import egide_in
 
 import egide as library
+from case_samples import app_code
 from egide.cli.staff import qr_code
 from egide.cli.terminal import draw
-from egide.security.one_time_codes import STEP_S, code_at
 from egide.usecases.staffing import Staffing
 
 HERE = "192.0.2.1"
@@ -28,8 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def opens(folder: Path, name: str, password: str, uri: str) -> bool:
-    (secret,) = parse_qs(urlsplit(uri).query)["secret"]
-    code = code_at(b32decode(secret), int(time.time()) // STEP_S)
+    code = app_code(uri, time.time())
     with library.open_store(f"sqlite:///{folder}/egide.db") as store:
         try:
             return Staffing(store).sign_in(name, password, code, origin=HERE).name == name

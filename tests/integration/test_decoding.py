@@ -18,15 +18,15 @@ from PIL import Image
 
 from egide import errors
 from egide.domain.model import Limits, Mode
-from egide.engine.decoding import DecodingPool
-from egide.engine.decoding_frames import (
+from egide.hashing import fingerprint
+from egide.sandbox.decoding import DecodingPool
+from egide.sandbox.decoding_messages import (
     BadAnswer,
     fingerprint_values,
     max_answer_bytes,
     read_answer,
 )
-from egide.engine.decoding_process import DecodingProcess
-from egide.hashing import fingerprint
+from egide.sandbox.decoding_process import DecodingProcess
 from pictures import encoded, pictures
 
 if TYPE_CHECKING:
@@ -320,8 +320,8 @@ def test_children_that_do_not_start_are_an_error_not_a_wait(
 def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
-        "from egide.engine.decoding import DecodingPool\n"
-        "from egide.engine.decoding_process import DecodingProcess\n"
+        "from egide.sandbox.decoding import DecodingPool\n"
+        "from egide.sandbox.decoding_process import DecodingProcess\n"
         "import threading\n"
         f"sys.path.append({str(Path(__file__).parent)!r})\n"
         f"DecodingProcess.command = {HOSTILE!r}\n"

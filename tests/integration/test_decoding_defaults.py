@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from egide.engine.decoding import DecodingPool
 from egide.errors import DecodeFailed, DecoderCrashed, ImageTooLarge, ImageTruncated
+from egide.sandbox.decoding import DecodingPool
 from egide.server.settings import ServerSettings
 
 MAX_MIB = 1200

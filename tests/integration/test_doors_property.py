@@ -32,10 +32,9 @@ from test_erasure import ended_with_fingerprints
 
 import egide
 from case_samples import PIN, hash_as_ever, hash_cheaply
-from egide.domain.access import Key, Role
+from egide.domain.access import ApprovalState, Key, Role
 from egide.domain.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
 from egide.domain.model import Fingerprint, Pdq, Signal, State
-from egide.engine.live import LiveRegister
 from egide.errors import (
     ApprovalInvalid,
     ApprovalNeeded,
@@ -43,10 +42,10 @@ from egide.errors import (
     EgideError,
     StateConflict,
 )
+from egide.live.register import LiveRegister
 from egide.security.sealing import PatchKey
-from egide.store.approvals import ApprovalState
 from egide.store.changing import ChangingStore
-from egide.store.copying import restore_store
+from egide.store.database.copying import restore_store
 from egide.usecases import syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import create_bank, empty_bank, update_bank
@@ -55,8 +54,8 @@ from egide.usecases.casework import Casework
 from egide.usecases.check import check
 from egide.usecases.export import export_hashes, export_with_key
 from egide.usecases.lists import import_hashes
+from egide.usecases.registering_by_key import Batch, register_batch
 from egide.usecases.staffing import Staffing
-from egide.usecases.submitting import Submission, submit
 from egide.usecases.syncing import remove_upstream, sync_once
 from erased import Sought
 from patch_samples import patch_set
@@ -219,8 +218,8 @@ def found_in(store: ChangingStore) -> dict[int, Found]:
         entry.id: Found(
             bank.name, entry.state, _DIGESTS.get(entry.sha256), entry.expires
         )
-        for bank in store.banks()
-        for entry in store.entries(bank.name)
+        for bank in store.banks.list()
+        for entry in store.entries.list(bank.name)
     }  # fmt: skip
 
 
@@ -267,7 +266,7 @@ class Doors(RuleBasedStateMachine):
         os.environ["EGIDE_SNAPSHOT_DIR"] = str(self.folder)
         self.url = type(self).new_url(self.folder)
         self.there = ChangingStore.open(f"sqlite:///{self.out}/there.db", create=True)
-        self.there.create_bank("ncii")
+        self.there.banks.create("ncii")
         self.store = self._open(create=True)
         self.model = Model()
         for name in BANKS:
@@ -368,7 +367,9 @@ class Doors(RuleBasedStateMachine):
             for number in given
         ]
         self.do(
-            lambda store: store.register(bank, registrations, again=again, patch_key=PATCH_KEY),
+            lambda store: store.entries.register(
+                bank, registrations, again=again, patch_key=PATCH_KEY
+            ),
             lambda model: model.register(bank, given, source, expires, again=again),
             kill,
         )
@@ -388,14 +389,14 @@ class Doors(RuleBasedStateMachine):
     @rule(
         bank=banks, given=some, again=st.booleans(), decided_by=st.sampled_from(["ada-too", "cleo"])
     )
-    def submit(self, bank: str, given: list[int], again: bool, decided_by: str) -> None:
+    def register_batch(self, bank: str, given: list[int], again: bool, decided_by: str) -> None:
         registrations = [picture(number, source="") for number in given]
         count = sum(len(registration.pdqs) for registration in registrations)
         self.submissions += 1
-        sent = Submission(registrations, again, code(10**8 + self.submissions), None)
+        sent = Batch(registrations, again, code(10**8 + self.submissions), None)
 
-        def act(store: ChangingStore, sent: Submission = sent) -> None:
-            submit(store, bank, sent, key=self.keys["ada"], bulk_limit=BULK_LIMIT)
+        def act(store: ChangingStore, sent: Batch = sent) -> None:
+            register_batch(store, bank, sent, key=self.keys["ada"], bulk_limit=BULK_LIMIT)
 
         def effect(model: Model) -> None:
             model.register(bank, given, "key:ada", None, again=again)
@@ -478,7 +479,7 @@ class Doors(RuleBasedStateMachine):
     def drop_patches(self, bank: str, kill: int | None) -> None:
         self.do(lambda store: withdrawing.drop_patches(store, bank), lambda _: None, kill)
         if kill is None:
-            assert self.store.count_patches(bank) == 0
+            assert self.store.keypoints.count(bank) == 0
 
     # --- cases ---
 
@@ -634,18 +635,18 @@ class Doors(RuleBasedStateMachine):
         self._learn_banks()
 
     def _learn_banks(self) -> None:
-        self.model.enabled = {bank.name: bank.enabled for bank in self.store.banks()}
+        self.model.enabled = {bank.name: bank.enabled for bank in self.store.banks.list()}
 
     @rule(bank=banks, key=st.sampled_from(["ada", "ada-too"]), bits=st.sampled_from([0, 20, 31]))
     def ask_for_a_radius(self, bank: str, key: str, bits: int) -> None:
         def act(by: Key, approval: int | None) -> None:
-            if self.store.bank(bank).radius_bits == bits:  # to keep it takes nobody
+            if self.store.banks.get(bank).radius_bits == bits:  # to keep it takes nobody
                 update_bank(self.store, bank, radius_bits=45)
             update_bank(self.store, bank, radius_bits=bits, by=by, approval_id=approval)
-            assert self.store.bank(bank).radius_bits == bits
+            assert self.store.banks.get(bank).radius_bits == bits
 
         self._ask(act, self.keys[key])
-        assert self.store.bank(bank).radius_bits != bits
+        assert self.store.banks.get(bank).radius_bits != bits
 
     @rule(bank=banks, key=st.sampled_from(["ada", "ada-too"]))
     def ask_for_an_export(self, bank: str, key: str) -> None:
@@ -705,36 +706,38 @@ class Doors(RuleBasedStateMachine):
     def _remote(self) -> dict[int, Any]:
         return {
             entry.id: replace_number(entry, self.remote_numbers[entry.id])
-            for entry in self.there.entries("ncii")
+            for entry in self.there.entries.list("ncii")
         }
 
     @property
     def remote_numbers(self) -> dict[int, int]:
         """Which picture each of the partner's entries is; its entries never change theirs."""
-        for entry in self.there.entries("ncii", state=State.ACTIVE):
+        for entry in self.there.entries.list("ncii", state=State.ACTIVE):
             self.__dict__.setdefault("_theirs", {})[entry.id] = _DIGESTS[entry.sha256]
         return self.__dict__.setdefault("_theirs", {})
 
     @rule(given=some, again=st.booleans(), expires=st.sampled_from([None, LATER]))
     def partner_registers(self, given: list[int], again: bool, expires: datetime | None) -> None:
-        self.there.register("ncii", [picture(one, expires=expires) for one in given], again=again)
+        self.there.entries.register(
+            "ncii", [picture(one, expires=expires) for one in given], again=again
+        )
         assert self.remote_numbers
 
     @rule(pick=picks, act=st.sampled_from(["withdraw", "tombstone", "confirm", "expire"]))
     def partner_acts(self, pick: int, act: str) -> None:
         held = list(self.remote_numbers)
         if act == "expire":
-            self.there.expire(LATER)
+            self.there.entries.expire(LATER)
         elif held:
             one = held[pick % len(held)]
-            state = self.there.entry("ncii", one).state
+            state = self.there.entries.get("ncii", one).state
             if act == "withdraw" or state is State.ACTIVE:
                 getattr(self.there, act)("ncii", [one])
 
     @rule(kill=kills)
     def sync(self, kill: int | None) -> None:
         """Pages are transactions: killed, the next time goes on."""
-        if not self.store.upstreams.all():
+        if not self.store.upstreams.list():
             self._follow()
 
         def act(store: ChangingStore) -> None:
@@ -750,7 +753,7 @@ class Doors(RuleBasedStateMachine):
         for number, entry in remote.items():  # what ended there matches nowhere
             assert entry.state is State.ACTIVE or here.get(number) is not State.ACTIVE
 
-    @precondition(lambda self: self.store.upstreams.all())
+    @precondition(lambda self: self.store.upstreams.list())
     @rule(kill=kills)
     def stop_following(self, kill: int | None) -> None:
         def effect(model: Model) -> None:
@@ -765,7 +768,7 @@ class Doors(RuleBasedStateMachine):
 
         if kill is not None:
             self._killed(act, kill)
-            if self.store.upstreams.all():
+            if self.store.upstreams.list():
                 act(self.store)
             self.do(lambda _: None, effect)
         else:

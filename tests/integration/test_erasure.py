@@ -30,12 +30,12 @@ from case_samples import PIN, hash_as_ever, hash_cheaply, image, submission
 from egide.domain.access import Role
 from egide.domain.cases import Authority, Case, CaseRules
 from egide.domain.model import Registration, Signal, State
-from egide.engine.snapshots import open_snapshot, snapshot_path
 from egide.errors import EgideError
 from egide.index.container import array_section, write_container
+from egide.live.snapshots import open_snapshot, snapshot_path
 from egide.security.sealing import PatchKey
 from egide.store.changing import ChangingStore
-from egide.store.schema import entries as entry_table
+from egide.store.tables.register import entries as entry_table
 from egide.usecases import syncing
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import empty_bank
@@ -94,13 +94,13 @@ class Here:
         self.url = url or f"sqlite:///{self.folder}/egide.db"
         with self.open(create=True) as store:
             for name in ("helpline", "partners"):
-                store.create_bank(name)
-            store.register("helpline", map(picture, STANDING))
+                store.banks.create(name)
+            store.entries.register("helpline", map(picture, STANDING))
             store.upstreams.add(
                 "there", "http://127.0.0.1:9", "/nowhere", remote_bank="ncii", bank="partners"
             )
         self.there = ChangingStore.open(f"sqlite:///{folder}/there.db", create=True)
-        self.there.create_bank("ncii")
+        self.there.banks.create("ncii")
 
     @contextmanager
     def open(self, *, create: bool = False) -> Iterator[ChangingStore]:
@@ -146,7 +146,7 @@ Prepared = tuple[Sought, Callable[[], object]]
 
 def registered(here: Here, *some: Registration, bank: str = "helpline") -> list[int]:
     with here.open() as store:
-        done = store.register(bank, some, outcomes=True, patch_key=PATCH_KEY)
+        done = store.entries.register(bank, some, outcomes=True, patch_key=PATCH_KEY)
         return [outcome.entry for outcome in done.outcomes]
 
 
@@ -217,7 +217,7 @@ def followed(end: Callable[[Here], object] | None) -> Callable[[Here], Prepared]
     """What came from a partner: it ends there and is synced, or the partner is removed here."""
 
     def prepare(here: Here) -> Prepared:
-        here.there.register("ncii", [picture(1, expires=LATER)])
+        here.there.entries.register("ncii", [picture(1, expires=LATER)])
         here.sync()
 
         def do() -> None:
@@ -263,9 +263,9 @@ DOORS: dict[str, Callable[[Here], Prepared]] = {
     "renewal": by_renewal,
     "drop patches": by_dropped_patches,
     "sync remove": followed(None),
-    "partner withdraws": followed(lambda here: here.there.withdraw("ncii", [1])),
-    "partner tombstones": followed(lambda here: here.there.tombstone("ncii", [1])),
-    "partner's time is over": followed(lambda here: here.there.expire(LATER)),
+    "partner withdraws": followed(lambda here: here.there.entries.withdraw("ncii", [1])),
+    "partner tombstones": followed(lambda here: here.there.entries.tombstone("ncii", [1])),
+    "partner's time is over": followed(lambda here: here.there.entries.expire(LATER)),
     "case withdraw": by_case(lambda _, casework, case: casework.withdraw(case.id)),
     "case image": by_case(
         lambda _, casework, case: casework.withdraw_image(case.id, case.images[0].id)
@@ -384,7 +384,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ChangingSt
     folder = tmp_path_factory.mktemp("there")
     url = f"sqlite:///{folder}/egide.db"
     with ExitStack() as running, ChangingStore.open(url, create=True) as store:
-        store.create_bank("ncii")
+        store.banks.create("ncii")
         _, token = store.keys.create("here", Role.PARTNER, "the other register")
         key_file = folder / "partner.key"
         key_file.touch(0o600)
@@ -404,10 +404,12 @@ def served(
     numbers = range(first, first + 20)
     with ChangingStore.open(url, create=True) as store, ExitStack() as running:
         for name in ("helpline", "shared", "doomed", "partners"):
-            store.create_bank(name)
-        store.register("shared", map(picture, [*STANDING, *numbers[:3]]))
-        store.register("doomed", [picture(numbers[3])])
-        remote = partner.register("ncii", map(picture, numbers[4:7]), outcomes=True).outcomes
+            store.banks.create(name)
+        store.entries.register("shared", map(picture, [*STANDING, *numbers[:3]]))
+        store.entries.register("doomed", [picture(numbers[3])])
+        remote = partner.entries.register(
+            "ncii", map(picture, numbers[4:7]), outcomes=True
+        ).outcomes
         theirs = [outcome.entry for outcome in remote]
         casework = Casework(store, "helpline")
         cases = [
@@ -419,7 +421,7 @@ def served(
             "there", partner_server.address, str(key_file), remote_bank="ncii", bank="partners"
         )
         sync_once(store, "there")
-        ours = {entry.sha256: entry.id for entry in store.entries("partners")}
+        ours = {entry.sha256: entry.id for entry in store.entries.list("partners")}
         sessions = [
             store.sessions.start("case", case.id, idle_s=900, longest_s=900) for case in cases[:2]
         ]
@@ -451,13 +453,13 @@ def served(
             def act() -> None:
                 end()
                 until(
-                    lambda: store.entry("partners", entry).state is not State.ACTIVE,
+                    lambda: store.entries.get("partners", entry).state is not State.ACTIVE,
                     "what a partner did to arrive",
                 )
 
             return act
 
-        entry = {one.sha256: one.id for one in store.entries("shared")}
+        entry = {one.sha256: one.id for one in store.entries.list("shared")}
         ids = [entry[picture(number).sha256] for number in numbers[:3]]
         run.doors = {
             "API withdraw": (
@@ -475,11 +477,11 @@ def served(
             "HMA bank": (sought_of([numbers[3]]), ask("DELETE", "/hma/c/bank/doomed")),
             "partner withdraws": (
                 sought_of([numbers[4]]),
-                arrives(numbers[4], lambda: partner.withdraw("ncii", theirs[:1])),
+                arrives(numbers[4], lambda: partner.entries.withdraw("ncii", theirs[:1])),
             ),
             "partner tombstones": (
                 sought_of([numbers[5]]),
-                arrives(numbers[5], lambda: partner.tombstone("ncii", theirs[1:2])),
+                arrives(numbers[5], lambda: partner.entries.tombstone("ncii", theirs[1:2])),
             ),
             "page of a case": (
                 Sought.of(image(first), image(first + 1)),
@@ -548,12 +550,12 @@ KILLED_IN_IT = """
 import importlib, os, sys
 def die(*_, **__): os.kill(os.getpid(), 9)
 os.fsync = os.replace = die
-from egide.store.sqlite import SqliteDatabase
+from egide.store.database.sqlite import SqliteDatabase
 act = sys.argv.pop(1)
 if act == "restore":
     SqliteDatabase.end_loading = die
     SqliteDatabase.notice_growth = lambda _, made: made.exec_driver_sql("PRAGMA cache_size=1")
-if act == "rebuild": importlib.import_module("egide.engine.rebuilding").main()
+if act == "rebuild": importlib.import_module("egide.live.rebuilding").main()
 else: importlib.import_module("egide.cli.main").app()
 """
 """Runs a command, or the child that rebuilds, up to where it would give its file a name."""
@@ -565,9 +567,9 @@ def test_what_a_kill_leaves_goes_when_anybody_opens_the_store(tmp_path: Path, ac
     folder.mkdir()
     url, restored = f"sqlite:///{folder}/{name}", f"sqlite:///{folder}/restored {name}"
     with ChangingStore.open(url, create=True) as store:
-        store.create_bank("helpline")
+        store.banks.create("helpline")
         # More than a page cache holds, so that a restore has begun to write.
-        store.register("helpline", map(picture, range(STANDING[0], STANDING[0] + 2000)))
+        store.entries.register("helpline", map(picture, range(STANDING[0], STANDING[0] + 2000)))
         store.backup(tmp_path / "backup.db")
         path = snapshot_path(store)
     arguments = {
@@ -586,7 +588,7 @@ def test_what_a_kill_leaves_goes_when_anybody_opens_the_store(tmp_path: Path, ac
     assert killed.returncode == -signal.SIGKILL
     assert len(sought.held_by(folder)) == len(before) + 1
     with egide.open_store(url) as store:
-        assert len(list(store.entries("helpline"))) == 2000
+        assert len(list(store.entries.list("helpline"))) == 2000
     if act == "restore":
         with pytest.raises(EgideError):
             egide.open_store(restored)
@@ -623,7 +625,7 @@ def test_unfinished_files_go_with_what_stands_beside_them(
 WAITS_IN_IT = """
 import os, sys, time
 from pathlib import Path
-from egide.engine import rebuilding
+from egide.live import rebuilding
 flush = os.fsync
 def wait(descriptor):
     Path("waiting").touch()
@@ -641,8 +643,8 @@ subprocess.run([sys.executable, "-c", *sys.argv[1:], str(os.getpid())])
 def test_a_child_that_outlives_a_killed_register_leaves_no_snapshot(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/egide.db"
     with ChangingStore.open(url, create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", map(picture, range(3)))
+        store.banks.create("helpline")
+        store.entries.register("helpline", map(picture, range(3)))
         path = snapshot_path(store)
         parent = subprocess.Popen(
             [sys.executable, "-c", STARTS_IT, WAITS_IN_IT, str(path)],
@@ -669,7 +671,7 @@ def earlier_state(store: ChangingStore, url: str) -> None:
     for path in folder.glob("egide.db*"):
         if not path.name.endswith(".snapshot"):
             path.unlink()
-    from egide.store.copying import restore_store
+    from egide.store.database.copying import restore_store
 
     restore_store(folder.parent / "backup.db", url)
 
@@ -683,8 +685,8 @@ def other_store(store: ChangingStore, url: str) -> None:
         if not path.name.endswith(".snapshot"):
             path.unlink()
     with ChangingStore.open(url, create=True) as new:
-        new.create_bank("helpline")
-        new.register("helpline", map(picture, range(6)))
+        new.banks.create("helpline")
+        new.entries.register("helpline", map(picture, range(6)))
 
 
 def other_kind(store: ChangingStore, url: str) -> None:
@@ -696,7 +698,7 @@ def other_kind(store: ChangingStore, url: str) -> None:
 
 def busy_build(store: ChangingStore, url: str) -> None:
     """Have every build find the store changed again, as in one that never rests."""
-    from egide.engine import snapshots
+    from egide.live import snapshots
 
     build = snapshots.build_store_snapshot
 
@@ -719,8 +721,8 @@ def test_a_snapshot_of_another_life_goes_too(
     folder.mkdir()
     url = f"sqlite:///{folder}/egide.db"
     store = ChangingStore.open(url, create=True)
-    store.create_bank("helpline")
-    store.register("helpline", map(picture, range(6)))
+    store.banks.create("helpline")
+    store.entries.register("helpline", map(picture, range(6)))
     store.backup(tmp_path / "backup.db")
     life(store, url)
     assert len(sought_of([0]).held_by(folder)) == 2
@@ -736,8 +738,8 @@ def test_a_snapshot_of_other_settings_goes_too(
     file = tmp_path / "egide.db"
     url = f"sqlite:///{file}"
     with ChangingStore.open(url, create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", map(picture, range(2)))
+        store.banks.create("helpline")
+        store.entries.register("helpline", map(picture, range(2)))
     (tmp_path / "other").mkdir()
     built = url
     if other == "setting":
@@ -751,7 +753,7 @@ def test_a_snapshot_of_other_settings_goes_too(
     if other == "moved":
         url = f"sqlite:///{file.rename(tmp_path / 'other/moved.db')}"
         with ChangingStore.open(f"sqlite:///{file}", create=True) as new:
-            new.create_bank("helpline")
+            new.banks.create("helpline")
     assert len(sought_of([0]).held_by(tmp_path)) >= 2
     with egide.open_store(url) as store:
         withdrawing.withdraw(store, "helpline", [1])
@@ -761,7 +763,7 @@ def test_a_snapshot_of_other_settings_goes_too(
 def test_a_withdrawal_in_the_midst_of_builds_leaves_no_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from egide.engine import snapshots
+    from egide.live import snapshots
 
     url = f"sqlite:///{tmp_path}/egide.db"
     build = snapshots.build_store_snapshot
@@ -776,24 +778,24 @@ def test_a_withdrawal_in_the_midst_of_builds_leaves_no_snapshot(
         path.write_bytes(held)
 
     with ChangingStore.open(url, create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", map(picture, range(6)))
+        store.banks.create("helpline")
+        store.entries.register("helpline", map(picture, range(6)))
         monkeypatch.setattr(snapshots, "build_store_snapshot", slow)
         open_snapshot(store).close()
-        gone = [entry.id - 1 for entry in store.entries("helpline", state=State.WITHDRAWN)]
+        gone = [entry.id - 1 for entry in store.entries.list("helpline", state=State.WITHDRAWN)]
         assert gone
         assert sought_of(gone).held_by(tmp_path) == []
 
 
 def test_following_for_long_erases_as_it_goes(here: Here) -> None:
-    here.there.register("ncii", [picture(1)])
+    here.there.entries.register("ncii", [picture(1)])
     here.sync()
     here.build()
     with here.open() as store:
         follower = Follower(store, interval_s=0.05, connect=lambda _: Partner(here.there).client)
         follower.start()
         try:
-            here.there.withdraw("ncii", [1])
+            here.there.entries.withdraw("ncii", [1])
             until(lambda: not sought_of([1]).held_by(here.folder), "it to leave the files")
         finally:
             follower.stop()
@@ -862,7 +864,7 @@ def test_an_upgrade_erases_what_false_positives_held(
     with ChangingStore.open(old_url) as store:
         assert ended_with_fingerprints(store) == 0
         assert store.erasure.get().pending_since is None
-        states = [entry.state for entry in store.entries("helpline")]
+        states = [entry.state for entry in store.entries.list("helpline")]
         assert states == [State.TOMBSTONED] * 3 + [State.ACTIVE] * 3
         with pytest.raises(sa.exc.IntegrityError), store._database.write() as connection:
             connection.execute(

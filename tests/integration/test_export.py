@@ -23,7 +23,7 @@ from egide.domain.model import Registration, State
 from egide.errors import BankMissing, EntryMissing, StoreFull
 from egide.store import Store
 from egide.store.changing import ChangingStore
-from egide.store.schema import entries as entry_table
+from egide.store.tables.register import entries as entry_table
 from egide.usecases.export import export_with_key, give_entry
 from server_samples import serve
 
@@ -41,8 +41,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("export")
     with serve(folder, hma_enabled=True, pages=True, max_failures_per_minute=10**9) as served:
         api = Api(served)
-        if BANK not in {bank.name for bank in api.store.banks()}:  # the pages' is called so
-            ChangingStore.of(api.store).create_bank(BANK)
+        if BANK not in {bank.name for bank in api.store.banks.list()}:  # the pages' is called so
+            ChangingStore.of(api.store).banks.create(BANK)
         yield api
 
 
@@ -64,7 +64,7 @@ def hold(store: Store, bank: str, number: int, source: str = "local") -> Held:
         md5=values[3],
         source=source,
     )
-    done = ChangingStore.of(store).register(bank, [registration], outcomes=True)
+    done = ChangingStore.of(store).entries.register(bank, [registration], outcomes=True)
     spelt = [
         text
         for value in values
@@ -191,7 +191,7 @@ def test_exports_by_hand_are_logged_with_their_count_before_the_first_line(
         egide.export_hashes(api.store, "absent", out)
 
     out = io.StringIO()
-    monkeypatch.setattr("egide.store.given.log.append", unwritable)
+    monkeypatch.setattr("egide.store.partners.given.log.append", unwritable)
     with pytest.raises(StoreFull):
         egide.export_hashes(api.store, bank, out)
     assert out.getvalue() == ""
@@ -216,7 +216,7 @@ def test_without_the_log_no_fingerprint_leaves_and_withdrawals_still_do(
         return [(one["id"], one["state"]) for one in answer.json()["entries"]]
 
     with monkeypatch.context() as patched:
-        patched.setattr("egide.store.given.log.append", unwritable)
+        patched.setattr("egide.store.partners.given.log.append", unwritable)
         page = ask(since=0)
         assert states(page) == [(first, "withdrawn")]
         assert page.json()["more"] is True
@@ -239,11 +239,11 @@ def test_what_is_withdrawn_while_the_log_is_waited_for_does_not_leave(
 
     def read_and_lose_the_race(*args: Any, **fields: Any) -> Any:
         found = page(*args, **fields)
-        store.withdraw(bank, [taken_back])
+        store.entries.withdraw(bank, [taken_back])
         return found
 
     monkeypatch.setattr(
-        "egide.store.feed.Feed.page", lambda _, *a, **f: read_and_lose_the_race(*a, **f)
+        "egide.store.partners.feed.Feed.page", lambda _, *a, **f: read_and_lose_the_race(*a, **f)
     )
     answer = api.send("GET", "/changes", token=token, params={"since": 0})
     monkeypatch.undo()
@@ -256,7 +256,7 @@ def test_what_is_withdrawn_while_the_log_is_waited_for_does_not_leave(
 def test_what_has_ended_leaves_without_its_fingerprint_even_before_it_is_swept(api: Api) -> None:
     bank = api.bank()
     over, tombstoned, active = (hold(api.store, bank, 900 + n) for n in range(3))
-    ChangingStore.of(api.store).tombstone(bank, [tombstoned.entry])
+    ChangingStore.of(api.store).entries.tombstone(bank, [tombstoned.entry])
     with api.store._database.write() as connection:
         connection.execute(
             sa.update(entry_table)
@@ -294,7 +294,7 @@ def test_what_came_from_another_register_is_passed_on_by_no_way_to_partners(api:
 def test_an_export_that_is_taken_slowly_holds_little_that_may_be_withdrawn(api: Api) -> None:
     bank = api.bank()
     codes = [Registration((bytes.fromhex(pdq(number)),)) for number in range(1000)]
-    done = ChangingStore.of(api.store).register(bank, codes, outcomes=True)
+    done = ChangingStore.of(api.store).entries.register(bank, codes, outcomes=True)
     ids = [one.entry for one in done.outcomes]
     admin = api.store.keys.get("admin")
     needed = api.send("GET", f"/banks/{bank}/export").json()["approval"]
@@ -302,20 +302,20 @@ def test_an_export_that_is_taken_slowly_holds_little_that_may_be_withdrawn(api: 
     pieces = export_with_key(api.store, bank, key=admin, approval_id=needed)
     assert next(pieces).startswith("signal")
     assert next(pieces).count("\n") == 500
-    ChangingStore.of(api.store).withdraw(bank, ids[500:999])
+    ChangingStore.of(api.store).entries.withdraw(bank, ids[500:999])
     api.register(bank, 2000)
 
     rest = "".join(pieces)
 
     assert [line.split(",")[1] for line in rest.splitlines()] == [pdq(999), pdq(2000)]
-    assert api.store.bank_counts(bank).state(State.ACTIVE) == 502
+    assert api.store.banks.counts(bank).state(State.ACTIVE) == 502
 
 
 def test_one_person_with_every_key_that_they_can_make_gets_no_fingerprint(tmp_path: Path) -> None:
     """As an admin alone would try it: keys of all roles, for whomever, approving one another."""
     with serve(tmp_path, hma_enabled=True) as served:
         store = served.service.store
-        ChangingStore.of(store).create_bank(BANK)
+        ChangingStore.of(store).banks.create(BANK)
         held = [hold(store, BANK, 1)]
         tokens = [served.key(Role.ADMIN, "root", holder="Anna")[1]]
         # Of the time when one person could make these alone.
@@ -357,7 +357,7 @@ def test_one_person_with_every_key_that_they_can_make_gets_no_fingerprint(tmp_pa
                 answer = send(token, "GET", path)
                 assert answer.status_code == 403
                 assert not tells(answer, held)
-        assert {bank.radius_bits for bank in store.banks()} == {31}
+        assert {bank.radius_bits for bank in store.banks.list()} == {31}
         assert {key.role for key in store.keys.list() if key.name.startswith("n-")} == {
             Role.MATCHER
         }

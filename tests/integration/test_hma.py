@@ -19,9 +19,9 @@ from egide.errors import SettingInvalid
 from egide.server.app import create_app
 from egide.server.hma import banks, catalogue, content, matching
 from egide.server.settings import ServerSettings
-from egide.store import consent
 from egide.store.changing import ChangingStore
-from egide.store.service_schema import key_usage
+from egide.store.entries import consent
+from egide.store.tables.service import key_usage
 from pictures import encoded, pictures
 from server_samples import Served, bearer, serve
 
@@ -187,7 +187,7 @@ def test_the_action_that_policy_asks_for_is_a_header(admin: Client, bank: str) -
     content = admin.post(f"/c/bank/{bank}/content", **photo(PHOTOS[5])).json()["id"]
     assert admin.post("/m/lookup", **photo(PHOTOS[5])).headers["egide-action"] == "review"
     store = admin.served.service.store
-    admin.served.wait_for(ChangingStore.of(store).confirm(bank, [content]))
+    admin.served.wait_for(ChangingStore.of(store).entries.confirm(bank, [content]))
     asked = {"signal_type": "pdq", "signal": CODES[5]}
     assert admin.post("/m/lookup", **photo(PHOTOS[5])).headers["egide-action"] == "block"
     assert admin.get("/m/raw_lookup", **asked).headers["egide-action"] == "block"
@@ -225,7 +225,7 @@ def test_withdrawn_content_never_matches_and_comes_back_only_by_api_v1(
     assert admin.post("/m/lookup", **photo(PHOTOS[0])).json()["pdq"][bank]
     assert admin.delete(f"/c/bank/{bank}/content/{content}").json() == {"deleted": 1}
     assert admin.post("/m/lookup", **photo(PHOTOS[0])).json() == {"pdq": {}}
-    entry = admin.served.service.store.entry(bank, content)
+    entry = admin.served.service.store.entries.get(bank, content)
     assert (entry.state, entry.pdqs, entry.sha256) == (State.WITHDRAWN, (), None)
 
     again = admin.post(f"/c/bank/{bank}/content", **photo(PHOTOS[0]))
@@ -240,10 +240,10 @@ def test_what_had_expired_can_be_deleted_as_by_every_door(admin: Client, bank: s
     content = admin.post(f"/c/bank/{bank}/content", **photo(PHOTOS[0])).json()["id"]
     store = admin.served.service.store
     with ChangingStore.of(store)._changing("expire") as made:
-        consent.expire_entries(made, store.bank(bank), [content])
+        consent.expire_entries(made, store.banks.get(bank), [content])
 
     assert admin.delete(f"/c/bank/{bank}/content/{content}").json() == {"deleted": 1}
-    assert store.entry(bank, content).state is State.WITHDRAWN
+    assert store.entries.get(bank, content).state is State.WITHDRAWN
     assert admin.post(f"/c/bank/{bank}/content", **photo(PHOTOS[0])).status_code == 409
 
 
@@ -284,7 +284,7 @@ def test_deleting_a_bank_erases_what_it_held(admin: Client, bank: str) -> None:
     for code in CODES[:3]:
         admin.post(f"/c/bank/{bank}/signal", json={"pdq": code})
     assert admin.delete(f"/c/bank/{bank}").json() == {"message": "Done"}
-    held = list(admin.served.service.store.entries(bank))
+    held = list(admin.served.service.store.entries.list(bank))
     assert [(entry.state, entry.pdqs) for entry in held] == [(State.WITHDRAWN, ())] * 3
     assert admin.get("/m/lookup", signal_type="pdq", signal=CODES[0]).json() == {}
     assert admin.get(f"/c/bank/{bank}").json()["matching_enabled_ratio"] == 0.0
@@ -369,7 +369,7 @@ def test_what_can_be_configured_elsewhere_is_said_honestly(admin: Client, bank: 
         ("POST", "/m/compare", {"json": [1]}, "JSON object"),
         ("POST", "/m/compare", {"content": b"{"}, "no JSON"),
         ("POST", "/c/banks", {"json": {}}, "name is required"),
-        ("POST", "/c/banks", {"json": {"name": "a/b"}}, "no bank name"),
+        ("POST", "/c/banks", {"json": {"name": "a/b"}}, "a bank's name"),
         ("POST", "/c/banks", {"json": {"name": "A", "enabled_ratio": "nan"}}, "from 0 to 1"),
         ("POST", "/c/banks", {"json": {"name": "A", "enabled_ratio": 1.5}}, "from 0 to 1"),
         ("POST", "/c/banks", {"json": {"name": "A", "enabled_ratio": []}}, "from 0 to 1"),
@@ -562,12 +562,12 @@ def test_writes_from_a_network_are_logged_counted_and_revocable(tmp_path: Path) 
         tmp_path, hma_enabled=True, hma_networks="10.0.0.0/8", hma_role="curator", bulk_limit=2
     ) as served:
         store = served.service.store
-        ChangingStore.of(store).create_bank("B")
+        ChangingStore.of(store).banks.create("B")
         within = from_address(served, "10.0.0.9")
         for code in CODES[:2]:
             assert within.post("/hma/c/bank/B/signal", json={"pdq": code}).status_code == 200
         assert within.post("/hma/c/bank/B/signal", json={"pdq": CODES[2]}).status_code == 403
-        assert {entry.source for entry in store.entries("B")} == {"key:hma-curator"}
+        assert {entry.source for entry in store.entries.list("B")} == {"key:hma-curator"}
         actors = {record.actor for record in store.log.records(limit=100)}
         assert "hma-curator" in actors
         store.keys.revoke("hma-curator")

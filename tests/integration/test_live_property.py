@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from egide.domain.model import Fingerprint, Pdq, Registration
-from egide.engine.snapshots import build_store_snapshot
 from egide.errors import EgideError
 from egide.index import grown
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
+from egide.live.snapshots import build_store_snapshot
 from egide.matching import Matcher
 from egide.matching import fingerprints as matching
 from egide.store.changing import ChangingStore as Store
@@ -40,7 +40,7 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
         self.path = Path(self._folder.name)
         self.store = Store.open(f"sqlite:///{self.path}/egide.db", create=True)
         for name in BANKS:
-            self.store.create_bank(name)
+            self.store.banks.create(name)
         for number in range(registered):
             self._register(BANKS[number % 2], number, again=False, hours=None)
         self.followed = LiveIndex(self._rebuilt("base"))
@@ -59,7 +59,7 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
             source=f"list-{number % 2}",
             expires=None if hours is None else datetime.now(UTC) + timedelta(hours=hours),
         )
-        self.store.register(into, [registration], again=again)
+        self.store.entries.register(into, [registration], again=again)
 
     @rule(
         into=st.sampled_from(BANKS),
@@ -76,14 +76,14 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
         picked=st.lists(st.integers(0, 40), min_size=1, max_size=5, unique=True),
     )
     def act(self, act: str, into: str, picked: list[int]) -> None:
-        held = [each.id for each in self.store.entries(into)]
+        held = [each.id for each in self.store.entries.list(into)]
         some = sorted({held[pick % len(held)] for pick in picked}) if held else []
         with suppress(EgideError):
             getattr(self.store, act)(into, some)
 
     @rule(hours=st.sampled_from([0, 2, 4]))
     def expire(self, hours: int) -> None:
-        self.store.expire(datetime.now(UTC) + timedelta(hours=hours))
+        self.store.entries.expire(datetime.now(UTC) + timedelta(hours=hours))
 
     @rule(
         into=st.sampled_from(BANKS),
@@ -91,13 +91,13 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
         enabled=st.booleans(),
     )
     def change_bank(self, into: str, radius: int, enabled: bool) -> None:
-        self.store.update_bank(into, radius_bits=radius, enabled=enabled)
+        self.store.banks.update(into, radius_bits=radius, enabled=enabled)
 
-    @precondition(lambda self: len(self.store.banks()) < 4)
+    @precondition(lambda self: len(self.store.banks.list()) < 4)
     @rule(number=st.integers(0, 23))
     def create_bank(self, number: int) -> None:
-        name = f"new-{len(self.store.banks())}"
-        self.store.create_bank(name)
+        name = f"new-{len(self.store.banks.list())}"
+        self.store.banks.create(name)
         self._register(name, number, again=False, hours=None)
 
     @rule()
@@ -110,7 +110,7 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
     def both_answer_alike(self) -> None:
         revision = self.store.revision()
         self.followed.apply(
-            self.store.changes(self.since), banks=self.store.banks, revision=revision
+            self.store.entries.changes(self.since), banks=self.store.banks, revision=revision
         )
         self.since = revision
         fingerprints = [

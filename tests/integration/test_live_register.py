@@ -17,13 +17,13 @@ import pytest
 from store_processes import registration, withdraw_later
 
 from egide.domain.model import Fingerprint, Pdq, Registration, Trust
-from egide.engine import live as live_module
-from egide.engine import rebuilding
-from egide.engine.live import LiveRegister
-from egide.engine.rebuilding import Rebuilder, RebuildRules
-from egide.engine.snapshots import building, forget_snapshot, snapshot_path
 from egide.errors import BankMissing, NotReady
 from egide.index.live import LiveIndex
+from egide.live import rebuilding
+from egide.live import register as live_module
+from egide.live.rebuilding import Rebuilder, RebuildRules
+from egide.live.register import LiveRegister
+from egide.live.snapshots import building, forget_snapshot, snapshot_path
 from egide.matching import Matcher
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.check import match
@@ -40,7 +40,7 @@ NEVER = RebuildRules(min_changes=10**9, forget_after_s=1e9)
 
 
 def register(store: Store, *numbers: int, source: str = "local") -> None:
-    store.register(
+    store.entries.register(
         "helpline",
         [Registration(pdqs=(CODES[number].tobytes(),), source=source) for number in numbers],
     )
@@ -87,7 +87,7 @@ def following(url: str, rules: RebuildRules | None = NEVER) -> Iterator[LiveRegi
 def store(url: str) -> Iterator[Store]:
     """As another process would have it open: a bank `helpline` with entries 1 to 3."""
     with Store.open(url, create=True) as opened:
-        opened.create_bank("helpline")
+        opened.banks.create("helpline")
         register(opened, 0, 1, 2)
         yield opened
 
@@ -96,19 +96,19 @@ def test_every_change_takes_effect_in_every_register_that_follows(url: str, stor
     with following(url) as one, following(url) as other:
         assert [found(one, number) for number in range(4)] == [[1], [2], [3], []]
         register(store, 3)
-        store.withdraw("helpline", [1])
-        store.confirm("helpline", [2])
-        store.tombstone("helpline", [3])
+        store.entries.withdraw("helpline", [1])
+        store.entries.confirm("helpline", [2])
+        store.entries.tombstone("helpline", [3])
         for live in (one, other):
             until(lambda live=live: live.revision == store.revision(), "the changes")  # type: ignore[misc]
             assert [found(live, number) for number in range(4)] == [[], [2], [], [4]]
             assert live.search([asked(1)]).matches[0][0].trust is Trust.CONFIRMED
             assert live.entry_count == 2
-        store.update_bank("helpline", enabled=False)
+        store.banks.update("helpline", enabled=False)
         until(lambda: found(one, 1) == [], "the bank to be off")
         named = one.search([asked(1)], banks=["helpline"])
         assert (named.matches, named.disabled, named.compared) == ([[]], ("helpline",), False)
-        store.create_bank("new")
+        store.banks.create("new")
         until(lambda: one.revision == store.revision(), "the new bank")
         assert one.search([asked(1)], banks=["new"]).compared is False
         with pytest.raises(BankMissing):
@@ -142,9 +142,9 @@ def test_a_register_that_starts_lets_go_of_a_snapshot_that_holds_what_was_erased
 ) -> None:
     match(store, [asked(0)])
     held = snapshot_path(store).read_bytes()
-    code = store.entry("helpline", 1).pdqs[0]
+    code = store.entries.get("helpline", 1).pdqs[0]
     assert code in held
-    store.withdraw("helpline", [1])
+    store.entries.withdraw("helpline", [1])
     with following(url) as live:
         assert [found(live, number) for number in (0, 1)] == [[], [2]]
         until(snapshot_path(store).exists, "a new snapshot")
@@ -195,7 +195,7 @@ def test_what_was_erased_leaves_the_snapshot_file_too(url: str, store: Store) ->
     with following(url, RebuildRules(forget_after_s=0.2)) as live:
         path = snapshot_path(store)
         assert CODES[1].tobytes() in path.read_bytes()
-        store.withdraw("helpline", [2])
+        store.entries.withdraw("helpline", [2])
         until(lambda: CODES[1].tobytes() not in path.read_bytes(), "the erased one to be gone")
         until(lambda: live.held_changes == 0, "the new snapshot to be in use")
         assert [found(live, number) for number in range(3)] == [[1], [], [3]]
@@ -229,7 +229,7 @@ def copy_database(source: Path, target: Path) -> None:
 def test_a_store_restored_to_an_earlier_state_is_loaded_anew(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/egide.db"
     with Store.open(url, create=True) as store:
-        store.create_bank("helpline")
+        store.banks.create("helpline")
         register(store, 0)
     copy_database(tmp_path / "egide.db", tmp_path / "backup")
     with Store.open(url) as store, following(url) as live:
@@ -252,7 +252,7 @@ def test_while_the_database_is_down_matching_goes_on_and_then_catches_up(
     monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path))
     url = postgres_url()
     with Store.open(url, create=True) as store:
-        store.create_bank("helpline")
+        store.banks.create("helpline")
         register(store, 0)
     with following(url) as live:
         postgres_server.execute("CHECKPOINT")  # it runs without flushing
@@ -272,7 +272,7 @@ def test_while_the_database_is_down_matching_goes_on_and_then_catches_up(
 @pytest.fixture
 def sqlite_store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
-        opened.create_bank("helpline")
+        opened.banks.create("helpline")
         register(opened, 0)
         yield opened
 
@@ -287,7 +287,7 @@ def test_a_build_that_is_killed_is_tried_again_later(
 ) -> None:
     monkeypatch.setattr(rebuilding, "_FIRST_PAUSE_S", 0.1)
     path = snapshot_path(sqlite_store)
-    left = path.with_name(f".{path.name}.left.tmp")
+    left = path.with_name(f".{path.name}.left.part")
     left.write_bytes(b"")
     os.utime(left, (0, 0))
     rebuilder = Rebuilder(sqlite_store.url, path)
@@ -321,7 +321,7 @@ def test_closing_ends_a_build_and_the_url_is_on_no_command_line(
     assert sqlite_store.url.encode() not in (process / "cmdline").read_bytes()
     rebuilder.close()
     assert not process.exists()
-    assert not list(snapshot_path(sqlite_store).parent.glob("*.tmp"))
+    assert not list(snapshot_path(sqlite_store).parent.glob(".*.part"))
 
 
 def test_what_goes_wrong_in_a_build_is_told_by_its_code(tmp_path: Path) -> None:
@@ -355,12 +355,12 @@ def test_an_immense_change_takes_effect_in_parts_and_then_whole(
     monkeypatch.setattr(live_module, "_CHANGES_PER_VIEW", 10)
     monkeypatch.setattr(live_module, "_MAX_CHANGES_PER_VIEW", 25)
     with following(sqlite_store.url) as live:
-        sqlite_store.register("helpline", [registration(number) for number in range(95)])
+        sqlite_store.entries.register("helpline", [registration(number) for number in range(95)])
         for number in range(1, 30):
             register(sqlite_store, number)
         until(lambda: live.revision == sqlite_store.revision(), "all of it")
         assert live.entry_count == 1 + 95 + 29
-        stored = [each.pdqs[0] for each in sqlite_store.entries("helpline")]
+        stored = [each.pdqs[0] for each in sqlite_store.entries.list("helpline")]
         codes = np.frombuffer(b"".join(stored), np.uint8).reshape(-1, 32)
         asked_all = [Fingerprint((Pdq(code.tobytes(), 100),)) for code in codes]
         answers = live.search(asked_all, radius_bits=0).matches
@@ -375,8 +375,8 @@ def test_a_withdrawal_does_not_wait_for_a_long_import(
     monkeypatch.setattr(live_module, "_CHANGES_PER_VIEW", 10)
     monkeypatch.setattr(live_module, "_MAX_CHANGES_PER_VIEW", 10)
     match(sqlite_store, [asked(0)])
-    sqlite_store.register("helpline", [registration(number) for number in range(95)])
-    sqlite_store.withdraw("helpline", [1])
+    sqlite_store.entries.register("helpline", [registration(number) for number in range(95)])
+    sqlite_store.entries.withdraw("helpline", [1])
     seen: list[tuple[int, bool]] = []
     apply = LiveIndex.apply
 

@@ -18,8 +18,8 @@ from egide.domain.model import Registration
 from egide.errors import EgideError, EntryMissing, LogBroken
 from egide.store import LogRecord
 from egide.store.changing import ChangingStore
-from egide.store.log import MAX_SUBJECTS, entry_reference
-from egide.store.log_records import canonical
+from egide.store.log.log import MAX_SUBJECTS, entry_reference
+from egide.store.log.records import canonical
 
 
 def registration(number: int) -> Registration:
@@ -30,14 +30,14 @@ def registration(number: int) -> Registration:
 def store(tmp_path: Path) -> egide.Store:
     """A store whose log has eight records; the sixth, of a key, makes no revision."""
     opened = egide.open_store(f"sqlite:///{tmp_path}/egide.db", create=True)
-    ChangingStore.of(opened).create_bank("helpline")
-    ChangingStore.of(opened).register("helpline", [registration(1), registration(2)])
-    ChangingStore.of(opened.acting_as("ben")).confirm("helpline", [1])
-    ChangingStore.of(opened.acting_as("ben")).dispute("helpline", [2])
-    ChangingStore.of(opened).register("helpline", [registration(3)])
+    ChangingStore.of(opened).banks.create("helpline")
+    ChangingStore.of(opened).entries.register("helpline", [registration(1), registration(2)])
+    ChangingStore.of(opened.acting_as("ben")).entries.confirm("helpline", [1])
+    ChangingStore.of(opened.acting_as("ben")).entries.dispute("helpline", [2])
+    ChangingStore.of(opened).entries.register("helpline", [registration(3)])
     opened.keys.create("uploads", Role.MATCHER, "The platform")
-    ChangingStore.of(opened).withdraw("helpline", [2])
-    ChangingStore.of(opened).tombstone("helpline", [3])
+    ChangingStore.of(opened).entries.withdraw("helpline", [2])
+    ChangingStore.of(opened).entries.tombstone("helpline", [3])
     assert opened.log.head()[0] == 8
     return opened
 
@@ -99,9 +99,9 @@ class TestWriting:
 
     def test_what_changes_nothing_is_no_record(self, store: egide.Store) -> None:
         head = store.log.head()
-        ChangingStore.of(store).withdraw("helpline", [2])
+        ChangingStore.of(store).entries.withdraw("helpline", [2])
         with pytest.raises(EgideError):
-            ChangingStore.of(store).confirm("helpline", [3])
+            ChangingStore.of(store).entries.confirm("helpline", [3])
         assert store.log.head() == head
 
     def test_entry_is_named_by_a_reference_and_found_by_it(self, store: egide.Store) -> None:
@@ -134,12 +134,12 @@ class TestWriting:
         assert (verdict.records, verdict.head) == store.log.head()
 
     def test_many_entries_at_once_are_one_record_that_names_none(self, store: egide.Store) -> None:
-        ChangingStore.of(store).register(
+        ChangingStore.of(store).entries.register(
             "helpline", (registration(n) for n in range(10, 10 + 2500))
         )
         last = list(store.log.records())[-1]
         assert (last.seq, last.subjects, last.detail) == (9, (), {"entries": 2500})
-        ChangingStore.of(store).register(
+        ChangingStore.of(store).entries.register(
             "helpline", (registration(n) for n in range(9000, 9000 + MAX_SUBJECTS))
         )
         assert len(list(store.log.records())[-1].subjects) == MAX_SUBJECTS

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from egide.domain.partners import RemoteFeedback
 from egide.errors import (
     EgideError,
     FetchError,
@@ -17,8 +18,8 @@ from egide.errors import (
     SyncError,
     UpstreamRefused,
 )
-from egide.net.register_client import RegisterClient, RemoteFeedback, partner_policy
-from egide.net.webhooks import new_secret, post, webhook_policy
+from egide.partners.client import RegisterClient, partner_policy
+from egide.partners.webhooks import new_secret, post, webhook_policy
 from net_peer import LOOPBACK, answering, ok, serving
 
 KEY = "egide_abcdefghijkl_thesecretpartofthekey"

@@ -13,9 +13,8 @@ from starlette.responses import RedirectResponse
 
 from egide import errors
 from egide.server.app import create_app
-from egide.server.pages.frame import COOKIE, FieldsDep, JsonDep
-from egide.server.pages.frame import PageDep as Page
-from egide.server.pages.problems import words_of
+from egide.server.pages.site.page import COOKIE, FieldsDep, JsonDep
+from egide.server.pages.site.page import PageDep as Page
 from egide.server.settings import ServerSettings
 from page_visits import Visitor
 from server_samples import Served, serve
@@ -353,13 +352,13 @@ def test_without_the_setting_there_are_no_pages(tmp_path: Path) -> None:
         answer = served.client.get("/en/")
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
-        assert [bank.name for bank in served.service.store.banks()] == []
+        assert [bank.name for bank in served.service.store.banks.list()] == []
 
 
 def test_the_bank_is_made_at_the_start_and_once(tmp_path: Path) -> None:
     for _ in range(2):
         with serve(tmp_path, pages=True, pages_bank="people") as served:
-            assert [bank.name for bank in served.service.store.banks()] == ["people"]
+            assert [bank.name for bank in served.service.store.banks.list()] == ["people"]
 
 
 def test_a_look_that_cannot_be_read_stops_the_start() -> None:
@@ -433,5 +432,4 @@ def test_no_header_changes_where_a_request_comes_from(visitor: Visitor) -> None:
 def test_what_can_happen_to_a_person_is_not_called_a_fault_of_ours(
     kind: type[errors.EgideError],
 ) -> None:
-    error = kind(limit=1, retry_after_s=1, state="withdrawn", reason="too-short", store="x")
-    assert words_of(error) != words_of(errors.Unexpected(reason="x"))
+    assert kind.page_words != errors.Unexpected.page_words

@@ -53,23 +53,23 @@ def on_disk(folder: Path, sought: dict[int, list[bytes]]) -> set[int]:
 
 
 def every(store: Store) -> None:
-    store.withdraw("helpline", list(range(1, COUNT + 1)))
+    store.entries.withdraw("helpline", list(range(1, COUNT + 1)))
 
 
 def by_source(store: Store) -> None:
-    store.withdraw_source("helpline", "her")
+    store.entries.withdraw_source("helpline", "her")
 
 
 def by_time(store: Store) -> None:
-    store.expire()
+    store.entries.expire()
 
 
 def as_false(store: Store) -> None:
-    store.tombstone("helpline", list(range(1, 31)))
+    store.entries.tombstone("helpline", list(range(1, 31)))
 
 
 def alone(store: Store) -> None:
-    store.erase_patches("helpline", list(range(20, 50)))
+    store.keypoints.erase("helpline", list(range(20, 50)))
 
 
 def replaced(store: Store) -> None:
@@ -77,7 +77,7 @@ def replaced(store: Store) -> None:
         Registration(one.pdqs, one.sha256, source=one.source, patches=patch_set(number + 1000))
         for number, one in enumerate(pictures()[:40])
     ]
-    store.register("helpline", others, patch_key=KEY)
+    store.entries.register("helpline", others, patch_key=KEY)
 
 
 @pytest.mark.parametrize("erase", [every, by_source, by_time, as_false, alone, replaced])
@@ -86,8 +86,8 @@ def test_erased_keypoints_are_gone_from_the_files(
 ) -> None:
     path = tmp_path / "egide.db"
     with Store.open(f"sqlite:///{path}", create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", pictures(), patch_key=KEY)
+        store.banks.create("helpline")
+        store.entries.register("helpline", pictures(), patch_key=KEY)
         sought = pieces(path)
         assert on_disk(tmp_path, sought) == set(range(1, COUNT + 1))
         erase(store)
@@ -101,12 +101,12 @@ def test_erased_keypoints_are_gone_from_the_files(
 def test_erasing_while_another_reads_is_made_up_for_on_closing(tmp_path: Path) -> None:
     path = tmp_path / "egide.db"
     store = Store.open(f"sqlite:///{path}", create=True)
-    store.create_bank("helpline")
-    store.register("helpline", pictures(), patch_key=KEY)
+    store.banks.create("helpline")
+    store.entries.register("helpline", pictures(), patch_key=KEY)
     sought = pieces(path)
     reader = Store.open(f"sqlite:///{path}")
-    with reader.read_patches(KEY) as sealed:
-        store.withdraw_source("helpline", "her")
+    with reader.keypoints.read(KEY) as sealed:
+        store.entries.withdraw_source("helpline", "her")
         assert len(list(sealed)) == COUNT - COUNT // 5
         kept = set(pieces(path))
         assert on_disk(tmp_path, sought) > kept  # the reader may still need the old pages
@@ -119,9 +119,9 @@ def test_neither_key_nor_keypoints_are_ever_in_the_files(tmp_path: Path) -> None
     path = tmp_path / "egide.db"
     plain = [one.patches for one in pictures() if one.patches is not None]
     with Store.open(f"sqlite:///{path}", create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", pictures(), patch_key=KEY)
-        with store.read_patches(KEY) as sealed:
+        store.banks.create("helpline")
+        store.entries.register("helpline", pictures(), patch_key=KEY)
+        with store.keypoints.read(KEY) as sealed:
             assert list(sealed)
         raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert KEY.secret not in raw

@@ -17,7 +17,7 @@ from recovery_processes import alive, command_of, descendants, serve
 from test_serve import Server
 
 from egide.domain.model import Registration
-from egide.engine.snapshots import snapshot_path
+from egide.live.snapshots import snapshot_path
 from egide.store.changing import ChangingStore as Store
 from pictures import encoded, pictures
 from register_load import BANK, STANDING, Load, client, new_register, pdq, until
@@ -81,7 +81,7 @@ def stopped_builder(server: Server, folder: Path) -> int | None:
         found.extend(
             child
             for child in descendants(server.process.pid)
-            if b"egide.engine.rebuilding" in command_of(child)
+            if b"egide.live.rebuilding" in command_of(child)
         )
         return bool(found)
 
@@ -96,7 +96,7 @@ def stopped_builder(server: Server, folder: Path) -> int | None:
 
 
 def unfinished(folder: Path) -> list[Path]:
-    return list(folder.glob(".*.tmp"))
+    return list(folder.glob(".*.part"))
 
 
 def test_a_process_killed_in_mid_rebuild_leaves_nothing_that_breaks(
@@ -155,9 +155,9 @@ def test_a_change_from_elsewhere_is_live_within_a_second(
             assert delay < 5, f"the change of number {number} took {delay:.2f} s"
             return delay
 
-        store.register(BANK, [Registration(pdqs=(pdq(666),))])
+        store.entries.register(BANK, [Registration(pdqs=(pdq(666),))])
         delays = [delay_s(666, [STANDING + 1])]
-        store.withdraw(BANK, [1])
+        store.entries.withdraw(BANK, [1])
         delays.append(delay_s(0, []))
         command("bank", "import", BANK, "-")
         delays.append(delay_s(777, [STANDING + 2]))

@@ -74,7 +74,7 @@ def test_while_postgresql_is_dead_matching_goes_on_and_then_everything(
         until(lambda: bool(postgres_server.execute(f"{listening}'{database}'")), "it to listen")
         with Store.open(url) as store:
             load.check(store, server.address)
-            store.withdraw(BANK, [1])
+            store.entries.withdraw(BANK, [1])
             live_s = until(lambda: asking.matched([0]) == [[]], "a change to be live")
             assert live_s < 5, f"a change took {live_s:.2f} s"
     log.info("ready again after %.2f s; a change is live after %.3f s", back_s, live_s)
@@ -138,6 +138,6 @@ def test_on_a_full_disk_reading_goes_on_and_writing_once_there_is_space(
         assert register(asking, *numbers) == (201, "")
         until(lambda: asking.matched([numbers[-1]]) != [[]], "what was registered")
     with Store.open(url) as store:
-        assert sum(1 for _ in store.entries(BANK)) == STANDING + len(numbers)
+        assert sum(1 for _ in store.entries.list(BANK)) == STANDING + len(numbers)
         store.log.verify()
     assert server.end() == 0

@@ -29,7 +29,7 @@ def test_killed_registers_go_on_exactly_where_they_were(pair: Pair) -> None:
     def known() -> int:
         return pair.here.upstreams.get("helpline").position.after
 
-    pair.remote.register("ncii", map(picture, range(COUNT)))
+    pair.remote.entries.register("ncii", map(picture, range(COUNT)))
     remote = pair.serve("remote")
     port = int(remote.address.rpartition(":")[2])
     pair.add(remote.address)
@@ -41,7 +41,7 @@ def test_killed_registers_go_on_exactly_where_they_were(pair: Pair) -> None:
     first = known()
     assert 0 < first < COUNT
     # One that has arrived before, one that has not.
-    pair.remote.withdraw("ncii", [1, COUNT])
+    pair.remote.entries.withdraw("ncii", [1, COUNT])
     pair.serve("remote", port)
 
     until(lambda: known() > first, "a further page")
@@ -56,7 +56,7 @@ def test_killed_registers_go_on_exactly_where_they_were(pair: Pair) -> None:
     assert {entry.state for entry in held[1:]} == {State.ACTIVE}
     log.info("the restarted process had followed to the end after %.1f s", waited_s)
 
-    pair.remote.withdraw("ncii", [2])
+    pair.remote.entries.withdraw("ncii", [2])
     arrived_s = until(lambda: pair.held()[1].state is State.WITHDRAWN, "a withdrawal")
     assert arrived_s < 10, f"a withdrawal took {arrived_s:.1f} s to arrive"
     log.info("a withdrawal arrived after %.1f s", arrived_s)

@@ -15,11 +15,9 @@ import pytest
 
 from egide.domain.cases import shown_number
 from egide.security.proof_of_work import leading_zero_bits
-from egide.server import background
-from egide.server.background import chores
-from egide.server.casework import casework_of
-from egide.server.pages.frame import COOKIE
-from egide.store.sessions import Sessions
+from egide.server.chores import chores
+from egide.server.pages.site.page import COOKIE
+from egide.store.access.sessions import Sessions
 from egide.usecases.casework import Casework
 from server_samples import Served, serve
 
@@ -174,11 +172,11 @@ def test_registering_opens_a_case_that_its_number_and_pin_lead_to(visitor: Visit
 
 
 def test_entries_are_unverified_and_hold_no_more_than_the_fingerprints(visitor: Visitor) -> None:
-    before = {entry.id for entry in visitor.served.service.store.entries("helpline")}
+    before = {entry.id for entry in visitor.served.service.store.entries.list("helpline")}
     visitor.register(11, 12)
     entries = [
         entry
-        for entry in visitor.served.service.store.entries("helpline")
+        for entry in visitor.served.service.store.entries.list("helpline")
         if entry.id not in before
     ]
     assert [entry.sha256 for entry in entries] == [
@@ -193,7 +191,7 @@ def test_sent_twice_it_is_one_case(visitor: Visitor) -> None:
     first = visitor.send("register/submit", form)
     second = visitor.send("register/submit", form)
     assert (first.status_code, second.status_code) == (201, 201)
-    case = casework_of(visitor.served.service)
+    case = visitor.served.service.casework
     ids = [
         visitor.served.service.store.sessions.find(one.cookies[COOKIE]) for one in (first, second)
     ]
@@ -438,7 +436,7 @@ def test_withdrawing_takes_two_clicks_and_erases(visitor: Visitor) -> None:
     page = visitor.get("case").text
     assert "They" not in page or "You took them out on" in page
     assert "case/add" not in page
-    digests = {entry.sha256 for entry in visitor.served.service.store.entries("helpline")}
+    digests = {entry.sha256 for entry in visitor.served.service.store.entries.list("helpline")}
     assert bytes.fromhex(image(61)["sha256"]) not in digests
 
 
@@ -491,14 +489,14 @@ def test_the_end_comes_near_with_a_warning_and_can_be_put_off(
 def test_an_ended_case_can_still_be_looked_at_and_not_changed(visitor: Visitor) -> None:
     number = visitor.register(72)
     later = datetime.now(UTC) + timedelta(days=800)
-    assert casework_of(visitor.served.service).expire(later) >= 1
+    assert visitor.served.service.casework.expire(later) >= 1
     page = visitor.get("case").text
     assert number in page
     assert "Your case has ended" in page
     for path in ("case/card", "case/add?adult=yes", "case/withdraw"):
         assert visitor.get(path).headers["location"] == "/en/case"
     assert visitor.post("case/extend").headers["location"] == "/en/case"
-    casework_of(visitor.served.service).forget(later + timedelta(days=100))
+    visitor.served.service.casework.forget(later + timedelta(days=100))
     assert "Open my case" in visitor.get("case").text
 
 
@@ -547,7 +545,7 @@ def test_a_worker_registers_with_recorded_authority_and_hands_over_the_card(
     assert "A helpline opened this case for you." in owner.get("case").text
     session = worker.served.service.store.sessions.find(owner.client.cookies[COOKIE])
     assert session is not None
-    case = casework_of(worker.served.service).get(session.subject_id)
+    case = worker.served.service.casework.get(session.subject_id)
     assert (case.authority.value, (case.opened_by or "")[:6]) == ("by-phone", "worker")
 
 
@@ -573,7 +571,7 @@ def test_cases_end_and_are_forgotten_by_themselves(
             def now(cls, tz: Any = None) -> datetime:
                 return datetime.now(tz) + timedelta(days=days)
 
-        monkeypatch.setattr(background, "datetime", Later)
+        monkeypatch.setattr("egide.server.chores.datetime", Later)
         # Not yet the visitor's session, which would be over as well.
         monkeypatch.setattr(Sessions, "forget", lambda *_: 0)
         forgetting.do()

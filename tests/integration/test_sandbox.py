@@ -37,9 +37,9 @@ ALL_CHILDREN = """
 import json, os, sys, time
 from pathlib import Path
 import egide
-from egide.auditing.local import LocalExecutor
-from egide.engine.decoding import DecodingPool
-from egide.engine.rebuilding import Rebuilder
+from egide.auditing.executors.local import LocalExecutor
+from egide.sandbox.decoding import DecodingPool
+from egide.live.rebuilding import Rebuilder
 
 def told(process):
     names = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\\0")
@@ -78,7 +78,7 @@ def url(tmp_path: Path) -> str:
     picture = tmp_path / "registered.png"
     picture.write_bytes(encoded(pictures(8)[0], "PNG"))
     with egide.open_store(url, create=True) as store:
-        ChangingStore.of(store).create_bank("helpline")
+        ChangingStore.of(store).banks.create("helpline")
         list(egide.register(store, "helpline", [picture]))
     return url
 

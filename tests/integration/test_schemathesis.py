@@ -12,7 +12,7 @@ from schemathesis.config import SchemathesisConfig
 
 from egide.domain.access import Role
 from egide.server.app import create_app
-from egide.server.connections import bounded_http
+from egide.server.http.connections import bounded_http
 from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore
 from server_samples import Served, serve
@@ -54,7 +54,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         max_failures_per_minute=PLENTY,
         bulk_limit=PLENTY,
     ) as served:
-        ChangingStore.of(served.service.store).create_bank("helpline")
+        ChangingStore.of(served.service.store).banks.create("helpline")
         yield served
 
 

@@ -276,8 +276,10 @@ def test_log_holds_nothing_that_a_request_says(tmp_path: Path) -> None:
     with started(tmp_path, EGIDE_LOG_LEVEL="debug") as server:
         server.await_address()
         with egide.open_store(f"sqlite:///{tmp_path / 'egide.db'}") as store:
-            ChangingStore.of(store).create_bank("helpline")
-            ChangingStore.of(store).register("helpline", [Registration((CODE,), note="SECRETNOTE")])
+            ChangingStore.of(store).banks.create("helpline")
+            ChangingStore.of(store).entries.register(
+                "helpline", [Registration((CODE,), note="SECRETNOTE")]
+            )
         asked = json.dumps({"fingerprints": [{"pdq": CODE.hex()}, {"pdq": "SECRETPDQ"}]})
         for path, rest in (
             ("/v1/match/fingerprints", {"body": asked}),

@@ -26,12 +26,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve(tmp_path_factory.mktemp("served"), workers=2) as running:
         store = running.service.store
         for bank, picture in zip(("confirmed", "unverified", "other"), PICTURES, strict=False):
-            ChangingStore.of(store).create_bank(bank)
-            done = ChangingStore.of(store).register(
+            ChangingStore.of(store).banks.create(bank)
+            done = ChangingStore.of(store).entries.register(
                 bank, [_registration(encoded(picture, "PNG"))], outcomes=True
             )
             if bank != "unverified":
-                ChangingStore.of(store).confirm(bank, [done.outcomes[0].entry])
+                ChangingStore.of(store).entries.confirm(bank, [done.outcomes[0].entry])
         running.wait_for(store.revision())
         yield running
 
@@ -235,12 +235,12 @@ def test_rate_and_quota_count_what_is_asked_about(served: Served) -> None:
 
 def test_change_is_matched_within_a_second_or_two(served: Served, key: dict[str, str]) -> None:
     store = served.service.store
-    ChangingStore.of(store).create_bank("moving")
+    ChangingStore.of(store).banks.create("moving")
     data = encoded(PICTURES[3], "PNG")
-    done = ChangingStore.of(store).register("moving", [_registration(data)], outcomes=True)
+    done = ChangingStore.of(store).entries.register("moving", [_registration(data)], outcomes=True)
     served.wait_for(store.revision())
     assert [m["bank"] for m in _match(served, key, data)["matches"]] == ["moving"]
-    ChangingStore.of(store).withdraw("moving", [done.outcomes[0].entry])
+    ChangingStore.of(store).entries.withdraw("moving", [done.outcomes[0].entry])
     served.wait_for(store.revision())
     assert _match(served, key, data)["matches"] == []
 

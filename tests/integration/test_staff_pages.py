@@ -6,13 +6,12 @@ import hashlib
 import html
 import re
 import time
-from base64 import b32decode
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 
+from case_samples import app_code
 from egide.domain.cases import (
     Authority,
     Case,
@@ -25,8 +24,8 @@ from egide.domain.cases import (
 )
 from egide.domain.model import FeedbackKind, State, Trust
 from egide.security import passwords
-from egide.security.one_time_codes import STEP_S, code_at
-from egide.server.pages import staff_cases
+from egide.security.one_time_codes import STEP_S
+from egide.server.pages.staff import cases as staff_cases
 from egide.store.changing import ChangingStore as Store
 from egide.text.wording import NO_BREAK
 from egide.usecases.casework import Casework
@@ -87,8 +86,7 @@ def seen(answer: httpx2.Response) -> str:
 
 
 def code(account: NewAccount, step: int = 0) -> str:
-    (text,) = parse_qs(urlsplit(account.uri).query)["secret"]
-    return code_at(b32decode(text), int(time.time()) // STEP_S + step)
+    return app_code(account.uri, time.time() + step * STEP_S)
 
 
 def image(seed: str) -> NewImage:
@@ -438,8 +436,8 @@ class TestCases:
         self, worker: Browser, store: Store, lang: str
     ) -> None:
         mixed = open_case(store, f"{lang} one", f"{lang} two", f"{lang} three")
-        store.confirm("helpline", [mixed.images[0].entry])
-        store.dispute("helpline", [mixed.images[1].entry])
+        store.entries.confirm("helpline", [mixed.images[0].entry])
+        store.entries.dispute("helpline", [mixed.images[1].entry])
         worker.lang = lang
         shown = shown_number(mixed.number)
         line = re.search(
@@ -490,8 +488,8 @@ class TestCases:
             assert store.cases.get(one.id).images[0].trust is Trust.UNVERIFIED
 
     def test_case_of_another_bank_is_missing(self, worker: Browser, store: Store) -> None:
-        if "elsewhere" not in [bank.name for bank in store.banks()]:
-            store.create_bank("elsewhere")
+        if "elsewhere" not in [bank.name for bank in store.banks.list()]:
+            store.banks.create("elsewhere")
         case = Casework(store, "elsewhere", CaseRules()).open(
             [image("x")], PIN, submission=hashlib.sha256(b"elsewhere").digest()
         )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from base64 import b32decode
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from case_samples import app_code
 from egide.domain.cases import (
     Authority,
     Case,
@@ -32,7 +31,7 @@ from egide.errors import (
     UsageError,
 )
 from egide.security import passwords
-from egide.security.one_time_codes import STEP_S, code_at
+from egide.security.one_time_codes import STEP_S
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.case_review import CaseReview
 from egide.usecases.casework import Casework
@@ -74,7 +73,7 @@ def clock() -> Clock:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
-        opened.create_bank("helpline")
+        opened.banks.create("helpline")
         yield opened
 
 
@@ -95,8 +94,7 @@ def review(store: Store) -> CaseReview:
 
 def code(account: NewAccount, clock: Clock) -> str:
     """What the worker's app shows now."""
-    (text,) = parse_qs(urlsplit(account.uri).query)["secret"]
-    return code_at(b32decode(text), int(clock.now) // STEP_S)
+    return app_code(account.uri, clock.now)
 
 
 def image(seed: str) -> NewImage:
@@ -251,7 +249,7 @@ class TestCaseReview:
     ) -> None:
         waiting, vouched, doubted, gone = (open_case(store, name) for name in "abcd")
         review.confirm(vouched.id, ConfirmReason.SAW_PROOF, staff=amina.staff)
-        store.dispute("helpline", [doubted.images[0].entry])
+        store.entries.dispute("helpline", [doubted.images[0].entry])
         review.withdraw(gone.id, Authority.BY_PHONE, staff=amina.staff)
 
         def ids(**which: object) -> list[int]:
@@ -297,7 +295,7 @@ class TestCaseReview:
     def test_cases_of_other_banks_are_out_of_reach(
         self, store: Store, review: CaseReview, amina: NewAccount
     ) -> None:
-        store.create_bank("other")
+        store.banks.create("other")
         case = open_case(store, bank="other")
         assert review.cases(limit=100).cases == ()
         with pytest.raises(CaseNotFound):

@@ -14,13 +14,14 @@ import pytest
 
 from egide.domain.access import Role
 from egide.domain.model import Registration
-from egide.engine import live as live_module
-from egide.engine import rebuilding
-from egide.engine.live import LiveRegister
 from egide.errors import SnapshotUnwritable, StoreLocked, StoreUnreadable
+from egide.live import rebuilding
+from egide.live import register as live_module
+from egide.live.register import LiveRegister
 from egide.server.service import Service
 from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore
+from egide.store.entries.entries import Entries
 from server_samples import Served, serve
 
 STALE_AFTER_S = 0.8
@@ -69,9 +70,9 @@ def answering(folder: Path, **settings: Any) -> Iterator[Served]:
     """A register of two entries, the first one confirmed."""
     with serve(folder, hma_enabled=True, stale_after_s=STALE_AFTER_S, **settings) as served:
         store = ChangingStore.of(served.service.store)
-        store.create_bank("helpline")
-        store.register("helpline", [Registration((code(number),)) for number in range(2)])
-        store.confirm("helpline", [1])
+        store.banks.create("helpline")
+        store.entries.register("helpline", [Registration((code(number),)) for number in range(2)])
+        store.entries.confirm("helpline", [1])
         served.wait_for(store.revision())
         yield served
 
@@ -159,7 +160,7 @@ def test_a_known_key_is_answered_at_once_while_the_store_hangs(
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ChangingStore]:
     with ChangingStore.open(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
-        opened.create_bank("helpline")
+        opened.banks.create("helpline")
         yield opened
 
 
@@ -188,18 +189,18 @@ def test_a_long_import_stalls_nothing_though_the_age_grows(
     store: ChangingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = Semaphore(0)
-    changes = store.changes
+    changes = Entries.changes
 
-    def slowly(*arguments: Any, **limits: Any) -> Iterator[Any]:
-        for entry in changes(*arguments, **limits):
+    def slowly(self: Entries, *arguments: Any, **limits: Any) -> Iterator[Any]:
+        for entry in changes(self, *arguments, **limits):
             more.acquire()
             yield entry
 
     monkeypatch.setattr(live_module, "_CHANGES_PER_VIEW", 1)
     with following(store) as live:
-        monkeypatch.setattr(store, "changes", slowly)
+        monkeypatch.setattr(Entries, "changes", slowly)
         for number in range(4):
-            store.register("helpline", [Registration((code(number),))])
+            store.entries.register("helpline", [Registration((code(number),))])
         until(lambda: live.stalled_s > 0.7, "it to wait for the first change")
         more.release(3)
         until(lambda: live.stalled_s < live.age_s - 0.5, "some of them to be taken in")
@@ -238,7 +239,7 @@ def test_a_snapshot_folder_that_goes_away_is_told_and_delays_no_change(
         assert "snapshot-unwritable" in caplog.text
         store = ChangingStore.of(served.service.store)
         for number in range(10, 14):
-            store.register("helpline", [Registration((code(number),))])
+            store.entries.register("helpline", [Registration((code(number),))])
             began = time.monotonic()
             until(lambda: live.revision == store.revision(), "the change")
             assert time.monotonic() - began < 4  # it was 5 s and more between two tries

@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from store_processes import registration
 from test_cli import egide_in
 
-from egide.engine.snapshots import open_snapshot
 from egide.errors import (
     BackupUnwritable,
     EgideError,
@@ -28,9 +27,10 @@ from egide.errors import (
     StoreReadOnly,
     StoreUnreadable,
 )
-from egide.store import sqlite
+from egide.live.snapshots import open_snapshot
 from egide.store.changing import ChangingStore as Store
-from egide.store.copying import restore_store
+from egide.store.database import sqlite
+from egide.store.database.copying import restore_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,8 +42,8 @@ def url_of(path: Path) -> str:
 
 def make(path: Path, entries: int = 50) -> None:
     with Store.open(url_of(path), create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", (registration(number) for number in range(entries)))
+        store.banks.create("helpline")
+        store.entries.register("helpline", (registration(number) for number in range(entries)))
 
 
 def fill(folder: Path, leave_pages: int = 0) -> Path:
@@ -54,7 +54,7 @@ def fill(folder: Path, leave_pages: int = 0) -> Path:
 
 def held(path: Path) -> int:
     with Store.open(url_of(path)) as store:
-        return store.bank_counts("helpline").total
+        return store.banks.counts("helpline").total
 
 
 # --- full disks -----------------------------------------------------------------------------
@@ -71,7 +71,9 @@ def test_on_a_full_disk_opening_and_writing_say_so_and_change_nothing(
 
     def write() -> None:
         with Store.open(url_of(path)) as store:
-            store.register("helpline", (registration(number) for number in range(100, 3000)))
+            store.entries.register(
+                "helpline", (registration(number) for number in range(100, 3000))
+            )
 
     with pytest.raises(StoreFull, match="its disk is full"):
         write()
@@ -98,10 +100,12 @@ def test_a_store_over_the_largest_file_that_may_be_written_is_told(tmp_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100_000, hard))
         try:
             with pytest.raises(StoreFull, match="ulimit -f"):
-                store.register("helpline", (registration(number) for number in range(100, 5000)))
+                store.entries.register(
+                    "helpline", (registration(number) for number in range(100, 5000))
+                )
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert store.bank_counts("helpline").total == 50
+        assert store.banks.counts("helpline").total == 50
 
 
 def test_a_backup_that_does_not_fit_says_why_and_leaves_nothing(
@@ -166,8 +170,8 @@ def test_whatever_the_driver_reports_is_an_error_of_the_store(
         acts: list[Callable[[], object]] = [
             store.revision,
             lambda: store.wait_for_change(0, 1),
-            lambda: list(store.entries("helpline")),
-            lambda: store.withdraw("helpline", [1]),
+            lambda: list(store.entries.list("helpline")),
+            lambda: store.entries.withdraw("helpline", [1]),
             lambda: store.keys.use(1, 1, 1),
             lambda: store.outbox.claim(limit=1, per_webhook=1, lease_s=1),
             lambda: store.backup(tmp_path / "backup.db"),
@@ -179,7 +183,7 @@ def test_whatever_the_driver_reports_is_an_error_of_the_store(
                 act()
             assert type(caught.value) is kind
         armed = False
-        assert store.bank_counts("helpline").total == 50
+        assert store.banks.counts("helpline").total == 50
 
 
 # --- read-only disks ------------------------------------------------------------------------
@@ -225,7 +229,7 @@ def test_a_store_on_a_read_only_disk_is_read_searched_and_restored(
     assert (result.code, "[store-read-only]" in result.err) == (3, True), result.err
     restore_store(disk / name, url_of(tmp_path / "new.db"))
     with Store.open(url_of(disk / name)) as store:
-        assert len(list(store.entries("helpline"))) == 50
+        assert len(list(store.entries.list("helpline"))) == 50
         assert store.wait_for_change(2, 0.01) == 2
         store.log.verify()
     assert held(tmp_path / "new.db") == 50
@@ -238,10 +242,10 @@ def test_a_backup_that_is_worked_with_lets_readers_read_while_it_is_written(tmp_
     with Store.open(url_of(tmp_path / "egide.db")) as store:
         store.backup(tmp_path / "backup.db")
     with Store.open(url_of(tmp_path / "backup.db")) as store:
-        store.withdraw("helpline", [1])
-        with store.read_active() as view:
+        store.entries.withdraw("helpline", [1])
+        with store.entries.active() as view:
             assert len(list(view.entries)) == 49
-            store.withdraw("helpline", [2])
+            store.entries.withdraw("helpline", [2])
     with closing(sqlite3.connect(tmp_path / "backup.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -253,7 +257,7 @@ def test_a_store_that_another_writes_to_is_read_with_its_log_or_not_at_all(
     path = source / "egide.db"
     make(path)
     with Store.open(url_of(path)) as writer:
-        writer.register("helpline", [registration(100)])
+        writer.entries.register("helpline", [registration(100)])
         assert held(disk / "egide.db") == 51
         for ending in ("", "-wal"):
             shutil.copy(f"{path}{ending}", f"{source}/copied.db{ending}")
@@ -269,9 +273,9 @@ def test_a_file_that_was_said_not_to_change_and_does_is_not_believed(
     make(source / "egide.db")
 
     def read_slowly(store: Store) -> int:
-        with store.read_active() as view:
+        with store.entries.active() as view:
             with Store.open(url_of(source / "egide.db")) as writer:
-                writer.withdraw("helpline", [1])
+                writer.entries.withdraw("helpline", [1])
             return len(list(view.entries))
 
     with Store.open(url_of(disk / "egide.db")) as store:

@@ -23,9 +23,9 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.store import schema
 from egide.store.changing import ChangingStore as Store
-from egide.store.register import identity_of
+from egide.store.entries.registering import identity_of
+from egide.store.tables import register as schema
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -35,8 +35,8 @@ def path(tmp_path: Path) -> Path:
     """Of a store with the bank `helpline` and 50 entries."""
     path = tmp_path / "egide.db"
     with Store.open(f"sqlite:///{path}", create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", (registration(number) for number in range(50)))
+        store.banks.create("helpline")
+        store.entries.register("helpline", (registration(number) for number in range(50)))
     return path
 
 
@@ -64,7 +64,7 @@ def test_the_cache_of_an_import_is_given_back_after_it(path: Path) -> None:
             numbered(connection)
         engine = database._engine
         sa.event.listen(engine, "commit", numbered)
-        store.register("helpline", (registration(number) for number in range(100, 5000)))
+        store.entries.register("helpline", (registration(number) for number in range(100, 5000)))
         sa.event.remove(engine, "commit", numbered)
         with database.read() as connection:
             numbered(connection)
@@ -79,7 +79,7 @@ def test_the_cache_of_an_import_is_given_back_after_it(path: Path) -> None:
 def test_a_new_store_belongs_to_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new é.db"
     with Store.open(url_of(path), create=True) as store:
-        store.create_bank("helpline")
+        store.banks.create("helpline")
         for file in tmp_path.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert store.path == path
@@ -120,6 +120,7 @@ def test_an_empty_file_is_a_store_that_was_not_finished(tmp_path: Path) -> None:
         ("sqlite:///:memory:", "in memory"),
         ("sqlite:///file::memory:?uri=true", "in memory"),
         ("sqlite:///file:x?mode=memory&uri=true", "in memory"),
+        ("sqlite:///secret.db?timeout=soon", "parameter"),
         ("mysql://me:secret@host/db", "mysql is not possible"),
         ("://", "cannot be understood"),
         ("x://a:secret@[", "not possible"),
@@ -157,7 +158,7 @@ def test_a_damaged_store_is_told(path: Path) -> None:
 
     def use() -> None:
         with Store.open(url_of(path)) as store:
-            list(store.entries("helpline"))
+            list(store.entries.list("helpline"))
 
     with pytest.raises(StoreUnreadable, match="damaged"):
         use()
@@ -168,7 +169,7 @@ def test_a_store_cut_in_the_middle_is_told(path: Path) -> None:
 
     def use() -> None:
         with Store.open(url_of(path)) as store:
-            list(store.entries("helpline"))
+            list(store.entries.list("helpline"))
 
     with pytest.raises(StoreUnreadable, match=r"damaged|disk"):
         use()
@@ -241,11 +242,11 @@ def test_an_older_store_is_refused_until_it_is_upgraded(tmp_path: Path) -> None:
     Store.upgrade(url_of(path)).close()
     with Store.upgrade(url_of(path)) as store:
         assert (store.id, store.revision()) == ("an id", 2)
-        found = list(store.entries("helpline"))
+        found = list(store.entries.list("helpline"))
         assert [entry.pdqs for entry in found] == [registration(0).pdqs, registration(1).pdqs, ()]
         assert {(entry.trimmed_pdqs, entry.has_patches) for entry in found} == {((), False)}
         assert (found[0].note, found[0].trust) == ("kept", Trust.CONFIRMED)
-        done = store.register("helpline", (registration(number) for number in range(4)))
+        done = store.entries.register("helpline", (registration(number) for number in range(4)))
         assert (done.known, done.refused, done.added) == (2, 1, 1)
 
 
@@ -263,9 +264,9 @@ def test_a_read_only_store_can_be_read(path: Path) -> None:
     url = f"sqlite:///file:{path}?mode=ro&uri=true"
     with Store.open(url) as store:
         assert store.path == path
-        assert len(list(store.entries("helpline"))) == 50
+        assert len(list(store.entries.list("helpline"))) == 50
         with pytest.raises(StoreReadOnly, match="read-only"):
-            store.withdraw("helpline", [1])
+            store.entries.withdraw("helpline", [1])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: nothing was tested")
@@ -286,16 +287,18 @@ def test_a_full_disk_changes_nothing(path: Path) -> None:
         store._database.close()  # the next connection is the first with the limit
         sa.event.listen(store._database._engine, "connect", fill)
         with pytest.raises(StoreFull, match="nothing was changed"):
-            store.register("helpline", (registration(number) for number in range(100, 5000)))
+            store.entries.register(
+                "helpline", (registration(number) for number in range(100, 5000))
+            )
         assert store.revision() == before
-        assert store.bank_counts("helpline").total == 50
+        assert store.banks.counts("helpline").total == 50
 
 
 def test_an_error_never_quotes_a_fingerprint(path: Path) -> None:
     execute(path, "DROP TABLE revisions")
     secret = registration(1000)
     with Store.open(url_of(path)) as store, pytest.raises(Exception) as caught:  # noqa: PT011
-        store.register("helpline", [secret])
+        store.entries.register("helpline", [secret])
     error: BaseException | None = caught.value
     while error is not None:
         for value in (*secret.pdqs, secret.sha256):
@@ -396,19 +399,21 @@ def test_what_is_withdrawn_or_expired_is_gone_from_the_files(
         }
 
     with Store.open(url_of(path), create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", crowd())
+        store.banks.create("helpline")
+        store.entries.register("helpline", crowd())
         assert found() == set(range(1500))
         if reader_is_busy:
-            with store.read_active():
-                store.withdraw_source("helpline", "her")
+            with store.entries.active():
+                store.entries.withdraw_source("helpline", "her")
             assert found() == set(range(1500))  # the reader may still need the old pages
-        store.withdraw("helpline", [entry.id for entry in store.entries("helpline", limit=9)])
-        store.withdraw_source("helpline", "her")
-        store.expire()
+        store.entries.withdraw(
+            "helpline", [entry.id for entry in store.entries.list("helpline", limit=9)]
+        )
+        store.entries.withdraw_source("helpline", "her")
+        store.entries.expire()
         kept = {
             int(entry.note.rpartition(" ")[2])
-            for entry in store.entries("helpline", state=State.ACTIVE)
+            for entry in store.entries.list("helpline", state=State.ACTIVE)
         }
         assert len(kept) > 300
         assert found() == kept
@@ -420,8 +425,8 @@ def test_erasing_while_another_reads_is_made_up_for_when_the_store_is_closed(
 ) -> None:
     reader = Store.open(url_of(path))
     store = Store.open(url_of(path))
-    with reader.read_active():
-        store.withdraw("helpline", [1])
+    with reader.entries.active():
+        store.entries.withdraw("helpline", [1])
         secret = registration(0).pdqs[0]
         assert secret in path.read_bytes()
     store.close()

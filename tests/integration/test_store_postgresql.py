@@ -20,8 +20,8 @@ from egide.errors import (
     StoreUnreadable,
     UsageError,
 )
-from egide.store import schema
 from egide.store.changing import ChangingStore as Store
+from egide.store.tables import register as schema
 from postgres import PostgresServer, find_programs
 from store_samples import code, picture
 
@@ -87,7 +87,7 @@ def test_two_schemas_of_one_database_are_two_stores(
     first = Store.open(f"{url}?options=-csearch_path%3Done", create=True)
     second = Store.open(f"{url}?options=-csearch_path%3Dtwo", create=True)
     assert first.id != second.id
-    first.create_bank("helpline")
+    first.banks.create("helpline")
     assert (first.revision(), second.revision()) == (1, 0)
     first.close()
     second.close()
@@ -113,7 +113,7 @@ def test_other_versions_are_refused_and_an_older_one_is_upgraded(
     with pytest.raises(StoreTooOld):
         Store.open(url)
     with Store.upgrade(url) as store:
-        assert store.register("helpline", [picture(1)]).revision == 2
+        assert store.entries.register("helpline", [picture(1)]).revision == 2
     database = url.rpartition("/")[2]
     postgres_server.execute("UPDATE alembic_version SET version_num = '9999'", database)
     with pytest.raises(StoreTooNew):
@@ -195,14 +195,14 @@ def test_who_may_only_read_is_told_when_writing(
 ) -> None:
     url = postgres_url()
     with Store.open(url, create=True) as store:
-        store.create_bank("helpline")
+        store.banks.create("helpline")
     database = url.rpartition("/")[2]
     postgres_server.execute("CREATE ROLE reader LOGIN", database)
     postgres_server.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", database)
     with Store.open(url.replace("egide@", "reader@")) as store:
         assert store.revision() == 1
         with pytest.raises(StoreReadOnly):
-            store.register("helpline", [picture(1)])
+            store.entries.register("helpline", [picture(1)])
     postgres_server.execute("DROP OWNED BY reader", database)
     postgres_server.execute("DROP ROLE reader")
 
@@ -213,8 +213,8 @@ def test_who_may_only_read_is_told_when_writing(
 def test_a_large_import_is_planned_for_what_it_has_added(postgres_url: Callable[..., str]) -> None:
     """Else each chunk reads all that went in before it: six minutes for 100,000 entries."""
     with Store.open(postgres_url(), create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", [picture(number) for number in range(4100)])
+        store.banks.create("helpline")
+        store.entries.register("helpline", [picture(number) for number in range(4100)])
         with store._database.read() as connection:
             planned_for = connection.scalar(
                 sa.text("SELECT reltuples FROM pg_class WHERE oid = 'entries'::regclass")
@@ -241,9 +241,9 @@ def test_erased_rows_are_no_longer_in_the_pages_as_rows(
         return found
 
     with Store.open(postgres_store_url, forget_at_once=False) as store:
-        store.create_bank("helpline")
-        store.register("helpline", [picture(number) for number in range(200)])
-        store.withdraw("helpline", [11, 150])
+        store.banks.create("helpline")
+        store.entries.register("helpline", [picture(number) for number in range(200)])
+        store.entries.withdraw("helpline", [11, 150])
         assert (versions(10), versions(149), versions(12)) == (1, 1, 1)
         assert store.forget_erased()
         assert (versions(10), versions(149), versions(12)) == (0, 0, 1)
@@ -258,8 +258,8 @@ def test_an_open_store_goes_on_after_its_server_was_gone(
 ) -> None:
     url = own_server.url(own_server.new_database("killed"))
     with Store.open(url, create=True, busy_timeout_s=2) as store:
-        store.create_bank("helpline")
-        store.register("helpline", [picture(1)])
+        store.banks.create("helpline")
+        store.entries.register("helpline", [picture(1)])
         seen: list[int] = []
         failures: list[StoreUnreadable] = []
         stop = threading.Event()
@@ -279,12 +279,12 @@ def test_an_open_store_goes_on_after_its_server_was_gone(
         own_server.stop(number)
         try:
             with pytest.raises(StoreUnreadable):
-                store.register("helpline", [picture(2)])
+                store.entries.register("helpline", [picture(2)])
             with pytest.raises(StoreUnreadable):
                 store.revision()
             own_server.start()
-            store.register("helpline", [picture(3)])
-            assert [entry.pdqs for entry in store.entries("helpline")] == [
+            store.entries.register("helpline", [picture(3)])
+            assert [entry.pdqs for entry in store.entries.list("helpline")] == [
                 picture(1).pdqs,
                 picture(3).pdqs,
             ]

@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from egide.domain.model import Fingerprint, Pdq
-from egide.engine.live import LiveRegister
 from egide.errors import StoreError, StoreFull, StoreLocked, StoreUnreadable
+from egide.live.register import LiveRegister
 from egide.store.changing import ChangingStore as Store
 from store_samples import code, picture
 
@@ -93,8 +93,8 @@ def url(postgres_url: Callable[..., str]) -> str:
     """Of a store with one entry in the bank `helpline`."""
     url = postgres_url()
     with Store.open(url, create=True) as store:
-        store.create_bank("helpline")
-        store.register("helpline", [picture(0)])
+        store.banks.create("helpline")
+        store.entries.register("helpline", [picture(0)])
     return url
 
 
@@ -154,8 +154,8 @@ def test_a_server_that_is_cut_off_is_noticed_in_time_and_followed_again_when_it_
         proxy.passing.clear()
         acts: tuple[Callable[[], object], ...] = (
             store.revision,
-            lambda: store.register("helpline", [picture(7)]),
-            lambda: list(store.changes(0)),
+            lambda: store.entries.register("helpline", [picture(7)]),
+            lambda: list(store.entries.changes(0)),
         )
         for act in acts:
             begun = time.monotonic()
@@ -166,10 +166,10 @@ def test_a_server_that_is_cut_off_is_noticed_in_time_and_followed_again_when_it_
         until(lambda: live.failure == "store-unreadable" and live.age_s > 3)
         assert matched(live, 0)
         with Store.open(url) as other:
-            other.register("helpline", [picture(1)])
+            other.entries.register("helpline", [picture(1)])
         proxy.passing.set()
         until(lambda: matched(live, 1) and live.failure is None and live.age_s < 2)
-        store.register("helpline", [picture(2)])
+        store.entries.register("helpline", [picture(2)])
         until(lambda: matched(live, 2))
 
 
@@ -181,7 +181,7 @@ def test_processes_of_the_server_that_hang_are_left_and_others_are_asked(
         assert store.wait_for_change(2, 0.1) == 2
         with stopped(backends(postgres_server, url)):
             assert store.revision() == 2
-            assert store.register("helpline", [picture(1)]).revision == 3
+            assert store.entries.register("helpline", [picture(1)]).revision == 3
             assert store.wait_for_change(2, 1) == 3
         assert store.revision() == 3
 
@@ -198,14 +198,14 @@ def test_a_write_whose_process_hangs_is_given_up_and_nothing_of_it_stays(
                 yield picture(number)
 
         with pytest.raises(StoreUnreadable, match="does not answer"):
-            store.register("helpline", pictures())
+            store.entries.register("helpline", pictures())
         with pytest.raises(StoreLocked):  # its lock is held as long as it hangs
-            store.register("helpline", [picture(1)])
+            store.entries.register("helpline", [picture(1)])
         assert store.revision() == 2
         hanging.close()
         until(lambda: not lingering(postgres_server, url))
-        assert store.register("helpline", [picture(1)]).added == 1
-        assert store.bank_counts("helpline").total == 2
+        assert store.entries.register("helpline", [picture(1)]).added == 1
+        assert store.banks.counts("helpline").total == 2
 
 
 def lingering(server: PostgresServer, url: str) -> bool:
@@ -226,11 +226,11 @@ def test_a_lock_that_is_held_for_ever_ends_in_an_error(
     ):
         holder.execute("LOCK TABLE entries IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(StoreLocked):
-            list(store.entries("helpline"))
+            list(store.entries.list("helpline"))
         with pytest.raises(StoreLocked):
-            store.register("helpline", [picture(1)])
+            store.entries.register("helpline", [picture(1)])
         holder.rollback()
-        assert len(list(store.entries("helpline"))) == 1
+        assert len(list(store.entries.list("helpline"))) == 1
 
 
 def test_only_work_on_a_whole_store_may_take_long(url: str) -> None:

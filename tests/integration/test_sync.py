@@ -18,7 +18,7 @@ from test_serve import Server, started
 
 from egide.domain.access import Role
 from egide.domain.model import Entry, FeedbackKind, State
-from egide.net.register_client import MAX_PAGE
+from egide.partners.client import MAX_PAGE
 from egide.store.changing import ChangingStore as Store
 from store_samples import picture
 
@@ -34,9 +34,9 @@ class Pair:
         for one in self.folders.values():
             one.mkdir()
         self.remote = running.enter_context(self._open("remote"))
-        self.remote.create_bank("ncii")
+        self.remote.banks.create("ncii")
         self.here = running.enter_context(self._open("here"))
-        self.here.create_bank("partners")
+        self.here.banks.create("partners")
         _, token = self.remote.keys.create("here", Role.PARTNER, "the other register")
         self.key_file = folder / "partner.key"
         self.write_key(token)
@@ -75,7 +75,7 @@ class Pair:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def held(self) -> list[Entry]:
-        return list(self.here.entries("partners"))
+        return list(self.here.entries.list("partners"))
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def wait_until(done: Callable[[], bool], what: str) -> float:
 
 
 def test_a_withdrawal_travels_and_feedback_comes_back(pair: Pair) -> None:
-    pair.remote.register("ncii", map(picture, range(3)))
+    pair.remote.entries.register("ncii", map(picture, range(3)))
     remote = pair.serve("remote")
     pair.add(remote.address)
     here = pair.serve("here")
@@ -122,7 +122,7 @@ def test_a_withdrawal_travels_and_feedback_comes_back(pair: Pair) -> None:
     (said,) = pair.remote.feedback.of_entry("ncii", 1)
     assert (said.partner, said.kind, said.at) == ("here", FeedbackKind.REMOVED, at)
 
-    pair.remote.withdraw("ncii", [1])
+    pair.remote.entries.withdraw("ncii", [1])
     wait_until(lambda: not matches(), "the withdrawal takes effect")
     assert pair.held()[0].state is State.WITHDRAWN
     assert pair.held()[0].sha256 is None
@@ -136,8 +136,8 @@ def test_a_withdrawal_travels_and_feedback_comes_back(pair: Pair) -> None:
 
 
 def test_a_killed_upstream_and_a_killed_follower_lose_nothing(pair: Pair) -> None:
-    pair.remote.register("ncii", map(picture, range(10_000)))
-    pair.remote.withdraw("ncii", list(range(1, 10_001, 100)))
+    pair.remote.entries.register("ncii", map(picture, range(10_000)))
+    pair.remote.entries.withdraw("ncii", list(range(1, 10_001, 100)))
     remote = pair.serve("remote")
     port = int(remote.address.rpartition(":")[2])
     pair.add(remote.address)
@@ -171,7 +171,7 @@ def test_a_killed_upstream_and_a_killed_follower_lose_nothing(pair: Pair) -> Non
 
 
 def test_a_wrong_key_is_told_and_replaced_in_its_file(pair: Pair) -> None:
-    pair.remote.register("ncii", [picture(1)])
+    pair.remote.entries.register("ncii", [picture(1)])
     remote = pair.serve("remote")
     right = pair.key_file.read_text().strip()
     pair.write_key(right[:-4] + "AAAA")

@@ -13,9 +13,9 @@ from case_samples import image, submission
 from egide.domain.access import Role
 from egide.domain.cases import new_number
 from egide.errors import StoreError
-from egide.server.pages import frame
-from egide.server.pages.case_session import IDLE_S, LONGEST_S
-from egide.server.pages.frame import COOKIE
+from egide.server.pages.person.session import IDLE_S, LONGEST_S
+from egide.server.pages.site import page as frame
+from egide.server.pages.site.page import COOKIE
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.taking_part import TakingPart, taking_part
 from page_visits import Visitor
@@ -36,8 +36,8 @@ WHERE = ("", "how", "privacy", "register/images?adult=yes", "case", "case/card?n
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/egide.db", create=True) as opened:
-        opened.create_bank("helpline")
-        opened.create_bank("other")
+        opened.banks.create("helpline")
+        opened.banks.create("other")
         yield opened
 
 
@@ -89,7 +89,7 @@ def test_two_keys_of_one_partner_are_one_and_keys_without_a_name_are_counted(
 
 def test_a_bank_that_is_not_searched_is_asked_in_vain(store: Store) -> None:
     store.keys.create("zoom", Role.MATCHER, "Zoé")
-    store.update_bank("helpline", enabled=False)
+    store.banks.update("helpline", enabled=False)
     assert taking_part(store, "helpline", NAMES) == NOBODY
 
 

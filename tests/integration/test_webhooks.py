@@ -72,7 +72,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     with serve(tmp_path, webhook_networks=("127.0.0.0/8",)) as running:
-        ChangingStore.of(running.service.store).create_bank("helpline")
+        ChangingStore.of(running.service.store).banks.create("helpline")
         yield running
 
 
@@ -93,7 +93,7 @@ def test_decisions_and_changes_arrive_signed(served: Served, receiver: Receiver)
     receiver.refusals = 1
     one = picture(1)
     store = served.service.store.acting_as("ada")
-    ChangingStore.of(store).register("helpline", [one])
+    ChangingStore.of(store).entries.register("helpline", [one])
     served.wait_for(store.revision())
     assert one.sha256 is not None
     asked = served.client.post(

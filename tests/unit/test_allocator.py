@@ -10,7 +10,7 @@ import pytest
 _SCRIPT = """
 import sys
 import numpy as np
-from egide.server.allocator import return_large_blocks
+from egide.server.running import return_large_blocks
 
 def own_kib():
     with open("/proc/self/status") as status:

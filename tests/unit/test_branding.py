@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from egide.errors import SettingInvalid
-from egide.server.pages.assets import LOGO, Assets
-from egide.server.pages.branding import (
+from egide.server.pages.site.assets import LOGO, Assets
+from egide.server.pages.site.branding import (
     DARK_CONTRAST,
     DARK_GROUND,
     LIGHT_GROUND,

@@ -10,8 +10,8 @@ import pytest
 import egide
 from egide.cli.main import run
 from egide.domain.model import Registration
+from egide.domain.names import source_of
 from egide.store.changing import ChangingStore
-from egide.store.upstreams import source_of
 
 
 def test_a_partner_is_removed_only_with_a_word_of_consent(
@@ -21,19 +21,19 @@ def test_a_partner_is_removed_only_with_a_word_of_consent(
     monkeypatch.setenv("EGIDE_STORE", url)
     with egide.open_store(url, create=True) as store:
         changing = ChangingStore.of(store)
-        changing.create_bank("helpline")
+        changing.banks.create("helpline")
         changing.upstreams.add(
             "p", "https://e.example", "k", remote_bank="b", bank="helpline", trust_map={}
         )
         held = [
             Registration(pdqs=(), md5=bytes([n]) * 16, source=source_of("p")) for n in range(1, 4)
         ]
-        changing.register("helpline", held)
+        changing.entries.register("helpline", held)
         assert run(["sync", "remove", "p", "--json"]) == 2
         asked = json.loads(capsys.readouterr().out)["error"]
         assert asked["code"] == "confirmation-needed"
         assert "3 entries of p in bank helpline" in asked["message"]
-        assert store.bank_counts("helpline").state(egide.State.ACTIVE) == 3
+        assert store.banks.counts("helpline").state(egide.State.ACTIVE) == 3
         assert run(["sync", "remove", "p", "--yes", "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == {"name": "p", "erased": 3}
-        assert store.bank_counts("helpline").state(egide.State.ACTIVE) == 0
+        assert store.banks.counts("helpline").state(egide.State.ACTIVE) == 0

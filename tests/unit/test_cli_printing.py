@@ -14,7 +14,7 @@ from egide.cli import main, terminal
 from egide.cli.main import run
 from egide.domain.access import Role
 from egide.errors import ConfirmationNeeded
-from egide.server.logs import Lines
+from egide.server.http.logs import Lines
 from egide.text.visible import visible
 from pictures import encoded, pictures
 

@@ -20,8 +20,8 @@ from egide.hashlist import (
     parse_hex,
     read_hash_list,
 )
-from egide.hashlist.fields import neutralise, restore
 from egide.hashlist.read import MAX_LINE_BYTES
+from egide.hashlist.values import neutralise, restore
 from egide.hashlist.write import csv_pieces, write_hash_list
 
 PDQ = bytes(range(32))

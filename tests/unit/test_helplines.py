@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from egide.errors import SettingInvalid, UsageError
-from egide.server.pages.helplines import (
+from egide.server.pages.site.helplines import (
     INTERNATIONAL,
     MAX_FILE_BYTES,
     MAX_HELPLINES,
@@ -167,18 +167,23 @@ def test_no_break_spaces_are_welcome(tmp_path: Path) -> None:
     ("old", "new", "field", "said"),
     [
         ('country = "FR"\n', "", "country", "missing"),
-        ('"FR"', '"fr"', "country", "[countries]"),
+        ('"FR"', '"fr"', "country", "two capital letters"),
         ('"FR"', '"QQ"', "country", "[countries]"),
         ('name = "Une écoute"\n', "", "name", "missing"),
-        ("Une écoute", "x" * 81, "name", "limit of 80"),
+        ("Une écoute", "x" * 81, "name", "1 to 80 characters"),
         ("Une écoute", "two\\nlines", "name", "one line"),
         ("Une écoute", "turned \u202e back", "name", "one line"),
         ("Une écoute", " ", "name", "one line"),
         ("https://example.org/ecoute", "http://example.org", "url", "https://"),
         ("https://example.org/ecoute", "javascript:alert(1)", "url", "https://"),
-        ("https://example.org/ecoute", "https://me:secret@example.org", "url", "https://"),
-        ("https://example.org/ecoute", "https://[", "url", "no address"),
-        ("https://example.org/ecoute", "https://example.org/" + "x" * 300, "url", "limit of 300"),
+        ("https://example.org/ecoute", "https://me:secret@example.org", "url", "no user name"),
+        ("https://example.org/ecoute", "https://[", "url", "https://"),
+        (
+            "https://example.org/ecoute",
+            "https://example.org/" + "x" * 300,
+            "url",
+            "up to 300 characters",
+        ),
         ("01 23 45 67 89", "0800 HELP", "phone", "digits"),
         ("01 23 45 67 89", "tel:0123", "phone", "digits"),
         ("01 23 45 67 89", "1" * 18, "phone", "digits"),
@@ -186,10 +191,10 @@ def test_no_break_spaces_are_welcome(tmp_path: Path) -> None:
         ('["fr", "en"]', "[]", "languages", "1 to 30"),
         ('["fr", "en"]', '"fr"', "languages", "1 to 30"),
         ('["fr", "en"]', '["zz"]', "languages", "[languages]"),
-        ('["fr", "en"]', "[7]", "languages", "one line"),
+        ('["fr", "en"]', "[7]", "languages.0", "two or three small letters"),
         ('"adults"', '"everyone"', "audience", "adults, minors, all"),
         (', fr = "Écoute."', "", "what", "en and fr"),
-        ('"Écoute."', '"' + "x" * 241 + '"', "what.fr", "limit of 240"),
+        ('"Écoute."', '"' + "x" * 241 + '"', "what.fr", "1 to 240 characters"),
         ("https://example.org/contact", "ftp://example.org", "source", "https://"),
         ("2026-11-30", '"2026-11-30"', "checked", "without quotes"),
         ("2026-11-30", "2026-11-30T10:00:00Z", "checked", "without quotes"),
@@ -212,15 +217,18 @@ def test_a_wrong_field_is_refused_by_file_entry_and_name(
     ("text", "said"),
     [
         ("", "helpline: is missing"),
-        ("helpline = []", "helpline: give 1 to"),
-        ("helpline = [1]", "helpline: write each one under [[helpline]]"),
+        ("helpline = []", "helpline: write each one under [[helpline]], 1 to"),
+        ("helpline = [1]", "helpline 1: write each one under [[helpline]]"),
         ('helplines = "x"\n' + OWN, "helplines: there is no such field"),
         ("[[helpline]\n", "no TOML"),
         ('countries = "x"\n' + OWN, "countries: this is a table"),
         ('[countries]\nfr = { en = "x", fr = "x" }\n' + OWN, "countries.fr: a code is two capital"),
-        ('[countries]\nFR = "France"\n' + OWN, "countries, FR: give it in en and fr"),
+        ('[countries]\nFR = "France"\n' + OWN, "countries.FR: give it in en and fr"),
         (OWN + OWN, "helpline 2 (Une écoute), name: this country has a helpline of this name"),
-        (OWN * (MAX_HELPLINES + 1), f"helpline: give 1 to {MAX_HELPLINES}, not"),
+        (
+            OWN * (MAX_HELPLINES + 1),
+            f"helpline: write each one under [[helpline]], 1 to {MAX_HELPLINES}",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_by_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from egide.domain.model import Fingerprint, Match, Pdq, Signal, Transform, Trust
-from egide.engine.combining import MAX_COMBINED_CODES, Combiner
 from egide.errors import BankMissing
+from egide.live.combining import MAX_COMBINED_CODES, Combiner
 from egide.matching import Found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.engine.combining import Question
+    from egide.live.combining import Question
 
 ALL: Question = (None, None)
 

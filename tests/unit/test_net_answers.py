@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from egide.domain.model import State, Trust
 from egide.errors import FetchRefused, SettingInvalid, SyncError
 from egide.net.answers import AnswerInvalidError, read_json
-from egide.net.register_client import (
+from egide.partners.client import (
     MAX_CODES,
     MAX_PAGE,
     RegisterClient,

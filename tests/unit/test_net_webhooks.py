@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from egide.errors import FetchRefused, SettingInvalid
-from egide.net.webhooks import new_secret, sign, webhook_policy
+from egide.partners.webhooks import new_secret, sign, webhook_policy
 
 SECRETS = st.binary(min_size=24, max_size=64).map(
     lambda key: f"whsec_{base64.b64encode(key).decode()}"

@@ -10,11 +10,11 @@ from string import Formatter
 import pytest
 
 from egide.domain.cases import CaseRules
-from egide.server.pages.case_session import IDLE_S, LONGEST_S
-from egide.server.pages.helplines import helplines
-from egide.server.pages.lifetimes import shown_lifetime
-from egide.server.pages.site import load_page_strings
-from egide.store import attempts, submissions
+from egide.server.pages.person.session import IDLE_S, LONGEST_S
+from egide.server.pages.site.helplines import helplines
+from egide.server.pages.site.page import shown_lifetime
+from egide.server.pages.site.site import load_page_strings
+from egide.store.cases import attempts, submissions
 from egide.text.wording import LANGUAGES, Wording
 from egide.usecases.staffing import SESSION_IDLE_S, SESSION_LONGEST_S
 from reading_ease import longest_sentence, reading_ease

@@ -29,12 +29,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_pictures_with_enough_detail_keep_keypoints_and_others_say_so(folder: Path) -> None:
     with egide.open_store(f"sqlite:///{folder}/egide.db", create=True) as store:
-        ChangingStore.of(store).create_bank("b")
+        ChangingStore.of(store).banks.create("b")
         files = [folder / f"{name}.png" for name in ("detail", "flat", "bad")]
         told = list(egide.register(store, "b", files, patches=True, patch_key=KEY))
         assert [one.patches for one in told] == ["stored", "not-enough-detail", ""]
         assert [one.outcome for one in told] == ["added", "added", "failed"]
-        with store.read_patches(KEY) as sealed:
+        with store.keypoints.read(KEY) as sealed:
             found = dict(sealed)
         query = egide.fingerprint(files[0], patches=True).patches
         assert query is not None
@@ -42,7 +42,7 @@ def test_pictures_with_enough_detail_keep_keypoints_and_others_say_so(folder: Pa
         assert found == {told[0].entry: registered(query)}
         again = list(egide.register(store, "b", files[:1]))
         assert [one.patches for one in again] == [""]
-        assert store.has_patches()
+        assert store.keypoints.held()
 
 
 def test_what_stands_in_the_way_is_told_before_a_file_is_read(
@@ -56,7 +56,7 @@ def test_what_stands_in_the_way_is_told_before_a_file_is_read(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     with egide.open_store(f"sqlite:///{folder}/egide.db", create=True) as store:
-        ChangingStore.of(store).create_bank("b")
+        ChangingStore.of(store).banks.create("b")
 
         def register(key: PatchKey | None) -> None:
             list(egide.register(store, "b", [folder / "detail.png"], patches=True, patch_key=key))
@@ -66,7 +66,7 @@ def test_what_stands_in_the_way_is_told_before_a_file_is_read(
         query = egide.fingerprint(folder / "detail.png", patches=True).patches
         assert query is not None
         one = egide.Registration(pdqs=(bytes(range(32)),), patches=registered(query))
-        ChangingStore.of(store).register("b", [one], patch_key=KEY)
+        ChangingStore.of(store).entries.register("b", [one], patch_key=KEY)
         with pytest.raises(PatchKeyWrong):
             register(PatchKey.generate())
 
@@ -76,4 +76,4 @@ def test_what_stands_in_the_way_is_told_before_a_file_is_read(
         monkeypatch.setattr(patches, "_opencv", missing)
         with pytest.raises(PatchesUnavailable, match=r"egide\[patches\]"):
             register(KEY)
-        assert len(list(store.entries("b"))) == 1
+        assert len(list(store.entries.list("b"))) == 1

@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_samples as samples
-from egide.auditing.page import MAX_MATCH_ROWS, MAX_UNREADABLE_ROWS
-from egide.auditing.report import render_report, write_report
+from egide.auditing.report.page import MAX_MATCH_ROWS, MAX_UNREADABLE_ROWS
+from egide.auditing.report.report import render_report, write_report
 from egide.auditing.rows import MatchRow, UnreadableRow, match_schema, unreadable_schema
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable, UsageError
 from egide.text.visible import MAX_NAME_CHARS, visible_name
 
 VOID_ELEMENTS = {"meta", "br"}
-CSS = Path(__file__).parents[2] / "src/egide/auditing/assets/report.css"
+CSS = Path(__file__).parents[2] / "src/egide/auditing/report/assets/report.css"
 
 
 class Outline(HTMLParser):

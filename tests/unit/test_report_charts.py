@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.auditing.charts import MAX_INTERVALS, PLOT_HEIGHT_PX, histogram, throughput
+from egide.auditing.report.charts import MAX_INTERVALS, PLOT_HEIGHT_PX, histogram, throughput
 
 
 def test_no_match_draws_no_histogram() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import report_samples as samples
-from egide.auditing import report
-from egide.auditing.wording import load_strings, report_wording
+from egide.auditing.report import report
+from egide.auditing.report.report import load_strings, report_wording
 from egide.errors import EgideError, ItemError, PatchesError, SourceError, UsageError
 from egide.text.wording import LANGUAGES, Wording
 

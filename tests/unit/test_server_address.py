@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 from fastapi import Request
 
-from egide.server.address import origin_of
+from egide.server.http.address import origin_of
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 

@@ -14,9 +14,9 @@ from fastapi.routing import iter_route_contexts
 from starlette.requests import ClientDisconnect
 
 from egide.errors import EgideError, Overloaded
-from egide.server import kinds, places
-from egide.server.admission import Admission
 from egide.server.app import create_app
+from egide.server.http import kinds, places
+from egide.server.http.admission import Admission
 from egide.server.settings import ServerSettings
 
 SETTINGS = ServerSettings(

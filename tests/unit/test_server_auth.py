@@ -8,7 +8,7 @@ import pytest
 
 from egide.domain.access import Key, Role, new_token
 from egide.errors import EgideError, RateLimited, StoreUnreadable, Unauthorized
-from egide.server.auth import CACHE_S, STALE_S, Authenticator
+from egide.server.http.auth import CACHE_S, STALE_S, Authenticator
 
 
 class StoredKeys:

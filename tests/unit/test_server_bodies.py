@@ -17,8 +17,8 @@ from egide.errors import (
     RequestInvalid,
     RequestTimeout,
 )
-from egide.server.bodies import Bodies, read_form, read_json
-from egide.server.kinds import Kind
+from egide.server.http.bodies import Bodies, read_form, read_json
+from egide.server.http.kinds import Kind
 from egide.server.settings import ServerSettings
 
 JSON = {"content-type": "application/json", "transfer-encoding": "chunked"}

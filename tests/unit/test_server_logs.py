@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from egide.errors import HashInvalid
-from egide.server.logs import JsonLines, Lines, log
+from egide.server.http.logs import JsonLines, Lines, log
 
 SECRET = "f8f8f0cee0f4a84f"
 

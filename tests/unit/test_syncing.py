@@ -9,13 +9,13 @@ import pytest
 
 from egide.domain.access import Key, Role
 from egide.domain.model import Match, Signal, Transform, Trust
+from egide.domain.partners import Upstream, WebhookEvent
 from egide.domain.policy import Action, Decision, Reason
 from egide.errors import StoreLocked, SyncError, UpstreamKeyInvalid
-from egide.net.register_client import RegisterClient
-from egide.server.delivering import DecisionEvents
+from egide.partners.client import RegisterClient
+from egide.server.decisions import DecisionEvents
 from egide.store.changing import ChangingStore as Store
-from egide.store.upstreams import Upstream, Upstreams
-from egide.store.webhooks import WebhookEvent
+from egide.store.partners.upstreams import Upstreams
 from egide.usecases.following import MAX_BACKOFF_S, Follower, backoff_s
 from egide.usecases.syncing import read_key_file
 from store_samples import picture
@@ -66,8 +66,8 @@ def test_a_broken_partner_holds_up_no_other(tmp_path: Path) -> None:
         Store.open(f"sqlite:///{tmp_path}/here.db", create=True) as here,
         Store.open(f"sqlite:///{tmp_path}/remote.db", create=True) as remote,
     ):
-        remote.create_bank("ncii")
-        here.create_bank("helpline")
+        remote.banks.create("ncii")
+        here.banks.create("helpline")
         for name in ("broken", "corrupt", "sound"):
             here.upstreams.add(name, "https://x.example", "/k", remote_bank="ncii", bank="helpline")
         partner = Partner(remote)
@@ -82,10 +82,10 @@ def test_a_broken_partner_holds_up_no_other(tmp_path: Path) -> None:
         follower = Follower(here, interval_s=0.05, connect=connect)
         follower.start()
         try:
-            remote.register("ncii", [picture(1)])
-            _wait(lambda: len(list(here.entries("helpline"))) == 1)
-            remote.withdraw("ncii", [1])
-            _wait(lambda: here.entry("helpline", 1).pdqs == ())
+            remote.entries.register("ncii", [picture(1)])
+            _wait(lambda: len(list(here.entries.list("helpline"))) == 1)
+            remote.entries.withdraw("ncii", [1])
+            _wait(lambda: here.entries.get("helpline", 1).pdqs == ())
             _wait(lambda: here.upstreams.get("corrupt").failures > 1)
             here.upstreams.set_enabled("sound", False)
         finally:
@@ -93,7 +93,7 @@ def test_a_broken_partner_holds_up_no_other(tmp_path: Path) -> None:
         assert here.upstreams.get("broken").last_error == "sync-failed"
         assert here.upstreams.get("corrupt").last_error == "unexpected"
         assert here.upstreams.get("sound").failures == 0
-        assert [one.leased_until for one in here.upstreams.all()] == [0, 0, 0]
+        assert [one.leased_until for one in here.upstreams.list()] == [0, 0, 0]
 
 
 def test_an_unforeseen_error_does_not_end_the_looking_for_upstreams(

@@ -68,6 +68,8 @@ def test_nothing_is_plural_in_english_and_singular_in_french() -> None:
     english, french = Wording("en", strings), Wording("fr", strings)
     assert [english.plural("n", n) for n in (0, 1, 2)] == ["0 bits", "1 bit", "2 bits"]
     assert [french.plural("n", n) for n in (0, 1, 2)] == ["0 bit", "1 bit", "2 bits"]
+    # CLDR has a third form for whole millions, which nothing is written in.
+    assert french.plural("n", 1_000_000) == "1\u202f000\u202f000 bits"
 
 
 def test_days_are_told_in_utc() -> None:
@@ -75,6 +77,7 @@ def test_days_are_told_in_utc() -> None:
     assert ENGLISH.day(late) == "28 February 2026"
     assert FRENCH.day(datetime(2026, 8, 1, tzinfo=UTC)) == "1er août 2026"
     assert ENGLISH.day("2026-08-01") == "1 August 2026"
+    assert FRENCH.day("2026-08-11") == "11 août 2026"
 
 
 def test_numbers_are_grouped_as_each_language_does() -> None:
@@ -104,13 +107,14 @@ def test_moments_are_told_in_utc() -> None:
     ],
 )
 def test_durations_have_their_two_largest_units(seconds: float, words: str) -> None:
-    assert ENGLISH.duration(seconds).replace("\u00a0", " ") == words
+    for wording in (ENGLISH, FRENCH):
+        assert wording.duration(seconds).replace("\u00a0", " ").replace(",", ".") == words
 
 
 @pytest.mark.parametrize(
     ("n_bytes", "words"),
     [
-        (0, "0 octets"),
+        (0, "0 octet"),
         (999, "999 octets"),
         (999_999, "1,0 Mo"),
         (4_321_000_000, "4,3 Go"),
@@ -118,13 +122,18 @@ def test_durations_have_their_two_largest_units(seconds: float, words: str) -> N
     ],
 )
 def test_sizes_are_decimal_and_short(n_bytes: int, words: str) -> None:
-    assert FRENCH.size(n_bytes).replace("\u00a0", " ") == words
+    assert FRENCH.size(n_bytes) == words.replace(" ", "\u00a0")
+
+
+def test_one_byte_is_one() -> None:
+    assert [ENGLISH.size(n) for n in (1, 2)] == ["1\u00a0byte", "2\u00a0bytes"]
 
 
 def test_names_are_listed_as_in_speech() -> None:
     assert ENGLISH.listed(["a"]) == "a"
-    assert ENGLISH.listed(["a", "b", "c"]) == "a, b and c"
-    assert FRENCH.listed(["a", "b"]) == "a et b"
+    assert ENGLISH.listed(["a", "b", "{c}"]) == "a, b and {c}"
+    assert FRENCH.listed(["a", "b", "c"]) == "a, b et c"
+    assert FRENCH.listed([]) == ""
 
 
 def test_ticks_and_limits_show_no_empty_decimals() -> None:

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.parts import Kept, part_path, read_findings, read_kept
-from egide.auditing.private import make_folder, open_private, remove_unfinished, replacing
-from egide.auditing.report import REPORT_NAME
+from egide.auditing.report.report import REPORT_NAME
 from egide.auditing.rows import MatchRow, match_schema, unreadable_schema
 from egide.auditing.sources import Shard
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable, OutputUnwritable
+from egide.files import make_private_folder, open_private, unfinished_files, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,19 +62,20 @@ class Output:
             OutputUnwritable: it cannot be written.
         """
         with self.writing():
-            make_folder(self.path)
-            make_folder(self.path / _WORK, own=True)
-            make_folder(self.parts, own=True)
+            make_private_folder(self.path)
+            make_private_folder(self.path / _WORK, own=True)
+            make_private_folder(self.parts, own=True)
             self._lock = open_private(self.path / _WORK / "lock")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OutputBusy(name=self.path) from error
             for name in (MATCHES, UNREADABLE, SUMMARY, REPORT_NAME):
-                remove_unfinished(self.path / name)
+                for left in unfinished_files(self.path / name):  # by an audit that was killed
+                    left.unlink(missing_ok=True)
             if fresh:
                 shutil.rmtree(self.parts)
-                make_folder(self.parts, own=True)
+                make_private_folder(self.parts, own=True)
                 self._manifest.unlink(missing_ok=True)
             else:
                 self._check_owner(sources)
@@ -102,7 +103,7 @@ class Output:
 
     def write_plan(self, planned: Iterable[tuple[str, Shard]]) -> None:
         """Write the plan, a shard a line, so that it need not stay in memory."""
-        with self.writing(), replacing(self._plan) as stream:
+        with self.writing(), written_whole(self._plan) as stream:
             for shard_id, shard in planned:
                 line = json.dumps({"id": shard_id, "shard": shard.to_json()}) + "\n"
                 stream.write(line.encode("ascii"))
@@ -155,7 +156,7 @@ class Output:
 
     @staticmethod
     def _replace(path: Path, text: str) -> None:
-        with replacing(path) as stream:
+        with written_whole(path) as stream:
             stream.write(text.encode("utf-8"))
 
 
@@ -184,7 +185,7 @@ def _table(path: Path, schema: Any) -> Iterator[_Table]:
     """Write a Parquet file row by row; it replaces the old one only when it is whole."""
     import pyarrow.parquet as pq
 
-    with replacing(path) as stream, pq.ParquetWriter(stream, schema) as writer:
+    with written_whole(path) as stream, pq.ParquetWriter(stream, schema) as writer:
         table = _Table(writer, schema)
         yield table
         table.flush()

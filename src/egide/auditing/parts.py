@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.private import replacing
 from egide.auditing.rows import Finding, MatchRow, UnreadableRow, match_schema, unreadable_schema
 from egide.errors import OutputUnreadable, OutputUnwritable
+from egide.files import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def write_part(folder: Path, shard_id: str, number: int, part: Part) -> None:
     rows = [asdict(finding) for finding in findings]
     schema = _schema().with_metadata({_COUNTS: json.dumps(part.counts()).encode()})
     try:
-        with replacing(part_path(folder, shard_id, number)) as stream:
+        with written_whole(part_path(folder, shard_id, number)) as stream:
             pq.write_table(pa.Table.from_pylist(rows, schema), stream)
     except OSError as error:
         raise OutputUnwritable(name=folder.parent.parent, reason=error.strerror) from error

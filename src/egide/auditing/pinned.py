@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from egide.auditing.summary import PatchesSummary
-from egide.engine.patches import NO_PATCHES, open_patches
-from egide.engine.snapshots import open_snapshot
 from egide.index.snapshot import Snapshot
+from egide.live.keypoints import NO_PATCHES, open_patches
+from egide.live.snapshots import open_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from egide.engine.patches import OpenPatches
     from egide.errors import PatchesError
+    from egide.live.keypoints import OpenPatches
     from egide.store import Store
 
 _ATTEMPTS = 3

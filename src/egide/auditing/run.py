@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egide._version import __version__
-from egide.auditing.local import Done, Job, LocalExecutor
+from egide.auditing.executors.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
 from egide.auditing.pinned import Pinned
 from egide.auditing.sources import open_source, variables_for
@@ -117,6 +117,8 @@ class Audit:
     ) -> None:
         if not sources:
             raise UsageError(reason="name at least one source to audit")
+        if "" in sources:  # as of a variable that is not set; fsspec would list the whole disk
+            raise UsageError(reason="a source has no name: name a path or an address")
         if workers < 1:
             raise UsageError(reason="an audit needs at least one worker")
         self.summary: AuditSummary | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
@@ -27,6 +27,7 @@ from egide.cli.terminal import (
 )
 from egide.domain.model import DEFAULT_RADIUS_BITS, SIGNAL_BYTES, Signal, State, Trust
 from egide.errors import FileMissing, FileUnreadable, OutputUnwritable, UsageError
+from egide.files import written_whole
 from egide.hashlist import BadLine, HashListFormat
 from egide.text.visible import visible
 
@@ -99,7 +100,7 @@ def list_banks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> 
     import egide
 
     with egide.open_store(store) as opened:
-        rows = [bank_values(opened, bank) for bank in opened.banks()]
+        rows = [bank_values(opened, bank) for bank in opened.banks.list()]
     if json:
         print_list(rows)
         return
@@ -242,7 +243,7 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
         assert result.entry is not None  # what is refused is known
         why = (
             "judged to be a false positive before, which lasts"
-            if store.entry(bank, result.entry).state is State.TOMBSTONED
+            if store.entries.get(bank, result.entry).state is State.TOMBSTONED
             else "withdrawn before; with --again it is taken back in"
         )
         warn(f"{result.file}: entry {result.entry}, refused: {why}")
@@ -362,7 +363,7 @@ def export(
         if out is None:
             egide.export_hashes(opened, name, export_stream(), list_format)
             return
-        opened.bank(name)  # before anything is made at `out`
+        opened.banks.get(name)  # before anything is made at `out`
         with _written_whole(out, opened) as stream:
             count = egide.export_hashes(opened, name, stream, list_format)
     if json:
@@ -380,38 +381,30 @@ def _written_whole(path: Path, store: Store) -> Iterator[TextIO]:
     try:
         path = path.resolve()
         if path.exists() and not path.is_file():  # a terminal, a pipe
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                yield stream
+            with path.open("w", encoding="utf-8", newline="") as opened:
+                yield opened
             return
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with (
-                os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream,
-                store.erasure.writing(unfinished),
-            ):
-                yield stream
-                stream.flush()
-                unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(path, noted=store.erasure.writing) as binary:
+            stream = TextIOWrapper(binary, encoding="utf-8", newline="")
+            yield stream
+            stream.detach()  # all is written, and the file is closed by whoever opened it
     except OSError as error:
         raise OutputUnwritable(name=path, reason=error.strerror) from error
 
 
 def patch_values(store: Store, bank: Bank) -> dict[str, Any]:
     """Return which entries of a bank have keypoints, the first of them by number."""
-    key_id = store.patch_key_id()
+    key_id = store.keypoints.key_id()
     return {
-        "with_patches": store.count_patches(bank.name),
-        "entries_with_patches": store.entries_with_patches(bank.name, limit=_SHOWN_ENTRIES),
+        "with_patches": store.keypoints.count(bank.name),
+        "entries_with_patches": store.keypoints.entry_ids(bank.name, limit=_SHOWN_ENTRIES),
         "patch_key_id": None if key_id is None else key_id.hex(),
     }
 
 
 def bank_values(store: Store, bank: Bank) -> dict[str, Any]:
     """Return a bank and its counts as plain values."""
-    counts = store.bank_counts(bank.name)
+    counts = store.banks.counts(bank.name)
     return {
         "name": bank.name,
         "radius_bits": bank.radius_bits,

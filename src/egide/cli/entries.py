@@ -9,6 +9,7 @@ import typer
 from egide.cli.bank import BankArgument
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    AfterOption,
     JsonOption,
     StoreOption,
     YesOption,
@@ -71,7 +72,7 @@ def list_entries(
     state: Annotated[State | None, typer.Option("--state", help="Only these.")] = None,
     trust: Annotated[Trust | None, typer.Option("--trust", help="Only these.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Only of this source.")] = None,
-    after: Annotated[int, typer.Option("--after", min=0, help="Go on after this entry.")] = 0,
+    after: AfterOption = 0,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -81,7 +82,9 @@ def list_entries(
 
     with egide.open_store(store) as opened:
         found = list(
-            opened.entries(name, state=state, trust=trust, source=source, after=after, limit=limit)
+            opened.entries.list(
+                name, state=state, trust=trust, source=source, after=after, limit=limit
+            )
         )
     if json:
         print_list(map(_values, found))
@@ -120,10 +123,10 @@ def show(
 
     with egide.open_store(store) as opened:
         if entry is None:
-            bank = opened.bank(name)
+            bank = opened.banks.get(name)
             values = {**bank_values(opened, bank), **patch_values(opened, bank)}
         else:
-            values = _values(opened.entry(name, entry))
+            values = _values(opened.entries.get(name, entry))
     if json:
         print_json(values)
         return
@@ -163,7 +166,7 @@ def withdraw(
         if source is None:
             return egide.withdraw(opened, name, entries or [])
         held = sum(
-            entry.state is not State.WITHDRAWN for entry in opened.entries(name, source=source)
+            entry.state is not State.WITHDRAWN for entry in opened.entries.list(name, source=source)
         )
         if held:
             confirm_erasing(f"{_entries(held)} of source {source} in bank {name}", yes=yes)
@@ -191,7 +194,7 @@ def drop_patches(
     from egide.usecases.withdraw import drop_patches
 
     with egide.open_store(store) as opened:
-        if not entries and (held := opened.count_patches(name)):
+        if not entries and (held := opened.keypoints.count(name)):
             confirm_erasing(f"the keypoints of {_entries(held)} in bank {name}", yes=yes)
         count = drop_patches(opened, name, entries or None)
         revision = opened.revision()

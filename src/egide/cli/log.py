@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_lines
-import os
 import re
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import typer
 
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    AfterOption,
     JsonOption,
     StoreOption,
     examples,
@@ -26,6 +26,7 @@ from egide.cli.terminal import (
     warn,
 )
 from egide.errors import OutputUnwritable, UsageError
+from egide.files import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,9 +104,7 @@ def show(
         tuple[str, int] | None,
         typer.Option("--entry", metavar="BANK ID", help="Only what names this entry."),
     ] = None,
-    after: Annotated[
-        int, typer.Option("--after", metavar="SEQ", min=0, help="Only later records.")
-    ] = 0,
+    after: AfterOption = 0,
     limit: Annotated[
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="At most so many; without it the last."),
@@ -121,7 +120,7 @@ def show(
     import egide
 
     with egide.open_store(store) as opened:
-        number = None if entry is None else opened.entry(*entry).id
+        number = None if entry is None else opened.entries.get(*entry).id
         if limit is None and after == 0 and number is None and not json:
             after = max(0, opened.log.head()[0] - _SHOWN)
         with closing(opened.log.records(after=after, limit=limit, entry=number)) as records:
@@ -166,10 +165,9 @@ def _show_checked(records: int) -> None:
 def _write(out: Path, records: Iterator[LogRecord]) -> int:
     count = 0
     try:
-        handle = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as lines:
+        with written_whole(out, replacing=False) as lines:
             for record in records:
-                lines.write(json_lines.dumps(_values(record)) + "\n")
+                lines.write(f"{json_lines.dumps(_values(record))}\n".encode())
                 count += 1
     except OSError as error:
         raise OutputUnwritable(name=str(out), reason=error.strerror or "the disk") from error

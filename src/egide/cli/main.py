@@ -38,32 +38,13 @@ from egide.cli.terminal import (
     say,
     warn,
 )
-from egide.errors import (
-    BankNameInvalid,
-    ConfirmationNeeded,
-    EgideError,
-    HashInvalid,
-    Interrupted,
-    NameInvalid,
-    OutputUnwritable,
-    RadiusInvalid,
-    Unexpected,
-    UsageError,
-)
+from egide.errors import EgideError, Interrupted, OutputUnwritable, Unexpected, UsageError
 from egide.sandbox.exhaustion import exhausted, require_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-_WRONG_USAGE = (
-    UsageError,
-    ConfirmationNeeded,
-    BankNameInvalid,
-    NameInvalid,
-    RadiusInvalid,
-    HashInvalid,
-)
 _TYPERS_USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
@@ -211,7 +192,7 @@ def run(arguments: Sequence[str]) -> int:
         # Of what ran out, whatever else it led to: that is the reason, and its remedy helps.
         shown = exhausted(error) or error
         _show(shown, json)
-        return _exit_code(shown)
+        return shown.exit
     except _TYPERS_USAGE_ERROR as error:
         _show_usage(error, json)
         return Exit.USAGE
@@ -275,12 +256,6 @@ def _show(error: EgideError, json: bool) -> None:
         print_json({"error": {"code": error.code, "message": str(error)}})
     else:
         warn(f"egide: {error} [{error.code}]")
-
-
-def _exit_code(error: EgideError) -> Exit:
-    if isinstance(error, Interrupted):
-        return Exit.INTERRUPTED
-    return Exit.USAGE if isinstance(error, _WRONG_USAGE) else Exit.FAILED
 
 
 if __name__ == "__main__":

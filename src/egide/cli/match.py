@@ -74,7 +74,7 @@ def match(
     not be compared: a file that cannot be read, a bank that is disabled, no entry at all.
     """
     import egide
-    from egide.engine.patches import can_search_patches
+    from egide.live.keypoints import can_search_patches
 
     if not (files or pdq):
         raise UsageError(reason="name a file, or give a hash with --pdq")

@@ -23,7 +23,7 @@ from egide.cli.terminal import (
 from egide.errors import ServerUnavailable
 
 if TYPE_CHECKING:
-    from egide.store.staff import Staff
+    from egide.domain.staff import Staff
     from egide.usecases.staffing import NewAccount
 
 NameArgument = Annotated[
@@ -143,6 +143,7 @@ def _staffing() -> Any:
     """The class that makes accounts, which needs packages that only a served register has."""
     try:
         import argon2  # noqa: F401
+        import pyotp  # noqa: F401
         import segno  # noqa: F401
 
         from egide.usecases.staffing import Staffing

@@ -21,7 +21,7 @@ from egide.cli.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.store.copying import Copied
+    from egide.store.database.copying import Copied
 
 BackupArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 _LINE_EVERY_S = 10.0
@@ -53,7 +53,7 @@ def info(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
             "id": opened.id,
             "revision": revision,
             "revision_at": at,
-            "banks": len(opened.banks()),
+            "banks": len(opened.banks.list()),
         }
     if json:
         print_json(values)
@@ -68,7 +68,7 @@ def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> Non
     Stop what serves the store, and make a backup with the version that you have, first.
     """
     import egide
-    from egide.engine.erasing import settle
+    from egide.live.snapshots import settle
 
     with egide.Store.upgrade(store) as opened:
         settle(opened)
@@ -109,7 +109,7 @@ def restore(
     uses the old store first. What was withdrawn after the backup was made is in the store again:
     withdraw it before anything uses the new one.
     """
-    from egide.store.copying import restore_store
+    from egide.store.database.copying import restore_store
 
     copied = restore_store(file, store, on_progress=_progress(quiet=json))
     if json:

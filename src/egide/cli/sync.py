@@ -27,8 +27,8 @@ from egide.domain.model import State, Trust
 from egide.errors import EgideError, UsageError
 
 if TYPE_CHECKING:
+    from egide.domain.partners import Upstream
     from egide.store import Store
-    from egide.store.upstreams import Upstream
     from egide.usecases.syncing import SyncReport
 
 NameArgument = Annotated[
@@ -91,7 +91,7 @@ def add(
     `egide serve` follows it by itself; `egide sync run` does so once. The key stays in its file.
     """
     import egide
-    from egide.net.register_client import partner_policy
+    from egide.partners.client import partner_policy
     from egide.usecases.syncing import read_key_file
 
     trusts = dict(_trust_of(text) for text in trust or ())
@@ -114,7 +114,7 @@ def list_upstreams(store: StoreOption = DEFAULT_STORE, json: JsonOption = False)
     import egide
 
     with egide.open_store(store) as opened:
-        rows = [_values(upstream) for upstream in opened.upstreams.all()]
+        rows = [_values(upstream) for upstream in opened.upstreams.list()]
     if json:
         print_list(rows)
         return
@@ -162,7 +162,7 @@ def run(
     Each page is one transaction: interrupted anywhere, the next run goes on from there.
     """
     import egide
-    from egide.net.networks import own_networks
+    from egide.net.addresses import own_networks
     from egide.usecases.syncing import sync_once
 
     with egide.open_store(store) as opened:
@@ -172,7 +172,7 @@ def run(
             _watch(opened, json)
             return
         names = (
-            [one.name for one in opened.upstreams.all() if one.enabled] if name is None else [name]
+            [one.name for one in opened.upstreams.list() if one.enabled] if name is None else [name]
         )
         failed = 0
         for one in names:
@@ -215,7 +215,7 @@ def remove(
 
     with egide.open_store(store) as opened:
         upstream = opened.upstreams.get(name)
-        entries = opened.entries(upstream.bank, source=upstream.source, state=State.ACTIVE)
+        entries = opened.entries.list(upstream.bank, source=upstream.source, state=State.ACTIVE)
         if held := sum(1 for _ in entries):
             confirm_erasing(f"{held:,} entries of {name} in bank {upstream.bank}", yes=yes)
         erased = remove_upstream(opened, name)
@@ -239,7 +239,7 @@ def _trust_of(text: str) -> tuple[Trust, Trust]:
 def _watch(store: Store, json: bool) -> None:
     from functools import partial
 
-    from egide.net.networks import own_networks
+    from egide.net.addresses import own_networks
     from egide.usecases.following import Follower
     from egide.usecases.syncing import connect
 

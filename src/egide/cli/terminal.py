@@ -14,12 +14,11 @@ import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
-from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO, cast
 
 import typer
 
-from egide.errors import ConfirmationNeeded
+from egide.errors import ConfirmationNeeded, Exit
 from egide.settings import DEFAULT_STORE
 from egide.text.visible import visible, visible_name
 
@@ -39,6 +38,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Do not ask before erasing; needed without a terminal.")
 ]
+AfterOption = Annotated[
+    int,
+    # No database counts further.
+    typer.Option(
+        "--after", metavar="NUMBER", min=0, max=2**63 - 1, help="Only those after this one."
+    ),
+]
 BanksOption = Annotated[
     list[str] | None,
     typer.Option("--bank", metavar="NAME", help="Search only this bank; repeat for more."),
@@ -56,6 +62,7 @@ RadiusOption = Annotated[
 
 __all__ = [
     "DEFAULT_STORE",
+    "AfterOption",
     "BanksOption",
     "Exit",
     "JsonOption",
@@ -73,17 +80,6 @@ MATCH_COLUMNS = (
     ("trust", "left"),
 )
 """The columns of `match_cells`, for `print_table`."""
-
-
-class Exit(IntEnum):
-    """What the exit code of a command says."""
-
-    OK = 0
-    FOUND = 1
-    """Something matched; or some files or lines could not be used, and the rest was done."""
-    USAGE = 2
-    FAILED = 3
-    INTERRUPTED = 130
 
 
 def examples(*lines: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    AfterOption,
     Exit,
     JsonOption,
     StoreOption,
@@ -23,8 +24,7 @@ from egide.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from egide.store.outbox import DeadLetter
-    from egide.store.webhooks import Webhook, WebhookEvent
+    from egide.domain.partners import DeadLetter, Webhook, WebhookEvent
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")]
 _SHOWN = 100
@@ -65,8 +65,8 @@ def add(
     The secret that signs them is printed this once. `egide serve` delivers the messages.
     """
     import egide
-    from egide.engine.delivering import add_webhook
-    from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+    from egide.net.addresses import WEBHOOK_NETWORKS, own_networks
+    from egide.usecases.webhooks import add_webhook
 
     wanted = [_event_of(text) for text in events]
     with egide.open_store(store) as opened:
@@ -86,7 +86,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
     import egide
 
     with egide.open_store(store) as opened:
-        rows = [_values(webhook) for webhook in opened.webhooks.all()]
+        rows = [_values(webhook) for webhook in opened.webhooks.list()]
     if json:
         print_list(rows)
         return
@@ -122,7 +122,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
 
 
 def dead(
-    after: Annotated[int, typer.Option("--after", min=0, help="Only those after this one.")] = 0,
+    after: AfterOption = 0,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -169,8 +169,8 @@ def send_test_message(
     Exit status 1 if it was not taken.
     """
     import egide
-    from egide.engine.delivering import send_test
-    from egide.net.networks import WEBHOOK_NETWORKS, own_networks
+    from egide.net.addresses import WEBHOOK_NETWORKS, own_networks
+    from egide.usecases.webhooks import send_test
 
     with egide.open_store(store) as opened:
         tested = send_test(opened, name, allowed_networks=own_networks(WEBHOOK_NETWORKS))
@@ -221,7 +221,7 @@ def remove(
 
 
 def _event_of(text: str) -> WebhookEvent:
-    from egide.store.webhooks import WebhookEvent
+    from egide.domain.partners import WebhookEvent
 
     try:
         return WebhookEvent(text)

@@ -7,7 +7,7 @@ import re
 import secrets
 import unicodedata
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from egide.errors import BankMissing, Forbidden
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 
@@ -214,3 +214,44 @@ def same_person(holder: str) -> str:
 
 def _encode(secret: bytes) -> str:
     return urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+CREATE_KEY = "create-key"
+"""What a request for a key is called; its summary names the key as `key`."""
+
+
+class ApprovalState(StrEnum):
+    """What became of a request for a second person."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    USED = "used"
+    EXPIRED = "expired"
+    """Neither refused nor used in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request for a second person, and what they said.
+
+    Attributes:
+        action: what is to be done.
+        bank: with which bank, or None.
+        summary: what the second person is shown of it.
+        digest: of the request, which has to be repeated just so.
+        requested, decided, expires: UTC.
+        requested_by, decided_by: names of keys.
+    """
+
+    id: int
+    action: str
+    bank: str | None
+    summary: Mapping[str, str | int]
+    digest: bytes = field(repr=False)
+    state: ApprovalState
+    requested: datetime
+    requested_by: str
+    decided: datetime | None
+    decided_by: str | None
+    expires: datetime

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
+
 
 PDQ_BYTES = 32
 DEFAULT_RADIUS_BITS = 31
@@ -278,7 +279,7 @@ class Entry:
         added, changed: UTC; `expires`: UTC, or None for no end.
         trimmed_pdqs: as in `Registration`; searched for like `pdqs`, never in a hash list, and
             erased with them.
-        has_patches: whether keypoints are kept; they are read by `Store.read_patches` alone.
+        has_patches: whether keypoints are kept; they are read by `Keypoints.read` alone.
     """
 
     id: int
@@ -373,3 +374,77 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+class OutcomeKind(StrEnum):
+    """What registering did with one fingerprint."""
+
+    ADDED = "added"
+    RENEWED = "renewed"
+    """It had expired (or was withdrawn and `again` was given) and is active again."""
+    KNOWN = "known"
+    REFUSED = "refused"
+    """It was withdrawn, or tombstoned as a false positive, and stays so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What registering did with one fingerprint, and under which number it stands."""
+
+    entry: int
+    kind: OutcomeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What registering did in all.
+
+    Attributes:
+        added, renewed, known, refused: how many registrations, one for each `OutcomeKind`.
+        revision: the store's revision afterwards; the one before where nothing changed.
+        outcomes: one for each registration in order, where they were asked for.
+    """
+
+    added: int
+    renewed: int
+    known: int
+    refused: int
+    revision: int
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One change of the store.
+
+    Attributes:
+        action: a word for what was done: `create-bank`, `register`, `withdraw` …
+        bank: the name of the bank it was done to, None for several.
+        entries: how many entries it changed.
+    """
+
+    id: int
+    at: datetime
+    action: str
+    bank: str | None
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class BankCounts:
+    """How many entries a bank holds, by state and trust; pairs that do not occur are left out."""
+
+    by_state_and_trust: Mapping[tuple[State, Trust], int]
+
+    @property
+    def total(self) -> int:
+        """All entries, whatever their state."""
+        return sum(self.by_state_and_trust.values())
+
+    def state(self, state: State) -> int:
+        """Entries in one state, whatever their trust."""
+        return sum(n for (found, _), n in self.by_state_and_trust.items() if found is state)
+
+    def trust(self, trust: Trust) -> int:
+        """Active entries of one trust."""
+        return self.by_state_and_trust.get((State.ACTIVE, trust), 0)

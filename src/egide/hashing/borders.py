@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from egide.hashing.boxes import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +25,30 @@ BLUR_EDGE_SHARE = 0.4
 _BUSY_LEVELS = 16
 NEAR_LINES = 4
 """An edge found by its lines may be so many lines off."""
+
+
+class Box(NamedTuple):
+    """A rectangle in samples: from `top`, `left` up to before `bottom`, `right`."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def rows(self) -> int:
+        """Height in samples."""
+        return self.bottom - self.top
+
+    @property
+    def columns(self) -> int:
+        """Width in samples."""
+        return self.right - self.left
+
+    @property
+    def area(self) -> int:
+        """Samples in it."""
+        return self.rows * self.columns
 
 
 def trim(levels: NDArray[np.uint8], box: Box) -> Box:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from PIL.Image import Image
+import numpy as np
+from PIL import Image
 
 from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 from egide.errors import UsageError
-from egide.hashing import digest
 from egide.hashing.patches import MIN_SCALED_SIDE as MIN_PATCHED_SIDE
 from egide.hashing.patches import extract
 from egide.hashing.pdq import hash_coefficients, reference_coefficients
@@ -30,7 +32,7 @@ SAME_REGION_BITS = 4
 
 
 def fingerprint(
-    source: bytes | str | Path | Image,
+    source: bytes | str | Path | Image.Image,
     *,
     name: str | None = None,
     mode: Mode = Mode.EXACT,
@@ -63,7 +65,7 @@ def fingerprint(
     if isinstance(source, str | Path):
         name = name or str(source)
         source = read_bytes(Path(source), name=name, limits=limits)
-    if not isinstance(source, bytes | Image):
+    if not isinstance(source, bytes | Image.Image):
         raise UsageError(
             reason="a fingerprint is made of a path, a file's bytes or a Pillow image, not of "
             f"{type(source).__name__}; PIL.Image.fromarray makes an image of an array"
@@ -89,8 +91,8 @@ def fingerprint(
     found = _distinct(picture, mode, limits, MAX_REGIONS if regions else 0, patches=patches)
     return Fingerprint(
         found.frames,
-        sha256=digest.sha256(source),
-        md5=digest.md5(source) if md5 else None,
+        sha256=hashlib.sha256(source).digest(),
+        md5=hashlib.md5(source, usedforsecurity=False).digest() if md5 else None,
         width=picture.width,
         height=picture.height,
         frames_skipped=found.skipped,
@@ -177,3 +179,19 @@ def _distinct(
 
 def _differs(code: int, others: list[int], bits: int) -> bool:
     return all((code ^ other).bit_count() > bits for other in others)
+
+
+_SIDES = (480, 640)
+_FORMATS = ("JPEG", "PNG", "WEBP")
+
+
+def warm_up() -> None:
+    """Fingerprint a drawing in the commonest formats and both modes, which loads their readers."""
+    rows, columns = np.indices(_SIDES)
+    waves = np.sin(rows / 31) + np.sin(columns / 47) + np.sin((rows + 2 * columns) / 90)
+    drawing = Image.fromarray((waves * 40 + 128).astype(np.uint8)).convert("RGB")
+    for kind in _FORMATS:
+        stream = io.BytesIO()
+        drawing.save(stream, kind)
+        for mode in Mode:
+            fingerprint(stream.getvalue(), name="a drawing", mode=mode)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from egide.domain.model import MAX_REGIONS, Rectangle
-from egide.hashing.borders import FLAT_LEVELS
-from egide.hashing.boxes import Box
+from egide.hashing.borders import FLAT_LEVELS, Box
 from egide.hashing.pdq import luma
 from egide.hashing.segments import find_segments
 

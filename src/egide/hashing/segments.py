@@ -21,13 +21,13 @@ from egide.hashing.borders import (
     FLAT_LEVELS,
     MIN_SIDE,
     NEAR_LINES,
+    Box,
     busy_stretch,
     clear_edges,
     ground_colour,
     trim,
     without_text,
 )
-from egide.hashing.boxes import Box
 from egide.hashing.insets import find_insets
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from egide.domain.model import MIN_MATCHABLE_QUALITY, Signal
 from egide.errors import HashInvalid, LineError, SchemaTooNew
-from egide.hashlist.fields import restore
 from egide.hashlist.values import (
     HASH_COLUMNS,
     MAX_NOTE_CHARS,
@@ -24,6 +23,7 @@ from egide.hashlist.values import (
     HashLine,
     meaningless,
     parse_hex,
+    restore,
 )
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -194,3 +195,24 @@ def meaningless_in(registration: Registration) -> str | None:
     if registration.md5:
         held.append((registration.md5, Signal.MD5))
     return next(filter(None, (meaningless(value, signal) for value, signal in held)), None)
+
+
+# A spreadsheet runs a field that begins with one of these as a formula. It is written with an
+# apostrophe before it, as people do by hand; so is one that begins with an apostrophe itself.
+_RISKY = ("=", "+", "-", "@", "\t", "'", "＝", "＋", "－", "＠")  # full-width ones run as well
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+_UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
+_PLAIN = re.compile(r"[\\\n\r]")
+_ESCAPED = re.compile(r"\\[\\nr]")
+
+
+def neutralise(text: str) -> str:
+    """The text as it stands in an exported field."""
+    text = _PLAIN.sub(lambda found: _ESCAPES[found[0]], text)
+    return f"'{text}" if text.lstrip(" ").startswith(_RISKY) else text
+
+
+def restore(text: str) -> str:
+    """The text that `neutralise` was given."""
+    text = text.removeprefix("'")
+    return _ESCAPED.sub(lambda found: _UNESCAPES[found[0]], text)

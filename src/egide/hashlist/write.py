@@ -8,12 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from egide.domain.model import Signal, State
-from egide.hashlist.fields import neutralise
 from egide.hashlist.values import (
     OWN_COLUMNS,
     SCHEMA_VERSION,
     THREATEXCHANGE_COLUMNS,
     HashListFormat,
+    neutralise,
 )
 
 if TYPE_CHECKING:

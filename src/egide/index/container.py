@@ -13,12 +13,9 @@ import math
 import mmap
 import os
 import struct
-import tempfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,9 +26,11 @@ from egide.errors import (
     SnapshotUnwritable,
     SnapshotVersion,
 )
+from egide.files import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -76,27 +75,15 @@ def write_container(
     Raises:
         SnapshotUnwritable: no permission, no space, no such folder; nothing is left behind.
     """
-    temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with written_whole(path) as file:
             write_sections(file, metadata, sections)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        temporary = None
-        _sync_folder(path.parent)
     except OSError as error:
         raise SnapshotUnwritable(name=str(path), reason=_os_reason(error)) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
 
 
 def write_sections(
-    file: BinaryIO, metadata: Mapping[str, object], sections: Mapping[str, Section]
+    file: IO[bytes], metadata: Mapping[str, object], sections: Mapping[str, Section]
 ) -> None:
     """Write header and sections into an empty file that can seek.
 
@@ -148,14 +135,6 @@ def _header(metadata: Mapping[str, object], table: Mapping[str, object]) -> byte
     text = json.dumps({"metadata": metadata, "sections": table}).encode()
     head = _PREFIX.pack(MAGIC, FORMAT_VERSION, len(text), zlib.crc32(text)) + text
     return head + bytes(-len(head) % _ALIGN)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _os_reason(error: OSError) -> str:

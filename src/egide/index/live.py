@@ -83,7 +83,7 @@ class LiveIndex:
         be applied again.
 
         Args:
-            entries: as they are now, of `Store.changes`.
+            entries: as they are now, of `Entries.changes`.
             banks: called after the last entry, for all banks of the store.
             revision: the store's, of which no change is missing then.
         """

@@ -6,11 +6,14 @@ an address is public only if both agree.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+import os
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
+from egide.errors import SettingInvalid
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     Address = IPv4Address | IPv6Address
     Network = IPv4Network | IPv6Network
@@ -91,3 +94,26 @@ def _public(address: Address) -> bool:
         and address.scope_id is None
         and not any(address in network for network in _SPECIAL_V6)
     )
+
+
+SYNC_NETWORKS = "EGIDE_SYNC_NETWORKS"
+WEBHOOK_NETWORKS = "EGIDE_WEBHOOK_NETWORKS"
+
+
+def own_networks(
+    name: str = SYNC_NETWORKS, environment: Mapping[str, str] = os.environ
+) -> tuple[Network, ...]:
+    """Read a setting of the command line; a served register has it in its own settings.
+
+    Args:
+        name: of the variable; it holds networks such as 10.0.0.0/8, separated by commas.
+        environment: to read from.
+
+    Raises:
+        SettingInvalid: naming the setting.
+    """
+    parts = [part.strip() for part in environment.get(name, "").split(",") if part.strip()]
+    try:
+        return tuple(ip_network(part) for part in parts)
+    except ValueError as error:
+        raise SettingInvalid(name=name, reason=str(error)) from None

@@ -29,6 +29,7 @@ from egide.errors import (
     PatchKeyInvalid,
     PatchKeyMissing,
 )
+from egide.files import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,17 +171,8 @@ class PatchKey:
         except OSError as error:
             raise _unwritable(path, error) from error
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as stream:
-                    os.fchmod(descriptor, 0o600)
-                    stream.write(text)
-                    stream.flush()
-                    os.fsync(descriptor)
-            except BaseException:
-                path.unlink()
-                raise
-            _sync_folder(path.parent)
+            with written_whole(path, replacing=False) as stream:
+                stream.write(text)
         except FileExistsError as error:
             raise PatchKeyExists(name=path) from error
         except OSError as error:
@@ -254,14 +246,3 @@ def _unwritable(path: Path, error: OSError) -> OutputUnwritable:
     return OutputUnwritable(
         name=path, reason=(error.strerror or "the disk reports an error").lower()
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system without it
-            raise
-    finally:
-        os.close(descriptor)

@@ -10,12 +10,12 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 
 from egide._version import __version__
-from egide.server import docs, health
-from egide.server.admission import Admission
+from egide.server import health
 from egide.server.api import (
     approvals,
     banks,
     changes,
+    docs,
     entries,
     export,
     feedback,
@@ -26,14 +26,16 @@ from egide.server.api import (
     upstreams,
     webhooks,
 )
-from egide.server.auth import identify
-from egide.server.frame import Frame
+from egide.server.api.openapi import complete, only_known_queries, operation_id
+from egide.server.chores import Chores
 from egide.server.hma import answer_as_hma, hma_router, identify_caller
-from egide.server.openapi import complete, only_known_queries, operation_id
-from egide.server.pages.problems import answer_on_pages
-from egide.server.pages.router import ensure_bank, pages_router
-from egide.server.pages.site import Site
-from egide.server.problems import add_handlers, always_problem
+from egide.server.http.admission import Admission
+from egide.server.http.auth import identify
+from egide.server.http.envelope import Envelope
+from egide.server.http.problems import add_handlers, always_problem
+from egide.server.pages.routes import ensure_bank, pages_router
+from egide.server.pages.site.problems import answer_on_pages
+from egide.server.pages.site.site import Site
 from egide.server.service import Service
 
 if TYPE_CHECKING:
@@ -90,8 +92,15 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
                 await anyio.to_thread.run_sync(own.start)
                 if settings.pages:
                     await anyio.to_thread.run_sync(ensure_bank, own.store, settings.pages_bank)
-            app.state.service = service or own
-            yield
+            running = service or own
+            assert running is not None
+            app.state.service = running
+            chores = Chores(running)
+            await anyio.to_thread.run_sync(chores.start)
+            try:
+                yield
+            finally:
+                await anyio.to_thread.run_sync(chores.stop)
         finally:
             if own is not None:
                 await anyio.to_thread.run_sync(own.close)
@@ -118,7 +127,7 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
         answering = partial(answer_as_hma, answering)
     # The last one that is added is the first that a request passes.
     app.add_middleware(Admission, settings=settings, identify=identifying)
-    app.add_middleware(Frame, answering=answering)
+    app.add_middleware(Envelope, answering=answering)
     add_handlers(app, answering)
     app.include_router(health.router)
     app.include_router(docs.router)

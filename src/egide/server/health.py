@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from egide.domain.access import Permission
 from egide.errors import NotReady, RegisterStale
-from egide.server.auth import address_of, identify
+from egide.server.http.auth import address_of, identify
 from egide.server.metrics import CONTENT_TYPE
 from egide.server.service import Service, ServiceDep
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from egide.domain.policy import Action
-    from egide.engine.decoding import DecodingPool
-    from egide.engine.delivering import Delivered
-    from egide.engine.live import LiveRegister
+    from egide.live.register import LiveRegister
+    from egide.partners.delivering import Delivered
+    from egide.sandbox.decoding import DecodingPool
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

@@ -3,35 +3,64 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
 from egide.domain.access import Key
+from egide.domain.model import State
 from egide.domain.policy import Decision
-from egide.engine.decoding import DecodingPool
-from egide.engine.erasing import settle
-from egide.engine.live import LiveRegister
-from egide.engine.rebuilding import RebuildRules
-from egide.engine.snapshots import require_folder, snapshot_path
 from egide.errors import SnapshotNotRemoved, SnapshotUnwritable, StoreError
+from egide.live.rebuilding import RebuildRules
+from egide.live.register import LiveRegister
+from egide.live.snapshots import require_folder, settle, snapshot_path
 from egide.net.fetch import fetch
-from egide.server.auth import Authenticator
-from egide.server.background import Background
-from egide.server.counts import EntryCounts
-from egide.server.delivering import DecisionEvents
-from egide.server.limits import Allowances
-from egide.server.logs import log
+from egide.sandbox.decoding import DecodingPool
+from egide.server.decisions import DecisionEvents
+from egide.server.http.auth import Authenticator
+from egide.server.http.limits import Allowances
+from egide.server.http.logs import log
 from egide.server.metrics import Metrics
 from egide.server.settings import ServerSettings
 from egide.store import Store
+from egide.usecases.case_review import CaseReview
+from egide.usecases.casework import Casework
 
 _logger = logging.getLogger("egide.server")
 _PATIENCE_S = 2.0
+_COUNTS_LAST_S = 1.0
+
+
+class EntryCounts:
+    """Counts that are kept while the store does not change: counting a million takes 0.1 s."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._counts: dict[str, int] = {}
+        self._revision = -1
+        self._counted_at = 0.0
+        self._lock = Lock()
+
+    def active(self, bank: str) -> int:
+        """Return how many active entries a bank has, or had a second ago.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._lock:
+            revision, now = self._store.revision(), time.monotonic()
+            if revision != self._revision and now - self._counted_at > _COUNTS_LAST_S:
+                self._counts.clear()
+                self._revision, self._counted_at = revision, now
+            if bank not in self._counts:
+                self._counts[bank] = self._store.banks.counts(bank).state(State.ACTIVE)
+            return self._counts[bank]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +77,6 @@ class Service:
         counts: how many entries each bank has.
         metrics: what is counted.
         events: decisions on their way to webhooks.
-        background: threads that run beside the requests.
     """
 
     settings: ServerSettings
@@ -60,7 +88,6 @@ class Service:
     counts: EntryCounts
     metrics: Metrics
     events: DecisionEvents
-    background: Background
 
     @classmethod
     def open(cls, settings: ServerSettings) -> Self:
@@ -102,11 +129,10 @@ class Service:
             counts=EntryCounts(store),
             metrics=metrics,
             events=DecisionEvents(store, metrics.count_unsent, silent=silent),
-            background=Background(),
         )
 
     def start(self) -> None:
-        """Start the decoders, the index and the threads beside them.
+        """Start the decoders and the index.
 
         A large index goes on loading; `live.ready` says when it is done.
 
@@ -118,11 +144,9 @@ class Service:
             settle(self.store, snapshot=False)
         self.decoding.start()
         self.live.wait_until_ready(_PATIENCE_S)
-        self.background.start(self)
 
     def close(self) -> None:
         """Stop all of it, in the order in which the one needs the other."""
-        self.background.stop()
         self.decoding.close()
         self.live.close()
         try:
@@ -134,6 +158,18 @@ class Service:
     def acting(self, actor: str) -> Store:
         """The store, in whose log `actor` stands, a key's name."""
         return self.store.acting_as(actor)
+
+    @property
+    def casework(self) -> Casework:
+        """What people may do with their cases."""
+        settings = self.settings
+        return Casework(self.store, settings.pages_bank, settings.case_rules)
+
+    @property
+    def case_review(self) -> CaseReview:
+        """What a helpline's workers may do with the cases."""
+        settings = self.settings
+        return CaseReview(self.store, settings.pages_bank, settings.case_rules)
 
     def fetch(self, url: str) -> bytes:
         """Fetch a picture from an allowed host.

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from egide.domain.access import Role
+from egide.domain.cases import CaseRules
 from egide.domain.model import Limits
 from egide.errors import SettingInvalid
 from egide.net.guard import FetchPolicy
@@ -204,6 +205,11 @@ class ServerSettings(BaseSettings):
             UsageError: a value is no positive number.
         """
         return limits_from_environment(defaults=_LIMITS)
+
+    @property
+    def case_rules(self) -> CaseRules:
+        """How long cases last, and how many images they hold."""
+        return CaseRules(max_images=self.case_max_images, lifetime_days=self.case_lifetime_days)
 
     @property
     def fetch_policy(self) -> FetchPolicy:

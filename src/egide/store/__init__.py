@@ -1,15 +1,14 @@
 """Banks, entries and revisions in a database."""
 
-from egide.store.approvals import Approval, ApprovalState
-from egide.store.feedback import Feedback, UpstreamFeedback
-from egide.store.idempotency import StoredAnswer
-from egide.store.log_check import LogVerdict
-from egide.store.log_records import LogRecord
-from egide.store.opened import DEFAULT_URL
-from egide.store.patches import SealedPatches
-from egide.store.reading import ActiveView
-from egide.store.records import BankCounts, Outcome, OutcomeKind, Registered, Revision
-from egide.store.store import Store
+from egide.domain.access import Approval, ApprovalState
+from egide.domain.model import BankCounts, Outcome, OutcomeKind, Registered, Revision
+from egide.domain.partners import Feedback, UpstreamFeedback
+from egide.store.access.idempotency import StoredAnswer
+from egide.store.entries.entries import ActiveView
+from egide.store.entries.keypoints import SealedPatches
+from egide.store.log.check import LogVerdict
+from egide.store.log.records import LogRecord
+from egide.store.store import DEFAULT_URL, Store
 
 __all__ = [
     "DEFAULT_URL",

@@ -12,6 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.lists import format_list
+from babel.numbers import format_decimal
+from babel.units import format_unit
+
 from egide.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,59 +43,25 @@ _FRENCH_SPACES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Format:
-    """How one language writes figures and dates.
+class _Style:
+    """A language as CLDR has it, and where the house writes otherwise.
 
     Attributes:
-        first_day: of a month.
-        day: with `{day}`, `{month}` and `{year}`.
-        moment: with `{date}`, `{hour}` and `{minute}`.
-        units: of data, from the byte on, each a thousand of the one before.
-        last_joined: the `{rest}` of a list with its `{last}`.
-        singular_zero: whether nothing is told in the singular.
+        locale: whose numbers, dates, lists, units and plurals CLDR gives.
+        first_day: of a month; `long` as every other.
+        time: after the day; CLDR's has seconds, and calls UTC TU in French.
     """
 
-    thousands: str
-    decimal: str
-    months: tuple[str, ...]
+    locale: Locale
     first_day: str
-    day: str
-    moment: str
-    units: tuple[str, ...]
-    last_joined: str
-    singular_zero: bool
+    time: str
 
 
-_FORMATS = {
-    "en": _Format(
-        thousands=",",
-        decimal=".",
-        months=(
-            *("January", "February", "March", "April", "May", "June", "July"),
-            *("August", "September", "October", "November", "December"),
-        ),
-        first_day="1",
-        day="{day} {month} {year}",
-        moment="{date}, {hour:02}:{minute:02} UTC",
-        units=("bytes", "kB", "MB", "GB", "TB", "PB"),
-        last_joined="{rest} and {last}",
-        singular_zero=False,
-    ),
-    "fr": _Format(
-        thousands=NARROW_NO_BREAK,
-        decimal=",",
-        months=(
-            *("janvier", "février", "mars", "avril", "mai", "juin", "juillet"),
-            *("août", "septembre", "octobre", "novembre", "décembre"),
-        ),
-        first_day="1er",
-        day="{day} {month} {year}",
-        moment=f"{{date}} à {{hour}}{NO_BREAK}h{NO_BREAK}{{minute:02}} UTC",
-        units=("octets", "ko", "Mo", "Go", "To", "Po"),
-        last_joined="{rest} et {last}",
-        singular_zero=True,
-    ),
+_STYLES = {
+    "en": _Style(Locale("en", "GB"), "long", ", HH:mm 'UTC'"),
+    "fr": _Style(Locale("fr"), "d'er' MMMM y", f"' à' H'{NO_BREAK}h{NO_BREAK}'mm 'UTC'"),
 }
+_DATA_UNITS = ("byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte")
 
 
 class Wording:
@@ -104,7 +76,7 @@ class Wording:
         require_language(lang)
         self.lang = lang
         self._strings = strings
-        self._format = _FORMATS[lang]
+        self._style = _STYLES[lang]
 
     def has(self, key: str) -> bool:
         """Whether a string `section.name` exists; another version may write values without one."""
@@ -127,23 +99,22 @@ class Wording:
         return self._strings[key]
 
     def plural(self, key: str, count: int, /, **fields: object) -> str:
-        """The form `one` or `other` of a string for `count`, which fills `{count}`.
+        """The form of a string that the language has for `count`, which fills `{count}`.
 
-        French takes the singular for 0 and 1, English for 1 only.
+        Forms are `one` and `other`; what a language has beside them is told as `other`.
         """
-        singular = count == 1 or (count == 0 and self._format.singular_zero)
-        form = "one" if singular else "other"
+        form = self._style.locale.plural_form(count)
+        if not self.has(f"{key}.{form}"):
+            form = "other"
         return self.text(f"{key}.{form}", count=self.number(count), **fields)
 
     def number(self, value: int) -> str:
         """A whole number in groups of three digits."""
-        return f"{value:,}".replace(",", self._format.thousands)
+        return format_decimal(value, locale=self._style.locale)
 
     def decimal(self, value: float, digits: int = 1) -> str:
         """A number with `digits` decimals."""
-        whole, _, part = f"{value:,.{digits}f}".partition(".")
-        whole = whole.replace(",", self._format.thousands)
-        return whole + self._format.decimal + part if part else whole
+        return format_decimal(value, _pattern(digits), locale=self._style.locale)
 
     def rate(self, per_second: float) -> str:
         """Items a second, with a decimal only where it tells something."""
@@ -151,27 +122,27 @@ class Wording:
 
     def shortest(self, value: float) -> str:
         """A number with the decimals that it has, up to six."""
-        decimals = f"{value:.6f}".rstrip("0").partition(".")[2]
-        return self.decimal(value, len(decimals))
+        return format_decimal(value, "#,##0.######", locale=self._style.locale)
 
     def day(self, when: str | datetime) -> str:
         """A date in UTC; `when` is ISO 8601 or aware."""
-        date = _in_utc(when)
-        return self._format.day.format(
-            day=self._format.first_day if date.day == 1 else date.day,
-            month=self._format.months[date.month - 1],
-            year=date.year,
+        date = _in_utc(when).date()
+        return format_date(
+            date, self._style.first_day if date.day == 1 else "long", self._style.locale
         )
 
     def moment(self, when: str | datetime) -> str:
         """A date and time of day in UTC; `when` is ISO 8601 or aware."""
         moment = _in_utc(when)
-        return self._format.moment.format(
-            date=self.day(moment), hour=moment.hour, minute=moment.minute
+        return self.day(moment) + format_datetime(
+            moment, self._style.time, locale=self._style.locale
         )
 
     def duration(self, seconds: float) -> str:
-        """A span of time with its two largest units."""
+        """A span of time with its two largest units.
+
+        In the symbols of the SI, which every language shares; CLDR has `mins`, `hr` and `12m` too.
+        """
         if seconds < 59.95:
             return f"{self.decimal(seconds, 1)}{NO_BREAK}s"
         minutes, rest_s = divmod(round(seconds), 60)
@@ -182,18 +153,21 @@ class Wording:
 
     def size(self, n_bytes: int) -> str:
         """An amount of data in decimal units."""
-        units = self._format.units
         value, unit = float(n_bytes), 0
-        while value >= 999.5 and unit < len(units) - 1:
+        while value >= 999.5 and unit < len(_DATA_UNITS) - 1:
             value, unit = value / 1000, unit + 1
-        digits = 1 if unit and value < 99.95 else 0
-        return f"{self.decimal(value, digits)}{NO_BREAK}{units[unit]}"
+        text = format_unit(
+            value,
+            f"digital-{_DATA_UNITS[unit]}",
+            "short" if unit else "long",
+            _pattern(1 if unit and value < 99.95 else 0),
+            self._style.locale,
+        )
+        return re.sub(r"\s", NO_BREAK, text)  # English has a plain space there
 
     def listed(self, names: Sequence[str]) -> str:
         """Names in a row, with the language's word for 'and' before the last."""
-        if len(names) < 2:
-            return "".join(names)
-        return self._format.last_joined.format(rest=", ".join(names[:-1]), last=names[-1])
+        return format_list(names, locale=self._style.locale)
 
 
 def require_language(lang: str) -> None:
@@ -222,6 +196,10 @@ def load_catalogue(files: Iterable[Traversable], lang: str) -> dict[str, str]:
         for pattern, space in _FRENCH_SPACES:
             strings = {key: pattern.sub(space, text) for key, text in strings.items()}
     return strings
+
+
+def _pattern(digits: int) -> str:
+    return f"#,##0.{'0' * digits}"
 
 
 def _in_utc(when: str | datetime) -> datetime:

@@ -7,9 +7,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from egide.domain.access import CREATE_KEY
 from egide.errors import ApprovalNeeded
-from egide.store.approvals import CREATE_KEY
-from egide.store.log_records import canonical
+from egide.store.log.records import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -50,8 +50,8 @@ def create_bank(
             _require_free(store, name)
             TwoPeople(store).check_radius(by, name, radius_bits, approval_id, old_radius_bits=None)
     changing = ChangingStore.of(store)
-    bank = changing.create_bank(name, radius_bits=radius_bits, description=description)
-    return bank if enabled else changing.update_bank(name, enabled=False)
+    bank = changing.banks.create(name, radius_bits=radius_bits, description=description)
+    return bank if enabled else changing.banks.update(name, enabled=False)
 
 
 def update_bank(
@@ -83,14 +83,14 @@ def update_bank(
     """
     if by is not None:
         store = _managed(store, name, by)
-        old_bits = store.bank(name).radius_bits
+        old_bits = store.banks.get(name).radius_bits
         if radius_bits == old_bits:
             radius_bits = None  # it stays, whatever somebody else makes of it meanwhile
         if radius_bits is not None:
             TwoPeople(store).check_radius(
                 by, name, radius_bits, approval_id, old_radius_bits=old_bits
             )
-    return ChangingStore.of(store).update_bank(
+    return ChangingStore.of(store).banks.update(
         name, radius_bits=radius_bits, description=description, enabled=enabled
     )
 
@@ -111,7 +111,7 @@ def empty_bank(store: Store, name: str, *, by: Key | None = None) -> int:
     if by is not None:
         by.require(Permission.WITHDRAW)
         store = _managed(store, name, by)
-    count = ChangingStore.of(store).empty_bank(name)
+    count = ChangingStore.of(store).banks.empty(name)
     settle_after_act(store)
     return count
 
@@ -125,7 +125,7 @@ def _managed(store: Store, name: str, by: Key) -> Store:
 def _require_free(store: Store, name: str) -> None:
     """Find what stands in the way before anybody is asked, and before their approval is spent."""
     try:
-        store.bank(name)
+        store.banks.get(name)
     except BankMissing:
         return
     raise BankExists(bank=name)

@@ -16,8 +16,8 @@ from egide.usecases.casework import Casework
 
 if TYPE_CHECKING:
     from egide.domain.cases import Case, CaseRules, CaseSummary, ConfirmReason, PartnerStatus
+    from egide.domain.staff import Staff
     from egide.store import Store
-    from egide.store.staff import Staff
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from egide.domain.model import Fingerprint
 from egide.domain.policy import decide
-from egide.engine.searching import StoreSearch
 from egide.errors import BankMissing, NothingToCompare, RegisterStale, UsageError
+from egide.live.searching import StoreSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

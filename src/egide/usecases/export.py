@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from egide.domain.access import Permission
 from egide.domain.model import State
+from egide.domain.names import FOLLOWED
+from egide.domain.partners import Position
 from egide.errors import EntryMissing, StoreError
 from egide.hashlist import HashListFormat
 from egide.hashlist.write import csv_pieces, write_hash_list
-from egide.store.feed import FOLLOWED, Position
 from egide.usecases.approving import TwoPeople
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from egide.domain.access import Key
     from egide.domain.model import Entry
+    from egide.domain.partners import FeedPage
     from egide.store import Store
-    from egide.store.feed import FeedPage
 
 _PAGE = 500
 """Entries that are read at a time: an export that is taken slowly holds no more that may end."""
@@ -80,7 +81,7 @@ def export_with_key(store: Store, bank: str, *, key: Key, approval_id: int | Non
     """
     key.require(Permission.EXPORT)
     key.require_bank(bank)
-    store.bank(bank)
+    store.banks.get(bank)
     TwoPeople(store).check_export(key, bank, approval_id)
     detail: dict[str, str | int] = {"way": Way.API.value, "format": HashListFormat.CSV.value}
     if approval_id is not None:
@@ -122,7 +123,7 @@ def give_changes(
     key.require(Permission.READ_CHANGES)
     banks = key.scoped(None if bank is None else [bank])
     if bank is not None:
-        store.bank(bank)
+        store.banks.get(bank)
     page = store.feed.page(
         since,
         after=after,
@@ -158,13 +159,13 @@ def give_entry(store: Store, key: Key, bank: str, entry_id: int) -> Entry:
     """
     key.require(Permission.READ_CHANGES)
     key.require_bank(bank)
-    entry = _as_it_leaves(store.entry(bank, entry_id))
+    entry = _as_it_leaves(store.entries.get(bank, entry_id))
     if entry.source.startswith(FOLLOWED):
         raise EntryMissing(entry=entry_id, bank=bank)
     if entry.state is not State.ACTIVE:
         return entry
     given = store.acting_as(key.name).given.entries(key, [entry], way=Way.HMA)
-    return entry if entry.id in given else _as_it_leaves(store.entry(bank, entry_id))
+    return entry if entry.id in given else _as_it_leaves(store.entries.get(bank, entry_id))
 
 
 def _as_it_leaves(entry: Entry) -> Entry:
@@ -188,7 +189,9 @@ def _active(store: Store, bank: str, count: int) -> Iterator[Entry]:
     """The active entries of a bank, at most as many as the log tells of, each read when it goes."""
     after = 0
     while count > 0:
-        page = list(store.entries(bank, state=State.ACTIVE, after=after, limit=min(_PAGE, count)))
+        page = list(
+            store.entries.list(bank, state=State.ACTIVE, after=after, limit=min(_PAGE, count))
+        )
         if not page:
             return
         active = [entry for entry in page if not _is_over(entry)]

@@ -18,9 +18,9 @@ from egide.usecases.withdraw import settle_after_act
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egide.net.register_client import RegisterClient
+    from egide.domain.partners import Upstream
+    from egide.partners.client import RegisterClient
     from egide.store import Store
-    from egide.store.upstreams import Upstream
 
 DEFAULT_INTERVAL_S = 2.0
 LEASE_S = 20
@@ -102,7 +102,7 @@ class Follower:
     def _supervise(self) -> None:
         while not self._stopping.is_set():
             try:
-                for upstream in self._store.upstreams.all():
+                for upstream in self._store.upstreams.list():
                     running = self._threads.get(upstream.name)
                     if upstream.enabled and (running is None or not running.is_alive()):
                         self._begin(upstream.name)

@@ -108,7 +108,7 @@ def revoke_key(store: Store, by: Key, name: str) -> Key:
 def _require_possible(store: Store, name: str, banks: Collection[str] | None) -> None:
     """Find what stands in the way before anybody is asked, and before their approval is spent."""
     for bank in banks or ():
-        store.bank(bank)
+        store.banks.get(bank)
     try:
         store.keys.get(name)
     except KeyMissing:

@@ -68,7 +68,7 @@ def import_hashes(
                 registration = line.registration(default_source=name, trust=trust)
                 yield replace(registration, source=source) if source else registration
 
-    registered = ChangingStore.of(store).register(bank, registrations())
+    registered = ChangingStore.of(store).entries.register(bank, registrations())
     settle_after_act(store)  # what was overdue and is renewed may hold less than it did
     return ImportReport(
         added=registered.added,

@@ -83,7 +83,7 @@ def register(
         PatchesError: keypoints cannot be found or sealed, or are sealed with another key; raised
             before any file is read.
     """
-    store.bank(bank)
+    store.banks.get(bank)
     key = _ready_for_patches(store, patch_key) if patches else None
     waiting: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
@@ -117,7 +117,7 @@ def _register(
         for _, outcome in files
         if not isinstance(outcome, ItemError)
     ]
-    registered = ChangingStore.of(store).register(
+    registered = ChangingStore.of(store).entries.register(
         bank, registrations, again=again, outcomes=True, patch_key=key
     )
     settle_after_act(store)  # what was overdue and is renewed may hold less than it did
@@ -137,7 +137,7 @@ def _ready_for_patches(store: Store, key: PatchKey | None) -> PatchKey:
     require_opencv()
     require_cryptography()
     key = key or PatchKey.load()
-    if store.patch_key_id() not in {None, key.key_id}:
+    if store.keypoints.key_id() not in {None, key.key_id}:
         raise PatchKeyWrong(store=store.url)
     return key
 
@@ -177,10 +177,12 @@ def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
     Links to folders are not followed. What cannot be looked at is yielded too: opening it says why.
 
     Raises:
-        UsageError: an address is named; before any file is.
+        UsageError: an address is named, or an empty name; before any file is.
     """
     named = list(paths)
     for name in named:
+        if name == "":  # to `Path` it is the folder one stands in
+            raise UsageError(reason="a name of a file is empty: name the current folder as .")
         # A path would lose a slash of it, and be a file that is missing.
         if isinstance(name, str) and "://" in name and not os.path.exists(name):  # noqa: PTH110
             raise UsageError(

@@ -12,16 +12,16 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from egide.domain.names import folded
 from egide.errors import StaffRefused
 from egide.security import one_time_codes as totp
 from egide.security.passwords import hash_password, place_in_line, verify_password
-from egide.store.staff import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from egide.domain.staff import Credentials, Staff
     from egide.store import Store
-    from egide.store.staff import Credentials, Staff
 
 SESSION_IDLE_S = 15 * 60
 """A worker who leaves the desk is signed out after a quarter of an hour."""

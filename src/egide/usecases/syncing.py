@@ -7,25 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egide.domain.partners import Applied, RemoteFeedback
 from egide.errors import EgideError, SyncError, UpstreamBusy, UpstreamKeyInvalid
-from egide.net.register_client import (
-    KEY,
-    MAX_PAGE,
-    RegisterClient,
-    RemoteFeedback,
-    partner_policy,
-)
+from egide.partners.client import KEY, MAX_PAGE, RegisterClient, partner_policy
 from egide.security import sealing
 from egide.store.changing import ChangingStore
-from egide.store.partner_page import Applied
 from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from egide.domain.partners import Upstream
     from egide.net.addresses import Network
     from egide.store import Store
-    from egide.store.upstreams import Upstream
 
 ENDED_EVERY_S = 2.0
 """So often, between pages of a long catching-up, withdrawals are asked for again."""

@@ -58,7 +58,7 @@ def taking_part(
         now: the time that counts, by default the present.
     """
     try:
-        searched = store.bank(bank).enabled
+        searched = store.banks.get(bank).enabled
     except BankMissing:
         return TakingPart((), 0, asks_here=False)
     at = now or datetime.now(UTC)

@@ -1,6 +1,6 @@
 """Every change of an entry's state or trust: withdrawing, expiring, judging, and what follows.
 
-Whatever ends an entry erases it, here and in every file of ours; see `egide.engine.erasing`. Give a
+Whatever ends an entry erases it, here and in every file of ours; see `egide.live.snapshots`. Give a
 store that is `acting_as` who does it: the log names them.
 """
 
@@ -10,8 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.engine.erasing import settle
 from egide.errors import StoreError
+from egide.live.snapshots import settle
 from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ def withdraw(store: Store, bank: str, entries: Sequence[int]) -> int:
         BankMissing, EntryMissing: there is no such bank, or one is not in it; none was withdrawn.
         SnapshotNotRemoved: withdrawn, but the snapshot has to be deleted by hand.
     """
-    revision = ChangingStore.of(store).withdraw(bank, entries)
+    revision = ChangingStore.of(store).entries.withdraw(bank, entries)
     settle_after_act(store)
     return revision
 
 
 def withdraw_source(store: Store, bank: str, source: str) -> int:
     """Withdraw everything that one source registered; return the revision afterwards."""
-    revision = ChangingStore.of(store).withdraw_source(bank, source)
+    revision = ChangingStore.of(store).entries.withdraw_source(bank, source)
     settle_after_act(store)
     return revision
 
 
 def expire(store: Store, bank: str | None = None, now: datetime | None = None) -> int:
     """End the entries whose time is over and erase their fingerprints; return how many."""
-    count = ChangingStore.of(store).expire(now or datetime.now(UTC), bank=bank)
+    count = ChangingStore.of(store).entries.expire(now or datetime.now(UTC), bank=bank)
     settle_after_act(store)
     return count
 
@@ -59,7 +59,7 @@ def tombstone(store: Store, bank: str, entries: Sequence[int]) -> int:
         BankMissing, EntryMissing, StateConflict: nothing was changed.
         SnapshotNotRemoved: erased, but the snapshot has to be deleted by hand.
     """
-    revision = ChangingStore.of(store).tombstone(bank, entries)
+    revision = ChangingStore.of(store).entries.tombstone(bank, entries)
     settle_after_act(store)
     return revision
 
@@ -70,17 +70,17 @@ def confirm(store: Store, bank: str, entries: Sequence[int]) -> int:
     Raises:
         BankMissing, EntryMissing, StateConflict: nothing was changed.
     """
-    return ChangingStore.of(store).confirm(bank, entries)
+    return ChangingStore.of(store).entries.confirm(bank, entries)
 
 
 def dispute(store: Store, bank: str, entries: Sequence[int]) -> int:
     """Write down that a reviewer disputes active entries; otherwise as `confirm`."""
-    return ChangingStore.of(store).dispute(bank, entries)
+    return ChangingStore.of(store).entries.dispute(bank, entries)
 
 
 def drop_patches(store: Store, bank: str, entries: Sequence[int] | None = None) -> int:
     """Erase the keypoints of entries, by default of all of a bank; return how many had any."""
-    count = ChangingStore.of(store).erase_patches(bank, entries)
+    count = ChangingStore.of(store).keypoints.erase(bank, entries)
     settle_after_act(store)
     return count
 

@@ -6,14 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from egide.domain.access import Key, Permission
+from egide.domain.access import ApprovalState, Key, Permission
 from egide.errors import ApprovalInvalid
-from egide.server.api.schemas_common import MAX_NUMBER, LimitQuery
-from egide.server.api.schemas_people import ApprovalShown, ApprovalsShown
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.common import MAX_NUMBER, LimitQuery
+from egide.server.api.schemas.people import ApprovalShown, ApprovalsShown
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
-from egide.store.approvals import ApprovalState
 
 router = APIRouter(prefix="/approvals", tags=["approvals"])
 _DECIDED = write_responses(ApprovalInvalid)

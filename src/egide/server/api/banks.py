@@ -8,12 +8,12 @@ from fastapi import APIRouter, Response
 
 from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankExists, BankMissing
-from egide.server.api.schemas_common import BankPath
-from egide.server.api.schemas_register import BankChange, BankShown, BanksShown, NewBank
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.common import BankPath
+from egide.server.api.schemas.register import BankChange, BankShown, BanksShown, NewBank
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
-from egide.server.problems import problem_responses
+from egide.server.http.auth import permitted
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.store import Store
 from egide.usecases import banks
@@ -26,9 +26,9 @@ def list_banks(
     service: ServiceDep, key: Annotated[Key, permitted(Permission.READ_BANKS)]
 ) -> BanksShown:
     """List the banks that the key reaches, with how many entries they hold."""
-    found = [bank for bank in service.store.banks() if key.reaches(bank.name)]
+    found = [bank for bank in service.store.banks.list() if key.reaches(bank.name)]
     return BanksShown(
-        banks=[BankShown.of(bank, service.store.bank_counts(bank.name)) for bank in found]
+        banks=[BankShown.of(bank, service.store.banks.counts(bank.name)) for bank in found]
     )
 
 
@@ -107,4 +107,4 @@ def change_bank(
 
 
 def _shown(store: Store, bank: str) -> BankShown:
-    return BankShown.of(store.bank(bank), store.bank_counts(bank))
+    return BankShown.of(store.banks.get(bank), store.banks.counts(bank))

@@ -9,10 +9,11 @@ from fastapi.responses import JSONResponse
 
 from egide.domain.access import Key, Permission
 from egide.errors import BankMissing
-from egide.server.api.schemas_common import MAX_NUMBER, MAX_PAGE, NAME_PATTERN, LimitQuery
-from egide.server.api.schemas_register import Changes, changed_entry
-from egide.server.auth import permitted
-from egide.server.problems import problem_responses
+from egide.server.api.schemas.common import MAX_NUMBER, NAME_PATTERN, LimitQuery
+from egide.server.api.schemas.register import Changes, changed_entry
+from egide.server.http.auth import permitted
+from egide.server.http.kinds import MAX_PAGE
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.usecases.export import give_changes
 

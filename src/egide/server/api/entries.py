@@ -17,9 +17,10 @@ from egide.errors import (
     StateConflict,
 )
 from egide.hashlist.values import MAX_SOURCE_CHARS
-from egide.server.api.registering import REGISTER_BODY, submission_of
-from egide.server.api.schemas_common import MAX_NUMBER, BankPath, EntryPath, LimitQuery
-from egide.server.api.schemas_register import (
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.registering import REGISTER_BODY, batch_of
+from egide.server.api.schemas.common import MAX_NUMBER, BankPath, EntryPath, LimitQuery
+from egide.server.api.schemas.register import (
     EntriesShown,
     EntryShown,
     FeedbackShown,
@@ -28,16 +29,15 @@ from egide.server.api.schemas_register import (
     Registered,
 )
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
-from egide.server.idempotency import WriteDep, write_responses
-from egide.server.problems import problem_responses
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
-from egide.usecases.submitting import submit
+from egide.usecases.registering_by_key import register_batch
 from egide.usecases.withdraw import confirm, dispute, tombstone, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from egide.server.idempotency import Write
+    from egide.server.api.idempotency import Write
     from egide.store import Store
 
 router = APIRouter(prefix="/banks/{bank}/entries", tags=["entries"])
@@ -68,10 +68,10 @@ def register_entries(
     """
 
     def register() -> Registered:
-        done = submit(
+        done = register_batch(
             service.store,
             bank,
-            submission_of(write, service, approval),
+            batch_of(write, service, approval),
             key=key,
             bulk_limit=service.settings.bulk_limit,
         )
@@ -110,7 +110,7 @@ def list_entries(
 ) -> EntriesShown:
     """List entries by number, without their fingerprints."""
     found = list(
-        service.store.entries(
+        service.store.entries.list(
             bank, state=state, trust=trust, source=source, after=cursor, limit=limit + 1
         )
     )
@@ -128,7 +128,7 @@ def show_entry(
     service: ServiceDep,
 ) -> EntryShown:
     """Show an entry without its fingerprint."""
-    return EntryShown.of(service.store.entry(bank, entry))
+    return EntryShown.of(service.store.entries.get(bank, entry))
 
 
 @router.get(
@@ -211,6 +211,6 @@ def _change(
 
     def change() -> EntryShown:
         act(store, bank, [entry])
-        return EntryShown.of(store.entry(bank, entry))
+        return EntryShown.of(store.entries.get(bank, entry))
 
     return write.once(key, change, kept=EntryShown.without_note)

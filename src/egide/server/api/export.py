@@ -9,9 +9,9 @@ from fastapi.responses import StreamingResponse
 
 from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankMissing
-from egide.server.api.schemas_common import BankPath
+from egide.server.api.schemas.common import BankPath
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
-from egide.server.problems import problem_responses
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
 from egide.usecases.export import export_with_key
 

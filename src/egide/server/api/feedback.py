@@ -9,9 +9,9 @@ from fastapi import APIRouter, Response
 
 from egide.domain.access import Key, Permission
 from egide.errors import BankMissing, EntryMissing
-from egide.server.api.schemas_register import FeedbackTaken, NewFeedbacks
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.register import FeedbackTaken, NewFeedbacks
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
 
 if TYPE_CHECKING:

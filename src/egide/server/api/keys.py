@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Response
 
 from egide.domain.access import Key, Permission
 from egide.errors import ApprovalInvalid, ApprovalNeeded, BankMissing, KeyExists, KeyMissing
-from egide.server.api.schemas_common import NAME_PATTERN
-from egide.server.api.schemas_people import KeyMade, KeyShown, KeysShown, NewKey
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.common import NAME_PATTERN
+from egide.server.api.schemas.people import KeyMade, KeyShown, KeysShown, NewKey
 from egide.server.api.scope import ApprovalHeader
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
 from egide.usecases.keys import create_key, list_keys, revoke_key
 

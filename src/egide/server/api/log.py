@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from egide.domain.access import Key, Permission
-from egide.engine.logbook import log_page
-from egide.server.api.schemas_common import MAX_NUMBER, LimitQuery
-from egide.server.api.schemas_people import LogHead, LogRecordShown, LogShown
-from egide.server.auth import permitted
+from egide.server.api.schemas.common import MAX_NUMBER, LimitQuery
+from egide.server.api.schemas.people import LogHead, LogRecordShown, LogShown
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
+from egide.usecases.log import log_page
 
 router = APIRouter(prefix="/log", tags=["log"])
 

@@ -24,6 +24,7 @@ from egide.server.answering import (
     answer_files,
     answer_fingerprints,
     checking,
+    compare_fingerprints,
 )
 from egide.server.api.queries import (
     read_banks,
@@ -31,7 +32,7 @@ from egide.server.api.queries import (
     read_fingerprints,
     read_object,
 )
-from egide.server.api.schemas import (
+from egide.server.api.schemas.matching import (
     BatchResponse,
     CompareQuery,
     CompareResponse,
@@ -41,11 +42,10 @@ from egide.server.api.schemas import (
     UrlQuery,
     body_of,
 )
-from egide.server.auth import permitted
-from egide.server.bodies import is_multipart, read_form, read_json
-from egide.server.comparing import compare_fingerprints
-from egide.server.forms import Form
-from egide.server.problems import problem_responses
+from egide.server.http.auth import permitted
+from egide.server.http.bodies import is_multipart, read_form, read_json
+from egide.server.http.forms import Form
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
 
 router = APIRouter(tags=["matching"])

@@ -9,15 +9,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from egide.domain.model import Registration
 from egide.errors import RequestInvalid
-from egide.server.api.schemas_common import GivenTime, Note, Request, inlined
-from egide.server.api.schemas_register import NewEntries, NewEntry, Source
-from egide.server.bodies import parse_in_turn
+from egide.server.api.schemas.common import GivenTime, Note, Request, inlined
+from egide.server.api.schemas.register import NewEntries, NewEntry, Source
+from egide.server.http.bodies import parse_in_turn
 from egide.usecases.registering import registration_of
-from egide.usecases.submitting import Submission
+from egide.usecases.registering_by_key import Batch
 
 if TYPE_CHECKING:
-    from egide.server.forms import Form
-    from egide.server.idempotency import Write
+    from egide.server.api.idempotency import Write
+    from egide.server.http.forms import Form
     from egide.server.service import Service
 
 _FILE_FIELD = "file"
@@ -81,7 +81,7 @@ REGISTER_BODY: dict[str, Any] = {
 """For `openapi_extra`: FastAPI cannot tell of two types of body."""
 
 
-def submission_of(write: Write, service: Service, approval_id: int | None) -> Submission:
+def batch_of(write: Write, service: Service, approval_id: int | None) -> Batch:
     """What a request wants to register; a picture is fingerprinted exactly, and not kept.
 
     Raises:
@@ -97,7 +97,7 @@ def submission_of(write: Write, service: Service, approval_id: int | None) -> Su
     except ValidationError as error:
         raise _as_request_error(error) from None
     registrations = [_registration(entry) for entry in body.entries]
-    return Submission(registrations, body.again, write.digest(), approval_id)
+    return Batch(registrations, body.again, write.digest(), approval_id)
 
 
 def _registration(entry: NewEntry) -> Registration:
@@ -112,7 +112,7 @@ def _registration(entry: NewEntry) -> Registration:
     )
 
 
-def _picture(form: Form, write: Write, service: Service, approval_id: int | None) -> Submission:
+def _picture(form: Form, write: Write, service: Service, approval_id: int | None) -> Batch:
     try:
         said = _form.validate_python(form.fields)
     except ValidationError as error:
@@ -121,7 +121,7 @@ def _picture(form: Form, write: Write, service: Service, approval_id: int | None
     registration = registration_of(
         print_, source=said.source or "", note=said.note, expires=said.expires
     )
-    return Submission([registration], said.again == "true", write.digest(), approval_id)
+    return Batch([registration], said.again == "true", write.digest(), approval_id)
 
 
 def _as_request_error(error: ValidationError) -> RequestValidationError:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends, Header
 
 from egide.domain.access import Key
-from egide.server.api.schemas_common import MAX_NUMBER, BankPath
-from egide.server.auth import permitted
+from egide.server.api.schemas.common import MAX_NUMBER, BankPath
+from egide.server.http.auth import permitted
 
 if TYPE_CHECKING:
     from egide.domain.access import Permission

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 
 from egide._version import __version__
 from egide.domain.access import Key, Permission
-from egide.server.api.schemas import BankStatus, StatusResponse
-from egide.server.auth import permitted
+from egide.server.api.schemas.matching import BankStatus, StatusResponse
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
 
 router = APIRouter(tags=["operations"])
@@ -20,7 +20,7 @@ def status(
     service: ServiceDep, key: Annotated[Key, permitted(Permission.STATUS)]
 ) -> StatusResponse:
     """Say which register this is, how current its answers are, and which banks the key reaches."""
-    banks = [bank for bank in service.store.banks() if key.reaches(bank.name)]
+    banks = [bank for bank in service.store.banks.list() if key.reaches(bank.name)]
     return StatusResponse(
         store_id=service.store.id,
         revision=service.live.revision,

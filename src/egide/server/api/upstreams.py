@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from egide.domain.access import Key, Permission
-from egide.server.api.schemas_reaching import UpstreamShown, UpstreamsShown
-from egide.server.auth import permitted
+from egide.server.api.schemas.reaching import UpstreamShown, UpstreamsShown
+from egide.server.http.auth import permitted
 from egide.server.service import ServiceDep
 
 router = APIRouter(prefix="/upstreams", tags=["upstreams"])
@@ -22,7 +22,7 @@ def list_upstreams(
     return UpstreamsShown(
         upstreams=[
             UpstreamShown.of(upstream)
-            for upstream in service.store.upstreams.all()
+            for upstream in service.store.upstreams.list()
             if key.reaches(upstream.bank)
         ]
     )

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from egide.domain.access import Key, Permission
-from egide.engine.delivering import add_webhook, require_all_banks, send_test
 from egide.errors import Forbidden, WebhookExists, WebhookMissing, WebhookRefused
-from egide.server.api.schemas_common import MAX_NUMBER, NAME_PATTERN, LimitQuery
-from egide.server.api.schemas_reaching import (
+from egide.server.api.idempotency import WriteDep, write_responses
+from egide.server.api.schemas.common import MAX_NUMBER, NAME_PATTERN, LimitQuery
+from egide.server.api.schemas.reaching import (
     DeadLetterShown,
     DeadLettersShown,
     NewWebhook,
@@ -20,10 +20,10 @@ from egide.server.api.schemas_reaching import (
     WebhooksShown,
     WebhookTested,
 )
-from egide.server.auth import permitted
-from egide.server.idempotency import WriteDep, write_responses
-from egide.server.problems import problem_responses
+from egide.server.http.auth import permitted
+from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
+from egide.usecases.webhooks import add_webhook, require_all_banks, send_test
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 _AdminKey = Annotated[Key, permitted(Permission.MANAGE_WEBHOOKS)]
@@ -37,7 +37,7 @@ def list_webhooks(service: ServiceDep, key: _AdminKey) -> WebhooksShown:
     """List the webhooks, without their URLs and secrets."""
     require_all_banks(key)
     return WebhooksShown(
-        webhooks=[WebhookShown.of(webhook) for webhook in service.store.webhooks.all()]
+        webhooks=[WebhookShown.of(webhook) for webhook in service.store.webhooks.list()]
     )
 
 

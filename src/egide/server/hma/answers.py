@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from egide.errors import EgideError
-from egide.server.bodies import read_json
-from egide.server.problems import answer, as_egide_error, problem
+from egide.server.http.bodies import read_json
+from egide.server.http.problems import answer, as_egide_error, problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Scope
 
-    from egide.server.problems import Answering
+    from egide.server.http.problems import Answering
 
 _TRUE = frozenset({"true", "1"})
 _FALSE = frozenset({"false", "0"})

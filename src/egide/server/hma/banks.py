@@ -31,7 +31,7 @@ def bank_shape(bank: Bank) -> dict[str, Any]:
 @router.get("/c/banks")
 async def list_banks(service: ServiceDep, key: ReadKey) -> list[dict[str, Any]]:
     """List the banks that the key reaches."""
-    found = await run_in_threadpool(service.store.banks)
+    found = await run_in_threadpool(service.store.banks.list)
     return [bank_shape(bank) for bank in found if key.reaches(bank.name)]
 
 
@@ -58,7 +58,7 @@ async def create_bank(request: Request, service: ServiceDep, key: ManageKey) -> 
 async def show_bank(name: str, service: ServiceDep, key: ReadKey) -> dict[str, Any]:
     """Show a bank."""
     key.require_bank(name)
-    return bank_shape(await run_in_threadpool(service.store.bank, name))
+    return bank_shape(await run_in_threadpool(service.store.banks.get, name))
 
 
 @router.put("/c/bank/{name}")
@@ -68,7 +68,7 @@ async def change_bank(
     """Enable or disable a bank."""
     key.require_bank(name)
     body = await json_object(request)
-    await run_in_threadpool(service.store.bank, name)
+    await run_in_threadpool(service.store.banks.get, name)
     if body.get("name", name) != name:
         raise HTTPException(501, "Banks are not renamed: the log names them for ever")
     enabled = _enabled(body)

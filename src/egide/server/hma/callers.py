@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from egide.errors import KeyExists, KeyMissing, StoreError
-from egide.server.auth import CACHE_S, KEY, STALE_S, address_of, identify
+from egide.server.http.auth import CACHE_S, KEY, STALE_S, address_of, identify
 from egide.server.service import service_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ async def identify_caller(request: Request) -> Key:
     """Return the key of a request, or that of its network, and keep it with the request.
 
     Raises:
-        Unauthorized, RateLimited, StoreError: see `egide.server.auth.identify`.
+        Unauthorized, RateLimited, StoreError: see `egide.server.http.auth.identify`.
     """
     known: Key | None = getattr(request.state, KEY, None)
     if known is not None:

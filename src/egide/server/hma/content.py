@@ -21,7 +21,7 @@ from egide.server.service import ServiceDep
 from egide.store import OutcomeKind
 from egide.usecases.export import give_entry
 from egide.usecases.registering import registration_of
-from egide.usecases.submitting import Submission, submit
+from egide.usecases.registering_by_key import Batch, register_batch
 from egide.usecases.withdraw import withdraw
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def add_content(
 ) -> dict[str, Any]:
     """Register the picture that is posted or named by a URL; it is not kept."""
     key.require_bank(name)
-    await run_in_threadpool(service.store.bank, name)
+    await run_in_threadpool(service.store.banks.get, name)
     fingerprint = await picture_of(request, service, key, exact=True)
     registration = registration_of(fingerprint, source="")
     entry = await run_in_threadpool(_register, service, key, name, registration, approval)
@@ -89,9 +89,9 @@ async def show_content(
         entry = await run_in_threadpool(give_entry, service.store, key, name, content_id)
     else:
         key.require(Permission.READ_ENTRIES)
-        entry = await run_in_threadpool(service.store.entry, name, content_id)
+        entry = await run_in_threadpool(service.store.entries.get, name, content_id)
     entry = _held(entry)
-    bank = await run_in_threadpool(service.store.bank, name)
+    bank = await run_in_threadpool(service.store.banks.get, name)
     shown = {
         "id": entry.id,
         "disable_until_ts": _ENABLED if entry.state is State.ACTIVE else _DISABLED,
@@ -115,7 +115,7 @@ async def change_content(
     """Accept that an entry is enabled, which it is; say what there is instead of a pause."""
     key.require_bank(name)
     body = await json_object(request)
-    entry = _held(await run_in_threadpool(service.store.entry, name, content_id))
+    entry = _held(await run_in_threadpool(service.store.entries.get, name, content_id))
     if entry.state is not State.ACTIVE or body.get("disable_until_ts", _ENABLED) != _ENABLED:
         raise HTTPException(
             501, "Entries are not paused: withdraw with DELETE, or dispute or tombstone by API v1"
@@ -139,7 +139,7 @@ async def delete_content(
 
 def _withdraw(store: Store, bank: str, content_id: int) -> int:
     try:
-        state = store.entry(bank, content_id).state
+        state = store.entries.get(bank, content_id).state
     except EntryMissing:
         return 0
     if state is State.WITHDRAWN:
@@ -159,9 +159,9 @@ def _register(
     service: Service, key: Key, bank: str, registration: Registration, approval: int | None
 ) -> int:
     digest = sha256(b"hma\0" + bank.encode() + b"\0" + b"".join(_values(registration))).digest()
-    submission = Submission([registration], again=False, digest=digest, approval_id=approval)
+    batch = Batch([registration], again=False, digest=digest, approval_id=approval)
     limit = service.settings.bulk_limit
-    done = submit(service.store, bank, submission, key=key, bulk_limit=limit)
+    done = register_batch(service.store, bank, batch, key=key, bulk_limit=limit)
     outcome = done.outcomes[0]
     if outcome.kind is OutcomeKind.REFUSED:
         raise HTTPException(

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from egide.domain.model import Fingerprint, Pdq
 from egide.errors import BatchTooLarge
-from egide.server.bodies import is_multipart, read_parts
+from egide.server.http.bodies import is_multipart, read_parts
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from egide.store.schema import metadata
+from egide.store.tables.register import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

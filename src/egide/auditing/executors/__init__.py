@@ -1,0 +1,1 @@
+"""Where shards are scanned: worker processes on this machine."""

@@ -1,0 +1,287 @@
+"""Run shards in worker processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from egide import errors
+from egide.auditing.executors.worker import SLOT
+from egide.auditing.parts import Kept
+from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
+from egide.sandbox.starting import start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from egide.auditing.sources import Shard
+
+POLL_S = 0.2
+MAX_CRASHES = 5
+"""After this many items of one shard that crash it is read no further; what was read stands."""
+MAX_DEATHS = 20
+"""After this many dead workers in one shard, an item is blamed at once."""
+MAX_UNEXPLAINED_DEATHS = 3
+"""So many workers may die over one shard while none of its items is being read."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A shard to scan, what stands of it already, and what went wrong with it so far."""
+
+    id: str
+    shard: Shard
+    kept: Kept = field(default_factory=lambda: Kept(()))
+    poisoned: dict[int, str] = field(default_factory=dict)
+    stop_at: int | None = None
+    suspects: Counter[int] = field(default_factory=Counter)
+    unexplained: int = 0
+
+    def line(self) -> str:
+        """Return the job as the worker reads it."""
+        values = {
+            "id": self.id,
+            "shard": self.shard.to_json(),
+            "poisoned": {str(number): kind for number, kind in self.poisoned.items()},
+            "stop_at": self.stop_at,
+        }
+        return json.dumps(values) + "\n"
+
+    def blame(self, number: int, kind: str) -> None:
+        """Remember that a worker died, or was killed as stuck, at item `number`.
+
+        Once proves nothing: somebody may have killed or stopped the worker, or memory ran out, and
+        a sound picture must not be passed over for that. Twice, the item is not decoded again. A
+        third time, reading it is what does it, and the shard ends before it.
+        """
+        self.suspects[number] += 1
+        if self.suspects[number] == 1 and self.suspects.total() <= MAX_DEATHS:
+            return
+        if number in self.poisoned or len(self.poisoned) >= MAX_CRASHES:
+            self.stop_at = number
+        self.poisoned[number] = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job whose parts now stand on disk."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing finished, time passed: bytes and items read so far of the shards in flight."""
+
+    bytes: int
+    items: int
+
+
+class LocalExecutor:
+    """A pool of worker processes, each of which may die without taking anything along.
+
+    Args:
+        settings: what a worker needs to know, see `egide.auditing.executors.worker`.
+        workers: how many processes, at least 1.
+        item_timeout_s: after which a worker stuck on an item is killed and replaced.
+        inherit: file descriptors that the workers get.
+        environment: variables that the workers get, besides what Python needs.
+    """
+
+    module = "egide.auditing.executors.worker"
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        workers: int,
+        *,
+        item_timeout_s: float,
+        inherit: tuple[int, ...] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._inherit = inherit
+        self._count = workers
+        self._timeout_s = item_timeout_s
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> LocalExecutor:
+        """Start the workers: they load while the caller plans, which takes them half a second."""
+        try:
+            for _ in range(self._count):
+                self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.stop()
+        self._selector.close()
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self.module, self._settings, self._inherit, self._environment)
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+        return worker
+
+    def run(self, jobs: Iterator[Job]) -> Iterator[Done | Tick]:
+        """Scan every job; yield each as it is done, and a tick several times a second.
+
+        Raises:
+            OutputUnwritable: a part could not be written.
+            WorkerFailed: a worker cannot start, or met a mistake of Egide's own.
+        """
+        waiting: list[Job] = []
+        while True:
+            self._hand_out(jobs, waiting)
+            if all(worker.job is None for worker in self._workers):
+                return
+            for key, _ in self._selector.select(POLL_S):
+                worker: _Worker = key.data
+                done = worker.receive()
+                if done:
+                    assert worker.job is not None  # it replied to one
+                    yield Done(worker.job)
+                    worker.job = None
+                elif worker.ended:
+                    self._selector.unregister(worker.output)
+                    self._workers.remove(worker)
+                    if (job := worker.bury()) is not None:
+                        waiting.append(job)
+            flying = [worker.progress() for worker in self._workers]
+            yield Tick(sum(each[0] for each in flying), sum(each[1] for each in flying))
+            for worker in self._workers:
+                worker.kill_if_stuck(self._timeout_s)
+
+    def _hand_out(self, jobs: Iterator[Job], waiting: list[Job]) -> None:
+        idle = [worker for worker in self._workers if worker.job is None]
+        while idle or len(self._workers) < self._count:
+            job = waiting.pop() if waiting else next(jobs, None)
+            if job is None:
+                return
+            worker = idle.pop() if idle else self._start()
+            worker.send(job)
+
+
+class _Worker:
+    """One child process and what it is doing."""
+
+    def __init__(
+        self,
+        module: str,
+        settings: dict[str, Any],
+        inherit: tuple[int, ...],
+        environment: Mapping[str, str] | None,
+    ) -> None:
+        self.job: Job | None = None
+        self.ended = False
+        self._killed = False
+        self._buffer = b""
+        self._slot = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `stop`
+        os.pwrite(self._slot.fileno(), SLOT.pack(-1, 0, 0.0), 0)
+        try:
+            self._process = start(
+                module, environment=environment, pass_fds=[self._slot.fileno(), *inherit]
+            )
+        except BaseException:
+            self._slot.close()
+            raise
+        assert self._process.stdout is not None
+        self.output = self._process.stdout
+        os.set_blocking(self.output.fileno(), False)
+        own = {"slot": self._slot.fileno(), "parent": os.getpid()}
+        self._write(json.dumps({**settings, **own}) + "\n")
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # its end shows on its output
+            left = memoryview(line.encode())
+            while left:
+                left = left[self._process.stdin.write(left) :]
+
+    def send(self, job: Job) -> None:
+        self.job = job
+        os.pwrite(self._slot.fileno(), SLOT.pack(-1, 0, 0.0), 0)
+        self._write(job.line())
+
+    def receive(self) -> bool:
+        """Whether the job is finished. Raise what it raised."""
+        data = os.read(self.output.fileno(), 1 << 16)
+        self.ended = not data
+        self._buffer += data
+        while b"\n" in self._buffer:
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            reply = json.loads(line)
+            if "failed" in reply:
+                kind: type[errors.EgideError] = getattr(errors, reply["failed"]["kind"])
+                raise kind(**reply["failed"]["fields"])
+            if "done" in reply:
+                return True
+        return False
+
+    def slot(self) -> tuple[int, int, float]:
+        number, bytes_read, started = SLOT.unpack(os.pread(self._slot.fileno(), SLOT.size, 0))
+        return number, bytes_read, started
+
+    def progress(self) -> tuple[int, int]:
+        """Bytes and items read of the job in hand, beyond what stood on disk before."""
+        if self.job is None:
+            return 0, 0
+        number, bytes_read, _ = self.slot()
+        kept = self.job.kept
+        return max(bytes_read - kept.total("bytes"), 0), max(number - kept.position, 0)
+
+    def kill_if_stuck(self, timeout_s: float) -> None:
+        number, _, started = self.slot()
+        if number >= 0 and self.job is not None and time.monotonic() - started > timeout_s:
+            self._killed = True
+            self._process.kill()
+
+    def bury(self) -> Job | None:
+        """Return the job to run again, if there was one, with the item that was being read noted.
+
+        Raises:
+            WorkerFailed: workers keep dying over this job without reading any item.
+        """
+        job, (number, _, _) = self.job, self.slot()
+        self.job = None
+        status = self._process.wait()
+        self.stop()
+        if job is None:
+            return None
+        if number >= 0:
+            job.blame(number, DecodeTimeout.__name__ if self._killed else DecoderCrashed.__name__)
+            return job
+        job.unexplained += 1
+        if job.unexplained >= MAX_UNEXPLAINED_DEATHS:
+            raise WorkerFailed(name=job.shard.name, reason=f"it ended with status {status}")
+        return job
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._slot):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()

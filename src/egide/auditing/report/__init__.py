@@ -1,0 +1,1 @@
+"""The report: one HTML page that a lawyer can read, in English and in French."""

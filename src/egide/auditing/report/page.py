@@ -1,0 +1,262 @@
+"""What the report says: from an audit's figures and rows to the values that the template shows.
+
+Every text that comes from the dataset or the store passes through `visible_name` here or in the
+template; the template escapes the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from egide.auditing.report.charts import Histogram, Throughput, histogram, throughput
+from egide.auditing.report.where import where
+from egide.auditing.rows import WAYS
+from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_REGIONS, Trust
+from egide.text.visible import visible_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from egide.auditing.report.where import Where
+    from egide.auditing.rows import MatchRow, UnreadableRow
+    from egide.text.wording import Wording
+
+MAX_MATCH_ROWS = 1000
+MAX_UNREADABLE_ROWS = 200
+MAX_SUFFIXES = 10
+_NO_ENTRY = {"no-bank": "no_banks", "bank-disabled": "disabled", "bank-empty": "no_entries"}
+"""Why nothing could be compared with any entry, and the sentence for it."""
+MAX_NAMED_BANKS = 4
+"""Beyond these the first sentence counts the banks; a table names them all."""
+
+
+class Figure(NamedTuple):
+    """One of the key figures."""
+
+    name: str
+    value: str
+    note: str
+
+
+class MatchLine(NamedTuple):
+    """A match, and which part of the item it is about, if not all of it."""
+
+    row: MatchRow
+    where: Where | None
+
+
+class BankLine(NamedTuple):
+    """A bank that was compared; `radius_bits` is the one that was used."""
+
+    name: str
+    radius_bits: int
+    entries: int
+    matches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the template shows, besides the strings.
+
+    Attributes:
+        match_lines, unreadable_rows: the first of them; `*_left` counts the others.
+        ways: the ways in which matches were found, how many each, the most certain first.
+        patches: whether edited copies were looked for by keypoints, in words.
+        trusts: matches by trust, in the order confirmed, unverified, disputed.
+        codes: unreadable items by code, the most frequent first.
+        others: files passed over because they are no pictures, and their suffixes.
+        values: the histogram in words.
+    """
+
+    summary: Mapping[str, Any]
+    generated: datetime
+    sentence: str
+    figures: tuple[Figure, ...]
+    banks: tuple[BankLine, ...]
+    match_lines: tuple[MatchLine, ...]
+    matches_left: int
+    ways: tuple[tuple[str, int], ...]
+    patches: str
+    trusts: tuple[tuple[str, int], ...]
+    unreadable_rows: tuple[UnreadableRow, ...]
+    unreadable_left: int
+    codes: tuple[tuple[str, int], ...]
+    others: tuple[int, str]
+    distances: Histogram | None
+    values: str
+    speed: Throughput | None
+    max_regions: int = MAX_REGIONS
+
+
+def build_page(
+    summary: Mapping[str, Any],
+    matches: Iterable[MatchRow],
+    unreadable: Iterable[UnreadableRow],
+    wording: Wording,
+    generated: datetime,
+) -> Page:
+    """Gather what the page shows; matches are counted in one pass and only the first are kept.
+
+    Args:
+        summary: the fields of `summary.json`.
+        matches: all of them, in the order of the dataset.
+        unreadable: in the order of the dataset; read no further than the page shows.
+        wording: the language of the page.
+        generated: when the page is written, aware.
+    """
+    match_lines: list[MatchLine] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in matches:
+        counts[row.bank, row.trust] += 1
+        if len(match_lines) < MAX_MATCH_ROWS:
+            match_lines.append(MatchLine(row, where(row)))
+    unreadable_rows = tuple(islice(unreadable, MAX_UNREADABLE_ROWS))
+
+    override = summary["radius_bits"]
+    banks = tuple(
+        BankLine(
+            name=bank["name"],
+            radius_bits=bank["radius_bits"] if override is None else override,
+            entries=bank["entries"],
+            matches=sum(count for (name, _), count in counts.items() if name == bank["name"]),
+        )
+        for bank in summary["banks"]
+    )
+    trusts: Counter[str] = Counter()
+    for (_, trust), count in counts.items():
+        trusts[trust] += count
+    order = [Trust.CONFIRMED, Trust.UNVERIFIED, Trust.DISPUTED]
+    distances = histogram(
+        {int(distance): count for distance, count in summary["distances"].items()},
+        max((bank.radius_bits for bank in banks), default=DEFAULT_RADIUS_BITS),
+    )
+    return Page(
+        summary=summary,
+        generated=generated,
+        sentence=_sentence(summary, wording),
+        figures=_figures(summary, wording),
+        banks=banks,
+        match_lines=tuple(match_lines),
+        matches_left=summary["matches"] - len(match_lines),
+        ways=tuple((way, summary["ways"][way]) for way in WAYS if summary["ways"].get(way)),
+        patches=_patches(summary["patches"], wording),
+        trusts=tuple((trust.value, trusts[trust]) for trust in order),
+        unreadable_rows=unreadable_rows,
+        unreadable_left=summary["unreadable"] - len(unreadable_rows),
+        codes=_by_count(summary["unreadable_codes"]),
+        others=_others(summary["others"], wording),
+        distances=distances,
+        values=_values(distances, wording),
+        speed=throughput(summary.get("throughput") or ()),
+    )
+
+
+def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
+    """The result in one sentence, with what could not be compared in the same breath."""
+    items, matched = summary["items"], summary["matched_items"]
+    revision = wording.number(summary["store_revision"])
+    names = [str(visible_name(bank["name"])) for bank in summary["banks"]]
+
+    def banks(form: str) -> str:
+        if len(names) > MAX_NAMED_BANKS:
+            return wording.text(f"banks.{form}_many", count=wording.number(len(names)))
+        return wording.plural(f"banks.{form}", len(names), banks=wording.listed(names))
+
+    if (reason := summary["not_compared"]) in _NO_ENTRY:
+        names = names or [str(visible_name(name)) for name in summary["banks_disabled"]]
+        key = f"result.{_NO_ENTRY[reason] if names else 'no_banks'}"
+        sentence = wording.plural(key, items, banks=wording.listed(names), revision=revision)
+    elif not items:
+        sentence = wording.text("result.no_items", banks=banks("unmatched"), revision=revision)
+    elif reason:
+        sentence = wording.plural(
+            "result.none_read", items, banks=banks("unmatched"), revision=revision
+        )
+    elif matched:
+        sentence = wording.plural(
+            "result.matched",
+            matched,
+            items=wording.number(items),
+            banks=banks("matched"),
+            revision=revision,
+        )
+    else:
+        sentence = wording.plural(
+            "result.unmatched", items, banks=banks("unmatched"), revision=revision
+        )
+    if summary["banks_disabled"] and summary["banks"]:
+        left_out = [str(visible_name(name)) for name in summary["banks_disabled"]]
+        rest = wording.plural("result.left_out", len(left_out), banks=wording.listed(left_out))
+        sentence = wording.text("result.join", sentence=sentence, rest=rest)
+    for figure in ("unreadable", "not_matchable"):
+        if summary[figure] and not (figure == "unreadable" and reason == "no-picture"):
+            rest = wording.plural(f"result.{figure}", summary[figure])
+            sentence = wording.text("result.join", sentence=sentence, rest=rest)
+    if summary["patches"]["code"]:
+        rest = wording.text("result.not_thorough")
+        sentence = wording.text("result.join", sentence=sentence, rest=rest)
+    return wording.text("result.end", sentence=sentence)
+
+
+def _patches(patches: Mapping[str, Any], wording: Wording) -> str:
+    """Whether edited copies were looked for by keypoints, and what limited that."""
+    if patches["code"]:
+        key = f"hindrance.{patches['code']}"
+        reason = wording.text(key if wording.has(key) else "hindrance.unknown")
+        return wording.text("patches.hindered", reason=reason)
+    if not patches["searched"]:
+        return wording.text("patches.not_asked")
+    if not patches["pictures"]:
+        return wording.text("patches.none")
+    counted = {"searched": patches["pictures"]}
+    counted |= {limit: patches[limit] for limit in ("damaged", "not_enough_detail")}
+    return " ".join(
+        wording.plural(f"patches.{name}", count) for name, count in counted.items() if count
+    )
+
+
+def _figures(summary: Mapping[str, Any], wording: Wording) -> tuple[Figure, ...]:
+    notes = {
+        "items": wording.text("figures.items_note"),
+        "hashed": wording.text(
+            "figures.hashed_in_vain_note" if summary["not_compared"] else "figures.hashed_note"
+        ),
+        "matched": wording.plural("figures.matched_note", summary["matches"]),
+        "unreadable": wording.text("figures.unreadable_note"),
+        "not_matchable": wording.text("figures.not_matchable_note"),
+    }
+    fields = {name: name for name in notes} | {"matched": "matched_items"}
+    return tuple(
+        Figure(wording.text(f"figures.{name}"), wording.number(summary[fields[name]]), note)
+        for name, note in notes.items()
+    )
+
+
+def _values(distances: Histogram | None, wording: Wording) -> str:
+    if distances is None:
+        return ""
+    return wording.text("page.separator").join(
+        wording.text("distances.value", distance=bar.distance, count=wording.number(bar.count))
+        for bar in distances.bars
+    )
+
+
+def _others(counts: Mapping[str, int], wording: Wording) -> tuple[int, str]:
+    suffixes = [
+        wording.text(
+            "scanned.suffix",
+            suffix=visible_name(suffix) if suffix else wording.text("scanned.no_suffix"),
+            count=wording.number(count),
+        )
+        for suffix, count in _by_count(counts)[:MAX_SUFFIXES]
+    ]
+    more = "…" if len(counts) > MAX_SUFFIXES else ""
+    return sum(counts.values()), ", ".join(suffixes) + more
+
+
+def _by_count(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,1 +1,0 @@
-"""Machinery behind the use cases: searching, following the store, decoding, delivering."""

@@ -1,0 +1,108 @@
+"""One item, mostly a picture: what cannot be fingerprinted costs a row, never the run."""
+
+from __future__ import annotations
+
+from egide.errors.base import Exit, Invalid, TooLarge
+
+
+class ItemError(Invalid):
+    """Cannot use {name}: {reason}."""
+
+    code = "item-error"
+    exit = Exit.FAILED  # the command was right, and what it read was not
+
+
+class FileMissing(ItemError):
+    """No file {name}: check the path."""
+
+    code = "file-missing"
+
+
+class FileUnreadable(ItemError):
+    """Cannot read {name}: {reason}. Check its permissions and the disk."""
+
+    code = "file-unreadable"
+
+
+class FileEmpty(ItemError):
+    """{name} is empty (0 bytes): fetch or copy it again."""
+
+    code = "file-empty"
+
+
+class FileTooLarge(TooLarge, ItemError):
+    """{name} has {size} bytes, over the limit of {limit}: raise EGIDE_MAX_FILE_BYTES to read it."""
+
+    code = "file-too-large"
+
+
+class NotAnImage(ItemError):
+    """{name} is not an image in a known format."""
+
+    code = "not-an-image"
+
+
+class FormatUnsupported(ItemError):
+    """{name} is {format}, which needs an extra: pip install 'egide[{extra}]'."""
+
+    code = "format-unsupported"
+
+
+class DecodeFailed(ItemError):
+    """Cannot decode {name}: {reason}. The file is damaged: fetch or save it again."""
+
+    code = "decode-failed"
+
+
+class ImageTruncated(ItemError):
+    """{name} ends before its picture does: fetch or copy it again."""
+
+    code = "image-truncated"
+
+
+class ImageTooLarge(ItemError):
+    """{name} is {width}×{height} pixels, over the limit of {limit}: raise EGIDE_MAX_PIXELS to read it."""
+
+    code = "image-too-large"
+
+
+class ImageTooSmall(ItemError):
+    """{name} is {width}×{height} pixels; a fingerprint needs at least 5×5."""
+
+    code = "image-too-small"
+
+
+class ValueMissing(ItemError):
+    """{name} has no image bytes: {reason}."""
+
+    code = "value-missing"
+
+
+class LinkNotFollowed(ItemError):
+    """{name} is a link, which is not followed: name its target as a source of its own."""
+
+    code = "link-not-followed"
+
+
+class ArchiveNotOpened(ItemError):
+    """{name} is an archive inside an archive: unpack it, then name it as a source of its own."""
+
+    code = "archive-not-opened"
+
+
+class MemberEncrypted(ItemError):
+    """{name} is encrypted: unpack it with its password first."""
+
+    code = "member-encrypted"
+
+
+class DecoderCrashed(ItemError):
+    """The decoder crashed on {name}. The file is damaged or hostile: examine it in isolation."""
+
+    code = "decoder-crashed"
+
+
+class DecodeTimeout(ItemError):
+    """Decoding {name} took over {limit_s} s: raise EGIDE_ITEM_TIMEOUT_S if the file is sound."""
+
+    code = "decode-timeout"

@@ -1,0 +1,113 @@
+"""Keypoints of a store, made ready to be searched, or the reason why they cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from egide.errors import PatchesDamaged, PatchesError
+from egide.hashing.patches import require_opencv
+from egide.index.patches import PatchIndex
+from egide.security.sealing import PatchKey, require_cryptography
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egide.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPatches:
+    """What `open_patches` found.
+
+    Attributes:
+        index: what is searched; None where there is nothing to search, or `error` says why not.
+        revision: the store's revision that was read.
+        damaged: entries whose keypoints could not be read; their pictures have to be registered
+            again.
+    """
+
+    index: PatchIndex | None
+    revision: int
+    error: PatchesError | None = None
+    damaged: tuple[int, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Forget the index."""
+        if self.index is not None:
+            self.index.close()
+
+
+NO_PATCHES = OpenPatches(None, 0)
+
+
+def can_search_patches(
+    store: Store,
+    *,
+    banks: Sequence[str] | None = None,
+    on_error: Callable[[PatchesError], None] | None = None,
+) -> bool:
+    """Whether a query's keypoints are of use: the store has some, and their key is at hand.
+
+    Args:
+        store: an open store.
+        banks: names; None for all.
+        on_error: called with what is in the way, instead of raising it.
+
+    Raises:
+        PatchesError: the store has keypoints that cannot be searched.
+    """
+    if not store.keypoints.held(banks):
+        return False
+    try:
+        require_opencv()
+        require_cryptography()
+        PatchKey.load()
+    except PatchesError as error:
+        _tell(error, on_error)
+        return False
+    return True
+
+
+def open_patches(
+    store: Store,
+    *,
+    banks: Sequence[str] | None = None,
+    on_error: Callable[[PatchesError], None] | None = None,
+) -> OpenPatches:
+    """Unseal the keypoints of a store into a search index, which is kept in memory only.
+
+    The key is that of the environment, see `egide.security.sealing`.
+
+    Args:
+        store: an open store.
+        banks: names; None for all.
+        on_error: called with what is in the way, instead of raising it.
+
+    Raises:
+        PatchesError: there is no key, it is another one, or the extra is missing.
+    """
+    revision = store.revision()
+    if not store.keypoints.held(banks):
+        return OpenPatches(None, revision)
+    try:
+        require_opencv()
+        require_cryptography()
+        with store.keypoints.read(PatchKey.load(), banks=banks) as sealed:
+            index = PatchIndex.build(sealed)
+        damaged = tuple(sealed.damaged)
+        for entry in damaged:
+            _tell(PatchesDamaged(entry=entry), on_error)
+        return OpenPatches(index, sealed.revision, damaged=damaged)
+    except PatchesError as error:
+        _tell(error, on_error)
+        return OpenPatches(None, revision, error)
+
+
+def _tell(error: PatchesError, on_error: Callable[[PatchesError], None] | None) -> None:
+    if on_error is None:
+        raise error
+    on_error(error)

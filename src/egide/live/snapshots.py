@@ -1,0 +1,276 @@
+"""The search snapshot of a store: where it is, who builds it, and when it has to go.
+
+The store remembers what is to be erased, so that a kill loses none of it: every process does it
+when it starts, when it ends, and after an act that erases (`settle`). A served register does it
+beside its requests: within seconds in the database, and in the snapshot when `forget_after_s` is
+over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from egide.errors import SnapshotError, SnapshotMissing, SnapshotNotRemoved, SnapshotUnwritable
+from egide.files import unfinished_files
+from egide.index.snapshot import Snapshot
+from egide.index.snapshot_build import build_snapshot
+from egide.settings import cache_dir, snapshot_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from egide.store import Store
+
+_BUILD_ATTEMPTS = 3
+
+
+def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
+    """Open the search snapshot of a store at its present revision, building it where needed.
+
+    Of a store that never rests it is the snapshot of a moment ago, whose file has no name any
+    longer if something was erased meanwhile.
+
+    Args:
+        store: an open store.
+        verify: also check every section's checksum, which takes a second for ten million entries.
+
+    Raises:
+        SnapshotUnwritable: it cannot be written; EGIDE_SNAPSHOT_DIR names another folder.
+        SnapshotNotRemoved: it may hold what was erased, and has to be deleted by hand.
+    """
+    path = snapshot_path(store)
+    snapshot = _current(store, path, verify=verify)
+    if snapshot is not None:
+        store.erasure.note_snapshot(path)
+        return snapshot
+    with building(path, wait=True):
+        # Whoever was waited for may have built it. One of an earlier revision may hold what has
+        # been erased since, and a withdrawal in another process may just have removed it.
+        attempts = 0
+        while (snapshot := _current(store, path, verify=verify)) is None:
+            build_store_snapshot(store, path)
+            attempts += 1
+            if attempts >= _BUILD_ATTEMPTS:
+                with suppress(SnapshotMissing):
+                    snapshot = Snapshot.open(path, verify=verify)
+                    break
+    if attempts:  # whoever withdrew while it was built found no file to remove
+        forget_snapshot(store)
+    return snapshot
+
+
+def _current(store: Store, path: Path, *, verify: bool) -> Snapshot | None:
+    """The snapshot of the store's present revision, where it stands and is sound."""
+    try:
+        snapshot = Snapshot.open(path, verify=verify)
+    except SnapshotError:
+        return None  # absent, damaged or of another version: it is only a copy
+    if snapshot.store_id == store.id and snapshot.revision == store.revision():
+        return snapshot
+    snapshot.close()
+    return None
+
+
+def build_store_snapshot(store: Store, path: Path) -> None:
+    """Write the search snapshot of a store at its present revision.
+
+    Raises:
+        SnapshotUnwritable: it cannot be written; nothing is left behind.
+        StoreError: the store cannot be read, or cannot remember where the snapshot stands.
+    """
+    store.erasure.note_snapshot(path)
+    with store.entries.active() as active:
+        build_snapshot(
+            path,
+            store_id=store.id,
+            revision=active.revision,
+            banks=active.banks,
+            entries=active.entries,
+            created=datetime.now(UTC),
+        )
+
+
+@contextmanager
+def building(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Be the only process of this machine that builds a snapshot; the system ends that with it.
+
+    What a build left behind that was killed is removed then.
+
+    Args:
+        path: of the snapshot.
+        wait: for another process that builds; else see what is yielded.
+
+    Yields:
+        whether this process is the one.
+
+    Raises:
+        SnapshotUnwritable: no permission, no such folder.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SnapshotUnwritable(name=str(path), reason=reason) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            for unfinished in unfinished_files(path):  # of a build that was killed
+                unfinished.unlink(missing_ok=True)
+            yield True
+    finally:
+        os.close(handle)
+
+
+def require_folder(path: Path) -> None:
+    """Find out now whether a snapshot can be written in its folder.
+
+    Raises:
+        SnapshotUnwritable: there is no such folder, or nothing can be written there.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SnapshotUnwritable(name=str(path), reason=reason) from error
+
+
+def forget_snapshot(store: Store) -> None:
+    """Remove the snapshots that may hold what the store has erased, and builds that were killed.
+
+    Raises:
+        SnapshotNotRemoved: one is still there, and has to be deleted by hand.
+        StoreError: the store cannot say what it has erased.
+    """
+    for path in _places(store):
+        _forget(store, path)
+
+
+def settle(store: Store, *, snapshot: bool = True) -> bool:
+    """Have what the store has erased leave the files of this machine.
+
+    All of it is tried, whatever fails.
+
+    Args:
+        store: an open store.
+        snapshot: also remove the search snapshot, if it may hold something of it.
+
+    Returns:
+        whether the database is done; False while somebody reads an earlier state of it.
+
+    Raises:
+        SnapshotNotRemoved: a snapshot has to be deleted by hand.
+        StoreError: the store cannot be asked.
+    """
+    with ExitStack() as left:
+        if snapshot:
+            left.callback(forget_snapshot, store)
+        left.callback(store.erasure.remove_abandoned)
+        return store.forget_erased()
+
+
+def forget_other_snapshots(store: Store, *, after_s: float) -> None:
+    """Do so beside a served register with those that it does not search, once they have stood long.
+
+    They are of commands, or of another server, with other settings.
+
+    Args:
+        store: that is served.
+        after_s: for so long one may stand.
+
+    Raises:
+        SnapshotNotRemoved, StoreError: as for `forget_snapshot`.
+    """
+    own = snapshot_path(store).resolve()
+    for path in _places(store):
+        with suppress(OSError):  # most are not there
+            # Later than now is what a clock that was ahead has left.
+            if path != own and not 0 <= time.time() - path.stat().st_mtime < after_s:
+                _forget(store, path)
+
+
+def _forget(store: Store, path: Path) -> None:
+    try:
+        if may_hold_erased(store, path):
+            path.unlink(missing_ok=True)
+        if any(unfinished_files(path)):
+            with building(path, wait=False):
+                pass
+    except (OSError, SnapshotUnwritable) as error:
+        reason = getattr(error, "strerror", None) or "no permission"
+        raise SnapshotNotRemoved(name=path, reason=str(reason).lower()) from error
+
+
+def may_hold_erased(store: Store, path: Path) -> bool:
+    """Whether a snapshot's file may hold a fingerprint that the store has erased.
+
+    So it is if it was built before the last erasure; or of another store, or a later state of this
+    one, which was then restored: their revisions tell nothing.
+    """
+    try:
+        with Snapshot.open(path) as snapshot:
+            # In this order: what is built meanwhile is of a revision that is there already.
+            revision, erased = snapshot.revision, store.erasure.get().revision
+            return snapshot.store_id != store.id or not erased <= revision <= store.revision()
+    except SnapshotMissing:
+        return False
+    except SnapshotError:
+        return True  # nobody can tell, and it is only a copy
+
+
+def snapshot_path(store: Store) -> Path:
+    """Return where the snapshot of a store stands.
+
+    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else, as for a backup on a read-only disk,
+    in a private cache of the user's.
+    """
+    folder = snapshot_dir()
+    file = store.path
+    if folder is None and file is not None and os.access(file.parent, os.W_OK):
+        return _beside(file)
+    if folder is None:
+        folder = cache_dir()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SnapshotUnwritable(
+                name=str(folder), reason=(error.strerror or "").lower()
+            ) from error
+    return folder / f"{store.id}.snapshot"
+
+
+def _places(store: Store) -> list[Path]:
+    """Where a snapshot of a store may stand: with this setting or without, or with another one."""
+    usual = [] if store.path is None else [_beside(store.path)]
+    folders = (folder for folder in (snapshot_dir(), cache_dir()) if folder is not None)
+    usual += [folder / f"{store.id}.snapshot" for folder in folders]
+    noted = (
+        path
+        for path in store.erasure.snapshots()
+        # Another user's is seen to by them; where the store was moved from, another may stand.
+        if os.access(path.parent, os.W_OK) and not _of_another(store, path)
+    )
+    return list(dict.fromkeys([*(path.resolve() for path in usual), *noted]))
+
+
+def _of_another(store: Store, path: Path) -> bool:
+    try:
+        with Snapshot.open(path) as snapshot:
+            return snapshot.store_id != store.id
+    except SnapshotError:
+        return False
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.snapshot")

@@ -1,0 +1,1 @@
+"""Other machines that Egide speaks with: registers that it follows, services that it tells."""

@@ -1,0 +1,268 @@
+"""Another register's API v1, as one that follows it asks it: changes, feedback.
+
+What comes back is another organisation's and may be damaged or hostile: an answer is used only if
+all of it is as API v1 promises.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
+from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
+from egide.errors import (
+    FetchError,
+    FetchRefused,
+    FetchTimeout,
+    FetchTooLarge,
+    SettingInvalid,
+    SyncError,
+    UpstreamRefused,
+)
+from egide.net.answers import AnswerInvalidError, Node, read_json
+from egide.net.connect import read_answer, request
+from egide.net.deadline import Deadline
+from egide.net.guard import FetchPolicy, check_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from egide.net.addresses import Network
+
+MAX_PAGE = 1000
+"""Entries that one request for changes may ask for."""
+MAX_CODES = 128
+"""PDQ codes of one entry; an animation has at most `Limits.max_frames`, 32."""
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_ITEMS_AROUND = 64
+_ITEMS_OF_ENTRY = MAX_CODES + 32
+KEY = re.compile(r"[!-~]{1,512}")
+"""What the key of another register may look like."""
+_STORE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BANK = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_STATES = frozenset(State)
+_TRUSTS = frozenset(Trust)
+_DONE = frozenset({200, 201, 202, 204})
+
+
+def partner_policy(
+    url: str, *, allowed_networks: tuple[Network, ...] = (), allow_http: bool = False, **bounds: Any
+) -> FetchPolicy:
+    """Allow one partner's register; also the check of a URL that is to become a partner's.
+
+    A URL that names this machine itself is allowed, without encryption too: nothing leaves it.
+
+    Args:
+        url: of the register, without `/v1`.
+        allowed_networks: of one's own, beside the public internet.
+        allow_http: also without encryption, which shows the key to everyone on the way.
+        bounds: further fields of the policy; 30 s and 32 MiB where none are given.
+
+    Raises:
+        FetchRefused: it cannot be a register's URL.
+    """
+    return FetchPolicy.for_url(
+        url,
+        allowed_networks=allowed_networks,
+        allow_http=allow_http,
+        allow_loopback=True,
+        **{"timeout_s": 30.0, "max_bytes": MAX_ANSWER_BYTES, **bounds},
+    )
+
+
+class RegisterClient:
+    """Asks another register. It keeps no connection, so it needs no closing.
+
+    Args:
+        url: of the register, without `/v1`; it may have a path.
+        key: of it, with the role `partner`. No message and no `repr` shows it.
+        policy: what may be reached; `partner_policy` makes it.
+        name: what errors call the register; its host by default.
+
+    Raises:
+        FetchRefused: the URL may not be asked.
+        SettingInvalid: the key is empty or holds what no key does.
+    """
+
+    def __init__(self, url: str, key: str, policy: FetchPolicy, *, name: str = "") -> None:
+        base = check_url(url, policy)
+        if "?" in url or "#" in url:
+            raise FetchRefused(reason="a register's URL has no query")
+        if not KEY.fullmatch(key):
+            raise SettingInvalid(name="key", reason="it is empty or has spaces in it")
+        self.name = name or base.host
+        self._url = url.rstrip("/")
+        self._key = key
+        self._policy = policy
+
+    def __repr__(self) -> str:
+        return f"RegisterClient({self.name!r})"
+
+    def changes(
+        self,
+        since: int,
+        after: int | None = None,
+        limit: int = MAX_PAGE,
+        bank: str | None = None,
+        only_ended: bool = False,
+    ) -> RemoteChanges:
+        """Ask for the next page of changes after a position.
+
+        Args:
+            since: the last revision that is known; 0 from the start.
+            after: of revision `since`, the last entry that is known; None for all of it.
+            limit: entries at most, 1 to `MAX_PAGE`.
+            bank: the only bank to ask for.
+            only_ended: leave out active entries.
+
+        Raises:
+            UpstreamRefused: it does not take the key.
+            SyncError: it cannot be reached, or its answer is not as promised.
+        """
+        query: dict[str, str | int] = {"since": since, "limit": limit}
+        if after is not None:
+            query["after"] = after
+        if bank is not None:
+            query["bank"] = bank
+        if only_ended:
+            query["only"] = "ended"
+        body = self._get(f"/v1/changes?{urlencode(query)}")
+        try:
+            page = _changes(
+                read_json(body, max_items=_ITEMS_AROUND + limit * _ITEMS_OF_ENTRY), limit
+            )
+            _require_progress(page, (since, after))
+            if any(bank not in {None, entry.bank} for entry in page.entries):
+                raise AnswerInvalidError("entries of another bank")
+            if only_ended and any(entry.state is State.ACTIVE for entry in page.entries):
+                raise AnswerInvalidError("active entries")
+        except AnswerInvalidError as error:
+            raise self._invalid(error) from None
+        return page
+
+    def send_feedback(self, feedback: Sequence[RemoteFeedback]) -> None:
+        """Tell the register what became of matches. The same again is taken as the same.
+
+        Raises:
+            UpstreamRefused: it does not take the key.
+            SyncError: it cannot be reached, or did not take all of it.
+        """
+        body = json.dumps(
+            {
+                "feedback": [
+                    {
+                        "entry": said.entry,
+                        "bank": said.bank,
+                        "kind": said.kind,
+                        "at": said.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+                    }
+                    for said in feedback
+                ]
+            }
+        ).encode("ascii")
+        # Derived from what is sent: a repetition after a lost answer counts once.
+        once = hashlib.sha256(body).hexdigest()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": once}
+        self._ask("POST", "/v1/feedback", headers, body)
+
+    def _get(self, path: str) -> bytes:
+        return self._ask("GET", path, {}, None)
+
+    def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> bytes:
+        deadline = Deadline.after(self._policy.timeout_s)
+        headers |= {"Accept": "application/json", "Authorization": f"Bearer {self._key}"}
+        try:
+            target = check_url(self._url + path, self._policy)
+            with request(
+                method, target, self._policy, deadline, headers=headers, body=body
+            ) as response:
+                if response.status in {401, 403}:
+                    raise UpstreamRefused(upstream=self.name, status=response.status)
+                # A redirect is not followed: the key would go along.
+                if response.status not in ({200} if body is None else _DONE):
+                    raise SyncError(
+                        upstream=self.name, reason=f"it answered with status {response.status}"
+                    )
+                if body is not None:
+                    return b""
+                if response.headers.get_content_type() != "application/json":
+                    raise self._invalid(AnswerInvalidError("no JSON"))
+                return read_answer(response, min(self._policy.max_bytes, MAX_ANSWER_BYTES))
+        except FetchTimeout as error:
+            raise SyncError(upstream=self.name, reason="it did not answer in time") from error
+        except FetchTooLarge as error:
+            raise SyncError(upstream=self.name, reason="its answer is too large") from error
+        except FetchError as error:
+            raise SyncError(upstream=self.name, reason=str(error.fields["reason"])) from error
+
+    def _invalid(self, error: AnswerInvalidError) -> SyncError:
+        return SyncError(upstream=self.name, reason=f"its answer is not as promised ({error})")
+
+
+def _changes(root: Node, limit: int) -> RemoteChanges:
+    following = root.get("next")
+    return RemoteChanges(
+        entries=tuple(map(_entry, root.get("entries").items(limit))),
+        next_since=following.get("since").integer(0),
+        next_after=following.get("after").integer(0),
+        revision=root.get("revision").integer(0),
+        store_id=root.get("store_id").text(_STORE_ID),
+        more=root.get("more").boolean(),
+    )
+
+
+def _entry(node: Node) -> RemoteEntry:
+    state = State(node.get("state").one_of(_STATES))
+    quality, expires = node.get("quality"), node.get("expires")
+    pdqs, sha256, md5 = _fingerprint(node.get("fingerprint"))
+    if state is State.ACTIVE and not (pdqs or sha256 or md5):
+        raise node.get("fingerprint").error()
+    if state in {State.WITHDRAWN, State.EXPIRED}:
+        # A register that sends them all the same must not keep a withdrawal from counting here.
+        pdqs, sha256, md5 = (), None, None
+    return RemoteEntry(
+        id=node.get("id").integer(1),
+        bank=node.get("bank").text(_BANK),
+        revision=node.get("revision").integer(1),
+        state=state,
+        trust=Trust(node.get("trust").one_of(_TRUSTS)),
+        pdqs=pdqs,
+        sha256=sha256,
+        md5=md5,
+        quality=None if quality.missing else quality.integer(0, 100),
+        added=node.get("added").moment(),
+        changed=node.get("changed").moment(),
+        expires=None if expires.missing else expires.moment(),
+    )
+
+
+def _fingerprint(node: Node) -> tuple[tuple[bytes, ...], bytes | None, bytes | None]:
+    if node.missing:
+        return (), None, None
+    pdqs = [code.hexadecimal(PDQ_BYTES) for code in node.get("pdq").items(MAX_CODES)]
+    digests = [
+        None if digest.missing else digest.hexadecimal(SIGNAL_BYTES[signal])
+        for signal in (Signal.SHA256, Signal.MD5)
+        for digest in (node.get(signal.value),)
+    ]
+    return tuple(pdqs), digests[0], digests[1]
+
+
+def _require_progress(page: RemoteChanges, asked: tuple[int, int | None]) -> None:
+    """Refuse a page that repeats, goes back, or would be asked for again for ever."""
+    since, after = asked
+    start = (since, after or 0)
+    # All of revision `since` is known where no entry of it was named.
+    last = (since, float("inf") if after is None else after)
+    for entry in page.entries:
+        if (entry.revision, entry.id) <= last:
+            raise AnswerInvalidError("entries out of order")
+        last = (entry.revision, entry.id)
+    end = (page.next_since, page.next_after)
+    if end < start or (page.entries and end < last) or (page.more and end == start):
+        raise AnswerInvalidError("next")

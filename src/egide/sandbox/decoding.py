@@ -1,0 +1,245 @@
+"""Pictures to fingerprints in child processes, for many threads at once.
+
+A server must not decode hostile files in its own process. Here each picture goes to one of a few
+children over a pipe; whichever crashes, hangs or eats memory is replaced at once, and only the
+picture that did it is refused. Why it is built so: docs/decisions/0013-decoding.md.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from egide.domain.model import DEFAULT_LIMITS
+from egide.errors import (
+    DecoderCrashed,
+    DecodeTimeout,
+    EgideError,
+    NotReady,
+    Overloaded,
+)
+from egide.media.read import check_size
+from egide.sandbox.decoding_process import ChildDied, ChildSilent, DecodingProcess
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from egide.domain.model import Fingerprint, Limits
+
+START_TIMEOUT_S = 60.0
+"""A child loads in half a second; on a machine that is busy or short of memory it takes longer."""
+MAX_WAITING = 64
+RETRY_AFTER_S = 1
+_ATTEMPTS = 2
+# A child may have been killed by somebody, or for want of memory, and the picture be sound: only
+# at its second crash is it blamed.
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """How busy a pool is.
+
+    Attributes:
+        workers: children in all.
+        busy: of them, those with a picture in hand.
+        waiting: threads that wait for a child.
+        replaced: children that died or were killed since the start, and were replaced.
+    """
+
+    workers: int
+    busy: int
+    waiting: int
+    replaced: int
+
+
+class DecodingPool:
+    """Child processes that compute fingerprints; shared by any number of threads.
+
+    Use it as a context manager, or call `start` and `close`.
+    """
+
+    def __init__(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        workers: int = 2,
+        *,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        """Prepare; nothing runs before `start`.
+
+        Args:
+            limits: on each picture; `worker_memory_bytes` bounds each child.
+            workers: children, at least 1.
+            max_waiting: threads that may wait for a child; those beyond are refused.
+        """
+        self._limits = limits
+        self._max_waiting = max_waiting
+        self._children = tuple(DecodingProcess(limits) for _ in range(workers))
+        self._lock = threading.Lock()
+        self._idle: list[DecodingProcess] = []
+        self._line: deque[Future[DecodingProcess]] = deque()
+        self._replaced = 0
+        self._closed = True
+
+    def start(self) -> Self:
+        """Start the children; return when all have loaded and fingerprinted a drawing.
+
+        Raises:
+            NotReady: one of them does not start.
+        """
+        until = time.monotonic() + START_TIMEOUT_S
+        try:
+            for child in self._children:
+                child.start()
+            for child in self._children:
+                child.await_ready(until)
+        except (ChildDied, ChildSilent) as error:
+            for child in self._children:
+                child.end()
+            raise _no_child() from error
+        with self._lock:
+            self._closed = False
+            self._idle = list(self._children)
+        return self
+
+    def close(self) -> None:
+        """End the children, also those with a picture in hand; who waits is refused."""
+        with self._lock:
+            self._closed = True
+            waiting, idle = list(self._line), self._idle
+            self._line.clear()
+            self._idle = []
+        for place in waiting:
+            if place.set_running_or_notify_cancel():
+                place.set_exception(_stopped())
+        for child in idle:
+            child.end()
+        for child in self._children:
+            child.kill()  # those in use; who uses them ends them
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def status(self) -> PoolStatus:
+        """How busy the pool is at this moment."""
+        with self._lock:
+            busy = 0 if self._closed else len(self._children) - len(self._idle)
+            return PoolStatus(len(self._children), busy, len(self._line), self._replaced)
+
+    def fingerprint(
+        self, data: bytes, *, exact: bool = False, name: str = "the upload"
+    ) -> Fingerprint:
+        """Compute the fingerprint of one image file in a child.
+
+        Waits its turn behind the threads that came before.
+
+        Args:
+            data: the file.
+            exact: the reference's hash, bit for bit: for registering; else the quick one.
+            name: what error messages call the picture; the child does not learn it.
+
+        Returns:
+            as `egide.fingerprint` does, without keypoints.
+
+        Raises:
+            ItemError: whatever is wrong with the picture. DecoderCrashed: it crashed two children.
+                DecodeTimeout: it took over `limits.item_timeout_s`.
+            Overloaded: too many threads wait, or this one waited for too long.
+            NotReady: the pool is closed, or children do not start.
+        """
+        check_size(len(data), name=name, limits=self._limits)
+        for _ in range(_ATTEMPTS):
+            child = self._take()
+            try:
+                answer = child.ask(data, exact=exact, name=name)
+            except ChildSilent as error:
+                self._replace(child)
+                raise DecodeTimeout(name=name, limit_s=self._limits.item_timeout_s) from error
+            except ChildDied:
+                self._replace(child)
+            except BaseException:
+                self._replace(child)  # it may be in the midst of a frame
+                raise
+            else:
+                self._give_back(child)
+                if isinstance(answer, EgideError):
+                    raise answer
+                return answer
+        if self._closed:
+            raise _stopped()
+        raise DecoderCrashed(name=name)
+
+    def _take(self) -> DecodingProcess:
+        """Return a child that is ready, and the caller's alone."""
+        until = time.monotonic() + START_TIMEOUT_S
+        for _ in range(len(self._children) + 1):
+            child = self._next(self._limits.item_timeout_s)
+            try:
+                child.await_ready(until)
+            except (ChildDied, ChildSilent):
+                self._replace(child)
+            else:
+                return child
+        raise _no_child()
+
+    def _next(self, wait_s: float) -> DecodingProcess:
+        with self._lock:
+            if self._closed:
+                raise _stopped()
+            if self._idle:
+                return self._idle.pop()
+            if len(self._line) >= self._max_waiting:
+                raise Overloaded(retry_after_s=RETRY_AFTER_S)
+            place: Future[DecodingProcess] = Future()
+            self._line.append(place)
+        try:
+            return place.result(wait_s)
+        except FutureTimeout as error:
+            if place.cancel():
+                with self._lock:
+                    if place in self._line:
+                        self._line.remove(place)
+                raise Overloaded(retry_after_s=RETRY_AFTER_S) from error
+            return place.result()  # a child came at the very last moment
+
+    def _give_back(self, child: DecodingProcess, *, loads: bool = False) -> None:
+        """Hand a child to who has waited longest, or put it by; last in line while it loads."""
+        with self._lock:
+            if not self._closed:
+                while self._line:
+                    place = self._line.popleft()
+                    if place.set_running_or_notify_cancel():
+                        place.set_result(child)
+                        return
+                self._idle.insert(0 if loads else len(self._idle), child)
+                return
+        child.end()
+
+    def _replace(self, child: DecodingProcess) -> None:
+        with self._lock:
+            self._replaced += not self._closed
+        with suppress(ChildDied):  # whoever takes it next tries again
+            child.start()
+        self._give_back(child, loads=True)
+
+
+def _no_child() -> NotReady:
+    return NotReady(reason="its decoding processes do not start")
+
+
+def _stopped() -> NotReady:
+    return NotReady(reason="it is stopping")

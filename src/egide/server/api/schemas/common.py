@@ -1,0 +1,143 @@
+"""What the bodies, paths and queries of the API are made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+from pydantic.json_schema import WithJsonSchema
+
+from egide.hashlist.values import MAX_NOTE_CHARS
+from egide.server.http.kinds import MAX_PAGE
+
+MAX_NUMBER = 2**53 - 1
+"""Beyond it many clients read whole numbers of JSON wrongly."""
+NAME_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+TEXT_PATTERN = r"^[^\x00]*$"
+"""Neither database keeps a NUL."""
+
+
+class Request(BaseModel):
+    """A body: nothing is converted, and nothing that is not known is taken.
+
+    Its lists have `fail_fast`: an error takes more memory than what it is about.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_more_fields_than_there_are(cls, value: object) -> object:
+        """Refuse thousands of unknown fields at once, not one by one."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            there_are = ", ".join(cls.model_fields)
+            raise ValueError(f"has too many fields; there are {there_are}")
+        return value
+
+
+class Answer(BaseModel):
+    """A body that goes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def _parse_time(value: object) -> datetime:
+    if not isinstance(value, str) or "T" not in value.upper():
+        raise ValueError("a date and time such as 2027-12-31T00:00:00Z")
+    try:
+        moment = datetime.fromisoformat(value.upper())
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("a date and time with its zone, such as 2027-12-31T00:00:00Z")
+
+
+@lru_cache(maxsize=4096)  # the entries of one import share their times
+def shown_time(moment: datetime) -> str:
+    """A time in UTC as RFC 3339 has it."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+GivenTime = Annotated[
+    datetime,
+    BeforeValidator(_parse_time),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "description": "RFC 3339, with its zone.",
+            "examples": ["2027-12-31T00:00:00Z"],
+        }
+    ),
+]
+ShownTime = Annotated[
+    datetime,
+    PlainSerializer(shown_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+def _whole(value: object) -> object:
+    """Take 31.0 for 31, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = BeforeValidator(_whole)
+"""Stands after the bounds of a number, which the JSON schema would not name otherwise."""
+Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["helpline"])]
+Note = Annotated[str, Field(max_length=MAX_NOTE_CHARS, pattern=TEXT_PATTERN)]
+Number = Annotated[int, Field(ge=1, le=MAX_NUMBER), Whole]
+PdqHex = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-fA-F]{64}$",
+        examples=["f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"],
+    ),
+]
+Sha256Hex = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-fA-F]{64}$",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    ),
+]
+Md5Hex = Annotated[
+    str, Field(pattern=r"^[0-9a-fA-F]{32}$", examples=["098f6bcd4621d373cade4e832627b4f6"])
+]
+
+BankPath = Annotated[
+    str, Path(pattern=NAME_PATTERN, description="The bank's name.", examples=["helpline"])
+]
+EntryPath = Annotated[
+    int, Path(ge=1, le=MAX_NUMBER, description="The entry's number.", examples=[1])
+]
+LimitQuery = Annotated[int, Query(ge=1, le=MAX_PAGE, description="At most so many.")]
+
+
+def inlined(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a body in one piece, for a route that reads bodies of several types."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def resolved(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return resolved(parts[node["$ref"].rsplit("/", 1)[-1]])
+            return {key: resolved(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [resolved(value) for value in node]
+        return node
+
+    result: dict[str, Any] = resolved(schema)
+    return result

@@ -1,0 +1,230 @@
+"""What the matching routes take and give, for the OpenAPI document and for tests.
+
+Answers are written without these models, since a batch has ten thousand of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from egide.domain.model import Signal, Transform, Trust
+from egide.domain.policy import Action, Reason
+from egide.server.api.schemas.common import NAME_PATTERN
+
+_HEX_64 = r"^[0-9a-fA-F]{64}$"
+_HEX_32 = r"^[0-9a-fA-F]{32}$"
+EXAMPLE_PDQ = "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
+
+
+class FingerprintQuery(BaseModel):
+    """What is known of one picture; at least one of the three, in hexadecimal digits."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("pdq", "sha256", "md5")
+            ]
+        },
+    )
+
+    pdq: str | None = Field(None, pattern=_HEX_64, examples=[EXAMPLE_PDQ])
+    sha256: str | None = Field(None, pattern=_HEX_64)
+    md5: str | None = Field(None, pattern=_HEX_32)
+
+
+class FingerprintsQuery(BaseModel):
+    """Fingerprints to search for."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"fingerprints": [{"pdq": EXAMPLE_PDQ}]}]}
+    )
+
+    fingerprints: list[FingerprintQuery] = Field(min_length=1, max_length=10_000)
+    banks: list[str] | None = Field(
+        None, min_length=1, max_length=100, description="Search these alone."
+    )
+
+
+class UrlQuery(BaseModel):
+    """A picture to fetch from an allowed host and to search for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(max_length=2048, examples=["https://media.example.org/upload/1.jpg"])
+    banks: list[str] | None = Field(None, min_length=1, max_length=100)
+
+
+class CompareQuery(BaseModel):
+    """Two fingerprints; of what both have, the distance is computed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    a: FingerprintQuery
+    b: FingerprintQuery
+
+
+class DecisionAnswer(BaseModel):
+    """What to do, and why."""
+
+    action: Action
+    reasons: list[Reason]
+
+
+class RectangleAnswer(BaseModel):
+    """A part of a frame, in stored pixels from its top left corner."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class MatchAnswer(BaseModel):
+    """One entry that the picture met."""
+
+    bank: str
+    entry: int
+    signal: Signal
+    distance: int | None = Field(description="In bits of 256; 0 for an exact digest.")
+    transform: Transform = Field(
+        description="What was done to the registered picture to get this one."
+    )
+    trust: Trust
+    frame: int = Field(description="Of an animation; 0 for a still picture.")
+    rectangle: RectangleAnswer | None = Field(
+        description="The part of the frame that matched; null for all of it."
+    )
+
+
+class Answer(BaseModel):
+    """What is known of one picture."""
+
+    decision: DecisionAnswer
+    matches: list[MatchAnswer] = Field(description="Nearest first.")
+    matchable: bool = Field(
+        description="False where the picture has too little detail: only identical files match."
+    )
+
+
+class SearchedAnswer(BaseModel):
+    """What was searched for an answer, and what was not."""
+
+    revision: int = Field(description="Of the register, that was searched.")
+    age_s: float = Field(description="For so many seconds changes of the register may be missing.")
+    stale: bool = Field(
+        description="Whether the store has been silent for longer than `stale_after_s`: new "
+        "entries and withdrawals may be missing."
+    )
+    nothing_to_compare: bool = Field(
+        description="Whether no bank that was searched holds an entry that can match: then nothing "
+        "was compared, and `allow` says nothing."
+    )
+    disabled_banks: list[str] = Field(
+        description="Banks that were asked for, by name or by the key's scope, and were not "
+        "searched since they are disabled."
+    )
+
+
+class MatchResponse(Answer, SearchedAnswer):
+    """What is known of one picture, and when."""
+
+
+class BatchResponse(SearchedAnswer):
+    """One answer for each fingerprint, in order."""
+
+    results: list[Answer]
+
+
+class FileProblem(BaseModel):
+    """Why one file of several could not be used."""
+
+    code: str
+    detail: str
+
+
+class FileAnswer(BaseModel):
+    """One file's answer, or what is wrong with it."""
+
+    decision: DecisionAnswer | None = None
+    matches: list[MatchAnswer] | None = None
+    matchable: bool | None = None
+    problem: FileProblem | None = None
+
+
+class FilesResponse(SearchedAnswer):
+    """One answer for each file, in order."""
+
+    results: list[FileAnswer]
+
+
+class CompareResponse(BaseModel):
+    """How near two pictures are."""
+
+    distance: int | None = Field(description="Of their PDQ, in bits of 256; null where unknown.")
+    transform: Transform | None = Field(
+        description="What was done to `a` to get `b`, at this distance; null where unknown."
+    )
+    same_file: bool | None = Field(description="By digest; null where none is known of both.")
+    within_default_radius: bool | None
+
+
+class BankStatus(BaseModel):
+    """A bank that the key reaches."""
+
+    name: str
+    entries: int = Field(description="That are active.")
+    radius_bits: int
+    enabled: bool
+
+
+class StatusResponse(BaseModel):
+    """What the register is, and how current its answers are."""
+
+    store_id: str
+    revision: int = Field(description="That matches are searched in.")
+    age_s: float = Field(description="Since the index was last known to be current.")
+    stale: bool = Field(description="As in the answers of `/match`.")
+    ready: bool
+    banks: list[BankStatus]
+    version: str
+
+
+def body_of(
+    json: type[BaseModel] | None,
+    *,
+    files: int | None = None,
+    min_files: int = 1,
+    banks: bool = True,
+) -> dict[str, Any]:
+    """Describe a body that a route reads by itself, for `openapi_extra`.
+
+    Args:
+        json: what it may hold as JSON.
+        files: how many parts named `file` it may hold as a form, if any.
+        min_files: how many it has to hold then.
+        banks: whether a form may name a bank.
+    """
+    content: dict[str, Any] = {}
+    if json is not None:
+        schema = json.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        content["application/json"] = {"schema": schema}
+    if files is not None:
+        one = {"type": "string", "format": "binary"}
+        several = {"type": "array", "items": one, "minItems": min_files, "maxItems": files}
+        fields: dict[str, Any] = {"file": one if files == 1 else several}
+        if banks:
+            fields["bank"] = {"type": "string", "pattern": NAME_PATTERN}
+        content["multipart/form-data"] = {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": fields,
+                "additionalProperties": False,
+            }
+        }
+    return {"requestBody": {"required": True, "content": content}}

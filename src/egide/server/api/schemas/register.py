@@ -1,0 +1,301 @@
+"""Bodies of the routes about banks, entries, changes and feedback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_RADIUS_BITS, FeedbackKind, State, Trust
+from egide.server.api.schemas.common import (
+    TEXT_PATTERN,
+    Answer,
+    GivenTime,
+    Md5Hex,
+    Name,
+    Note,
+    Number,
+    PdqHex,
+    Request,
+    Sha256Hex,
+    ShownTime,
+    Whole,
+    shown_time,
+)
+from egide.server.http.kinds import MAX_ENTRIES, MAX_PAGE
+from egide.store import OutcomeKind
+
+if TYPE_CHECKING:
+    from egide.domain.model import Bank, BankCounts, Entry
+
+MAX_CODES = 64
+"""PDQ codes of one entry: the frames of an animation."""
+SOURCE_PATTERN = r"^[A-Za-z0-9._-]{1,100}$"
+
+Description = Annotated[str, Field(max_length=1000, pattern=TEXT_PATTERN)]
+Radius = Annotated[int, Field(ge=0, le=MAX_RADIUS_BITS, description="Bits of 256."), Whole]
+
+
+class NewBank(Request):
+    """A bank to make."""
+
+    name: Name
+    radius_bits: Radius = DEFAULT_RADIUS_BITS
+    description: Description = ""
+
+
+class BankChange(Request):
+    """What is to be different of a bank; what is left out stays."""
+
+    radius_bits: Radius | None = Field(
+        default=None, description="Another radius needs a second person."
+    )
+    description: Description | None = None
+    enabled: bool | None = Field(default=None, description="Whether searches use it.")
+
+
+class BankShown(Answer):
+    """A bank and how many entries it holds."""
+
+    name: str
+    radius_bits: int
+    description: str
+    enabled: bool
+    states: dict[State, int] = Field(description="Entries by state.")
+    trust: dict[Trust, int] = Field(description="Active entries by trust.")
+
+    @classmethod
+    def of(cls, bank: Bank, counts: BankCounts) -> Self:
+        """Show a bank."""
+        return cls(
+            name=bank.name,
+            radius_bits=bank.radius_bits,
+            description=bank.description,
+            enabled=bank.enabled,
+            states={state: counts.state(state) for state in State},
+            trust={trust: counts.trust(trust) for trust in Trust},
+        )
+
+
+class BanksShown(Answer):
+    """The banks that the key reaches."""
+
+    banks: list[BankShown]
+
+
+Source = Annotated[
+    str,
+    Field(
+        pattern=SOURCE_PATTERN,
+        examples=["case-17"],
+        description="Whose it is in the sender's words, such as a case number; stands after the "
+        "key's name. The same picture of another source is another entry.",
+    ),
+]
+
+
+class NewEntry(Request):
+    """A fingerprint to register: at least one PDQ, SHA-256 or MD5."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["pdq"], "properties": {"pdq": {"minItems": 1}}},
+                {"required": ["sha256"], "properties": {"sha256": {"type": "string"}}},
+                {"required": ["md5"], "properties": {"md5": {"type": "string"}}},
+            ]
+        }
+    )
+
+    pdq: list[PdqHex] = Field(
+        default=[],
+        max_length=MAX_CODES,
+        fail_fast=True,
+        description="One for each distinct frame.",
+    )
+    sha256: Sha256Hex | None = None
+    md5: Md5Hex | None = None
+    quality: Annotated[int, Field(ge=0, le=100), Whole] | None = Field(
+        default=None, description="PDQ quality of the first frame."
+    )
+    note: Note = Field(default="", description="Erased with the fingerprint on withdrawal.")
+    source: Source | None = None
+    expires: GivenTime | None = Field(default=None, description="When it ends by itself.")
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if not (self.pdq or self.sha256 or self.md5):
+            raise ValueError("a PDQ, a SHA-256 or an MD5 is needed")
+        return self
+
+
+class NewEntries(Request):
+    """Fingerprints to register in one transaction: all of them or none."""
+
+    entries: list[NewEntry] = Field(min_length=1, max_length=MAX_ENTRIES, fail_fast=True)
+    again: bool = Field(
+        default=False, description="Also take back in what had been withdrawn: they agreed again."
+    )
+
+
+class OutcomeShown(Answer):
+    """What became of one fingerprint."""
+
+    entry: int
+    outcome: OutcomeKind
+
+
+class Registered(Answer):
+    """What became of the fingerprints, in their order, and the register's revision afterwards."""
+
+    outcomes: list[OutcomeShown]
+    revision: int
+
+
+class EntryShown(Answer):
+    """An entry without its fingerprint."""
+
+    entry: int
+    bank: str
+    state: State
+    trust: Trust
+    source: str
+    note: str
+    signals: list[str] = Field(description="What it can be matched by.")
+    pdq_count: int
+    has_patches: bool
+    quality: int | None
+    added: ShownTime
+    changed: ShownTime
+    expires: ShownTime | None
+    revision: int = Field(description="At which it last changed.")
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """Show an entry."""
+        held = {"pdq": entry.pdqs, "sha256": entry.sha256, "md5": entry.md5}
+        return cls(
+            entry=entry.id,
+            bank=entry.bank,
+            state=entry.state,
+            trust=entry.trust,
+            source=entry.source,
+            note=entry.note,
+            signals=[name for name, value in held.items() if value],
+            pdq_count=len(entry.pdqs),
+            has_patches=entry.has_patches,
+            quality=entry.quality,
+            added=entry.added,
+            changed=entry.changed,
+            expires=entry.expires,
+            revision=entry.revision,
+        )
+
+    def without_note(self) -> EntryShown:
+        """What may be kept of the answer, since the note is erased with the fingerprint."""
+        return self.model_copy(update={"note": ""})
+
+
+class EntriesShown(Answer):
+    """A page of entries by number."""
+
+    entries: list[EntryShown]
+    next: int | None = Field(description="The cursor of the next page; null on the last one.")
+
+
+class FeedbackShown(Answer):
+    """What a partner or platform said of an entry."""
+
+    partner: str
+    kind: FeedbackKind
+    at: ShownTime
+
+
+class FeedbacksShown(Answer):
+    """Everything that was said of an entry, in the order in which it came."""
+
+    feedback: list[FeedbackShown]
+
+
+class NewFeedback(Request):
+    """What became of a match with one entry."""
+
+    entry: Number
+    bank: Name
+    kind: Annotated[FeedbackKind, Field(strict=False)]
+    at: GivenTime
+
+
+class NewFeedbacks(Request):
+    """Feedback on several matches: all of it is taken, or none."""
+
+    feedback: list[NewFeedback] = Field(min_length=1, max_length=MAX_PAGE, fail_fast=True)
+
+
+class FeedbackTaken(Answer):
+    """How much feedback was taken."""
+
+    taken: int
+
+
+class ChangedFingerprint(Answer):
+    """A fingerprint as partners get it: no trimmed codes, no keypoints."""
+
+    pdq: list[str]
+    sha256: str | None
+    md5: str | None
+
+
+class ChangedEntry(Answer):
+    """An entry as it is now; one that has ended has no fingerprint."""
+
+    id: int
+    bank: str
+    revision: int
+    state: State
+    trust: Trust
+    fingerprint: ChangedFingerprint | None
+    quality: int | None
+    added: ShownTime
+    changed: ShownTime
+    expires: ShownTime | None
+
+
+def changed_entry(entry: Entry) -> dict[str, object]:
+    """An entry as `ChangedEntry`: through the models, a page took five times as long."""
+    fingerprint = None
+    if entry.state is State.ACTIVE:
+        fingerprint = {
+            "pdq": [code.hex() for code in entry.pdqs],
+            "sha256": entry.sha256.hex() if entry.sha256 else None,
+            "md5": entry.md5.hex() if entry.md5 else None,
+        }
+    return {
+        "id": entry.id,
+        "bank": entry.bank,
+        "revision": entry.revision,
+        "state": entry.state.value,
+        "trust": entry.trust.value,
+        "fingerprint": fingerprint,
+        "quality": entry.quality,
+        "added": shown_time(entry.added),
+        "changed": shown_time(entry.changed),
+        "expires": None if entry.expires is None else shown_time(entry.expires),
+    }
+
+
+class NextPosition(Answer):
+    """Where to go on."""
+
+    since: int
+    after: int
+
+
+class Changes(Answer):
+    """A page of changes."""
+
+    store_id: str = Field(description="Another one means: another register, begin anew.")
+    revision: int = Field(description="Of the register, at the moment of the page.")
+    entries: list[ChangedEntry]
+    next: NextPosition
+    more: bool

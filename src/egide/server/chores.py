@@ -1,0 +1,138 @@
+"""Threads that run beside the requests: quotas, what is forgotten, partners, webhooks."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from egide.errors import EgideError
+from egide.live.snapshots import forget_other_snapshots, settle
+from egide.partners.delivering import deliver_due, post_delivery
+from egide.server.http.logs import FIELDS
+from egide.usecases.following import Follower
+from egide.usecases.syncing import connect
+from egide.usecases.withdraw import expire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egide.server.service import Service
+
+_logger = logging.getLogger("egide.server")
+_FLUSH_EVERY_S = 1.0
+_ERASE_EVERY_S = 5.0
+_FORGET_EVERY_S = 60.0
+_JOIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something that is done again and again.
+
+    Attributes:
+        every_s: from the end of one time to the next.
+        also_last: whether it is done once more at the end.
+    """
+
+    name: str
+    every_s: float
+    do: Callable[[], object]
+    also_last: bool = False
+
+
+class Chores:
+    """One thread a chore; a chore that fails is logged by its code and done again."""
+
+    def __init__(self, service: Service) -> None:
+        """Do the chores of a running service; nothing runs yet."""
+        self._stopping = Event()
+        self._chores = chores(service, self._stopping.is_set)
+        self._threads: list[Thread] = []
+        self._follower = Follower(
+            service.store,
+            interval_s=service.settings.sync_interval_s,
+            connect=partial(connect, allowed_networks=service.settings.sync_networks),
+        )
+
+    def start(self) -> None:
+        """Start all chores, and follow the service's upstreams."""
+        self._follower.start()
+        for chore in self._chores:
+            thread = Thread(target=self._repeat, args=(chore,), name=f"egide-{chore.name}")
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Let each chore finish what it does, then end its thread; before the store is closed."""
+        self._stopping.set()
+        self._follower.stop()
+        for thread in self._threads:
+            thread.join(_JOIN_S)
+
+    def _repeat(self, chore: Chore) -> None:
+        while not self._stopping.wait(chore.every_s):
+            _do(chore)
+        if chore.also_last:
+            _do(chore)
+
+
+def _do(chore: Chore) -> None:
+    try:
+        chore.do()
+    except EgideError as error:
+        fields = {"chore": chore.name, "code": error.code}
+        _logger.warning("chore failed", extra={FIELDS: fields})
+    except Exception:
+        _logger.exception("chore failed", extra={FIELDS: {"chore": chore.name}})
+
+
+def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
+    """Return what is to be done again and again for a service.
+
+    Args:
+        service: that runs.
+        stopping: whether it is about to end.
+    """
+    store, settings = service.store, service.settings
+    cases = service.casework
+
+    def forget() -> None:
+        now = datetime.now(UTC)
+        cases.expire(now)
+        cases.forget(now)
+        expire(store)
+        store.sessions.forget(now)
+        store.idempotency.forget(now - timedelta(seconds=settings.idempotency_ttl_s))
+
+    return (
+        Chore("quotas", _FLUSH_EVERY_S, service.allowances.flush, also_last=True),
+        Chore("decisions", _FLUSH_EVERY_S, service.events.flush, also_last=True),
+        Chore("webhooks", _FLUSH_EVERY_S, partial(_deliver, service, stopping)),
+        Chore("erasing", _ERASE_EVERY_S, partial(settle, store, snapshot=False)),
+        Chore("forgetting", _FORGET_EVERY_S, forget),
+        Chore(
+            "snapshots",
+            min(_FORGET_EVERY_S, settings.forget_after_s),
+            partial(forget_other_snapshots, store, after_s=settings.forget_after_s),
+        ),
+    )
+
+
+def _deliver(service: Service, stopping: Callable[[], bool]) -> None:
+    """Deliver all that is due, and forget what was delivered long ago.
+
+    Raises:
+        StoreError: of the service's store.
+    """
+    send = partial(post_delivery, allowed_networks=service.settings.webhook_networks)
+    while not stopping():
+        done = deliver_due(service.store, send)
+        if not done.tried:
+            break
+        service.metrics.count_deliveries(done)
+    service.metrics.set_webhooks_failing(service.store.webhooks.failing())
+    service.store.outbox.forget()

@@ -1,0 +1,118 @@
+"""Decisions on their way to the outbox of the webhooks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from egide.domain.partners import WebhookEvent
+from egide.domain.policy import Action
+from egide.errors import StoreError
+from egide.server.http.logs import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egide.domain.access import Key
+    from egide.domain.policy import Decision
+    from egide.store import Store
+
+MAX_WAITING = 10_000
+"""Decisions that wait to be written. A second's worth of many; more only while the store stalls."""
+_BATCH = 500
+_WANTED_FOR_S = 1.0
+_EVENTS = {
+    Action.BLOCK: WebhookEvent.DECISION_BLOCK,
+    Action.REVIEW: WebhookEvent.DECISION_REVIEW,
+}
+_logger = logging.getLogger("egide.server")
+
+
+class DecisionEvents:
+    """Turns decisions into messages after their answer, so that no request waits for a write.
+
+    Nothing is done, and nothing is written, for events that no webhook wants. Where the store
+    cannot be written to, decisions wait; those that find no more room are counted and logged.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        count_unsent: Callable[[int], None],
+        *,
+        max_waiting: int = MAX_WAITING,
+        silent: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Work on a store; nothing is read yet.
+
+        Args:
+            store: whose outbox is filled.
+            count_unsent: told how many decisions found no room.
+            max_waiting: so many have.
+            silent: whether the store is known not to answer: no answer waits for it then.
+        """
+        self._store = store
+        self._count_unsent = count_unsent
+        self._max_waiting = max_waiting
+        self._silent = silent
+        self._waiting: deque[tuple[WebhookEvent, dict[str, Any]]] = deque()
+        self._writing = Lock()
+        self._wanted: frozenset[WebhookEvent] = frozenset()
+        self._wanted_at: float | None = None
+
+    def offer(self, key: Key, decisions: Sequence[Decision]) -> None:
+        """Take decisions; returns at once. What is allowed, or matched nothing, is no event."""
+        wanted = self._wanted_events()
+        if not wanted:
+            return
+        unsent = 0
+        for decision in decisions:
+            event = _EVENTS.get(decision.action)
+            if event not in wanted or event is None or not decision.matches:
+                continue
+            if len(self._waiting) >= self._max_waiting:
+                unsent += 1
+            else:
+                self._waiting.append((event, _data(key, decision)))
+        if unsent:
+            self._count_unsent(unsent)
+            log(_logger, logging.ERROR, "decisions not sent to webhooks", count=unsent)
+
+    def flush(self) -> None:
+        """Write what waits to the outbox.
+
+        Raises:
+            StoreError: it cannot be written; it goes on waiting.
+        """
+        with self._writing:
+            while self._waiting:
+                count = min(len(self._waiting), _BATCH)
+                batch = [self._waiting[at] for at in range(count)]
+                self._store.outbox.add(batch)
+                for _ in range(count):
+                    self._waiting.popleft()
+
+    def _wanted_events(self) -> frozenset[WebhookEvent]:
+        now = time.monotonic()
+        if self._silent():
+            return self._wanted
+        if self._wanted_at is None or now - self._wanted_at >= _WANTED_FOR_S:
+            self._wanted_at = now
+            # Where the store does not answer, what was wanted before still is.
+            with suppress(StoreError):
+                self._wanted = self._store.webhooks.wanted()
+        return self._wanted
+
+
+def _data(key: Key, decision: Decision) -> dict[str, Any]:
+    return {
+        "action": decision.action.value,
+        "reasons": [reason.value for reason in decision.reasons],
+        "matches": [{"bank": match.bank, "entry": match.entry} for match in decision.matches],
+        "revision": decision.revision,
+        "key": key.name,
+    }

@@ -1,0 +1,127 @@
+"""How a request comes in: who sends it, then its body, then a place to be worked on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from egide.errors import RequestInvalid
+from egide.server.http.address import origin_of
+from egide.server.http.bodies import Bodies
+from egide.server.http.connections import is_gone
+from egide.server.http.kinds import Kinds
+from egide.server.http.places import Holding, Places, Purpose, Shares
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from egide.domain.access import Key
+    from egide.server.http.kinds import Kind
+    from egide.server.settings import ServerSettings
+
+    Identify = Callable[[Request], Awaitable[Key]]
+
+_UNCOUNTED = ("/healthz", "/readyz", "/metrics")
+"""They answer when everything else is refused."""
+_MAX_QUERY_BYTES = 8192
+_LEAVING_PART = 4
+"""Signing in takes long on purpose, and few do it at a time (`passwords`): one address may
+not be all of them."""
+_READING = ("GET", "HEAD")
+
+
+class Admission:
+    """Lets requests in, so that no client holds what others need.
+
+    A key is demanded before anything of a body is read. A request takes one of the `max_requests`
+    places once its body is there: bytes that arrive slowly hold none. Each address without a
+    key has a share of them, and so has each key.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: ServerSettings, identify: Mapping[str, Identify]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            app: gets the requests.
+            settings: of the server.
+            identify: what finds the key of a request, or raises, by the first part of paths that
+                need one.
+        """
+        self._app = app
+        self._proxies = settings.trusted_proxies
+        self._identify = dict(identify)
+        self._kinds = Kinds(settings)
+        self._bodies = Bodies(settings)
+        self._places = Places(settings)
+        self._shares = Shares()
+        self._per_address = settings.max_requests_per_address
+        self._asking_per_address = settings.max_connections_per_address
+        self._per_key = settings.max_requests_per_key
+        self._asking_per_key = settings.max_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, whole, or raise.
+
+        Raises:
+            Unauthorized, RateLimited, StoreError: it has no key where one is needed.
+            RequestInvalid: its query is too long.
+            Overloaded: its sender has taken its share, or there is no place.
+            EgideError: its body will not do, see `Bodies.take`.
+            ClientDisconnect: whoever sent it has gone, and nothing is to be done all the same.
+        """
+        if scope["type"] != "http" or scope["path"] in _UNCOUNTED:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        # Connections that are reset at once cost their sender nothing: two thousand of them, that
+        # wait to be accepted, kept everybody out for as long as it took to make their pages.
+        if scope["method"] in _READING and is_gone(scope):
+            raise ClientDisconnect
+        key = await self._key_of(request)
+        if len(scope["query_string"]) > _MAX_QUERY_BYTES:
+            raise RequestInvalid(reason=f"the query has over {_MAX_QUERY_BYTES} bytes")
+        kind = self._kinds.of(scope["path"])
+        asker = origin_of(request, self._proxies) if key is None else key.id
+        body = await self._bodies.take(request.headers, receive, kind, asker, keyed=key is not None)
+        purpose = Purpose.ANY if key is None else Purpose.KEYED
+        try:
+            async with Holding() as held:
+                share = self._share_of(request, kind, key)
+                if share is not None:
+                    await held.enter_async_context(share)
+                # What a key asks for, leaving and withdrawing are done, whoever awaits the answer.
+                wanted = key is not None or kind.leaving
+                if is_gone(scope) and (scope["method"] in _READING or not wanted):
+                    raise ClientDisconnect
+                place = self._places.work(Purpose.LEAVING if kind.leaving else purpose)
+                await held.enter_async_context(place)
+                await self._app(scope, body.receive, held.ending(send))
+        finally:
+            body.forget()
+
+    def _share_of(
+        self, request: Request, kind: Kind, key: Key | None
+    ) -> AbstractAsyncContextManager[None] | None:
+        """What its sender may have at a time; None for a key that leaves."""
+        if key is None:
+            # Who fills the one share keeps nobody beside them from leaving.
+            asker = (origin_of(request, self._proxies), kind.leaving)
+            most = self._per_address // _LEAVING_PART if kind.leaving else self._per_address
+            return self._shares.one(asker, max(1, most), self._asking_per_address)
+        if kind.leaving:
+            return None
+        return self._shares.one(key.id, self._per_key, self._asking_per_key)
+
+    async def _key_of(self, request: Request) -> Key | None:
+        path = request.scope["path"]
+        for start, identify in self._identify.items():
+            if path.startswith(start):
+                return await identify(request)
+        return None

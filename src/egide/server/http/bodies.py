@@ -1,0 +1,296 @@
+"""Bodies of requests: bounded while they arrive, in size, in time, in values, and all together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pydantic_core
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+
+from egide.errors import BatchTooLarge, BodyTooLarge, Overloaded, RequestInvalid, RequestTimeout
+from egide.server.http.forms import Form, Part, Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from fastapi import Request
+    from starlette.types import Message, Receive
+
+    from egide.server.http.kinds import Kind
+    from egide.server.settings import ServerSettings
+
+Parsed = TypeVar("Parsed")
+
+_MULTIPART = "multipart/form-data"
+_PIECE_BYTES = 64 * 1024
+"""Bytes that come one by one are gathered: each by itself would take 40."""
+_IN_PLACE_BYTES = 16 * 1024
+"""Smaller bodies are parsed where they are, in a tenth of a millisecond."""
+_QUOTES_A_VALUE = 4
+"""Of a value and of its name."""
+_parsing = BoundedSemaphore(2)
+# The interpreter parses one body at a time, however many threads there are; more of them would
+# only hold more memory.
+
+
+class Bodies:
+    """Takes bodies in, and counts what is in memory of them."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._held: Counter[Hashable] = Counter()
+        self._total = 0
+        self._nameless = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory of all bodies together."""
+        return self._total
+
+    async def take(
+        self, headers: Headers, receive: Receive, kind: Kind, asker: Hashable, *, keyed: bool
+    ) -> Body:
+        """Wait for a body, and return it whole.
+
+        Args:
+            headers: of its request.
+            receive: gives it in parts.
+            kind: of the request: what it may send.
+            asker: whose it is, a key or an address; none may fill half of the room
+                with what is large.
+            keyed: those without a key may fill a quarter of the room so, all together.
+
+        Raises:
+            BodyTooLarge, BatchTooLarge: it is larger than this kind may be, or has more values.
+            RequestTimeout: it does not arrive in time.
+            Overloaded: there is too much beside it.
+            RequestInvalid: it cannot be JSON, or has more values than anything that is asked for.
+            ClientDisconnect: the other end went away.
+        """
+        uploads = kind.max_upload_bytes is not None and is_multipart(headers)
+        limit = kind.max_upload_bytes if uploads else kind.max_bytes
+        assert limit is not None
+        declared = headers.get("content-length", "0")
+        if not (declared.isascii() and declared.isdigit()) or int(declared[:20]) > limit:
+            raise BodyTooLarge(limit=limit)
+        body = Body(self, receive, asker, keyed=keyed)
+        if declared == "0" and "transfer-encoding" not in headers:
+            return body
+        values = None if uploads or kind.max_values is None else _Values(kind)
+        timeout_s = self._settings.body_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await body.arrive(limit, values)
+        except TimeoutError:
+            body.forget()
+            raise RequestTimeout(limit_s=timeout_s) from None
+        except BaseException:
+            body.forget()
+            raise
+        return body
+
+    def count(self, body: Body, further: int) -> None:
+        """Count bytes that are in memory until their request ends.
+
+        Raises:
+            Overloaded: they are too many.
+        """
+        room = self._settings.max_buffered_bytes
+        self._held[body.asker] += further
+        self._total += further
+        if not body.keyed:
+            self._nameless += further
+        # Whatever the settings are, one upload of the size that is allowed fits.
+        share = max(room // 2, self._settings.max_upload_bytes)
+        beyond = self._held[body.asker] > share or (not body.keyed and self._nameless > room // 4)
+        if self._total > room or (beyond and body.arrived_bytes > _PIECE_BYTES):
+            raise Overloaded(retry_after_s=1)
+
+    def forget(self, body: Body) -> None:
+        """Count the bytes of a body no longer."""
+        self._total -= body.arrived_bytes
+        if not body.keyed:
+            self._nameless -= body.arrived_bytes
+        self._held[body.asker] -= body.arrived_bytes
+        if not self._held[body.asker]:
+            del self._held[body.asker]
+
+
+class Body:
+    """One body: it arrives whole, and is then handed on."""
+
+    def __init__(self, bodies: Bodies, source: Receive, asker: Hashable, *, keyed: bool) -> None:
+        self.asker = asker
+        self.keyed = keyed
+        self.arrived_bytes = 0
+        self._bodies = bodies
+        self._source = source
+        self._pieces: deque[bytes] = deque()
+        self._handed_on = True
+
+    async def arrive(self, limit: int, values: _Values | None) -> None:
+        """Take it in.
+
+        Raises:
+            BodyTooLarge, BatchTooLarge, RequestInvalid, Overloaded, ClientDisconnect: see
+                `Bodies.take`.
+        """
+        gathered = bytearray()
+        more = True
+        while more:
+            message = await self._source()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            part = message.get("body", b"")
+            more = message.get("more_body", False)
+            if self.arrived_bytes + len(part) > limit:
+                raise BodyTooLarge(limit=limit)
+            self.arrived_bytes += len(part)
+            self._bodies.count(self, len(part))
+            gathered += part
+            if gathered and (len(gathered) >= _PIECE_BYTES or not more):
+                piece = bytes(gathered)
+                gathered.clear()
+                if values is not None:
+                    values.count(piece)
+                self._pieces.append(piece)
+        self._handed_on = False
+
+    async def receive(self) -> Message:
+        """Hand on the next part; what comes after the last is news of the connection."""
+        if self._handed_on:
+            return await self._source()
+        piece = self._pieces.popleft() if self._pieces else b""
+        self._handed_on = not self._pieces
+        return {"type": "http.request", "body": piece, "more_body": not self._handed_on}
+
+    def forget(self) -> None:
+        """Count it no longer, once its request has ended."""
+        self._bodies.forget(self)
+        self.arrived_bytes = 0
+
+
+class _Values:
+    """Counts the values of JSON while it arrives: before anything is made of them.
+
+    A value takes a comma, or a bracket, outside of strings; to parse `{}` of three bytes takes
+    a hundred times as much memory, and an error about it two hundred times.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        assert kind.max_values is not None
+        self._limit = kind.max_values
+        self._max_items = kind.max_items
+        self._values = 0
+        self._quotes = 0
+        self._in_string = False
+        self._left = b""
+
+    def count(self, piece: bytes) -> None:
+        """Count those of the next piece.
+
+        Raises:
+            RequestInvalid: it is no JSON in UTF-8, or has too many.
+            BatchTooLarge: it has too many for what is a list.
+        """
+        if b"\0" in piece:  # as in UTF-16, of which some parsers make something all the same
+            raise RequestInvalid(reason="the body is no JSON")
+        piece = self._left + piece
+        self._left = b""
+        if b"\\" in piece:
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+            if piece.endswith(b"\\"):
+                piece, self._left = piece[:-1], b"\\"
+        between = piece.split(b'"')
+        outside = b"".join(between[self._in_string :: 2])
+        self._quotes += len(between) - 1
+        self._in_string ^= len(between) % 2 == 0
+        self._values += sum(outside.count(mark) for mark in (b",", b"[", b"{"))
+        if self._values > self._limit or self._quotes > _QUOTES_A_VALUE * (self._limit + 1):
+            if self._max_items is not None:
+                raise BatchTooLarge(count=f"More than {self._max_items}", limit=self._max_items)
+            raise RequestInvalid(reason=f"it has more than {self._limit} values")
+
+
+def is_multipart(headers: Headers) -> bool:
+    """Return whether a request says that it carries files."""
+    return headers.get("content-type", "").strip().lower().startswith(_MULTIPART)
+
+
+async def read_form(request: Request, *, max_files: int) -> Form:
+    """Read a request's files and fields.
+
+    Raises:
+        BatchTooLarge: more than `max_files`.
+        RequestInvalid: it is no form, holds no file, or a file under another name.
+    """
+    files: list[bytes] = []
+    fields: dict[str, str] = {}
+    for part in await read_parts(request, max_files=max_files, file_fields=("file",)):
+        if not isinstance(part.content, bytes):
+            if part.name in fields:
+                raise RequestInvalid(reason="a field other than `file` stands there twice")
+            fields[part.name] = part.content
+        elif part.name != "file":
+            raise RequestInvalid(reason="a file has to be in a field named `file`")
+        else:
+            files.append(part.content)
+    if not files:
+        raise RequestInvalid(reason="there is no file in a field named `file`")
+    return Form(tuple(files), fields)
+
+
+async def read_parts(request: Request, *, max_files: int, file_fields: Iterable[str]) -> list[Part]:
+    """Read a form's parts, in order, whatever they are called.
+
+    Args:
+        request: whose body it is.
+        max_files: that it may hold.
+        file_fields: names of fields that hold a file, also where it is sent without a name.
+
+    Raises:
+        BatchTooLarge: more than `max_files`.
+        RequestInvalid: it is no form.
+    """
+    if not is_multipart(request.headers):
+        raise RequestInvalid(reason="the content type has to be multipart/form-data")
+    pieces = deque([piece async for piece in request.stream()])
+    parts = Parts(request.headers["content-type"], max_files, file_fields)
+
+    def read() -> list[Part]:
+        while pieces:  # each is freed once it has been read
+            parts.feed(pieces.popleft())
+        return parts.end()
+
+    return await run_in_threadpool(read)
+
+
+async def read_json(request: Request) -> Any:
+    """Read a request's body as JSON, quicker than FastAPI does for large ones.
+
+    Raises:
+        RequestInvalid: it is no JSON.
+    """
+    body = await request.body()
+
+    def parse() -> Any:
+        try:
+            return pydantic_core.from_json(body, allow_inf_nan=False)
+        except ValueError:
+            # The message of the parser may quote the body.
+            raise RequestInvalid(reason="the body is no JSON") from None
+
+    if len(body) <= _IN_PLACE_BYTES:
+        return parse()
+    return await run_in_threadpool(parse_in_turn, parse)
+
+
+def parse_in_turn(parse: Callable[[], Parsed]) -> Parsed:
+    """Parse a large body in this thread, in its turn behind others."""
+    with _parsing:
+        return parse()

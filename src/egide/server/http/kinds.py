@@ -1,0 +1,119 @@
+"""What kinds of requests there are: how much each may send, and which are never kept waiting."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.server.settings import ServerSettings
+
+MAX_PAGE = 1000
+"""Items of an answer in pages, and of a list of feedback."""
+MAX_ENTRIES = 10_000
+"""Entries that one request may register."""
+_SMALL_VALUES = 1000
+_LIST_FACTOR = 8
+"""What a script sends of a whole case, or a platform of its matches, is so much larger than what is
+small."""
+_IMAGE_VALUES = 8
+_FEEDBACK_VALUES = 8
+_FINGERPRINT_VALUES = 8
+_ENTRY_VALUES = 40
+"""That one item of such a list has at most, with its commas and brackets. An entry may have more,
+with the codes of 64 frames; but 10,000 of those do not fit into a body."""
+_MAX_IMAGES = 1000
+
+FINGERPRINTS = "/v1/match/fingerprints"
+ENTRIES = "/v1/banks/{bank}/entries"
+FEEDBACK = "/v1/feedback"
+IMAGES = ("/{lang}/register/submit", "/{lang}/case/add/submit")
+UPLOADS = (
+    "/v1/match",
+    "/v1/match/files",
+    "/v1/compare",
+    ENTRIES,
+    "/hma/h/hash",
+    "/hma/m/lookup",
+    "/hma/c/bank/{name}/content",
+)
+LEAVING = (
+    "/{lang}/leave",
+    "/{lang}/goodbye",
+    "/{lang}/case",
+    "/{lang}/case/sign-out",
+    "/{lang}/case/withdraw",
+    "/v1/banks/{bank}/entries/{entry}/withdraw",
+    "/hma/c/bank/{name}/content/{content_id}",
+)
+"""The way out, and all that leads to a withdrawal: signing in to a case is a part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a request may send.
+
+    Attributes:
+        max_bytes: of a body that is no form with files.
+        max_values: of its JSON; None where it is no JSON.
+        max_upload_bytes: of a form with files; None where none is taken.
+        max_items: what a list in it may hold, for the error; None where it has none.
+        leaving: whether places are kept for it.
+    """
+
+    max_bytes: int
+    max_values: int | None
+    max_upload_bytes: int | None = None
+    max_items: int | None = None
+    leaving: bool = False
+
+
+class Kinds:
+    """Tells the kind of a request by its path."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._page = Kind(settings.max_small_body_bytes, None)
+        self._other = Kind(settings.max_small_body_bytes, _SMALL_VALUES)
+        known = dict(_told_apart(settings))  # the last word on a path counts
+        self._kinds = list(known.values())
+        self._pattern = re.compile("|".join(f"({_pattern(path)})" for path in known))
+
+    def of(self, path: str) -> Kind:
+        """Return the kind of a request for a path; what is not known may send little."""
+        found = self._pattern.fullmatch(path)
+        if found is not None and found.lastindex is not None:
+            return self._kinds[found.lastindex - 1]
+        return self._page if _PAGE.match(path) else self._other
+
+
+def _told_apart(settings: ServerSettings) -> Iterator[tuple[str, Kind]]:
+    small, large = settings.max_small_body_bytes, settings.max_body_bytes
+    lists = min(_LIST_FACTOR * small, large)
+    upload = settings.max_upload_bytes
+    for path in UPLOADS:
+        yield path, Kind(small, _SMALL_VALUES, upload)
+    batch = settings.max_batch
+    yield FINGERPRINTS, Kind(large, _room(batch, _FINGERPRINT_VALUES), max_items=batch)
+    yield ENTRIES, Kind(large, _room(MAX_ENTRIES, _ENTRY_VALUES), upload, MAX_ENTRIES)
+    yield FEEDBACK, Kind(lists, _room(MAX_PAGE, _FEEDBACK_VALUES), max_items=MAX_PAGE)
+    for path in IMAGES:
+        yield path, Kind(lists, _room(_MAX_IMAGES, _IMAGE_VALUES), max_items=_MAX_IMAGES)
+    for path in LEAVING:
+        values = None if path.startswith("/{lang}") else _SMALL_VALUES
+        yield path, Kind(small, values, leaving=True)
+
+
+def _room(items: int, values: int) -> int:
+    return items * values + _SMALL_VALUES
+
+
+_PAGE = re.compile("/[a-z]{2}(/|$)")
+
+
+def _pattern(path: str) -> str:
+    """Turn a path as it is declared into a pattern without groups."""
+    named = re.escape(path).replace(r"\{lang\}", "[a-z]{2}")
+    return re.sub(r"\\\{\w+\\\}", "[^/]+", named)

@@ -1,0 +1,1 @@
+"""Pages for the person in the images: what Egide does, registering, and their case."""

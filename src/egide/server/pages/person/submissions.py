@@ -1,0 +1,202 @@
+"""What a script sends to open a case or add to it: strictly this, and nothing else of a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from egide.domain.cases import Authority, ImageKind, NewImage
+from egide.domain.model import MIN_MATCHABLE_QUALITY
+from egide.errors import RateLimited, RequestInvalid
+from egide.security.proof_of_work import new_challenge, solved
+from egide.server.http.limits import Rates
+
+if TYPE_CHECKING:
+    from egide.server.pages.site.page import Page
+
+_PROOF_PURPOSE = "page-proof"
+_HOUR_S = 3600
+_MAX_IMAGES = 1000
+_MAX_CHALLENGE_CHARS = 200
+_MAX_PIN_CHARS = 256
+"""As typed; how long a PIN may be is a rule of `egide.domain.cases`, which has words for it."""
+_MAX_NAMED_PLACES = 3
+_MAX_REMEMBERED = 10_000
+_DIGITS = re.compile("[0-9a-f]{64}")
+
+
+def _digits(text: str) -> str:
+    if _DIGITS.fullmatch(text) is None:
+        raise ValueError("64 small hexadecimal digits")
+    return text
+
+
+def _true(word: bool) -> bool:
+    if not word:
+        raise ValueError("true")
+    return word
+
+
+Digits = Annotated[str, AfterValidator(_digits)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Image(_Strict):
+    """The fingerprints of one file."""
+
+    kind: ImageKind
+    pdq: Digits | None
+    quality: Annotated[int, Field(ge=MIN_MATCHABLE_QUALITY, le=100)] | None
+    sha256: Digits
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        absent = self.kind is ImageKind.DIGEST_ONLY
+        if (self.pdq is None) is not absent or (self.quality is None) is not absent:
+            raise ValueError("a PDQ and its quality stand exactly where they can be searched for")
+        return self
+
+    def fingerprints(self) -> NewImage:
+        """The same as bytes."""
+        return NewImage(
+            kind=self.kind,
+            pdq=None if self.pdq is None else bytes.fromhex(self.pdq),
+            quality=self.quality,
+            sha256=bytes.fromhex(self.sha256),
+        )
+
+
+class Submission(_Strict):
+    """Images, the word that nobody in them was under 18, and a proof of work that names it all."""
+
+    challenge: Annotated[str, Field(max_length=_MAX_CHALLENGE_CHARS)]
+    nonce: Annotated[int, Field(ge=0, lt=2**63)]
+    adult: Annotated[bool, AfterValidator(_true)]
+    images: Annotated[
+        tuple[Image, ...], Field(min_length=1, max_length=_MAX_IMAGES, strict=False, fail_fast=True)
+    ]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({image.sha256 for image in self.images}) < len(self.images):
+            raise ValueError("a file stands there twice")
+        return self
+
+    def fingerprints(self) -> list[NewImage]:
+        """The images as bytes."""
+        return [image.fingerprints() for image in self.images]
+
+    def proven(self, page: Page) -> bytes:
+        """Check the proof of work.
+
+        Returns:
+            the submission's id, 32 bytes: the same when it is sent again.
+
+        Raises:
+            ProofInvalid, ProofExpired: the script is to ask for another challenge.
+        """
+        return solved(_proof_key(page), self.challenge, self.nonce, datetime.now(UTC))
+
+
+class NewCase(Submission):
+    """What opens a case.
+
+    Attributes:
+        authority: by whose word a member of staff acts; absent where the person does it.
+    """
+
+    pin: Annotated[str, Field(max_length=_MAX_PIN_CHARS, repr=False)]
+    authority: Authority = Authority.SELF
+
+
+class MoreImages(Submission):
+    """What adds images to a case.
+
+    Attributes:
+        case: the mark of the case that the form was opened for.
+    """
+
+    case: Annotated[str, Field(max_length=64)]
+
+
+Kind = TypeVar("Kind", bound=Submission)
+
+
+def parsed(body: bytes, kind: type[Kind]) -> Kind:
+    """Read a submission.
+
+    Raises:
+        RequestInvalid: naming the place of what is wrong, never what stands there.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        # Names of unknown fields are the sender's text: only the kind of mistake is told of them.
+        named = {
+            f"{'.'.join(str(step) for step in one['loc'])}: {one['type']}"
+            if one["type"] != "extra_forbidden"
+            else "an unknown field"
+            for one in error.errors(include_url=False, include_context=False, include_input=False)
+        }
+        reason = "; ".join(sorted(named)[:_MAX_NAMED_PLACES])
+        raise RequestInvalid(reason=reason) from None
+
+
+def challenge_for(page: Page) -> str:
+    """A new proof of work for a script to do."""
+    bits = page.site.settings.case_proof_bits
+    return new_challenge(_proof_key(page), bits, datetime.now(UTC))
+
+
+def _proof_key(page: Page) -> bytes:
+    return page.service.store.derived_key(_PROOF_PURPOSE)
+
+
+class CaseRate:
+    """How many cases may be opened from one place in an hour; kept in memory only."""
+
+    def __init__(self, per_hour: int) -> None:
+        self._per_hour = per_hour
+        self._rates = Rates()
+        self._counted: dict[bytes, None] = {}
+        self._lock = Lock()
+
+    def spend(self, origin: Hashable, submission: bytes) -> None:
+        """Count a new case; one whose answer was lost, and that is sent again, counts once.
+
+        Raises:
+            RateLimited: there were too many from there.
+        """
+        with self._lock:
+            if submission in self._counted:
+                return
+        wait_s = self._rates.spend(
+            origin,
+            self._per_hour / _HOUR_S,
+            1,
+            # So many at once, and not one more.
+            burst_s=_HOUR_S * (self._per_hour - 1) / self._per_hour,
+        )
+        if wait_s:
+            raise RateLimited(retry_after_s=wait_s)
+        with self._lock:
+            self._counted[submission] = None
+            while len(self._counted) > _MAX_REMEMBERED:
+                del self._counted[next(iter(self._counted))]
+
+
+def case_rate(page: Page) -> CaseRate:
+    """The one of this application."""
+    state = page.request.app.state
+    if not hasattr(state, "case_rate"):
+        state.case_rate = CaseRate(page.site.settings.cases_per_hour)
+    rate: CaseRate = state.case_rate
+    return rate

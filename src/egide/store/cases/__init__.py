@@ -1,0 +1,1 @@
+"""Cases: what people have registered of themselves, and who may see it."""

@@ -1,0 +1,1 @@
+"""Databases: the seam that SQLite and PostgreSQL fill, opening, copying and forgetting."""

@@ -1,0 +1,1 @@
+"""Banks and entries: the statements that read and change them."""

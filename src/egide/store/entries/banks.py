@@ -1,0 +1,148 @@
+"""Banks: who has which, and how many entries are in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from egide.domain.model import MAX_RADIUS_BITS, Bank, BankCounts, State, Trust
+from egide.domain.names import NAME
+from egide.errors import BankExists, BankMissing, BankNameInvalid, RadiusInvalid
+from egide.store.entries.records import BANK_COLUMNS, bank_of
+from egide.store.tables.register import banks, entries
+
+if TYPE_CHECKING:
+    from egide.store.database.interface import Database
+    from egide.store.entries.revisions import Change
+
+
+class Banks:
+    """The banks of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> Bank:
+        """The bank of that name.
+
+        Raises:
+            BankMissing: there is none.
+        """
+        with self._database.read() as connection:
+            return get_bank(connection, name)
+
+    def list(self) -> list[Bank]:
+        """All banks, in the order of their creation."""
+        with self._database.read() as connection:
+            return list_banks(connection)
+
+    def counts(self, name: str) -> BankCounts:
+        """How many entries a bank holds, by state and trust.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read(long=True) as connection:
+            return count_entries(connection, get_bank(connection, name))
+
+
+def create_bank(change: Change, name: str, *, radius_bits: int, description: str) -> Bank:
+    """Add a bank; see `BankChanges.create`."""
+    if not NAME.fullmatch(name):
+        raise BankNameInvalid(bank=name)
+    _check_radius(radius_bits)
+    if _find(change.connection, name) is not None:
+        raise BankExists(bank=name)
+    result = change.connection.execute(
+        sa.insert(banks).values(
+            name=name,
+            radius_bits=radius_bits,
+            description=description,
+            enabled=True,
+            created=change.at,
+            revision=change.revision(),
+        )
+    )
+    key = result.inserted_primary_key
+    assert key is not None
+    change.bank_id = int(key[0])
+    return Bank(change.bank_id, name, radius_bits, description, enabled=True)
+
+
+def update_bank(
+    change: Change,
+    name: str,
+    *,
+    radius_bits: int | None,
+    description: str | None,
+    enabled: bool | None,
+) -> Bank:
+    """Change what is given of a bank; see `BankChanges.update`."""
+    if radius_bits is not None:
+        _check_radius(radius_bits)
+    old = get_bank(change.connection, name)
+    new = Bank(
+        old.id,
+        old.name,
+        old.radius_bits if radius_bits is None else radius_bits,
+        old.description if description is None else description,
+        old.enabled if enabled is None else enabled,
+    )
+    if new != old:
+        change.bank_id = old.id
+        change.connection.execute(
+            sa.update(banks)
+            .where(banks.c.id == old.id)
+            .values(
+                radius_bits=new.radius_bits,
+                description=new.description,
+                enabled=new.enabled,
+                revision=change.revision(),
+            )
+        )
+    return new
+
+
+def get_bank(connection: sa.Connection, name: str) -> Bank:
+    """The bank of that name.
+
+    Raises:
+        BankMissing: there is none.
+    """
+    bank = _find(connection, name)
+    if bank is None:
+        raise BankMissing(bank=name)
+    return bank
+
+
+def list_banks(connection: sa.Connection) -> list[Bank]:
+    """All banks, in the order of their creation."""
+    return [
+        bank_of(row) for row in connection.execute(sa.select(*BANK_COLUMNS).order_by(banks.c.id))
+    ]
+
+
+def bank_names(connection: sa.Connection) -> dict[int, str]:
+    """The name of each bank by its number."""
+    return {bank.id: bank.name for bank in list_banks(connection)}
+
+
+def count_entries(connection: sa.Connection, bank: Bank) -> BankCounts:
+    """How many entries the bank holds, by state and trust."""
+    rows = connection.execute(
+        sa.select(entries.c.state, entries.c.trust, sa.func.count())
+        .where(entries.c.bank_id == bank.id)
+        .group_by(entries.c.state, entries.c.trust)
+    )
+    return BankCounts({(State(state), Trust(trust)): count for state, trust, count in rows})
+
+
+def _find(connection: sa.Connection, name: str) -> Bank | None:
+    row = connection.execute(sa.select(*BANK_COLUMNS).where(banks.c.name == name)).one_or_none()
+    return None if row is None else bank_of(row)
+
+
+def _check_radius(radius_bits: int) -> None:
+    if not 0 <= radius_bits <= MAX_RADIUS_BITS:
+        raise RadiusInvalid(radius=radius_bits)

@@ -1,0 +1,248 @@
+"""What is done to banks, entries and keypoints; each act makes one revision at most."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from egide.domain.model import DEFAULT_RADIUS_BITS, Trust
+from egide.store.entries import consent
+from egide.store.entries.banks import Banks, create_bank, get_bank, update_bank
+from egide.store.entries.entries import Entries
+from egide.store.entries.keypoints import Keypoints, Sealer
+from egide.store.entries.records import unix_seconds
+from egide.store.entries.registering import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from egide.domain.model import Bank, Registered, Registration
+    from egide.security.sealing import PatchKey
+    from egide.store.database.interface import Database
+    from egide.store.entries.revisions import Change
+
+    Changing = Callable[[str], AbstractContextManager[Change]]
+
+
+class BankChanges(Banks):
+    """The banks of a store, to be changed."""
+
+    def __init__(self, database: Database, changing: Changing) -> None:
+        super().__init__(database)
+        self._changing = changing
+
+    def create(
+        self, name: str, *, radius_bits: int = DEFAULT_RADIUS_BITS, description: str = ""
+    ) -> Bank:
+        """Add an empty, enabled bank.
+
+        Raises:
+            BankNameInvalid, BankExists, RadiusInvalid: the name or the radius will not do.
+        """
+        with self._changing("create-bank") as made:
+            return create_bank(made, name, radius_bits=radius_bits, description=description)
+
+    def update(
+        self,
+        name: str,
+        *,
+        radius_bits: int | None = None,
+        description: str | None = None,
+        enabled: bool | None = None,
+    ) -> Bank:
+        """Change what is given of a bank, and leave the rest.
+
+        Raises:
+            BankMissing: there is none of that name.
+            RadiusInvalid: it is not within 0 to 63.
+        """
+        with self._changing("update-bank") as made:
+            return update_bank(
+                made, name, radius_bits=radius_bits, description=description, enabled=enabled
+            )
+
+    def empty(self, name: str) -> int:
+        """Disable a bank and withdraw all its entries that are not withdrawn yet, in one revision.
+
+        Returns:
+            how many were withdrawn.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._changing("empty-bank") as made:
+            bank = update_bank(made, name, radius_bits=None, description=None, enabled=False)
+            consent.withdraw_all(made, bank)
+            return made.entries
+
+
+class EntryChanges(Entries):
+    """The entries of a store, to be changed."""
+
+    def __init__(
+        self,
+        database: Database,
+        store_id: str,
+        shown: str,
+        identity_key: bytes,
+        changing: Changing,
+    ) -> None:
+        super().__init__(database, store_id)
+        self._shown = shown
+        self._identity_key = identity_key
+        self._changing = changing
+
+    def register(
+        self,
+        bank: str,
+        registrations: Iterable[Registration],
+        *,
+        again: bool = False,
+        outcomes: bool = False,
+        patch_key: PatchKey | None = None,
+    ) -> Registered:
+        """Register fingerprints, as many as there are, in one transaction and in flat memory.
+
+        The same fingerprint of the same source is the same entry: an active one is left as it is
+        (its note, expiry and trust too), an expired one becomes active again, a withdrawn one
+        stays withdrawn and a tombstoned one stays tombstoned. Keypoints are added to an active
+        entry, or replace its own, and that is a change; without them it keeps those that it has.
+
+        Args:
+            bank: the name of the bank.
+            registrations: read once; if it raises, nothing was registered.
+            again: the person changed their mind: a withdrawn entry becomes active again.
+            outcomes: also return the entry of each registration, in order.
+            patch_key: seals keypoints, and is kept nowhere in the store.
+
+        Raises:
+            BankMissing: there is none of that name.
+            HashInvalid: a fingerprint has the wrong length.
+            UsageError: a registration holds no fingerprint or an impossible source.
+            PatchKeyMissing: a registration holds keypoints, and there is no key to seal them.
+            PatchKeyWrong: the store's other keypoints were sealed with another key.
+            PatchesUnavailable: `cryptography` is not installed.
+        """
+        with self._changing("register") as made:
+            return register(
+                made,
+                get_bank(made.connection, bank),
+                registrations,
+                identity_key=self._identity_key,
+                sealer=Sealer(self._store_id, self._shown, patch_key),
+                again=again,
+                outcomes=outcomes,
+            )
+
+    def withdraw(self, bank: str, entry_ids: Sequence[int]) -> int:
+        """Withdraw entries: they no longer match; fingerprints, keypoints and notes are erased.
+
+        Only the keyed identity stays, so that the same fingerprint is recognised when a list
+        brings it again. Entries can be withdrawn from every state; for withdrawn ones nothing
+        happens. All of them or none.
+
+        Returns:
+            the store's revision afterwards.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+        """
+        with self._changing("withdraw") as made:
+            consent.withdraw(made, get_bank(made.connection, bank), entry_ids)
+            return made.final_revision()
+
+    def withdraw_source(self, bank: str, source: str) -> int:
+        """Withdraw all that one source registered.
+
+        Returns:
+            the store's revision afterwards; as before where the source has nothing to withdraw.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._changing("withdraw-source") as made:
+            consent.withdraw_source(made, get_bank(made.connection, bank), source)
+            return made.final_revision()
+
+    def expire(self, now: datetime | None = None, bank: str | None = None) -> int:
+        """Erase the active entries whose time is up, like withdrawn ones.
+
+        Args:
+            now: the time that counts, by default the present.
+            bank: only this one's.
+
+        Returns:
+            how many entries expired.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        at = unix_seconds(now or datetime.now(UTC))
+        with self._changing("expire") as made:
+            swept = None if bank is None else get_bank(made.connection, bank)
+            consent.expire(made, swept, at)
+            return made.entries
+
+    def tombstone(self, bank: str, entry_ids: Sequence[int]) -> int:
+        """Erase active entries that are confirmed false positives: they never match again.
+
+        Only the keyed identity stays, so that the same fingerprint of that source is refused.
+
+        Returns:
+            the store's revision afterwards.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+            StateConflict: an entry is withdrawn or expired.
+        """
+        with self._changing("tombstone") as made:
+            consent.tombstone(made, get_bank(made.connection, bank), entry_ids)
+            return made.final_revision()
+
+    def confirm(self, bank: str, entry_ids: Sequence[int]) -> int:
+        """Write down that a reviewer confirmed active entries.
+
+        Returns:
+            the store's revision afterwards.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+            StateConflict: an entry is not active.
+        """
+        return self._set_trust("confirm", bank, entry_ids, Trust.CONFIRMED)
+
+    def dispute(self, bank: str, entry_ids: Sequence[int]) -> int:
+        """Write down that a reviewer disputes active entries; otherwise as `confirm`."""
+        return self._set_trust("dispute", bank, entry_ids, Trust.DISPUTED)
+
+    def _set_trust(self, action: str, bank: str, entry_ids: Sequence[int], trust: Trust) -> int:
+        with self._changing(action) as made:
+            consent.set_trust(made, get_bank(made.connection, bank), entry_ids, trust)
+            return made.final_revision()
+
+
+class KeypointChanges(Keypoints):
+    """The keypoints of a store's entries, to be erased; they are kept with their entry."""
+
+    def __init__(self, database: Database, store_id: str, shown: str, changing: Changing) -> None:
+        super().__init__(database, store_id, shown)
+        self._changing = changing
+
+    def erase(self, bank: str, entry_ids: Sequence[int] | None = None) -> int:
+        """Erase the keypoints of entries and leave all else of them; needs no key.
+
+        Args:
+            bank: the name of the bank.
+            entry_ids: of the bank; None for all. Nothing happens to those without keypoints.
+
+        Returns:
+            how many entries had keypoints.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+        """
+        with self._changing("erase-patches") as made:
+            found = get_bank(made.connection, bank)
+            consent.erase_patches(made, found, entry_ids)
+            return made.entries

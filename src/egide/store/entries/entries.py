@@ -1,0 +1,216 @@
+"""Reading entries: one, many in order, what changed, and all that is active."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from egide.domain.model import State
+from egide.errors import EntryMissing
+from egide.store.entries.banks import bank_names, get_bank, list_banks
+from egide.store.entries.records import ENTRY_COLUMNS, entry_of
+from egide.store.entries.revisions import current_revision
+from egide.store.tables.register import MAX_ENTRY_ID, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.domain.model import Bank, Entry, Trust
+    from egide.store.database.interface import Database
+
+_PAGE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveView:
+    """What a search snapshot is built from: one state of the store, seen at once.
+
+    Attributes:
+        store_id: of the store.
+        revision: the store's revision that is seen.
+        banks: all of them, enabled or not.
+        entries: the active ones of every bank by number; can be read once, while the view is open.
+    """
+
+    store_id: str
+    revision: int
+    banks: tuple[Bank, ...]
+    entries: Iterator[Entry]
+
+
+class Entries:
+    """The entries of a store."""
+
+    def __init__(self, database: Database, store_id: str) -> None:
+        self._database = database
+        self._store_id = store_id
+
+    def get(self, bank: str, entry_id: int) -> Entry:
+        """One entry.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+        """
+        with self._database.read() as connection:
+            return find_entry(connection, bank, entry_id)
+
+    def list(
+        self,
+        bank: str,
+        *,
+        state: State | None = None,
+        trust: Trust | None = None,
+        source: str | None = None,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of a bank by number, in flat memory.
+
+        Args:
+            bank: the name of the bank.
+            state: only those in this state.
+            trust: only those of this trust.
+            source: only those that this source registered.
+            after: only entries with a greater number.
+            limit: at most so many.
+
+        Raises:
+            BankMissing: there is none of that name; raised at once, not at the first entry.
+        """
+        with self._database.read() as connection:
+            held = get_bank(connection, bank)
+        return list_entries(
+            self._database,
+            held,
+            state=state,
+            trust=trust,
+            source=source,
+            after=after,
+            limit=limit,
+        )
+
+    def changes(
+        self, since: int, *, after_entry: int | None = None, limit: int | None = None
+    ) -> Iterator[Entry]:
+        """Entries that changed after a revision: registered, withdrawn, expired, judged alike.
+
+        Each entry comes once, as it is now, ordered by (revision, number). A revision can hold
+        millions of entries: who reads with a `limit` goes on with both numbers of the last one,
+        `changes(last.revision, after_entry=last.id)`.
+
+        Args:
+            since: the last revision that is known already.
+            after_entry: of revision `since`, entries with a greater number are not known yet.
+            limit: at most so many.
+        """
+        return list_changes(self._database, since, after_entry=after_entry, limit=limit)
+
+    @contextmanager
+    def active(self) -> Iterator[ActiveView]:
+        """Revision, banks and active entries, all of one moment: what a snapshot is built from."""
+        with self._database.read(long=True) as connection:
+            yield read_active(connection, self._store_id)
+
+
+def find_entry(connection: sa.Connection, bank: str, entry_id: int) -> Entry:
+    """One entry; see `Entries.get`."""
+    held = get_bank(connection, bank)
+    if not 0 < entry_id <= MAX_ENTRY_ID:
+        raise EntryMissing(entry=entry_id, bank=bank)
+    row = connection.execute(
+        sa.select(*ENTRY_COLUMNS)
+        .where(entries.c.id == entry_id)
+        .where(entries.c.bank_id == held.id)
+    ).one_or_none()
+    if row is None:
+        raise EntryMissing(entry=entry_id, bank=bank)
+    return entry_of(row, {held.id: held.name})
+
+
+def list_entries(
+    database: Database,
+    bank: Bank,
+    *,
+    state: State | None,
+    trust: Trust | None,
+    source: str | None,
+    after: int,
+    limit: int | None,
+) -> Iterator[Entry]:
+    """The entries of a bank by number; see `Entries.list`."""
+    which = [entries.c.bank_id == bank.id]
+    if state is not None:
+        which.append(entries.c.state == state.value)
+    if trust is not None:
+        which.append(entries.c.trust == trust.value)
+    if source is not None:
+        which.append(entries.c.source == source)
+    query = sa.select(*ENTRY_COLUMNS).where(*which).order_by(entries.c.id)
+    left = limit
+    while left is None or left > 0:
+        size = _PAGE if left is None else min(_PAGE, left)
+        page = _fetch(database, query.where(entries.c.id > after).limit(size))
+        yield from page
+        if len(page) < size:
+            return
+        after = page[-1].id
+        if left is not None:
+            left -= size
+
+
+def list_changes(
+    database: Database, since: int, *, after_entry: int | None, limit: int | None
+) -> Iterator[Entry]:
+    """Entries that changed, in the order of their changes; see `Entries.changes`."""
+    query = sa.select(*ENTRY_COLUMNS).order_by(entries.c.revision, entries.c.id)
+    revision, entry_id = since, after_entry
+    left = limit
+    while left is None or left > 0:
+        # The rest of one revision first, then those after it: each is one step in the index,
+        # where `(revision, id) > (?, ?)` made SQLite walk the whole revision for every page.
+        which = (
+            entries.c.revision > revision
+            if entry_id is None
+            else sa.and_(entries.c.revision == revision, entries.c.id > entry_id)
+        )
+        size = _PAGE if left is None else min(_PAGE, left)
+        page = _fetch(database, query.where(which).limit(size))
+        yield from page
+        if left is not None:
+            left -= len(page)
+        if len(page) == size:
+            revision, entry_id = page[-1].revision, page[-1].id
+        elif entry_id is None:
+            return
+        else:
+            entry_id = None
+
+
+def read_active(connection: sa.Connection, store_id: str) -> ActiveView:
+    """All active entries within the transaction of `connection`; see `Entries.active`."""
+    names = bank_names(connection)
+    rows = connection.execution_options(yield_per=_PAGE).execute(
+        sa.select(*ENTRY_COLUMNS)
+        .where(entries.c.state == State.ACTIVE.value)
+        .order_by(entries.c.id)
+    )
+    return ActiveView(
+        store_id=store_id,
+        revision=current_revision(connection),
+        banks=tuple(list_banks(connection)),
+        entries=(entry_of(row, names) for page in rows.partitions() for row in page),
+    )
+
+
+def _fetch(database: Database, page: sa.Select[Any]) -> list[Entry]:
+    """One page of entries, in a transaction of its own.
+
+    A reader that takes an hour over a list therefore holds nothing open meanwhile: an open
+    transaction would keep erased fingerprints in the write-ahead log.
+    """
+    with database.read() as connection:
+        names = bank_names(connection)
+        return [entry_of(row, names) for row in connection.execute(page).all()]

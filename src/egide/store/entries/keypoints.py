@@ -1,0 +1,330 @@
+"""Keypoints of entries: sealed rows, written and read with a key that the store does not have."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from egide.domain.model import State
+from egide.errors import PatchKeyMissing, PatchKeyWrong
+from egide.security.sealing import SealBroken
+from egide.store.entries.banks import get_bank
+from egide.store.entries.records import unix_seconds
+from egide.store.entries.revisions import current_revision
+from egide.store.tables.register import entries, patches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from egide.domain.model import Bank, PatchSet
+    from egide.security.sealing import PatchKey
+    from egide.store.database.interface import Database
+    from egide.store.entries.revisions import Change
+
+_CHUNK = 100
+# Rows of about 20 KB each: a hundred at a time are 2 MB.
+
+# Not a join: SQLite would walk all entries of the bank, where those with keypoints are enough.
+_bank_id = (
+    sa.select(entries.c.bank_id)
+    .where(entries.c.id == patches.c.entry_id)
+    .correlate(patches)
+    .scalar_subquery()
+)
+_key_ids = sa.select(patches.c.key_id).limit(1)
+
+
+class Sealer(NamedTuple):
+    """What seals and unseals the keypoints of one store.
+
+    Attributes:
+        store_id: of the store.
+        shown: its URL for messages.
+        key: or None where the caller has none.
+    """
+
+    store_id: str
+    shown: str
+    key: PatchKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPatches:
+    """The keypoints that may be searched, seen at one moment; iterating unseals them.
+
+    Gives entry and keypoints, by number, in flat memory; once, and while the view is open.
+
+    Attributes:
+        revision: the store's revision that is seen.
+        damaged: entries whose keypoints cannot be read, which the iteration leaves out; complete
+            when it has come to its end.
+    """
+
+    revision: int
+    damaged: list[int]
+    _sets: Iterator[tuple[int, PatchSet]]
+
+    def __iter__(self) -> Iterator[tuple[int, PatchSet]]:
+        return self._sets
+
+
+class Keypoints:
+    """The keypoints of a store's entries, sealed."""
+
+    def __init__(self, database: Database, store_id: str, shown: str) -> None:
+        self._database = database
+        self._store_id = store_id
+        self._shown = shown
+
+    @contextmanager
+    def read(
+        self,
+        key: PatchKey,
+        banks: Collection[str] | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> Iterator[SealedPatches]:
+        """Revision and keypoints, all of one moment: what an index of keypoints is built from.
+
+        Args:
+            key: that sealed them.
+            banks: names; None for all.
+            now: entries that have expired by then are left out; by default the present.
+
+        Raises:
+            BankMissing: there is none of that name.
+            PatchKeyWrong: they were sealed with another key; raised before any is read.
+            PatchesUnavailable: `cryptography` is not installed.
+        """
+        at = unix_seconds(now or datetime.now(UTC))
+        with self._database.read(long=True) as connection:
+            yield read(connection, self._sealer(key), banks=banks, now_unix_s=at)
+
+    def held(self, banks: Collection[str] | None = None) -> bool:
+        """Whether any entry of these banks, by default of all, has keypoints.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            return held(connection, banks)
+
+    def count(self, bank: str) -> int:
+        """How many entries of a bank have keypoints.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read(long=True) as connection:
+            return count(connection, get_bank(connection, bank))
+
+    def entry_ids(self, bank: str, *, after: int = 0, limit: int | None = None) -> list[int]:
+        """The numbers of the entries of a bank that have keypoints, in order.
+
+        Args:
+            bank: the name of the bank.
+            after: only entries with a greater number.
+            limit: at most so many.
+
+        Raises:
+            BankMissing: there is none of that name.
+        """
+        with self._database.read() as connection:
+            found = get_bank(connection, bank)
+            return entry_ids(connection, found, after=after, limit=limit)
+
+    def key_id(self) -> bytes | None:
+        """The `PatchKey.key_id` that sealed the store's keypoints; None where there are none."""
+        with self._database.read() as connection:
+            return key_id(connection)
+
+    def _sealer(self, key: PatchKey | None) -> Sealer:
+        return Sealer(self._store_id, self._shown, key)
+
+
+def keep(
+    change: Change,
+    bank: Bank,
+    sealer: Sealer,
+    wanted: Mapping[bytes, PatchSet],
+    numbers: Mapping[bytes, int],
+) -> int:
+    """Seal and store the keypoints of entries, in place of those they had.
+
+    Args:
+        change: the transaction.
+        bank: of all the entries.
+        sealer: of this store.
+        wanted: keypoints by the entry's identity.
+        numbers: entries by their identity.
+
+    Returns:
+        how many entries that this change had not touched yet were changed.
+
+    Raises:
+        PatchKeyMissing: the sealer has no key.
+        PatchKeyWrong: the store has keypoints that were sealed with another key. Mixed, a part of
+            them could never be searched, and nobody would notice.
+        PatchesUnavailable: `cryptography` is not installed.
+    """
+    key = _checked_key(change.connection, sealer)
+    changed = 0
+    pending = list(wanted.items())
+    for start in range(0, len(pending), _CHUNK):
+        part = {numbers[identity]: (identity, kept) for identity, kept in pending[start:][:_CHUNK]}
+        changed += _keep_chunk(change, bank, key, sealer.store_id, part)
+    return changed
+
+
+def _keep_chunk(
+    change: Change,
+    bank: Bank,
+    key: PatchKey,
+    store_id: str,
+    wanted: Mapping[int, tuple[bytes, PatchSet]],
+) -> int:
+    from egide.hashing.patch_set import pack
+
+    held = sa.select(patches.c.entry_id, patches.c.sealed)
+    old = {
+        row.entry_id: row.sealed
+        for row in change.connection.execute(held.where(patches.c.entry_id.in_(list(wanted))))
+    }
+    rows: list[dict[str, Any]] = []
+    for entry, (identity, kept) in wanted.items():
+        data = pack(kept)
+        context = _context(store_id, bank.id, identity)
+        if entry not in old or _opened(key, old[entry], context) != data:
+            sealed = key.seal(data, context)
+            rows.append({"entry_id": entry, "key_id": key.key_id, "sealed": sealed})
+    if not rows:
+        return 0
+    erase(change, [row["entry_id"] for row in rows if row["entry_id"] in old])
+    change.connection.execute(sa.insert(patches), rows)
+    return change.connection.execute(
+        sa.update(entries)
+        .where(entries.c.id.in_([row["entry_id"] for row in rows]))
+        .where(entries.c.revision < change.revision())
+        .values(changed=change.at, revision=change.revision())
+    ).rowcount
+
+
+def erase(change: Change, entry_ids: Sequence[int]) -> None:
+    """Delete the keypoints of entries; at most as many as a statement takes."""
+    if entry_ids:
+        deleted = change.connection.execute(
+            sa.delete(patches).where(patches.c.entry_id.in_(entry_ids))
+        )
+        change.erased = change.erased or deleted.rowcount > 0
+
+
+def entry_ids(
+    connection: sa.Connection, bank: Bank, *, after: int = 0, limit: int | None = None
+) -> list[int]:
+    """The entries of a bank that have keypoints, by number."""
+    rows = connection.execute(
+        _of(bank, patches.c.entry_id)
+        .where(patches.c.entry_id > after)
+        .order_by(patches.c.entry_id)
+        .limit(limit)
+    )
+    return [row.entry_id for row in rows]
+
+
+def count(connection: sa.Connection, bank: Bank) -> int:
+    """How many entries of a bank have keypoints."""
+    found: int = connection.execute(_of(bank, sa.func.count())).scalar_one()
+    return found
+
+
+def key_id(connection: sa.Connection) -> bytes | None:
+    """Which key sealed the store's keypoints, or None where there are none."""
+    # Not MAX: PostgreSQL has none for bytes before its version 18.
+    return connection.execute(_key_ids.order_by(patches.c.key_id.desc())).scalar()
+
+
+def held(connection: sa.Connection, banks: Collection[str] | None) -> bool:
+    """Whether any entry of these banks has keypoints; see `Keypoints.held`."""
+    if banks is None:
+        return key_id(connection) is not None
+    chosen = [get_bank(connection, name) for name in banks]
+    return any(entry_ids(connection, bank, limit=1) for bank in chosen)
+
+
+def read(
+    connection: sa.Connection,
+    sealer: Sealer,
+    *,
+    banks: Collection[str] | None,
+    now_unix_s: int,
+) -> SealedPatches:
+    """The keypoints of active entries, within the transaction; see `Keypoints.read`."""
+    key = _checked_key(connection, sealer)
+    chosen = None if banks is None else [get_bank(connection, name).id for name in banks]
+    query = (
+        sa.select(patches.c.entry_id, entries.c.bank_id, entries.c.identity, patches.c.sealed)
+        .join(entries, entries.c.id == patches.c.entry_id)
+        .where(entries.c.state == State.ACTIVE.value)
+        .where(sa.or_(entries.c.expires.is_(None), entries.c.expires > now_unix_s))
+        .order_by(patches.c.entry_id)
+    )
+    if chosen is not None:
+        query = query.where(_bank_id.in_(chosen))
+    damaged: list[int] = []
+    return SealedPatches(
+        revision=current_revision(connection),
+        damaged=damaged,
+        _sets=_unsealed(connection, query, sealer.store_id, key, damaged),
+    )
+
+
+def _unsealed(
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    store_id: str,
+    key: PatchKey,
+    damaged: list[int],
+) -> Iterator[tuple[int, PatchSet]]:
+    from egide.hashing.patch_set import unpack
+
+    rows = connection.execution_options(yield_per=_CHUNK).execute(query)
+    for page in rows.partitions():
+        for entry, bank_id, identity, sealed in page:
+            try:
+                kept = unpack(key.unseal(sealed, _context(store_id, bank_id, identity)))
+            except ValueError:
+                damaged.append(entry)
+            else:
+                yield entry, kept
+
+
+def _checked_key(connection: sa.Connection, sealer: Sealer) -> PatchKey:
+    """The sealer's key, if it sealed what is there already."""
+    if sealer.key is None:
+        raise PatchKeyMissing
+    # One by one each is a step in the index; asked for together, they are a walk through it.
+    for order in (patches.c.key_id.asc(), patches.c.key_id.desc()):
+        found = connection.execute(_key_ids.order_by(order)).scalar()
+        if found not in {None, sealer.key.key_id}:
+            raise PatchKeyWrong(store=sealer.shown)
+    return sealer.key
+
+
+def _of(bank: Bank, column: sa.ColumnElement[int]) -> sa.Select[Any]:
+    return sa.select(column).select_from(patches).where(_bank_id == bank.id)
+
+
+def _opened(key: PatchKey, sealed: bytes, context: bytes) -> bytes | None:
+    try:
+        return key.unseal(sealed, context)
+    except SealBroken:
+        return None
+
+
+def _context(store_id: str, bank_id: int, identity: bytes) -> bytes:
+    """What a row is bound to; no part can run into the next, since none holds a slash."""
+    return f"{store_id}/{bank_id}/{identity.hex()}".encode()

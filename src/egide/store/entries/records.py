@@ -1,0 +1,127 @@
+"""What the store says beside entries and banks, and how rows become values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from egide.domain.model import (
+    PDQ_BYTES,
+    Bank,
+    Entry,
+    State,
+    Trust,
+)
+from egide.store.tables.register import banks, entries, patches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CLOCKS_DIFFER_S = 60
+"""So far the clocks of processes that share a store may be apart."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STATES = {state.value: state for state in State}
+_TRUSTS = {trust.value: trust for trust in Trust}
+
+ENTRY_COLUMNS = (
+    entries.c.id,
+    entries.c.bank_id,
+    entries.c.pdqs,
+    entries.c.sha256,
+    entries.c.md5,
+    entries.c.quality,
+    entries.c.trust,
+    entries.c.state,
+    entries.c.source,
+    entries.c.note,
+    entries.c.added,
+    entries.c.changed,
+    entries.c.expires,
+    entries.c.revision,
+    entries.c.trimmed,
+    sa.exists().where(patches.c.entry_id == entries.c.id),
+)
+"""In the order of the fields of `Entry`."""
+
+BANK_COLUMNS = (
+    banks.c.id,
+    banks.c.name,
+    banks.c.radius_bits,
+    banks.c.description,
+    banks.c.enabled,
+)
+
+
+@lru_cache(maxsize=4096)  # the entries of one import share their times
+def moment(unix_s: int) -> datetime:
+    """Unix seconds as a UTC time."""
+    return _EPOCH + timedelta(seconds=unix_s)
+
+
+def unix_seconds(at: datetime) -> int:
+    """A time in whole Unix seconds, rounded down; a time without a zone is read as UTC."""
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return (at - _EPOCH) // timedelta(seconds=1)
+
+
+def bank_of(row: Sequence[Any]) -> Bank:
+    """The bank in a row of `BANK_COLUMNS`."""
+    bank_id, name, radius_bits, description, enabled = row
+    return Bank(bank_id, name, radius_bits, description, enabled)
+
+
+def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
+    """The entry in a row of `ENTRY_COLUMNS`."""
+    (
+        entry_id,
+        bank_id,
+        codes,
+        sha256,
+        md5,
+        quality,
+        trust,
+        state,
+        source,
+        note,
+        added,
+        changed,
+        expires,
+        revision,
+        trimmed,
+        has_patches,
+    ) = row
+    pdqs = split_codes(codes)
+    trimmed_pdqs: tuple[bytes, ...] = ()
+    if trimmed:
+        pdqs, trimmed_pdqs = pdqs[:-trimmed], pdqs[-trimmed:]
+    return Entry(
+        entry_id,
+        bank_names[bank_id],
+        pdqs,
+        sha256,
+        md5,
+        quality,
+        _TRUSTS[trust],
+        _STATES[state],
+        source,
+        note,
+        moment(added),
+        moment(changed),
+        None if expires is None else moment(expires),
+        revision,
+        trimmed_pdqs,
+        bool(has_patches),
+    )
+
+
+def split_codes(codes: bytes | None) -> tuple[bytes, ...]:
+    """The PDQ codes of an entry, stored end to end."""
+    if codes is None:
+        return ()
+    if len(codes) == PDQ_BYTES:
+        return (codes,)
+    return tuple(codes[at : at + PDQ_BYTES] for at in range(0, len(codes), PDQ_BYTES))

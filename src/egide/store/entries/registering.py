@@ -1,0 +1,272 @@
+"""Registering: fingerprints in, each known one recognised by its keyed identity."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from egide.domain.model import (
+    PDQ_BYTES,
+    SIGNAL_BYTES,
+    Outcome,
+    OutcomeKind,
+    Registered,
+    Signal,
+    State,
+)
+from egide.errors import HashInvalid, UsageError
+from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
+from egide.store.entries import keypoints as patch_rows
+from egide.store.entries.records import unix_seconds
+from egide.store.log.log import MAX_SUBJECTS
+from egide.store.tables.register import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from egide.domain.model import Bank, Registration
+    from egide.store.entries.keypoints import Sealer
+    from egide.store.entries.revisions import Change
+
+IDENTITY_BYTES = 16
+# One statement looks up a whole chunk; SQLite takes 32 766 values in a statement.
+_CHUNK = 2000
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_lengths = struct.Struct(">IIII").pack
+
+
+class Known(NamedTuple):
+    """An entry that is there already: its number, its state, and when it ends in Unix seconds."""
+
+    entry: int
+    state: str
+    expires: int | None
+
+
+def register(
+    change: Change,
+    bank: Bank,
+    registrations: Iterable[Registration],
+    *,
+    identity_key: bytes,
+    sealer: Sealer,
+    again: bool,
+    outcomes: bool,
+) -> Registered:
+    """Register in chunks within one transaction; see `EntryChanges.register`."""
+    change.bank_id = bank.id
+    counts: Counter[OutcomeKind] = Counter()
+    completed = 0
+    kept: list[Outcome] = []
+    pending = iter(registrations)
+    while chunk := list(islice(pending, _CHUNK)):
+        identities = [identity_of(registration, identity_key) for registration in chunk]
+        kinds = register_chunk(change, bank, chunk, identities, again=again)
+        counts.update(kinds)
+        change.grew(kinds.count(OutcomeKind.ADDED))
+        completed += _keep_patches(change, bank, sealer, chunk, identities, kinds)
+        change.touch(_numbers(change, bank, identities, kinds))
+        if outcomes:
+            found = find_known(change.connection, bank, identities)
+            kept.extend(
+                Outcome(found[identity].entry, kind)
+                for identity, kind in zip(identities, kinds, strict=True)
+            )
+    change.entries = counts[OutcomeKind.ADDED] + counts[OutcomeKind.RENEWED] + completed
+    return Registered(
+        added=counts[OutcomeKind.ADDED],
+        renewed=counts[OutcomeKind.RENEWED],
+        known=counts[OutcomeKind.KNOWN],
+        refused=counts[OutcomeKind.REFUSED],
+        revision=change.final_revision(),
+        outcomes=tuple(kept),
+    )
+
+
+def _numbers(
+    change: Change, bank: Bank, identities: Sequence[bytes], kinds: Sequence[OutcomeKind]
+) -> list[int]:
+    """The numbers of the entries that a chunk changed, or of one too many to be named."""
+    made = {OutcomeKind.ADDED, OutcomeKind.RENEWED}
+    changed = [one for one, kind in zip(identities, kinds, strict=True) if kind in made]
+    found = find_known(change.connection, bank, changed[: MAX_SUBJECTS + 1])
+    return [entry.entry for entry in found.values()]
+
+
+def _keep_patches(
+    change: Change,
+    bank: Bank,
+    sealer: Sealer,
+    chunk: Sequence[Registration],
+    identities: Sequence[bytes],
+    kinds: Sequence[OutcomeKind],
+) -> int:
+    """Keep the keypoints of a chunk; return how many known entries got others than they had."""
+    wanted = {
+        identity: registration.patches
+        for registration, identity, kind in zip(chunk, identities, kinds, strict=True)
+        if registration.patches is not None and kind is not OutcomeKind.REFUSED
+    }
+    if not wanted:
+        return 0
+    found = find_known(change.connection, bank, list(wanted))
+    numbers = {identity: entry.entry for identity, entry in found.items()}
+    return patch_rows.keep(change, bank, sealer, wanted, numbers)
+
+
+def identity_of(registration: Registration, identity_key: bytes) -> bytes:
+    """What one source's one fingerprint is recognised by, 16 bytes, useless without the key.
+
+    Trimmed codes and keypoints are no part of it: a hash list does not have them, and an entry
+    that was registered without is still the same.
+
+    Every part is preceded by its length, so that no two registrations run into the same bytes.
+
+    Raises:
+        HashInvalid: a value has the wrong length.
+        UsageError: there is nothing to register, or its source or note is no storable text.
+    """
+    codes = b"".join(registration.pdqs)
+    sha256 = registration.sha256 or b""
+    md5 = registration.md5 or b""
+    _check(registration, sha256, md5)
+    source = registration.source.encode()
+    digest = blake2b(digest_size=IDENTITY_BYTES, key=identity_key)
+    digest.update(_lengths(len(source), len(codes), len(sha256), len(md5)))
+    digest.update(source + codes + sha256 + md5)
+    return digest.digest()
+
+
+def _check(registration: Registration, sha256: bytes, md5: bytes) -> None:
+    for code in registration.pdqs + registration.trimmed_pdqs:
+        if len(code) != PDQ_BYTES:
+            raise HashInvalid(signal=Signal.PDQ, digits=2 * PDQ_BYTES)
+    for signal, digest in ((Signal.SHA256, sha256), (Signal.MD5, md5)):
+        if digest and len(digest) != SIGNAL_BYTES[signal]:
+            raise HashInvalid(signal=signal, digits=2 * SIGNAL_BYTES[signal])
+    if not (registration.pdqs or sha256 or md5):
+        raise UsageError(reason="a registration needs a PDQ code, a SHA-256 or an MD5")
+    if not registration.source:
+        raise UsageError(reason="a registration needs a source")
+    _check_text(registration.source, MAX_SOURCE_CHARS)
+    _check_text(registration.note, MAX_NOTE_CHARS)
+
+
+@lru_cache(maxsize=1024)  # the lines of a list share their source
+def _check_text(text: str, max_chars: int) -> None:
+    # Neither can be stored by every database; a file name on Linux can hold the second.
+    if "\0" in text or _LONE_SURROGATE.search(text):
+        raise UsageError(reason="a source or note is text without NUL or lone surrogates")
+    if len(text) > max_chars:
+        raise UsageError(reason=f"a source or note is too long: at most {max_chars} characters")
+
+
+def register_chunk(
+    change: Change,
+    bank: Bank,
+    chunk: Sequence[Registration],
+    identities: Sequence[bytes],
+    *,
+    again: bool,
+) -> list[OutcomeKind]:
+    """Register some thousand at most; whoever calls counts them and has the log name them.
+
+    Args:
+        change: the transaction.
+        bank: to register in.
+        chunk: of registrations, checked by `identity_of`.
+        identities: of each, what it is recognised by.
+        again: as for `EntryChanges.register`.
+
+    Returns:
+        what was done with each.
+    """
+    found = find_known(change.connection, bank, identities)
+    kinds: list[OutcomeKind] = []
+    inserts: list[dict[str, Any]] = []
+    renewed: list[int] = []
+    seen: set[bytes] = set()
+    for registration, identity in zip(chunk, identities, strict=True):
+        expires = None if registration.expires is None else unix_seconds(registration.expires)
+        if identity in seen:
+            kind = OutcomeKind.KNOWN
+        elif (old := found.get(identity)) is None:
+            kind = OutcomeKind.ADDED
+            row = _row(registration, expires, change)
+            row["bank_id"] = bank.id
+            row["identity"] = identity
+            row["added"] = change.at
+            inserts.append(row)
+        else:
+            kind = _decide(old, expires, change.at, again=again)
+            if kind is OutcomeKind.RENEWED:
+                change.connection.execute(
+                    sa.update(entries)
+                    .where(entries.c.id == old.entry)
+                    .values(_row(registration, expires, change))
+                )
+                renewed.append(old.entry)
+                # Only overdue, it still has a note and codes that the new one may be without.
+                change.erased_entries |= old.state == State.ACTIVE
+        if kind in {OutcomeKind.ADDED, OutcomeKind.RENEWED}:
+            seen.add(identity)
+        kinds.append(kind)
+    if inserts:
+        change.connection.execute(sa.insert(entries), inserts)
+    # … and keypoints, although the consent to them has ended.
+    patch_rows.erase(change, renewed)
+    return kinds
+
+
+def _decide(old: Known, expires: int | None, now: int, *, again: bool) -> OutcomeKind:
+    if old.state == State.TOMBSTONED:
+        return OutcomeKind.REFUSED
+    if old.state == State.WITHDRAWN:
+        return OutcomeKind.RENEWED if again else OutcomeKind.REFUSED
+    if old.state == State.EXPIRED:
+        return OutcomeKind.RENEWED
+    # Active, but overdue: its time is up although nobody has swept yet. A new registration that
+    # is overdue itself renews nothing, so that the same list twice makes one revision.
+    overdue = old.expires is not None and old.expires <= now
+    if overdue and (expires is None or expires > now):
+        return OutcomeKind.RENEWED
+    return OutcomeKind.KNOWN
+
+
+def _row(registration: Registration, expires: int | None, change: Change) -> dict[str, Any]:
+    pdqs, trimmed = registration.pdqs, registration.trimmed_pdqs
+    if trimmed:
+        trimmed = tuple(code for code in dict.fromkeys(trimmed) if code not in pdqs)
+    return {
+        "pdqs": b"".join(pdqs + trimmed) or None,
+        "trimmed": len(trimmed),
+        "sha256": registration.sha256 or None,
+        "md5": registration.md5 or None,
+        "quality": registration.quality,
+        "trust": registration.trust.value,
+        "state": State.ACTIVE.value,
+        "source": registration.source,
+        "note": registration.note,
+        "changed": change.at,
+        "expires": expires,
+        "revision": change.revision(),
+    }
+
+
+def find_known(
+    connection: sa.Connection, bank: Bank, identities: Sequence[bytes]
+) -> dict[bytes, Known]:
+    """The entries of a bank that have these identities, some thousand at most."""
+    rows = connection.execute(
+        sa.select(entries.c.identity, entries.c.id, entries.c.state, entries.c.expires)
+        .where(entries.c.bank_id == bank.id)
+        .where(entries.c.identity.in_(identities))
+    )
+    return {identity: Known(entry, state, expires) for identity, entry, state, expires in rows}

@@ -1,0 +1,190 @@
+"""The store's monotonic change counter."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from egide.domain.model import Revision
+from egide.store.database.erasure import note_erasure
+from egide.store.entries.records import moment
+from egide.store.log import log
+from egide.store.partners.outbox import announce_change
+from egide.store.tables.register import banks, revisions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from egide.store.database.interface import Database
+
+# Fewer rows are found quickly by any plan; counting takes PostgreSQL some milliseconds.
+_NOTICED_FROM = 2000
+
+
+class Change:
+    """One write transaction and its revision, which is made when the first row needs it.
+
+    A call that turns out to change nothing thereby leaves no revision.
+
+    Attributes:
+        connection: where to write.
+        at: Unix seconds to stamp rows with.
+        entries: how many entries the change touches; counted by the caller.
+        erased: whether it erases or replaces what must not stay in the database's files,
+        erased_entries: or fingerprints of entries, which a snapshot may hold too; set by whoever
+            does so.
+        detail: further words for the log.
+    """
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        action: str,
+        *,
+        actor: str,
+        identity_key: bytes,
+        notice_growth: Callable[[sa.Connection], None],
+    ) -> None:
+        self.connection = connection
+        self.at = int(time.time())
+        self.entries = 0
+        self.erased = False
+        self.erased_entries = False
+        self.bank_id: int | None = None
+        self.detail: dict[str, str | int] = {}
+        self._action = action
+        self._actor = actor
+        self._identity_key = identity_key
+        self._revision: int | None = None
+        self._touched: set[int] = set()
+        self._notice_growth = notice_growth
+        self._added = 0
+        self._noticed = _NOTICED_FROM
+
+    def revision(self) -> int:
+        """The revision that stamps what is being changed."""
+        if self._revision is None:
+            # Not the database's own counting: PostgreSQL's leaves gaps where a change is undone.
+            number = current_revision(self.connection) + 1
+            self.connection.execute(
+                sa.insert(revisions).values(id=number, at=self.at, action=self._action, entries=0)
+            )
+            self._revision = number
+        return self._revision
+
+    @property
+    def made_revision(self) -> bool:
+        """Whether anything was changed."""
+        return self._revision is not None
+
+    def final_revision(self) -> int:
+        """The store's revision when this change is committed, whether or not it made one."""
+        if self._revision is None:
+            return current_revision(self.connection)
+        return self._revision
+
+    def touch(self, entry_ids: Iterable[int]) -> None:
+        """Have the log name these entries, unless they are too many in all."""
+        if len(self._touched) <= log.MAX_SUBJECTS:
+            self._touched.update(islice(entry_ids, log.MAX_SUBJECTS + 1))
+
+    def grew(self, entries: int) -> None:
+        """Have the database notice each doubling of what this change has added."""
+        self._added += entries
+        if self._added >= self._noticed:
+            self._notice_growth(self.connection)
+            self._noticed = 2 * self._added
+
+    def close(self) -> None:
+        """Write down what the revision did, for readers of changes and in the log."""
+        if self._revision is None:
+            return
+        if self.erased or self.erased_entries:
+            note_erasure(
+                self.connection,
+                at=self.at,
+                revision=self._revision if self.erased_entries else None,
+            )
+        self.connection.execute(
+            sa.update(revisions)
+            .where(revisions.c.id == self._revision)
+            .values(entries=self.entries, bank_id=self.bank_id)
+        )
+        bank = None
+        if self.bank_id is not None:
+            bank = self.connection.execute(
+                sa.select(banks.c.name).where(banks.c.id == self.bank_id)
+            ).scalar_one()
+        named = sorted(self._touched) if len(self._touched) <= log.MAX_SUBJECTS else ()
+        log.append(
+            self.connection,
+            at=self.at,
+            actor=self._actor,
+            action=self._action,
+            bank=bank,
+            revision=self._revision,
+            subjects=[log.entry_reference(self._identity_key, entry) for entry in named],
+            detail={"entries": self.entries, **self.detail},
+        )
+        if self.entries:
+            announce_change(
+                self.connection,
+                at=self.at,
+                action=self._action,
+                bank=bank,
+                revision=self._revision,
+                entry_ids=named,
+                entries=self.entries,
+                actor=self._actor,
+            )
+
+
+@contextmanager
+def change(database: Database, action: str, *, actor: str, identity_key: bytes) -> Iterator[Change]:
+    """A write transaction that makes at most one revision; an exception undoes all of it.
+
+    Args:
+        database: to write to.
+        action: a word for what is done, for the log.
+        actor: who does it, as the log calls them.
+        identity_key: of the store; hides the numbers of entries in the log.
+    """
+    with database.write() as connection:
+        made = Change(
+            connection,
+            action,
+            actor=actor,
+            identity_key=identity_key,
+            notice_growth=database.notice_growth,
+        )
+        yield made
+        made.close()
+        if made.made_revision:
+            database.announce(connection)
+
+
+def current_revision(connection: sa.Connection) -> int:
+    """The last revision, 0 for a store where nothing has happened."""
+    return connection.execute(sa.select(sa.func.max(revisions.c.id))).scalar() or 0
+
+
+def find_revision(connection: sa.Connection, number: int) -> Revision | None:
+    """What revision `number` was, or None if there was none."""
+    row = connection.execute(
+        sa.select(
+            revisions.c.id,
+            revisions.c.at,
+            revisions.c.action,
+            banks.c.name,
+            revisions.c.entries,
+        )
+        .select_from(revisions.outerjoin(banks, banks.c.id == revisions.c.bank_id))
+        .where(revisions.c.id == number)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Revision(row.id, moment(row.at), row.action, row.name, row.entries)

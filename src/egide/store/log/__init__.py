@@ -1,0 +1,1 @@
+"""The log: a chain of records, and its check."""

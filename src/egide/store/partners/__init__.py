@@ -1,0 +1,1 @@
+"""Partners: registers that are followed, services that are told, and what was given and said."""

@@ -1,0 +1,90 @@
+"""What changed, in pages that another register can follow and go on from after any break."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from egide.domain.model import State
+from egide.domain.names import FOLLOWED
+from egide.domain.partners import FeedPage, Position
+from egide.store.entries.banks import bank_names
+from egide.store.entries.records import ENTRY_COLUMNS, entry_of
+from egide.store.entries.revisions import current_revision
+from egide.store.tables.register import banks as bank_table
+from egide.store.tables.register import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from egide.domain.model import Entry
+    from egide.store.database.interface import Database
+
+
+class Feed:
+    """The changes of a store, to be followed; see `Store.feed`.
+
+    Entries that came from another register are not passed on: whoever wants them follows that one.
+    Two registers that follow each other would otherwise keep alive what one of them has withdrawn.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(
+        self,
+        since: int,
+        *,
+        after: int | None = None,
+        limit: int,
+        banks: Collection[str] | None = None,
+        ended_only: bool = False,
+    ) -> FeedPage:
+        """The next changes after a position.
+
+        Args:
+            since: the last revision that is known already.
+            after: of revision `since`, entries with a greater number are not known yet; None if
+                all of it is known.
+            limit: at most so many entries.
+            banks: names of the only ones to look at; None for all.
+            ended_only: leave out active entries.
+        """
+        wanted = (
+            sa.select(*ENTRY_COLUMNS)
+            .where(entries.c.source.not_like(f"{FOLLOWED}%"))
+            .order_by(entries.c.revision, entries.c.id)
+        )
+        if banks is not None:
+            ids = sa.select(bank_table.c.id).where(bank_table.c.name.in_(banks))
+            wanted = wanted.where(entries.c.bank_id.in_(ids))
+        if ended_only:
+            wanted = wanted.where(entries.c.state != State.ACTIVE.value)
+        with self._database.read() as connection:
+            names = bank_names(connection)
+            found: list[Entry] = []
+            # One revision first, then those after it: each is one step in the index, as in
+            # `reading.list_changes`.
+            if after is not None:
+                rest = wanted.where(entries.c.revision == since, entries.c.id > after)
+                rows = connection.execute(rest.limit(limit + 1)).all()
+                found.extend(entry_of(row, names) for row in rows)
+            if len(found) <= limit:
+                later = wanted.where(entries.c.revision > since)
+                rows = connection.execute(later.limit(limit + 1 - len(found))).all()
+                found.extend(entry_of(row, names) for row in rows)
+            revision = current_revision(connection)
+            head = connection.execute(
+                sa.select(entries.c.revision, entries.c.id)
+                .order_by(entries.c.revision.desc(), entries.c.id.desc())
+                .limit(1)
+            ).one_or_none()
+        position = Position(since, after or 0)
+        if more := len(found) > limit:
+            del found[limit:]
+            position = Position(found[-1].revision, found[-1].id)
+        elif head is not None:
+            # Past what was filtered out too, which would otherwise be looked at in every poll.
+            position = max(position, Position(head.revision, head.id))
+        return FeedPage(tuple(found), revision, position, more)
