@@ -15,7 +15,7 @@ def entry(
     pdqs: tuple[bytes, ...],
     trimmed_pdqs: tuple[bytes, ...] = (),
     *,
-    has_patches: bool = False,
+    has_keypoints: bool = False,
 ) -> Entry:
     """Return an active, unverified entry that holds these codes and no digest."""
     return Entry(
@@ -34,5 +34,5 @@ def entry(
         expires=None,
         revision=1,
         trimmed_pdqs=trimmed_pdqs,
-        has_patches=has_patches,
+        has_keypoints=has_keypoints,
     )

@@ -38,6 +38,6 @@ def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def hash_as_ever() -> None:
-    """Undo `hash_cheaply`, once its patches are undone."""
+    """Undo `hash_cheaply`, once its keypoints are undone."""
     passwords._hasher.cache_clear()
     passwords._nobodys_hash.cache_clear()

@@ -15,10 +15,10 @@ from edits.photometric import coloured, encoded
 from edits.replaced import Shape, replaced
 from edits.tally import Outcome
 from egide.domain.model import Bank as BankRecord
-from egide.domain.model import Fingerprint, Match, PatchSet
+from egide.domain.model import Fingerprint, KeypointSet, Match
 from egide.hashing import fingerprint
-from egide.hashing.patches import registered
-from egide.index.patches import PatchIndex
+from egide.hashing.keypoints import registered
+from egide.index.keypoints import KeypointIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher, ThoroughMatcher
@@ -34,18 +34,18 @@ class Kept:
     key: str
     pdqs: tuple[bytes, ...]
     trimmed_pdqs: tuple[bytes, ...]
-    patches: PatchSet
+    keypoints: KeypointSet
 
 
 def keep(key: str, data: bytes) -> Kept:
     """Fingerprint a file as registering does."""
-    found = fingerprint(data, md5=False, patches=True)
-    assert found.patches is not None
+    found = fingerprint(data, md5=False, keypoints=True)
+    assert found.keypoints is not None
     return Kept(
         key,
         tuple(pdq.code for pdq in found.frames if pdq.matchable),
         tuple(region.pdq.code for region in found.regions if region.trimmed),
-        registered(found.patches),
+        registered(found.keypoints),
     )
 
 
@@ -69,10 +69,10 @@ def distractor(number: int, sources: Sequence[Image.Image]) -> bytes:
 
 
 class Bank:
-    """Registered pictures in a snapshot and a patch index.
+    """Registered pictures in a snapshot and a keypoint index.
 
     Attributes:
-        patches: the index of keypoints.
+        keypoints: the index of keypoints.
     """
 
     def __init__(self, kept: Sequence[Kept], path: Path) -> None:
@@ -84,17 +84,17 @@ class Bank:
             revision=1,
             banks=[BankRecord(1, BANK, 31, "", enabled=True)],
             entries=(
-                entry(number, each.pdqs, each.trimmed_pdqs, has_patches=True)
+                entry(number, each.pdqs, each.trimmed_pdqs, has_keypoints=True)
                 for number, each in enumerate(kept, 1)
             ),
             created=NOW,
         )
         self._snapshot = Snapshot.open(path)
         self._tier0 = Matcher(self._snapshot)
-        self.patches = PatchIndex.build(
-            (number, each.patches) for number, each in enumerate(kept, 1)
+        self.keypoints = KeypointIndex.build(
+            (number, each.keypoints) for number, each in enumerate(kept, 1)
         )
-        self._both = ThoroughMatcher(self._tier0, self.patches)
+        self._both = ThoroughMatcher(self._tier0, self.keypoints)
 
     def __len__(self) -> int:
         """How many pictures are registered."""
@@ -103,7 +103,7 @@ class Bank:
     def find(self, seen: Fingerprint, method: str) -> list[Match]:
         """Search by whole pictures, by tier 0, or by both tiers."""
         if method == PLAIN:
-            return self._tier0.match([replace(seen, regions=(), patches=None)])[0]
+            return self._tier0.match([replace(seen, regions=(), keypoints=None)])[0]
         return (self._tier0 if method == TIER_0 else self._both).match([seen])[0]
 
     def examine(self, edit: str, key: str, data: bytes) -> Iterator[Outcome]:

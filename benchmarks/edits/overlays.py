@@ -188,7 +188,7 @@ def pixelated(image: Image.Image, box: tuple[int, int, int, int], cells: int = 6
     return edited
 
 
-def pixelated_patches(image: Image.Image, rng: Generator) -> Image.Image:
+def pixelated_keypoints(image: Image.Image, rng: Generator) -> Image.Image:
     """Three parts made unreadable."""
     w, h = image.size
     for _ in range(3):
@@ -279,7 +279,7 @@ OVERLAYS = (
     _overlay("watermark", lambda im, _r: watermarked(im)),
     _overlay("play-button", lambda im, _r: play_button(im)),
     _overlay("censor-bars", censored),
-    _overlay("pixelated-patches", pixelated_patches),
+    _overlay("pixelated-patches", pixelated_keypoints),
     _overlay("big-text", big_text),
     _overlay("banner", banner),
     _overlay("app-controls", app_controls),

@@ -13,10 +13,10 @@ from edits.corpus import Half, Photo, rgb
 from edits.edit import Edit, generator
 from edits.photometric import encoded
 from edits.tally import Outcome
-from egide.domain.model import Fingerprint, Mode, PatchSet
+from egide.domain.model import Fingerprint, KeypointSet, Mode
 from egide.hashing import fingerprint
-from egide.hashing.patches import registered
-from egide.matching.patch_proof import prove
+from egide.hashing.keypoints import registered
+from egide.matching.keypoint_proof import prove
 
 PLAIN = "Egide, whole pictures"
 TIER_0 = "Egide, tier 0"
@@ -27,7 +27,7 @@ METHODS = (*(peer.name for peer in PEERS), PLAIN, TIER_0, TIER_1, BOTH)
 
 def query_fingerprint(data: bytes) -> Fingerprint:
     """As an audit does: in fast mode, with keypoints."""
-    return fingerprint(data, mode=Mode.FAST, md5=False, patches=True)
+    return fingerprint(data, mode=Mode.FAST, md5=False, keypoints=True)
 
 
 class Pairwise:
@@ -45,10 +45,12 @@ class Pairwise:
             peer.name: CodeBank([peer.hash(image)[:1] for image in images], peer.radius_bits)
             for peer in PEERS
         }
-        prints = [fingerprint(data, md5=False, patches=True) for _, data in files]
+        prints = [fingerprint(data, md5=False, keypoints=True) for _, data in files]
         self._whole = CodeBank([registered_codes(each, trimmed=False) for each in prints])
         self._tier0 = CodeBank([registered_codes(each, trimmed=True) for each in prints])
-        self._patches = [registered(each.patches) for each in prints if each.patches is not None]
+        self._keypoints = [
+            registered(each.keypoints) for each in prints if each.keypoints is not None
+        ]
 
     def examine(self, edit: str, key: str, data: bytes, others: Sequence[int]) -> Iterator[Outcome]:
         """Ask every method which registered pictures a query shows.
@@ -71,7 +73,7 @@ class Pairwise:
         yield self._outcome(TIER_0, edit, key, tier0, range(len(self.keys)))
         right = [place for place, each in enumerate(self.keys) if each == key]
         among = sorted({*right, *others})
-        tier1 = {place for place in among if shows(seen, self._patches[place])}
+        tier1 = {place for place in among if shows(seen, self._keypoints[place])}
         yield self._outcome(TIER_1, edit, key, tier1, among)
         yield self._outcome(BOTH, edit, key, tier1 | (tier0 & set(among)), among)
 
@@ -89,13 +91,13 @@ class Pairwise:
         )
 
 
-def shows(query: Fingerprint, entry: PatchSet) -> bool:
+def shows(query: Fingerprint, entry: KeypointSet) -> bool:
     """Whether keypoints alone, straight or mirrored, say that the query shows the entry."""
-    if query.patches is None or not entry.searchable:
+    if query.keypoints is None or not entry.searchable:
         return False
-    sides = {False: query.patches.straight, True: query.patches.mirrored}
+    sides = {False: query.keypoints.straight, True: query.keypoints.mirrored}
     return any(
-        side.searchable and prove(query.patches, mirrored, entry, None) is not None
+        side.searchable and prove(query.keypoints, mirrored, entry, None) is not None
         for mirrored, side in sides.items()
     )
 

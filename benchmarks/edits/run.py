@@ -126,8 +126,8 @@ def _search_low_texture(plan: Plan, results: Results) -> None:
     outcomes: list[Outcome] = []
     for key, data in files:
         outcomes += pairwise.examine(key.partition("-")[0], key, data, everything)
-        patches = query_fingerprint(data).patches
-        results.not_enough_detail += patches is None or not patches.straight.searchable
+        keypoints = query_fingerprint(data).keypoints
+        results.not_enough_detail += keypoints is None or not keypoints.straight.searchable
     results.low_pictures = len(files)
     results.low = tallies(outcomes)
 

@@ -25,7 +25,7 @@ class Speed:
     Attributes:
         registered: pictures in the bank.
         build_s: building both indexes.
-        patch_bytes: of the patch index, for each registered picture.
+        keypoint_bytes: of the keypoint index, for each registered picture.
         queries: how many were timed.
         median_ms: by method, from decoded brightness to matches.
         file_ms: by method, the median from the file's bytes to matches.
@@ -34,7 +34,7 @@ class Speed:
 
     registered: int
     build_s: float
-    patch_bytes: float
+    keypoint_bytes: float
     queries: int
     median_ms: dict[str, float]
     file_ms: dict[str, float]
@@ -55,14 +55,14 @@ def measure_speed(bank: Bank, build_s: float, queries: Sequence[bytes]) -> Speed
                     mode=Mode.FAST,
                     md5=False,
                     regions=method != PLAIN,
-                    patches=method == BOTH,
+                    keypoints=method == BOTH,
                 )
                 bank.find(seen, method)
                 times[method].append((time.perf_counter() - start) * 1e3)
     return Speed(
         registered=len(bank),
         build_s=build_s,
-        patch_bytes=bank.patches.bytes_per_picture,
+        keypoint_bytes=bank.keypoints.bytes_per_picture,
         queries=len(queries),
         median_ms={method: statistics.median(times) for method, times in taken.items()},
         file_ms={method: statistics.median(times) for method, times in whole.items()},

@@ -83,7 +83,7 @@ def _bank(results: Results) -> Iterator[str]:
     yield (
         f"\nThrough a bank of {speed.registered:,} pictures"
         f" ({results.banked[BOTH].queries} of the queries), built in {speed.build_s:.1f} s,"
-        f" {speed.patch_bytes / 1e3:.1f} kB of keypoints a picture in memory:\n"
+        f" {speed.keypoint_bytes / 1e3:.1f} kB of keypoints a picture in memory:\n"
     )
     titles = (
         "recall",

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
         Bank,
         Entry,
         Fingerprint,
+        KeypointEvidence,
         Limits,
         Match,
         Mode,
-        PatchEvidence,
         Pdq,
         Rectangle,
         Region,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Trust,
     )
     from egide.domain.policy import Action, Decision, Reason
-    from egide.errors import EgideError, ItemError, PatchesError
+    from egide.errors import EgideError, ItemError, KeypointsError
     from egide.hashing import fingerprint
     from egide.hashlist import BadLine, HashListFormat
     from egide.live.searching import open_store
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from egide.usecases.withdraw import (
         confirm,
         dispute,
-        drop_patches,
+        drop_keypoints,
         expire,
         tombstone,
         withdraw,
@@ -73,14 +73,14 @@ _HOMES = {
     "egide.usecases.withdraw": (
         "confirm",
         "dispute",
-        "drop_patches",
+        "drop_keypoints",
         "expire",
         "tombstone",
         "withdraw",
         "withdraw_source",
     ),
     "egide.live.searching": ("open_store",),
-    "egide.errors": ("EgideError", "ItemError", "PatchesError"),
+    "egide.errors": ("EgideError", "ItemError", "KeypointsError"),
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),
     "egide.domain.model": (
@@ -90,7 +90,7 @@ _HOMES = {
         "Limits",
         "Match",
         "Mode",
-        "PatchEvidence",
+        "KeypointEvidence",
         "Pdq",
         "Rectangle",
         "Region",
@@ -120,12 +120,12 @@ __all__ = [
     "HashListFormat",
     "ImportReport",
     "ItemError",
+    "KeypointEvidence",
+    "KeypointsError",
     "Limits",
     "Match",
     "MatchRow",
     "Mode",
-    "PatchEvidence",
-    "PatchesError",
     "Pdq",
     "Progress",
     "Reason",
@@ -145,7 +145,7 @@ __all__ = [
     "confirm",
     "create_bank",
     "dispute",
-    "drop_patches",
+    "drop_keypoints",
     "empty_bank",
     "expire",
     "export_hashes",

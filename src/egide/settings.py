@@ -1,4 +1,4 @@
-"""Settings from the environment, but for the patch key's, which `egide.security.sealing` reads.
+"""Settings from the environment, but for the keypoint key's, which `egide.security.sealing` reads.
 
 docs/reference/settings.md is the table of all of them.
 """

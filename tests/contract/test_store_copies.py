@@ -9,15 +9,15 @@ import sqlalchemy as sa
 
 from egide.domain.model import State
 from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
-from egide.security.sealing import PatchKey
+from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore as Store
 from egide.store.database.copying import restore_store
 from egide.store.log import log
 from egide.store.tables.register import metadata
-from patch_samples import patch_set
+from keypoint_samples import keypoint_set
 from store_samples import picture
 
-KEY = PatchKey(b"k" * 32)
+KEY = KeypointKey(b"k" * 32)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -34,7 +34,7 @@ def filled(store: Store) -> Store:
     """A store with something of everything in it."""
     store.banks.create("second", radius_bits=20, description="two")
     store.entries.register("helpline", [picture(number) for number in range(2500)])
-    store.entries.register("second", [picture(1, patches=patch_set(1))], patch_key=KEY)
+    store.entries.register("second", [picture(1, keypoints=keypoint_set(1))], keypoint_key=KEY)
     store.entries.withdraw("helpline", [1, 5])
     store.entries.tombstone("helpline", [7])
     store.entries.confirm("helpline", [8])
@@ -89,7 +89,7 @@ def test_a_restored_store_goes_on_where_the_original_stood(
         assert done.outcomes[0].entry > 2501
         assert other.banks.create("third").id > other.banks.get("second").id
         with other.keypoints.read(KEY) as kept:
-            assert [found for _, found in kept] == [patch_set(1)]
+            assert [found for _, found in kept] == [keypoint_set(1)]
 
 
 def test_the_log_tells_of_backup_and_restoring(
@@ -114,8 +114,8 @@ def test_nothing_is_restored_that_the_log_cannot_tell_of(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(log, "append", killed)
+    with monkeypatch.context() as keypoint:
+        keypoint.setattr(log, "append", killed)
         with pytest.raises(KeyboardInterrupt):
             restore_store(tmp_path / "backup.db", other_url)
     with pytest.raises(StoreMissing):

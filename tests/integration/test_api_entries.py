@@ -187,7 +187,7 @@ def test_picture_is_fingerprinted_exactly_and_not_kept(api: Api) -> None:
     assert entry.pdqs == (expected.pdq.code,)
     assert (entry.sha256, entry.md5) == (expected.sha256, expected.md5)
     assert (entry.source, entry.note) == ("key:curator/case-3", "n")
-    assert not entry.has_patches
+    assert not entry.has_keypoints
     assert "secret-name" not in str(api.get(f"/banks/{bank}/entries"))
     assert "secret-name" not in str(api.get("/log", params={"limit": 1000}))
 

@@ -43,8 +43,8 @@ HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module", autouse=True)
 def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        hash_cheaply(patch)
+    with pytest.MonkeyPatch.context() as keypoint:
+        hash_cheaply(keypoint)
         yield
     hash_as_ever()
 

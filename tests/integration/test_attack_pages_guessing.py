@@ -41,8 +41,8 @@ AT_ONCE = 8
 
 @pytest.fixture(scope="module", autouse=True)
 def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        hash_cheaply(patch)
+    with pytest.MonkeyPatch.context() as keypoint:
+        hash_cheaply(keypoint)
         yield
     hash_as_ever()
 

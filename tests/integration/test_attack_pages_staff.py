@@ -29,8 +29,8 @@ PAGES = ("staff/", "staff/register", "staff/cases/1", "staff/cases/1/confirm", "
 
 @pytest.fixture(scope="module", autouse=True)
 def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        hash_cheaply(patch)
+    with pytest.MonkeyPatch.context() as keypoint:
+        hash_cheaply(keypoint)
         yield
     hash_as_ever()
 

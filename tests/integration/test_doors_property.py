@@ -43,7 +43,7 @@ from egide.errors import (
     StateConflict,
 )
 from egide.live.register import LiveRegister
-from egide.security.sealing import PatchKey
+from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
 from egide.store.database.copying import restore_store
 from egide.usecases import syncing
@@ -58,7 +58,7 @@ from egide.usecases.registering_by_key import Batch, register_batch
 from egide.usecases.staffing import Staffing
 from egide.usecases.syncing import remove_upstream, sync_once
 from erased import Sought
-from patch_samples import patch_set
+from keypoint_samples import keypoint_set
 from postgres_server import PostgresServer
 from store_samples import code, picture
 from sync_samples import Partner
@@ -68,7 +68,7 @@ NUMBERS = range(8)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 LATER = datetime(2126, 1, 1, tzinfo=UTC)
 BANKS = ("helpline", "shared", "partners")
-PATCH_KEY = PatchKey(b"k" * 32)
+KEYPOINT_KEY = KeypointKey(b"k" * 32)
 SYNCED = "sync:there"
 CASE = "person:"
 BULK_LIMIT = 12
@@ -352,23 +352,23 @@ class Doors(RuleBasedStateMachine):
     # --- registering ---
 
     @rule(bank=banks, given=some, source=st.sampled_from(["her", "them"]), expires=ends,
-          again=st.booleans(), patches=st.booleans(), kill=kills)  # fmt: skip
+          again=st.booleans(), keypoints=st.booleans(), kill=kills)  # fmt: skip
     def register(
         self, bank: str, given: list[int], source: str, expires: datetime | None, again: bool,
-        patches: bool, kill: int | None,
+        keypoints: bool, kill: int | None,
     ) -> None:  # fmt: skip
         registrations = [
             picture(
                 number,
                 source=source,
                 expires=expires,
-                patches=patch_set(number, 30) if patches else None,
+                keypoints=keypoint_set(number, 30) if keypoints else None,
             )
             for number in given
         ]
         self.do(
             lambda store: store.entries.register(
-                bank, registrations, again=again, patch_key=PATCH_KEY
+                bank, registrations, again=again, keypoint_key=KEYPOINT_KEY
             ),
             lambda model: model.register(bank, given, source, expires, again=again),
             kill,
@@ -476,8 +476,8 @@ class Doors(RuleBasedStateMachine):
         )
 
     @rule(bank=banks, kill=kills)
-    def drop_patches(self, bank: str, kill: int | None) -> None:
-        self.do(lambda store: withdrawing.drop_patches(store, bank), lambda _: None, kill)
+    def drop_keypoints(self, bank: str, kill: int | None) -> None:
+        self.do(lambda store: withdrawing.drop_keypoints(store, bank), lambda _: None, kill)
         if kill is None:
             assert self.store.keypoints.count(bank) == 0
 
@@ -741,8 +741,8 @@ class Doors(RuleBasedStateMachine):
             self._follow()
 
         def act(store: ChangingStore) -> None:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
+            with pytest.MonkeyPatch.context() as keypoint:
+                keypoint.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
                 sync_once(store, "there")
 
         if kill is not None:

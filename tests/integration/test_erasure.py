@@ -33,7 +33,7 @@ from egide.domain.model import Registration, Signal, State
 from egide.errors import EgideError
 from egide.index.container import array_section, write_container
 from egide.live.snapshots import open_snapshot, snapshot_path
-from egide.security.sealing import PatchKey
+from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
 from egide.store.tables.register import entries as entry_table
 from egide.usecases import syncing
@@ -46,14 +46,14 @@ from egide.usecases.lists import import_hashes
 from egide.usecases.staffing import Staffing
 from egide.usecases.syncing import remove_upstream, sync_once
 from erased import Sought, sought_of
-from patch_samples import patch_set
+from keypoint_samples import keypoint_set
 from register_load import until
 from store_samples import code, picture
 from sync_samples import Partner
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 LATER = datetime(2126, 1, 1, tzinfo=UTC)
-PATCH_KEY = PatchKey(b"k" * 32)
+KEYPOINT_KEY = KeypointKey(b"k" * 32)
 STANDING = range(900, 910)
 """Entries that stay, so that a snapshot and a database always have something to hold."""
 COOKIE = "__Host-egide"
@@ -61,8 +61,8 @@ COOKIE = "__Host-egide"
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        hash_cheaply(patch)
+    with pytest.MonkeyPatch.context() as keypoint:
+        hash_cheaply(keypoint)
         yield
     hash_as_ever()
 
@@ -116,8 +116,8 @@ class Here:
 
     def sync(self) -> None:
         """Follow the partner once, as `egide sync run` does."""
-        with self.open() as store, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
+        with self.open() as store, pytest.MonkeyPatch.context() as keypoint:
+            keypoint.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
             sync_once(store, "there")
 
     def case(self, *numbers: int) -> Case:
@@ -146,7 +146,7 @@ Prepared = tuple[Sought, Callable[[], object]]
 
 def registered(here: Here, *some: Registration, bank: str = "helpline") -> list[int]:
     with here.open() as store:
-        done = store.entries.register(bank, some, outcomes=True, patch_key=PATCH_KEY)
+        done = store.entries.register(bank, some, outcomes=True, keypoint_key=KEYPOINT_KEY)
         return [outcome.entry for outcome in done.outcomes]
 
 
@@ -199,8 +199,8 @@ def by_renewal(here: Here) -> Prepared:
     return Sought((trimmed,)), do
 
 
-def by_dropped_patches(here: Here) -> Prepared:
-    (entry,) = registered(here, picture(1, patches=patch_set(1)))
+def by_dropped_keypoints(here: Here) -> Prepared:
+    (entry,) = registered(here, picture(1, keypoints=keypoint_set(1)))
     with here.open() as store, store._database.read() as connection:
         (sealed,) = connection.execute(sa.text("SELECT sealed FROM patches")).scalars()
     # A long row is spread over pages.
@@ -208,7 +208,7 @@ def by_dropped_patches(here: Here) -> Prepared:
 
     def do() -> None:
         with here.open() as store:
-            assert withdrawing.drop_patches(store, "helpline", [entry]) == 1
+            assert withdrawing.drop_keypoints(store, "helpline", [entry]) == 1
 
     return Sought(pieces), do
 
@@ -261,7 +261,7 @@ DOORS: dict[str, Callable[[Here], Prepared]] = {
     "empty bank": acting(lambda store, _: empty_bank(store, "helpline")),
     "expire": by_expiry,
     "renewal": by_renewal,
-    "drop patches": by_dropped_patches,
+    "drop patches": by_dropped_keypoints,
     "sync remove": followed(None),
     "partner withdraws": followed(lambda here: here.there.entries.withdraw("ncii", [1])),
     "partner tombstones": followed(lambda here: here.there.entries.tombstone("ncii", [1])),
@@ -429,8 +429,8 @@ def served(
         desk = store.sessions.start("staff", worker.id, idle_s=900, longest_s=900)
         elsewhere = folder / "elsewhere"
         elsewhere.mkdir()
-        with pytest.MonkeyPatch.context() as patch:  # as by an audit with other settings
-            patch.setenv("EGIDE_SNAPSHOT_DIR", str(elsewhere))
+        with pytest.MonkeyPatch.context() as keypoint:  # as by an audit with other settings
+            keypoint.setenv("EGIDE_SNAPSHOT_DIR", str(elsewhere))
             open_snapshot(store).close()
         open_snapshot(store).close()
         server = serve(
@@ -612,9 +612,9 @@ def test_unfinished_files_go_with_what_stands_beside_them(
     url = f"sqlite:///{tmp_path}/egide.db"
     file = tmp_path / "one.part"
     with ChangingStore.open(url, create=True) as store:
-        with monkeypatch.context() as patch:
+        with monkeypatch.context() as keypoint:
             if host != "this":
-                patch.setattr("socket.gethostname", lambda: host)
+                keypoint.setattr("socket.gethostname", lambda: host)
             store.erasure._begin_file(file)
         for suffix in suffixes:
             Path(f"{file}{suffix}").touch()
@@ -707,8 +707,8 @@ def busy_build(store: ChangingStore, url: str) -> None:
         withdrawing.confirm(store, "helpline", [next(numbers)])
 
     numbers = iter(range(2, 6))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshots, "build_store_snapshot", interrupted)
+    with pytest.MonkeyPatch.context() as keypoint:
+        keypoint.setattr(snapshots, "build_store_snapshot", interrupted)
         open_snapshot(store).close()
     store.close()
 

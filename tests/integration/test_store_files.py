@@ -244,7 +244,7 @@ def test_an_older_store_is_refused_until_it_is_upgraded(tmp_path: Path) -> None:
         assert (store.id, store.revision()) == ("an id", 2)
         found = list(store.entries.list("helpline"))
         assert [entry.pdqs for entry in found] == [registration(0).pdqs, registration(1).pdqs, ()]
-        assert {(entry.trimmed_pdqs, entry.has_patches) for entry in found} == {((), False)}
+        assert {(entry.trimmed_pdqs, entry.has_keypoints) for entry in found} == {((), False)}
         assert (found[0].note, found[0].trust) == ("kept", Trust.CONFIRMED)
         done = store.entries.register("helpline", (registration(number) for number in range(4)))
         assert (done.known, done.refused, done.added) == (2, 1, 1)

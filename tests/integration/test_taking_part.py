@@ -139,8 +139,8 @@ def test_pages_promise_looking_only_while_somebody_takes_part(
     def unreadable(*_: object, **__: object) -> None:
         raise StoreError(store="it", reason="locked")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(frame, "taking_part", unreadable)
+    with monkeypatch.context() as keypoint:
+        keypoint.setattr(frame, "taking_part", unreadable)
         for path in WHERE:
             page = read(visitor, path)
             assert PROMISES[lang].search(page) is None, path

@@ -103,7 +103,7 @@ def test_match_explains_where_and_why(folder: Path) -> None:
     assert found["evidence"]["matrix"][5] == pytest.approx(-100, abs=3)
 
 
-def test_without_patches_the_first_tier_answers_alone(folder: Path) -> None:
+def test_without_keypoints_the_first_tier_answers_alone(folder: Path) -> None:
     result = run(folder, "match", "--json", "--no-patches", "dataset/crop.jpg", "dataset/copy.jpg")
     assert matched(result) == {"crop.jpg": [], "copy.jpg": [(3, "pdq")]}
     assert "patches" not in result.lines()[0]
@@ -179,19 +179,19 @@ def test_withdrawn_entries_are_found_by_neither_tier(folder: Path, tmp_path: Pat
 def test_the_library_uses_both_tiers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EGIDE_PATCH_KEY_FILE", str(folder / "key"))
     with egide.open_store(f"sqlite:///{folder}/egide.db") as store:
-        query = egide.fingerprint(folder / "dataset/crop.jpg", patches=True)
+        query = egide.fingerprint(folder / "dataset/crop.jpg", keypoints=True)
         ((match,),) = egide.match(store, [query])
-        assert (match.entry, match.tier, match.signal) == (3, 1, egide.Signal.PATCHES)
+        assert (match.entry, match.tier, match.signal) == (3, 1, egide.Signal.KEYPOINTS)
         assert match.evidence is not None
         audit = egide.audit([folder / "dataset"], store, thorough=True)
         tiers = {row.item.rpartition("/")[2]: row.tier for row in audit}
         assert (tiers["copy.jpg"], tiers["crop.jpg"]) == (0, 1)
         monkeypatch.setenv("EGIDE_PATCH_KEY", "A" * 43)
         monkeypatch.delenv("EGIDE_PATCH_KEY_FILE")
-        with pytest.raises(egide.PatchesError):
+        with pytest.raises(egide.KeypointsError):
             egide.match(store, [query])
-        with pytest.raises(egide.PatchesError):
+        with pytest.raises(egide.KeypointsError):
             next(iter(egide.audit([folder / "dataset"], store, thorough=True)))
-        hindrances: list[egide.PatchesError] = []
-        assert egide.match(store, [query], on_patches_error=hindrances.append) == [[]]
+        hindrances: list[egide.KeypointsError] = []
+        assert egide.match(store, [query], on_keypoints_error=hindrances.append) == [[]]
         assert [hindrance.code for hindrance in hindrances] == ["patch-key-wrong"]

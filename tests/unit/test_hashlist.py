@@ -485,7 +485,7 @@ def test_a_damaged_list_is_never_more_than_bad_lines(seed: int) -> None:
 
 def test_keypoints_are_no_value_of_a_hash_list() -> None:
     with pytest.raises(UsageError, match="pdq, sha256, md5"):
-        list(read_hash_list(io.BytesIO(b"00"), name="list", signal=Signal.PATCHES))
+        list(read_hash_list(io.BytesIO(b"00"), name="list", signal=Signal.KEYPOINTS))
 
 
 @pytest.mark.parametrize("count", [0, 1, 500, 501, 1234])

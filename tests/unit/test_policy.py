@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.domain.model import Match, PatchEvidence, Rectangle, Signal, Transform, Trust
+from egide.domain.model import KeypointEvidence, Match, Rectangle, Signal, Transform, Trust
 from egide.domain.policy import Action, Reason, decide
 
 WHOLE = Match(
@@ -24,9 +24,9 @@ WHOLE = Match(
 PART = replace(WHOLE, rectangle=Rectangle(10, 10, 200, 100))
 KEYPOINTS = replace(
     WHOLE,
-    signal=Signal.PATCHES,
+    signal=Signal.KEYPOINTS,
     distance=None,
-    evidence=PatchEvidence(40, 0.9, 0.95, (1, 0, 0, 0, 1, 0), ((0, 0), (9, 0), (9, 9))),
+    evidence=KeypointEvidence(40, 0.9, 0.95, (1, 0, 0, 0, 1, 0), ((0, 0), (9, 0), (9, 9))),
 )
 RANK = {action: rank for rank, action in enumerate(Action)}
 

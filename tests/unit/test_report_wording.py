@@ -13,7 +13,7 @@ import pytest
 import report_samples as samples
 from egide.auditing.report import report
 from egide.auditing.report.report import load_strings, report_wording
-from egide.errors import EgideError, ItemError, PatchesError, SourceError, UsageError
+from egide.errors import EgideError, ItemError, KeypointsError, SourceError, UsageError
 from egide.text.wording import LANGUAGES, Wording
 
 ENGLISH, FRENCH = report_wording("en"), report_wording("fr")
@@ -46,12 +46,12 @@ def test_every_reason_for_an_unreadable_item_has_words() -> None:
 
 def test_everything_that_can_stand_in_the_way_of_keypoints_has_words() -> None:
     of_one_entry_or_of_making_a_key = {"patches-error", "patches-damaged", "patch-key-exists"}
-    codes = {kind.code for kind in subclasses(PatchesError)} - of_one_entry_or_of_making_a_key
+    codes = {kind.code for kind in subclasses(KeypointsError)} - of_one_entry_or_of_making_a_key
     worded = {key.removeprefix("hindrance.") for key in load_strings("en") if "hindrance." in key}
     assert worded == codes | {"unknown"}
 
 
-def patches(**changes: Any) -> dict[str, Any]:
+def keypoints(**changes: Any) -> dict[str, Any]:
     return samples.summary()["patches"] | changes
 
 
@@ -73,18 +73,18 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
     nothing = {"matched_items": 0, "matches": 0, "distances": {}}
     rows, broken = samples.matches(), samples.unreadable()
     long_name = "x" * 501
-    codes_of_patches = [
+    codes_of_keypoints = [
         key.removeprefix("hindrance.") for key in load_strings("en") if "hindrance." in key
     ]
     second_tier = [
-        patches(searched=False),
-        patches(pictures=0),
-        patches(pictures=1, damaged=1, not_enough_detail=1),
-        patches(damaged=2),
-        *(patches(searched=False, code=code) for code in codes_of_patches),
+        keypoints(searched=False),
+        keypoints(pictures=0),
+        keypoints(pictures=1, damaged=1, not_enough_detail=1),
+        keypoints(damaged=2),
+        *(keypoints(searched=False, code=code) for code in codes_of_keypoints),
     ]
     return [
-        *((samples.summary(**nothing, patches=patches), [], []) for patches in second_tier),
+        *((samples.summary(**nothing, keypoints=keypoints), [], []) for keypoints in second_tier),
         (samples.summary(matches=1), [replace(samples.by_keypoints(1), inliers=1)], []),
         (samples.summary(banks=banks, unreadable_codes=codes, sources=sources), rows, broken),
         (samples.summary(**one, scanned_items=1, radius_bits=1), [samples.match()], broken[:1]),

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egide.errors import (
+    KeypointKeyExists,
+    KeypointKeyInvalid,
+    KeypointKeyMissing,
+    KeypointsUnavailable,
     OutputUnwritable,
-    PatchesUnavailable,
-    PatchKeyExists,
-    PatchKeyInvalid,
-    PatchKeyMissing,
 )
-from egide.security.sealing import PatchKey, SealBroken, key_path, require_cryptography
+from egide.security.sealing import KeypointKey, SealBroken, key_path, require_cryptography
 
-KEY = PatchKey(bytes(range(32)))
+KEY = KeypointKey(bytes(range(32)))
 TEXT = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
 some_bytes = st.binary(max_size=300)
@@ -68,7 +68,7 @@ def test_it_opens_in_its_own_context_only(one: bytes, other: bytes) -> None:
 
 def test_it_opens_with_its_own_key_only() -> None:
     with pytest.raises(SealBroken):
-        PatchKey.generate().unseal(KEY.seal(b"data", b""), b"")
+        KeypointKey.generate().unseal(KEY.seal(b"data", b""), b"")
 
 
 def test_the_same_data_is_never_sealed_alike() -> None:
@@ -88,27 +88,27 @@ def test_sealing_adds_29_bytes_and_hides_the_data() -> None:
 
 
 def test_a_key_is_never_shown() -> None:
-    key = PatchKey.generate()
+    key = KeypointKey.generate()
     for text in (repr(key), str(key), f"{key}"):
         assert key.secret.hex() not in text
         assert repr(key.secret) not in text
 
 
 def test_keys_differ_and_so_do_their_ids() -> None:
-    keys = {PatchKey.generate() for _ in range(50)}
+    keys = {KeypointKey.generate() for _ in range(50)}
     assert len({key.key_id for key in keys}) == 50
     assert {len(key.key_id) for key in keys} == {8}
 
 
 def test_a_key_id_is_the_same_for_ever() -> None:
-    # Also by: printf 'egide patches 1 id' | openssl dgst -sha256 -mac HMAC -macopt hexkey:0001…1f
+    # Also by: printf 'egide keypoints 1 id' | openssl dgst -sha256 -mac HMAC -macopt hexkey:0001…1f
     assert KEY.key_id.hex() == "0c29c1b9735718ad"
     assert KEY.key_id not in KEY.secret
 
 
 @pytest.mark.parametrize("text", [TEXT, TEXT.rstrip("="), f"  {TEXT}\r\n"])
 def test_a_key_is_read_with_and_without_padding(text: str) -> None:
-    assert PatchKey.parse(text, name="it") == KEY
+    assert KeypointKey.parse(text, name="it") == KEY
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_a_key_is_read_with_and_without_padding(text: str) -> None:
     ],
 )
 def test_what_is_no_key_is_told_without_repeating_it(text: str, reason: str) -> None:
-    with pytest.raises(PatchKeyInvalid, match=reason) as caught:
-        PatchKey.parse(text, name="EGIDE_PATCH_KEY")
+    with pytest.raises(KeypointKeyInvalid, match=reason) as caught:
+        KeypointKey.parse(text, name="EGIDE_PATCH_KEY")
     assert "EGIDE_PATCH_KEY" in str(caught.value)
     assert text.strip()[:8] not in str(caught.value) or not text.strip()
     assert caught.value.__cause__ is None
@@ -145,8 +145,8 @@ def test_the_usual_place_is_the_users_configuration(tmp_path: Path) -> None:
 
 def test_a_written_key_is_for_its_owner_only_and_is_loaded(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path)}
-    with pytest.raises(PatchKeyMissing, match="egide key patches"):
-        PatchKey.load(environment)
+    with pytest.raises(KeypointKeyMissing, match="egide key patches"):
+        KeypointKey.load(environment)
     path = key_path(environment)
     umask = os.umask(0)
     try:
@@ -155,19 +155,19 @@ def test_a_written_key_is_for_its_owner_only_and_is_loaded(tmp_path: Path) -> No
         os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert PatchKey.load(environment) == KEY
+    assert KeypointKey.load(environment) == KEY
 
 
 def test_a_key_is_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "key"
     KEY.write(path)
     for there in (path, tmp_path):
-        with pytest.raises(PatchKeyExists, match="never replaced"):
-            PatchKey.generate().write(there)
+        with pytest.raises(KeypointKeyExists, match="never replaced"):
+            KeypointKey.generate().write(there)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(PatchKeyExists):
-        PatchKey.generate().write(tmp_path / "link")
-    assert PatchKey.read(path) == KEY
+    with pytest.raises(KeypointKeyExists):
+        KeypointKey.generate().write(tmp_path / "link")
+    assert KeypointKey.read(path) == KEY
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -194,22 +194,22 @@ def test_a_key_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) ->
     path = tmp_path / "key"
     KEY.write(path)
     path.chmod(mode)
-    with pytest.raises(PatchKeyInvalid, match=f"mode is {mode:04o}.*chmod 600"):
-        PatchKey.read(path)
+    with pytest.raises(KeypointKeyInvalid, match=f"mode is {mode:04o}.*chmod 600"):
+        KeypointKey.read(path)
 
 
 def test_the_variables_come_before_the_usual_place(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path)}
-    PatchKey.generate().write(key_path(environment))
-    other = PatchKey.generate()
+    KeypointKey.generate().write(key_path(environment))
+    other = KeypointKey.generate()
     other.write(tmp_path / "other")
-    assert PatchKey.load({**environment, "EGIDE_PATCH_KEY": TEXT}) == KEY
+    assert KeypointKey.load({**environment, "EGIDE_PATCH_KEY": TEXT}) == KEY
     named = {**environment, "EGIDE_PATCH_KEY_FILE": str(tmp_path / "other")}
-    assert PatchKey.load(named) == other
-    with pytest.raises(PatchKeyInvalid, match="unset one"):
-        PatchKey.load({**named, "EGIDE_PATCH_KEY": TEXT})
+    assert KeypointKey.load(named) == other
+    with pytest.raises(KeypointKeyInvalid, match="unset one"):
+        KeypointKey.load({**named, "EGIDE_PATCH_KEY": TEXT})
     empty = {**named, "EGIDE_PATCH_KEY": ""}
-    assert PatchKey.load(empty) == other
+    assert KeypointKey.load(empty) == other
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_a_key_file_that_was_named_and_cannot_be_read_is_told(
 ) -> None:
     path = tmp_path / "key"
     make(path)  # type: ignore[operator]
-    with pytest.raises(PatchKeyInvalid, match=reason):
-        PatchKey.load({"EGIDE_PATCH_KEY_FILE": str(path)})
+    with pytest.raises(KeypointKeyInvalid, match=reason):
+        KeypointKey.load({"EGIDE_PATCH_KEY_FILE": str(path)})
 
 
 # --- without the extra ----------------------------------------------------------------------
@@ -243,9 +243,9 @@ def test_without_cryptography_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
         lambda: KEY.seal(b"", b""),
         lambda: KEY.unseal(bytes(50), b""),
     ):
-        with pytest.raises(PatchesUnavailable, match=r"egide\[patches\]"):
+        with pytest.raises(KeypointsUnavailable, match=r"egide\[patches\]"):
             use()
-    assert len(PatchKey.generate().key_id) == 8
+    assert len(KeypointKey.generate().key_id) == 8
 
 
 def test_importing_sealing_does_not_need_cryptography() -> None:

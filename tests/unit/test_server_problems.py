@@ -22,7 +22,7 @@ def _made(kind: type[errors.EgideError]) -> errors.EgideError:
     "kind",
     [
         errors.StoreError, errors.StoreLocked, errors.StoreUnreadable, errors.StoreTooOld,
-        errors.SnapshotUnwritable, errors.PatchKeyInvalid, errors.LogBroken, errors.Unexpected,
+        errors.SnapshotUnwritable, errors.KeypointKeyInvalid, errors.LogBroken, errors.Unexpected,
         errors.SyncError, errors.SettingInvalid, errors.AddressUnusable,
     ],
 )  # fmt: skip

@@ -7,23 +7,23 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from egide.auditing.summary import PatchesSummary
+from egide.auditing.summary import KeypointsSummary
 from egide.index.snapshot import Snapshot
-from egide.live.keypoints import NO_PATCHES, open_patches
+from egide.live.keypoints import NO_KEYPOINTS, open_keypoints
 from egide.live.snapshots import open_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from egide.errors import PatchesError
-    from egide.live.keypoints import OpenPatches
+    from egide.errors import KeypointsError
+    from egide.live.keypoints import OpenKeypoints
     from egide.store import Store
 
 _ATTEMPTS = 3
 
 
 class Pinned:
-    """A snapshot and, if asked for, a patch index, both of the same revision of the store.
+    """A snapshot and, if asked for, a keypoint index, both of the same revision of the store.
 
     Workers get both as open file descriptors: those that start later search the same revision,
     even when another process has replaced the snapshot by then, and the index is in no file that
@@ -40,27 +40,29 @@ class Pinned:
         *,
         thorough: bool,
         banks: Sequence[str] | None,
-        on_patches_error: Callable[[PatchesError], None] | None,
+        on_keypoints_error: Callable[[KeypointsError], None] | None,
     ) -> None:
         """Open both.
 
         Raises:
-            PatchesError: keypoints were asked for and cannot be searched, and nobody is told.
+            KeypointsError: keypoints were asked for and cannot be searched, and nobody is told.
         """
         for attempt in range(1, _ATTEMPTS + 1):
-            self._patches: OpenPatches = NO_PATCHES
+            self._keypoints: OpenKeypoints = NO_KEYPOINTS
             with ExitStack() as opened:
                 if thorough:
-                    self._patches = open_patches(store, banks=banks, on_error=on_patches_error)
+                    self._keypoints = open_keypoints(
+                        store, banks=banks, on_error=on_keypoints_error
+                    )
                 descriptor = _pin_snapshot(store)
                 opened.callback(os.close, descriptor)
                 path = Path(f"/dev/fd/{descriptor}")
                 self.snapshot = opened.enter_context(Snapshot.open(path, verify=True))
                 self.inherit: tuple[int, ...] = (descriptor,)
-                if self._patches.index is not None:
-                    opened.callback(self._patches.index.close)
-                    self.inherit += (self._patches.index.fileno(),)
-                same = self._patches.revision == self.snapshot.revision
+                if self._keypoints.index is not None:
+                    opened.callback(self._keypoints.index.close)
+                    self.inherit += (self._keypoints.index.fileno(),)
+                same = self._keypoints.revision == self.snapshot.revision
                 # In a store that never rests, entries that came in between have one tier only.
                 if not thorough or same or attempt == _ATTEMPTS:
                     self._resources = opened.pop_all()
@@ -73,24 +75,24 @@ class Pinned:
         self._resources.close()
 
     @property
-    def searches_patches(self) -> bool:
+    def searches_keypoints(self) -> bool:
         """Whether there is a second tier to search."""
-        return self._patches.index is not None
+        return self._keypoints.index is not None
 
     def paths(self) -> dict[str, str | None]:
         """Where workers that inherit the descriptors find both."""
-        index = self._patches.index
-        patches = None if index is None else f"/dev/fd/{index.fileno()}"
-        return {"snapshot": str(self.snapshot.path), "patches": patches}
+        index = self._keypoints.index
+        keypoints = None if index is None else f"/dev/fd/{index.fileno()}"
+        return {"snapshot": str(self.snapshot.path), "patches": keypoints}
 
-    def summary(self, *, thorough: bool, not_enough_detail: int) -> PatchesSummary:
+    def summary(self, *, thorough: bool, not_enough_detail: int) -> KeypointsSummary:
         """What the audit says of its second tier."""
-        index, error = self._patches.index, self._patches.error
-        return PatchesSummary(
+        index, error = self._keypoints.index, self._keypoints.error
+        return KeypointsSummary(
             searched=thorough and error is None,
             code=None if error is None else error.code,
             pictures=0 if index is None else len(index),
-            damaged=len(self._patches.damaged),
+            damaged=len(self._keypoints.damaged),
             not_enough_detail=not_enough_detail,
         )
 

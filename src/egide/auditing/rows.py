@@ -26,7 +26,7 @@ class MatchRow:
         frame: which frame of the item, 0 for a still picture.
         width, height: of the item's first frame in stored pixels; 0 where they are not known.
         rectangle: left, top, width, height of the part that matched; None for the whole frame.
-        inliers, coverage, agreement, matrix: of `PatchEvidence`; None but for tier 1.
+        inliers, coverage, agreement, matrix: of `KeypointEvidence`; None but for tier 1.
         polygon: x, y, x, y … of the registered picture's outline in the item; None but for tier 1.
         sha256: of the item's bytes, hexadecimal; None where only a hash list was audited.
     """
@@ -56,7 +56,7 @@ class MatchRow:
     @property
     def way(self) -> str:
         """How the item was found: `file`, `whole`, `part` or `patches`."""
-        if self.signal == Signal.PATCHES:
+        if self.signal == Signal.KEYPOINTS:
             return "patches"
         if self.signal != Signal.PDQ:
             return "file"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from egide.auditing.parts import Kept
     from egide.auditing.rows import Finding
     from egide.auditing.sources import Shard, Source
-    from egide.errors import PatchesError
+    from egide.errors import KeypointsError
     from egide.store import Store
 
 _SAMPLES = 200
@@ -86,7 +86,7 @@ class Audit:
         columns: image columns of Parquet files; empty to find them.
         limits: what one file may ask of this machine.
         thorough: also find edited copies by keypoints, where entries have them.
-        on_patches_error: called, if given, with what stands in the way of that (no key, another
+        on_keypoints_error: called, if given, with what stands in the way of that (no key, another
             key, no OpenCV), and the audit goes on without; by default the error is raised.
         fresh: forget what an earlier run left in `out`.
         on_progress: called several times a second.
@@ -95,7 +95,7 @@ class Audit:
         SourceError: a source does not exist or is of no known kind.
         BankMissing, RadiusInvalid, UsageError: of the arguments.
         OutputBusy, OutputMismatch, OutputUnwritable: `out` cannot be used.
-        PatchesError: keypoints were asked for and cannot be searched.
+        KeypointsError: keypoints were asked for and cannot be searched.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Audit:
         columns: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
         thorough: bool = False,
-        on_patches_error: Callable[[PatchesError], None] | None = None,
+        on_keypoints_error: Callable[[KeypointsError], None] | None = None,
         fresh: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -132,7 +132,7 @@ class Audit:
         self._workers = workers
         self._limits = limits
         self._thorough = thorough
-        self._on_patches_error = on_patches_error
+        self._on_keypoints_error = on_keypoints_error
         self._fresh = fresh
         self._report = on_progress or (lambda _progress: None)
         self._started = datetime.now(UTC)
@@ -147,7 +147,7 @@ class Audit:
                     self._store,
                     thorough=self._thorough,
                     banks=self._banks,
-                    on_patches_error=self._on_patches_error,
+                    on_keypoints_error=self._on_keypoints_error,
                 )
             )
             snapshot = pinned.snapshot
@@ -186,7 +186,7 @@ class Audit:
             self._mode.value,
             asdict(self._limits),
             snapshot.count_expired(self._started),
-            pinned.searches_patches,
+            pinned.searches_keypoints,
         ]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 

@@ -26,7 +26,7 @@ PART_ITEMS = 512
 """Items after which what was found is put on disk: a killed audit repeats at most this many a
 worker, and no shard's rows fill memory. Searched for together: 8 codes each, enough to spread the
 cost of a search."""
-BATCH_PATCHED_ITEMS = 64
+BATCH_KEYPOINTED_ITEMS = 64
 """With keypoints, which take up to a third of a megabyte an item and are searched one by one."""
 
 
@@ -128,15 +128,17 @@ class Scanner:
             if isinstance(outcome, Fingerprint):
                 part.hashed += 1
                 part.not_matchable += not outcome.matchable and bool(outcome.frames)
-                patches = outcome.patches
-                part.not_enough_detail += patches is not None and not patches.straight.searchable
+                keypoints = outcome.keypoints
+                part.not_enough_detail += (
+                    keypoints is not None and not keypoints.straight.searchable
+                )
                 proof = outcome.sha256 or b"".join(frame.code for frame in outcome.frames)
                 batch.append((item, outcome))
             else:
                 part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
                 proof = outcome.code.encode()
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
-            if self.thorough and len(batch) >= BATCH_PATCHED_ITEMS:
+            if self.thorough and len(batch) >= BATCH_KEYPOINTED_ITEMS:
                 self._match(batch, shard, part)
         self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()
@@ -194,7 +196,7 @@ class Scanner:
                 mode=self.mode,
                 limits=self.limits,
                 md5=self.with_md5,
-                patches=self.thorough,
+                keypoints=self.thorough,
             )
         except ItemError as error:
             return error

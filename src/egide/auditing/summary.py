@@ -38,7 +38,7 @@ class SourceSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class PatchesSummary:
+class KeypointsSummary:
     """Whether edited copies were looked for by their keypoints.
 
     Attributes:
@@ -86,7 +86,7 @@ class AuditSummary:
     matched_items: int
     matches: int
     ways: dict[str, int]
-    patches: PatchesSummary
+    patches: KeypointsSummary
     radius_bits: int | None
     banks: list[BankSummary]
     banks_disabled: list[str]

@@ -114,7 +114,7 @@ def audit(
             columns=column or (),
             limits=limits_from_environment(),
             thorough=thorough,
-            on_patches_error=_warn_of_patches,
+            on_keypoints_error=_warn_of_keypoints,
             fresh=fresh,
             on_progress=on_progress,
         )
@@ -160,7 +160,7 @@ def _matches(count: int) -> str:
     return "1 match" if count == 1 else f"{count:,} matches"
 
 
-def _warn_of_patches(error: egide.PatchesError) -> None:
+def _warn_of_keypoints(error: egide.KeypointsError) -> None:
     warn(f"Not searched by keypoints: {error} [{error.code}]")
 
 

@@ -172,7 +172,7 @@ def add(
     again: Annotated[
         bool, typer.Option("--again", help="Also take back in what was withdrawn before.")
     ] = False,
-    patches: Annotated[
+    keypoints: Annotated[
         bool,
         typer.Option(
             "--patches",
@@ -201,7 +201,7 @@ def add(
             note=note,
             expires=expires.replace(tzinfo=UTC) if expires else None,
             again=again,
-            patches=patches,
+            keypoints=keypoints,
             limits=limits_from_environment(),
         ):
             if result.error is not None:
@@ -232,7 +232,7 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
             "entry": result.entry,
             "outcome": result.outcome,
             "matchable": result.matchable,
-            "patches": result.patches,
+            "patches": result.keypoints,
         }
         if result.error is not None:
             values["error"] = {"code": result.error.code, "message": str(result.error)}
@@ -248,10 +248,10 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
         )
         warn(f"{result.file}: entry {result.entry}, refused: {why}")
     else:
-        detail = _KEYPOINTS_SHOWN[result.patches]
+        detail = _KEYPOINTS_SHOWN[result.keypoints]
         if not result.matchable:
             detail += ", too little detail for PDQ"
-            if result.patches != "stored":
+            if result.keypoints != "stored":
                 detail += ": only identical files will match"
         say(f"{result.file}: entry {result.entry}, {result.outcome}{detail}")
 
@@ -392,7 +392,7 @@ def _written_whole(path: Path, store: Store) -> Iterator[TextIO]:
         raise OutputUnwritable(name=path, reason=error.strerror) from error
 
 
-def patch_values(store: Store, bank: Bank) -> dict[str, Any]:
+def keypoint_values(store: Store, bank: Bank) -> dict[str, Any]:
     """Return which entries of a bank have keypoints, the first of them by number."""
     key_id = store.keypoints.key_id()
     return {

@@ -58,7 +58,7 @@ def add_to(app: typer.Typer) -> None:
             "egide bank drop-patches helpline",
             "egide bank drop-patches helpline --yes",
         ),
-    )(drop_patches)
+    )(drop_keypoints)
     app.command("confirm", epilog=examples("egide bank confirm helpline 17"))(confirm_entries)
     app.command("dispute", epilog=examples("egide bank dispute helpline 17"))(dispute_entries)
     app.command("tombstone", epilog=examples("egide bank tombstone helpline 17"))(tombstone_entries)
@@ -98,7 +98,7 @@ def list_entries(
             [
                 str(entry.id), entry.state, entry.trust,
                 "" if entry.quality is None else str(entry.quality),
-                "yes" if entry.has_patches else "", entry.source,
+                "yes" if entry.has_keypoints else "", entry.source,
                 f"{entry.added:%Y-%m-%d}", f"{entry.expires:%Y-%m-%d}" if entry.expires else "",
                 entry.note,
             ]
@@ -119,12 +119,12 @@ def show(
 ) -> None:
     """Show a bank, or one of its entries."""
     import egide
-    from egide.cli.bank import bank_values, patch_values
+    from egide.cli.bank import bank_values, keypoint_values
 
     with egide.open_store(store) as opened:
         if entry is None:
             bank = opened.banks.get(name)
-            values = {**bank_values(opened, bank), **patch_values(opened, bank)}
+            values = {**bank_values(opened, bank), **keypoint_values(opened, bank)}
         else:
             values = _values(opened.entries.get(name, entry))
     if json:
@@ -175,7 +175,7 @@ def withdraw(
     _change(store, name, act, "withdrawn", json)
 
 
-def drop_patches(
+def drop_keypoints(
     name: BankArgument,
     entries: Annotated[
         list[int] | None,
@@ -191,12 +191,12 @@ def drop_patches(
     Of a whole bank it says how many there are, and asks; without a terminal it needs --yes.
     """
     import egide
-    from egide.usecases.withdraw import drop_patches
+    from egide.usecases.withdraw import drop_keypoints
 
     with egide.open_store(store) as opened:
         if not entries and (held := opened.keypoints.count(name)):
             confirm_erasing(f"the keypoints of {_entries(held)} in bank {name}", yes=yes)
-        count = drop_patches(opened, name, entries or None)
+        count = drop_keypoints(opened, name, entries or None)
         revision = opened.revision()
     if json:
         print_json({"dropped": count, "revision": revision})
@@ -295,7 +295,7 @@ def _values(entry: Entry) -> dict[str, Any]:
         *(["pdq"] * bool(entry.pdqs)),
         *(["sha256"] * (entry.sha256 is not None)),
         *(["md5"] * (entry.md5 is not None)),
-        *(["patches"] * entry.has_patches),
+        *(["patches"] * entry.has_keypoints),
     ]
     return {
         "entry": entry.id,

@@ -25,7 +25,7 @@ from egide.errors import UsageError
 
 if TYPE_CHECKING:
     from egide.domain.access import Key
-    from egide.security.sealing import PatchKey
+    from egide.security.sealing import KeypointKey
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")]
 _OF_PEOPLE = {Role.CURATOR, Role.MODERATOR, Role.ADMIN}
@@ -50,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
             "egide key patches --out /mnt/keys/helpline.key",
             "egide key patches --show-id",
         ),
-    )(patches)
+    )(keypoints)
 
 
 def create(
@@ -196,7 +196,7 @@ def _state(key: Key, now: datetime) -> str:
     return "live" if key.live(now) else "expired"
 
 
-def patches(
+def keypoints(
     out: Annotated[
         Path | None,
         typer.Option(
@@ -215,15 +215,15 @@ def patches(
     It is written into a file for you alone, and never replaces one. Keep a copy of it, apart from
     the store and its backups. Without it no keypoint can be read; it is never printed.
     """
-    from egide.security.sealing import PatchKey, key_path
+    from egide.security.sealing import KeypointKey, key_path
 
     if show_id:
         if out is not None:
             raise UsageError(reason="--show-id makes no key: leave out --out")
-        _show_id(PatchKey.load(), json)
+        _show_id(KeypointKey.load(), json)
         return
     path = out or key_path()
-    key = PatchKey.generate()
+    key = KeypointKey.generate()
     key.write(path)
     if json:
         print_json({"file": str(path), "key_id": key.key_id.hex()})
@@ -238,7 +238,7 @@ def patches(
         say(f"To use it, set EGIDE_PATCH_KEY_FILE={path.absolute()}")
 
 
-def _show_id(key: PatchKey, json: bool) -> None:
+def _show_id(key: KeypointKey, json: bool) -> None:
     if json:
         print_json({"key_id": key.key_id.hex()})
     else:

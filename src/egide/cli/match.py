@@ -26,7 +26,7 @@ from egide.errors import EgideError, ItemError, UsageError
 
 if TYPE_CHECKING:
     from egide.domain.model import Fingerprint, Match
-    from egide.errors import PatchesError
+    from egide.errors import KeypointsError
     from egide.usecases.check import Answer, Checked
 
 
@@ -57,7 +57,7 @@ def match(
     store: StoreOption = DEFAULT_STORE,
     bank: BanksOption = None,
     radius: RadiusOption = None,
-    patches: Annotated[
+    keypoints: Annotated[
         bool,
         typer.Option(
             "--patches/--no-patches", help="Also search by keypoints, where entries have them."
@@ -74,17 +74,19 @@ def match(
     not be compared: a file that cannot be read, a bank that is disabled, no entry at all.
     """
     import egide
-    from egide.live.keypoints import can_search_patches
+    from egide.live.keypoints import can_search_keypoints
 
     if not (files or pdq):
         raise UsageError(reason="name a file, or give a hash with --pdq")
-    hindrances: list[PatchesError] = []
+    hindrances: list[KeypointsError] = []
     with egide.open_store(store) as opened:
-        thorough = patches and can_search_patches(opened, banks=bank, on_error=hindrances.append)
-        queries = [*_of_files(files or [], patches=thorough), *_of_hashes(pdq or [])]
+        thorough = keypoints and can_search_keypoints(
+            opened, banks=bank, on_error=hindrances.append
+        )
+        queries = [*_of_files(files or [], keypoints=thorough), *_of_hashes(pdq or [])]
         good = [outcome for _, outcome in queries if not isinstance(outcome, EgideError)]
         checked = egide.check(
-            opened, good, banks=bank, radius_bits=radius, on_patches_error=hindrances.append
+            opened, good, banks=bank, radius_bits=radius, on_keypoints_error=hindrances.append
         )
     answers = iter(checked.answers)
     matched = failed = 0
@@ -108,7 +110,7 @@ def match(
         raise typer.Exit(Exit.FAILED)
 
 
-def _of_files(files: list[str], *, patches: bool) -> list[tuple[str, Fingerprint | ItemError]]:
+def _of_files(files: list[str], *, keypoints: bool) -> list[tuple[str, Fingerprint | ItemError]]:
     import egide
     from egide.settings import limits_from_environment
     from egide.usecases.registering import picture_files
@@ -117,7 +119,7 @@ def _of_files(files: list[str], *, patches: bool) -> list[tuple[str, Fingerprint
     queries: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
         try:
-            print_ = egide.fingerprint(path, name=str(path), limits=limits, patches=patches)
+            print_ = egide.fingerprint(path, name=str(path), limits=limits, keypoints=keypoints)
             queries.append((str(path), print_))
         except ItemError as error:
             queries.append((str(path), error))
@@ -149,12 +151,12 @@ def _print_result(
     query: Fingerprint,
     answer: Answer,
     checked: Checked,
-    hindrances: list[PatchesError],
+    hindrances: list[KeypointsError],
     json: bool,
 ) -> None:
     matches = answer.matches
     action = answer.decision.action if answer.decision is not None else None
-    enough = None if query.patches is None else query.patches.straight.searchable
+    enough = None if query.keypoints is None else query.keypoints.straight.searchable
     if json:
         rows = [{**asdict(match), "tier": match.tier} for match in matches]
         values: dict[str, Any] = {"query": name, "matchable": answer.matchable, "matches": rows}

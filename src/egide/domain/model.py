@@ -22,8 +22,8 @@ MIN_MATCHABLE_QUALITY = 50
 """Under this PDQ quality the perceptual hash is not used; only exact digests match."""
 MAX_REGIONS = 16
 """Parts of one picture, over all its frames, that are fingerprinted beside the whole."""
-PATCH_BYTES = 32
-MIN_PATCHES = 24
+KEYPOINT_BYTES = 32
+MIN_KEYPOINTS = 24
 """A picture with fewer keypoints has not enough detail to be told from others by them."""
 
 
@@ -61,7 +61,7 @@ class Signal(StrEnum):
     PDQ = "pdq"
     SHA256 = "sha256"
     MD5 = "md5"
-    PATCHES = "patches"
+    KEYPOINTS = "patches"
     """Keypoints; never in a hash list."""
 
 
@@ -124,14 +124,14 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class PatchSet:
-    """The keypoints of one frame: small patches of it, found again in edited copies.
+class KeypointSet:
+    """The keypoints of one frame: small patches of detail, found again in edited copies.
 
-    They say far more of the picture than PDQ does. Format and source: `egide.hashing.patch_set`.
+    They say far more of the picture than PDQ does. Format and source: `egide.hashing.keypoint_set`.
 
     Attributes:
         width, height: of the frame, in stored pixels.
-        keypoints: position, size and angle of each, as `egide.hashing.patch_set` packs them.
+        keypoints: position, size and angle of each, as `egide.hashing.keypoint_set` packs them.
         descriptors: 256 bits of each, 32 bytes.
         signs: the directions of brightness on a coarse grid over the frame.
     """
@@ -145,16 +145,16 @@ class PatchSet:
     @property
     def count(self) -> int:
         """How many keypoints there are."""
-        return len(self.descriptors) // PATCH_BYTES
+        return len(self.descriptors) // KEYPOINT_BYTES
 
     @property
     def searchable(self) -> bool:
         """Whether there is enough detail to tell this picture from others."""
-        return self.count >= MIN_PATCHES
+        return self.count >= MIN_KEYPOINTS
 
 
 @dataclass(frozen=True, slots=True)
-class PatchQuery:
+class KeypointQuery:
     """The keypoints of a picture that is searched for, which need not be kept.
 
     Attributes:
@@ -164,8 +164,8 @@ class PatchQuery:
         luma_width, luma_height: samples.
     """
 
-    straight: PatchSet
-    mirrored: PatchSet
+    straight: KeypointSet
+    mirrored: KeypointSet
     luma: bytes = field(repr=False)
     luma_width: int
     luma_height: int
@@ -182,7 +182,7 @@ class Fingerprint:
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 where unknown.
         frames_skipped: frames of an animation beyond the limit, which were not looked at.
         regions: parts of the frames that look like pictures of their own, at most `MAX_REGIONS`.
-        patches: of the first frame; None where they were not asked for.
+        keypoints: of the first frame; None where they were not asked for.
     """
 
     frames: tuple[Pdq, ...]
@@ -192,7 +192,7 @@ class Fingerprint:
     height: int = 0
     frames_skipped: int = 0
     regions: tuple[Region, ...] = ()
-    patches: PatchQuery | None = None
+    keypoints: KeypointQuery | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -254,7 +254,7 @@ class Registration:
         quality: of the first frame; None where unknown.
         source: who or what it came from, e.g. `local`, a list's name, later a case; with the
             digests and `pdqs` it identifies an entry, so that two people's same picture stay apart.
-        patches: kept only if given, sealed with a key that is not in the store.
+        keypoints: kept only if given, sealed with a key that is not in the store.
     """
 
     pdqs: tuple[bytes, ...] = field(repr=False)
@@ -266,7 +266,7 @@ class Registration:
     trust: Trust = Trust.UNVERIFIED
     expires: datetime | None = None
     trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
-    patches: PatchSet | None = None
+    keypoints: KeypointSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,7 @@ class Entry:
         added, changed: UTC; `expires`: UTC, or None for no end.
         trimmed_pdqs: as in `Registration`; searched for like `pdqs`, never in a hash list, and
             erased with them.
-        has_patches: whether keypoints are kept; they are read by `Keypoints.read` alone.
+        has_keypoints: whether keypoints are kept; they are read by `Keypoints.read` alone.
     """
 
     id: int
@@ -297,11 +297,11 @@ class Entry:
     expires: datetime | None
     revision: int
     trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
-    has_patches: bool = False
+    has_keypoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PatchEvidence:
+class KeypointEvidence:
     """Why keypoints say that a query shows an entry's picture, or a part of it.
 
     Attributes:
@@ -345,12 +345,12 @@ class Match:
     frame: int
     revision: int
     rectangle: Rectangle | None = None
-    evidence: PatchEvidence | None = None
+    evidence: KeypointEvidence | None = None
 
     @property
     def tier(self) -> int:
         """0: digests and PDQ, of the whole or of a rectangle; 1: keypoints."""
-        return 1 if self.signal is Signal.PATCHES else 0
+        return 1 if self.signal is Signal.KEYPOINTS else 0
 
 
 @dataclass(frozen=True, slots=True)

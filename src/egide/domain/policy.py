@@ -119,7 +119,7 @@ _DOUBTS = {
 def _reasons(match: Match) -> set[Reason]:
     """All that keeps a match from blocking; where nothing does, that it is confirmed."""
     doubts = set()
-    if match.signal is Signal.PATCHES:
+    if match.signal is Signal.KEYPOINTS:
         doubts.add(Reason.KEYPOINT_MATCH)
     elif match.rectangle is not None:
         doubts.add(Reason.PART_MATCH)

@@ -66,43 +66,43 @@ class SnapshotUnwritable(SnapshotError):
     code = "snapshot-unwritable"
 
 
-class PatchesError(Failed):
+class KeypointsError(Failed):
     """Patches cannot be used: {reason}."""
 
     code = "patches-error"
 
 
-class PatchesUnavailable(PatchesError):
+class KeypointsUnavailable(KeypointsError):
     """Patches need an extra: pip install 'egide[patches]'."""
 
     code = "patches-unavailable"
 
 
-class PatchKeyMissing(PatchesError):
+class KeypointKeyMissing(KeypointsError):
     """No patch key: set EGIDE_PATCH_KEY or EGIDE_PATCH_KEY_FILE, or make one with `egide key patches`."""
 
     code = "patch-key-missing"
 
 
-class PatchKeyInvalid(PatchesError):
+class KeypointKeyInvalid(KeypointsError):
     """The patch key in {name} cannot be used: {reason}."""
 
     code = "patch-key-invalid"
 
 
-class PatchKeyWrong(PatchesError):
+class KeypointKeyWrong(KeypointsError):
     """The patches in {store} were sealed with another patch key: set that one. If it is lost, erase them with `egide bank drop-patches`."""
 
     code = "patch-key-wrong"
 
 
-class PatchKeyExists(PatchesError):
+class KeypointKeyExists(KeypointsError):
     """{name} exists already, and a patch key is never replaced, since what it sealed would be lost: name another file."""
 
     code = "patch-key-exists"
 
 
-class PatchesDamaged(PatchesError):
+class KeypointsDamaged(KeypointsError):
     """The patches of entry {entry} are damaged: register its picture again with --patches."""
 
     code = "patches-damaged"

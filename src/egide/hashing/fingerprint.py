@@ -13,8 +13,8 @@ from PIL import Image
 
 from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 from egide.errors import UsageError
-from egide.hashing.patches import MIN_SCALED_SIDE as MIN_PATCHED_SIDE
-from egide.hashing.patches import extract
+from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_KEYPOINTED_SIDE
+from egide.hashing.keypoints import extract
 from egide.hashing.pdq import hash_coefficients, reference_coefficients
 from egide.hashing.product import mirror_coefficients
 from egide.hashing.regions import find_regions
@@ -22,7 +22,7 @@ from egide.media import Frame, Picture, decode, decode_image, read_bytes
 from egide.media.decode import MIN_SCALED_SIDE
 
 if TYPE_CHECKING:
-    from egide.domain.model import Limits, PatchQuery
+    from egide.domain.model import KeypointQuery, Limits
 
 DISTINCT_BITS = 10
 """A frame within this many bits of one already kept is not kept: a search that finds the one finds
@@ -39,7 +39,7 @@ def fingerprint(
     limits: Limits = DEFAULT_LIMITS,
     md5: bool = True,
     regions: bool = True,
-    patches: bool = False,
+    keypoints: bool = False,
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
 
@@ -51,7 +51,7 @@ def fingerprint(
         limits: on bytes, pixels and frames.
         md5: whether to compute MD5 beside SHA-256; it takes longer than SHA-256.
         regions: whether to look for parts that are pictures of their own.
-        patches: whether to find the keypoints of the first frame.
+        keypoints: whether to find the keypoints of the first frame.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
@@ -60,7 +60,7 @@ def fingerprint(
     Raises:
         ItemError: one of its subclasses, for whatever is wrong with the file.
         UsageError: the source is something else.
-        PatchesUnavailable: keypoints were asked for, and OpenCV is not installed.
+        KeypointsUnavailable: keypoints were asked for, and OpenCV is not installed.
     """
     if isinstance(source, str | Path):
         name = name or str(source)
@@ -79,16 +79,16 @@ def fingerprint(
             width=frame.columns,
             height=frame.rows,
             regions=parts,
-            patches=extract(frame, [part.rectangle for part in parts]) if patches else None,
+            keypoints=extract(frame, [part.rectangle for part in parts]) if keypoints else None,
         )
     picture = decode(
         source,
         name=name or "the data",
         mode=mode,
         limits=limits,
-        min_scaled_side=MIN_PATCHED_SIDE if patches else MIN_SCALED_SIDE,
+        min_scaled_side=MIN_KEYPOINTED_SIDE if keypoints else MIN_SCALED_SIDE,
     )
-    found = _distinct(picture, mode, limits, MAX_REGIONS if regions else 0, patches=patches)
+    found = _distinct(picture, mode, limits, MAX_REGIONS if regions else 0, keypoints=keypoints)
     return Fingerprint(
         found.frames,
         sha256=hashlib.sha256(source).digest(),
@@ -97,7 +97,7 @@ def fingerprint(
         height=picture.height,
         frames_skipped=found.skipped,
         regions=found.regions,
-        patches=found.patches,
+        keypoints=found.keypoints,
     )
 
 
@@ -148,18 +148,18 @@ class _Distinct(NamedTuple):
 
     frames: tuple[Pdq, ...]
     regions: tuple[Region, ...]
-    patches: PatchQuery | None
+    keypoints: KeypointQuery | None
     skipped: int
 
 
 def _distinct(
-    picture: Picture, mode: Mode, limits: Limits, max_regions: int, *, patches: bool
+    picture: Picture, mode: Mode, limits: Limits, max_regions: int, *, keypoints: bool
 ) -> _Distinct:
     """The first frame, and each later one that can be searched for and differs from those kept."""
     kept: list[Pdq] = []
     codes: list[int] = []
     regions: list[Region] = []
-    keypoints: PatchQuery | None = None
+    query: KeypointQuery | None = None
     for frame in islice(picture.frames, limits.max_decoded_frames):
         found = hash_frame(frame, mode)
         code = int.from_bytes(found.code)
@@ -167,14 +167,14 @@ def _distinct(
             continue
         if _differs(code, codes, DISTINCT_BITS):
             parts = hash_regions(frame, found, len(kept), max_regions - len(regions))
-            if patches and not kept:
-                keypoints = extract(frame, [part.rectangle for part in parts])
+            if keypoints and not kept:
+                query = extract(frame, [part.rectangle for part in parts])
             regions += parts
             kept.append(found)
             codes.append(code)
         if len(kept) == limits.max_frames:
             break
-    return _Distinct(tuple(kept), tuple(regions), keypoints, picture.count_left())
+    return _Distinct(tuple(kept), tuple(regions), query, picture.count_left())
 
 
 def _differs(code: int, others: list[int], bits: int) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from egide.errors import PatchesDamaged, PatchesError
-from egide.hashing.patches import require_opencv
-from egide.index.patches import PatchIndex
-from egide.security.sealing import PatchKey, require_cryptography
+from egide.errors import KeypointsDamaged, KeypointsError
+from egide.hashing.keypoints import require_opencv
+from egide.index.keypoints import KeypointIndex
+from egide.security.sealing import KeypointKey, require_cryptography
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPatches:
-    """What `open_patches` found.
+class OpenKeypoints:
+    """What `open_keypoints` found.
 
     Attributes:
         index: what is searched; None where there is nothing to search, or `error` says why not.
@@ -27,9 +27,9 @@ class OpenPatches:
             again.
     """
 
-    index: PatchIndex | None
+    index: KeypointIndex | None
     revision: int
-    error: PatchesError | None = None
+    error: KeypointsError | None = None
     damaged: tuple[int, ...] = ()
 
     def __enter__(self) -> Self:
@@ -41,14 +41,14 @@ class OpenPatches:
             self.index.close()
 
 
-NO_PATCHES = OpenPatches(None, 0)
+NO_KEYPOINTS = OpenKeypoints(None, 0)
 
 
-def can_search_patches(
+def can_search_keypoints(
     store: Store,
     *,
     banks: Sequence[str] | None = None,
-    on_error: Callable[[PatchesError], None] | None = None,
+    on_error: Callable[[KeypointsError], None] | None = None,
 ) -> bool:
     """Whether a query's keypoints are of use: the store has some, and their key is at hand.
 
@@ -58,26 +58,26 @@ def can_search_patches(
         on_error: called with what is in the way, instead of raising it.
 
     Raises:
-        PatchesError: the store has keypoints that cannot be searched.
+        KeypointsError: the store has keypoints that cannot be searched.
     """
     if not store.keypoints.held(banks):
         return False
     try:
         require_opencv()
         require_cryptography()
-        PatchKey.load()
-    except PatchesError as error:
+        KeypointKey.load()
+    except KeypointsError as error:
         _tell(error, on_error)
         return False
     return True
 
 
-def open_patches(
+def open_keypoints(
     store: Store,
     *,
     banks: Sequence[str] | None = None,
-    on_error: Callable[[PatchesError], None] | None = None,
-) -> OpenPatches:
+    on_error: Callable[[KeypointsError], None] | None = None,
+) -> OpenKeypoints:
     """Unseal the keypoints of a store into a search index, which is kept in memory only.
 
     The key is that of the environment, see `egide.security.sealing`.
@@ -88,26 +88,26 @@ def open_patches(
         on_error: called with what is in the way, instead of raising it.
 
     Raises:
-        PatchesError: there is no key, it is another one, or the extra is missing.
+        KeypointsError: there is no key, it is another one, or the extra is missing.
     """
     revision = store.revision()
     if not store.keypoints.held(banks):
-        return OpenPatches(None, revision)
+        return OpenKeypoints(None, revision)
     try:
         require_opencv()
         require_cryptography()
-        with store.keypoints.read(PatchKey.load(), banks=banks) as sealed:
-            index = PatchIndex.build(sealed)
+        with store.keypoints.read(KeypointKey.load(), banks=banks) as sealed:
+            index = KeypointIndex.build(sealed)
         damaged = tuple(sealed.damaged)
         for entry in damaged:
-            _tell(PatchesDamaged(entry=entry), on_error)
-        return OpenPatches(index, sealed.revision, damaged=damaged)
-    except PatchesError as error:
+            _tell(KeypointsDamaged(entry=entry), on_error)
+        return OpenKeypoints(index, sealed.revision, damaged=damaged)
+    except KeypointsError as error:
         _tell(error, on_error)
-        return OpenPatches(None, revision, error)
+        return OpenKeypoints(None, revision, error)
 
 
-def _tell(error: PatchesError, on_error: Callable[[PatchesError], None] | None) -> None:
+def _tell(error: KeypointsError, on_error: Callable[[KeypointsError], None] | None) -> None:
     if on_error is None:
         raise error
     on_error(error)

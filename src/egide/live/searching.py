@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from egide.errors import SnapshotNotRemoved, StoreError
-from egide.live.keypoints import NO_PATCHES, open_patches
+from egide.live.keypoints import NO_KEYPOINTS, open_keypoints
 from egide.live.snapshots import open_snapshot, settle
 from egide.matching import Holdings, Matcher, ThoroughMatcher
 from egide.settings import DEFAULT_STORE
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from egide.domain.model import Fingerprint
-    from egide.errors import PatchesError
+    from egide.errors import KeypointsError
     from egide.matching import Found
     from egide.store import Store
 
@@ -54,17 +54,17 @@ class StoreSearch:
     age_s = 0.0
 
     def __init__(
-        self, store: Store, *, on_patches_error: Callable[[PatchesError], None] | None = None
+        self, store: Store, *, on_keypoints_error: Callable[[KeypointsError], None] | None = None
     ) -> None:
         """Search an open store.
 
         Args:
             store: open for as long as it is searched.
-            on_patches_error: called, if given, with what stands in the way of searching by
+            on_keypoints_error: called, if given, with what stands in the way of searching by
                 keypoints, and the search goes on without; by default the error is raised.
         """
         self._store = store
-        self._on_patches_error = on_patches_error
+        self._on_keypoints_error = on_keypoints_error
 
     @property
     def bank_names(self) -> frozenset[str]:
@@ -98,13 +98,15 @@ class StoreSearch:
 
         Raises:
             BankMissing, RadiusInvalid: of the arguments.
-            PatchesError: keypoints were asked for and cannot be searched.
+            KeypointsError: keypoints were asked for and cannot be searched.
         """
-        patches = NO_PATCHES
-        if any(fingerprint.patches for fingerprint in fingerprints):
+        keypoints = NO_KEYPOINTS
+        if any(fingerprint.keypoints for fingerprint in fingerprints):
             names = None if banks is None else tuple(banks)
-            patches = open_patches(self._store, banks=names, on_error=self._on_patches_error)
-        with patches, open_snapshot(self._store) as snapshot:
+            keypoints = open_keypoints(self._store, banks=names, on_error=self._on_keypoints_error)
+        with keypoints, open_snapshot(self._store) as snapshot:
             matcher = Matcher(snapshot, banks=banks, radius_bits=radius_bits, now=datetime.now(UTC))
-            tiers = matcher if patches.index is None else ThoroughMatcher(matcher, patches.index)
+            tiers = (
+                matcher if keypoints.index is None else ThoroughMatcher(matcher, keypoints.index)
+            )
             return Holdings().found(matcher, tiers.match(fingerprints))

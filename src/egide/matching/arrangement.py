@@ -27,8 +27,8 @@ _STARTS = 4
 _MIN_HULL = 0.015
 # Share of the registered picture's area that the inliers span: less is a logo or a word.
 _CELL = 12.0
-_PATCH = 31.0
-# Side of ORB's patch: keypoints of larger ones are placed less exactly, in proportion.
+_KEYPOINT = 31.0
+# Side of the square that ORB looks at: larger keypoints are placed less exactly, in proportion.
 _COS_BEND = 0.9
 _ZOOM = 0.45
 # Pairs that vote for one another turn within 26° alike, and scale within 57 %.
@@ -45,9 +45,9 @@ class Correspondence(NamedTuple):
 
     Attributes:
         entry, query: places, shape (n, 2).
-        zoom: logarithm of how many times larger the query's patch is, shape (n,).
+        zoom: logarithm of how many times larger the query's keypoint is, shape (n,).
         turn: by how much it is turned, in radians, shape (n,).
-        sizes: of the query's patches, shape (n,).
+        sizes: of the query's keypoints, shape (n,).
     """
 
     entry: Floats
@@ -101,7 +101,7 @@ def _vote(pairs: Correspondence) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     start, voter = np.divmod(np.flatnonzero(alike), len(pairs.turn))
     entry, query = pairs.entry @ (1, 1j), pairs.query @ (1, 1j)
     turned = np.exp(pairs.zoom + 1j * pairs.turn)
-    reach = 6 * np.maximum(pairs.sizes / _PATCH, 1)
+    reach = 6 * np.maximum(pairs.sizes / _KEYPOINT, 1)
     moved = turned.take(start) * (entry.take(voter) - entry.take(start))
     miss = moved - (query.take(voter) - query.take(start))
     near = np.flatnonzero(_length(miss) <= reach.take(voter) + 0.15 * _length(moved))
@@ -118,7 +118,7 @@ def _refine(
     pairs: Correspondence, mine: NDArray[np.intp]
 ) -> tuple[Floats, NDArray[np.intp]] | None:
     """Fit a transform to some pairs, take those which agree, and fit again."""
-    slack = np.clip(pairs.sizes / _PATCH, 1, _MAX_SLACK)
+    slack = np.clip(pairs.sizes / _KEYPOINT, 1, _MAX_SLACK)
     matrix: Floats | None = None
     for far, near in _ROUNDS:
         matrix = _fit(pairs.entry[mine], pairs.query[mine])

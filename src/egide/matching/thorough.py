@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from egide.matching.fingerprints import MAX_MATCHES
-from egide.matching.patches import PatchMatcher
+from egide.matching.keypoints import KeypointMatcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from egide.domain.model import Fingerprint, Match
-    from egide.index.patches import PatchIndex
+    from egide.index.keypoints import KeypointIndex
     from egide.matching.fingerprints import Matcher
 
 
 class ThoroughMatcher:
-    """Matches fingerprints against a snapshot, and their keypoints against a patch index.
+    """Matches fingerprints against a snapshot, and their keypoints against a keypoint index.
 
     Attributes:
         matcher: the first tier, whose snapshot, banks and moment count for the second too.
     """
 
-    def __init__(self, matcher: Matcher, patches: PatchIndex) -> None:
+    def __init__(self, matcher: Matcher, keypoints: KeypointIndex) -> None:
         """Join the tiers; entries that `patches` has and the snapshot has not never match."""
         self.matcher = matcher
-        self._patches = PatchMatcher(patches, matcher)
+        self._keypoints = KeypointMatcher(keypoints, matcher)
 
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
         """Match fingerprints, those that have `patches` by keypoints too.
@@ -40,9 +40,9 @@ class ThoroughMatcher:
         """
         found = self.matcher.match(fingerprints)
         for fingerprint, matches in zip(fingerprints, found, strict=True):
-            if fingerprint.patches is not None:
+            if fingerprint.keypoints is not None:
                 known = {match.entry for match in matches}
-                more = self._patches.match(fingerprint.patches)
+                more = self._keypoints.match(fingerprint.keypoints)
                 matches.extend(match for match in more if match.entry not in known)
                 del matches[MAX_MATCHES:]
         return found

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from egide.errors import (
+    KeypointKeyExists,
+    KeypointKeyInvalid,
+    KeypointKeyMissing,
+    KeypointsUnavailable,
     OutputUnwritable,
-    PatchesUnavailable,
-    PatchKeyExists,
-    PatchKeyInvalid,
-    PatchKeyMissing,
 )
 from egide.files import written_whole
 
@@ -53,7 +53,7 @@ class SealBroken(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class PatchKey:
+class KeypointKey:
     """The key that seals keypoints. Neither `repr` nor any error shows it.
 
     Attributes:
@@ -76,18 +76,18 @@ class PatchKey:
             name: what errors call it.
 
         Raises:
-            PatchKeyInvalid: it is no key. The message does not repeat it.
+            KeypointKeyInvalid: it is no key. The message does not repeat it.
         """
         text = text.strip()
         if not text:
-            raise PatchKeyInvalid(name=name, reason="it is empty")
+            raise KeypointKeyInvalid(name=name, reason="it is empty")
         try:
             if not _KEY_TEXT.fullmatch(text):
                 raise binascii.Error
             secret = base64.urlsafe_b64decode(text[:43] + "=")
         except binascii.Error:
             reason = "it is not 43 or 44 characters of base64url"
-            raise PatchKeyInvalid(name=name, reason=reason) from None
+            raise KeypointKeyInvalid(name=name, reason=reason) from None
         return cls(secret)
 
     @classmethod
@@ -95,13 +95,14 @@ class PatchKey:
         """Read a key from its file.
 
         Raises:
-            PatchKeyInvalid: there is none, it cannot be read, others may read it, or it is no key.
+            KeypointKeyInvalid: none is there, it cannot be read, others may read it, or it is no
+                key.
         """
         try:
             text = read_key_file(path)
         except OSError as error:
             reason = (error.strerror or "it cannot be read").lower()
-            raise PatchKeyInvalid(name=path, reason=reason) from error
+            raise KeypointKeyInvalid(name=path, reason=reason) from error
         return cls.parse(text, name=str(path))
 
     @classmethod
@@ -109,20 +110,20 @@ class PatchKey:
         """Read the key from `EGIDE_PATCH_KEY`, or from the file of `key_path`.
 
         Raises:
-            PatchKeyMissing: no variable is set, and there is no file in the usual place.
-            PatchKeyInvalid: what is there is no key; or both variables are set, and only one of
+            KeypointKeyMissing: no variable is set, and there is no file in the usual place.
+            KeypointKeyInvalid: what is there is no key; or both variables are set, and only one of
                 them can be what was used before.
         """
         text = environment.get(KEY_VARIABLE)
         if text and environment.get(KEY_FILE_VARIABLE):
-            raise PatchKeyInvalid(
+            raise KeypointKeyInvalid(
                 name=KEY_VARIABLE, reason=f"{KEY_FILE_VARIABLE} is set as well; unset one of them"
             )
         if text:
             return cls.parse(text, name=KEY_VARIABLE)
         path = key_path(environment)
         if not environment.get(KEY_FILE_VARIABLE) and not os.path.lexists(path):
-            raise PatchKeyMissing
+            raise KeypointKeyMissing
         return cls.read(path)
 
     @property
@@ -134,7 +135,7 @@ class PatchKey:
         """Encrypt and authenticate `data`, so that it opens with this key and context only.
 
         Raises:
-            PatchesUnavailable: `cryptography` is not installed.
+            KeypointsUnavailable: `cryptography` is not installed.
         """
         nonce = secrets.token_bytes(NONCE_BYTES)
         return _VERSION + nonce + self._cipher().encrypt(nonce, data, _VERSION + context)
@@ -144,7 +145,7 @@ class PatchKey:
 
         Raises:
             SealBroken: changed, cut, of another key, context or version.
-            PatchesUnavailable: `cryptography` is not installed.
+            KeypointsUnavailable: `cryptography` is not installed.
         """
         cipher = self._cipher()
         from cryptography.exceptions import InvalidTag
@@ -161,7 +162,7 @@ class PatchKey:
         """Write the key into a new file for its owner only, safely on the disk on return.
 
         Raises:
-            PatchKeyExists: there is something at `path`; it is never replaced.
+            KeypointKeyExists: there is something at `path`; it is never replaced.
             OutputUnwritable: it cannot be written.
         """
         text = base64.urlsafe_b64encode(self.secret) + b"\n"
@@ -174,7 +175,7 @@ class PatchKey:
             with written_whole(path, replacing=False) as stream:
                 stream.write(text)
         except FileExistsError as error:
-            raise PatchKeyExists(name=path) from error
+            raise KeypointKeyExists(name=path) from error
         except OSError as error:
             raise _unwritable(path, error) from error
 
@@ -212,21 +213,21 @@ def require_cryptography() -> None:
     """Find out early whether sealing is possible.
 
     Raises:
-        PatchesUnavailable: `cryptography` is not installed.
+        KeypointsUnavailable: `cryptography` is not installed.
     """
     try:
         import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
     except ImportError as error:
-        raise PatchesUnavailable from error
+        raise KeypointsUnavailable from error
 
 
 def key_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Return where the key's file is: `EGIDE_PATCH_KEY_FILE`, or the usual place.
 
-    That is `egide/patches.key` in `XDG_CONFIG_HOME`, by default in `~/.config`.
+    That is `egide/keypoints.key` in `XDG_CONFIG_HOME`, by default in `~/.config`.
 
     Raises:
-        PatchKeyMissing: the user has no home folder, and no variable names another.
+        KeypointKeyMissing: the user has no home folder, and no variable names another.
     """
     named = environment.get(KEY_FILE_VARIABLE)
     if named:
@@ -238,7 +239,7 @@ def key_path(environment: Mapping[str, str] = os.environ) -> Path:
     try:
         home = Path(environment.get("HOME") or Path.home())
     except RuntimeError as error:
-        raise PatchKeyMissing from error
+        raise KeypointKeyMissing from error
     return home / ".config" / "egide" / "patches.key"
 
 

@@ -5,7 +5,7 @@ from egide.domain.model import BankCounts, Outcome, OutcomeKind, Registered, Rev
 from egide.domain.partners import Feedback, UpstreamFeedback
 from egide.store.access.idempotency import StoredAnswer
 from egide.store.entries.entries import ActiveView
-from egide.store.entries.keypoints import SealedPatches
+from egide.store.entries.keypoints import SealedKeypoints
 from egide.store.log.check import LogVerdict
 from egide.store.log.records import LogRecord
 from egide.store.store import DEFAULT_URL, Store
@@ -23,7 +23,7 @@ __all__ = [
     "OutcomeKind",
     "Registered",
     "Revision",
-    "SealedPatches",
+    "SealedKeypoints",
     "Store",
     "StoredAnswer",
     "UpstreamFeedback",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Match
     from egide.domain.policy import Decision
-    from egide.errors import PatchesError
+    from egide.errors import KeypointsError
     from egide.matching import Found
     from egide.store import Store
 
@@ -192,7 +192,7 @@ class Check:
         Raises:
             RegisterStale, NotReady: nothing can be answered at present.
             RadiusInvalid: it is outside 0–63.
-            PatchesError: keypoints were asked for and cannot be searched.
+            KeypointsError: keypoints were asked for and cannot be searched.
             UsageError: something else than fingerprints was given.
         """
         _require_fingerprints(fingerprints)
@@ -243,7 +243,7 @@ def check(
     *,
     banks: Collection[str] | None = None,
     radius_bits: int | None = None,
-    on_patches_error: Callable[[PatchesError], None] | None = None,
+    on_keypoints_error: Callable[[KeypointsError], None] | None = None,
 ) -> Checked:
     """Search a store for fingerprints, and by keypoints for those that have any; decide.
 
@@ -252,7 +252,7 @@ def check(
         fingerprints: of `fingerprint`, or made of hash values.
         banks: names; None for all enabled ones. A disabled one is never searched.
         radius_bits: 0–63 instead of each bank's own; there is no decision then.
-        on_patches_error: called, if given, with what stands in the way of searching by keypoints,
+        on_keypoints_error: called, if given, with what stands in the way of searching by keypoints,
             and the search goes on without; by default the error is raised.
 
     Returns:
@@ -262,9 +262,9 @@ def check(
     Raises:
         BankMissing, RadiusInvalid: of the arguments.
         UsageError: something else than fingerprints was given.
-        PatchesError: keypoints were asked for and cannot be searched.
+        KeypointsError: keypoints were asked for and cannot be searched.
     """
-    searcher = StoreSearch(store, on_patches_error=on_patches_error)
+    searcher = StoreSearch(store, on_keypoints_error=on_keypoints_error)
     return Check.within(searcher, banks=banks, radius_bits=radius_bits).ask(fingerprints)
 
 
@@ -274,7 +274,7 @@ def match(
     *,
     banks: Collection[str] | None = None,
     radius_bits: int | None = None,
-    on_patches_error: Callable[[PatchesError], None] | None = None,
+    on_keypoints_error: Callable[[KeypointsError], None] | None = None,
 ) -> list[list[Match]]:
     """Search as `check` does, for the matches alone.
 
@@ -283,10 +283,14 @@ def match(
 
     Raises:
         NothingToCompare: no bank that is searched holds an entry that can match.
-        BankMissing, RadiusInvalid, UsageError, PatchesError: as for `check`.
+        BankMissing, RadiusInvalid, UsageError, KeypointsError: as for `check`.
     """
     checked = check(
-        store, fingerprints, banks=banks, radius_bits=radius_bits, on_patches_error=on_patches_error
+        store,
+        fingerprints,
+        banks=banks,
+        radius_bits=radius_bits,
+        on_keypoints_error=on_keypoints_error,
     )
     checked.require_compared()
     return [list(answer.matches) for answer in checked.answers]

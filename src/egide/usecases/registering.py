@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egide.domain.model import DEFAULT_LIMITS, Registration
-from egide.errors import ItemError, PatchKeyWrong, UsageError
+from egide.errors import ItemError, KeypointKeyWrong, UsageError
 from egide.hashing import fingerprint
-from egide.hashing.patches import registered as registered_patches
-from egide.hashing.patches import require_opencv
-from egide.security.sealing import PatchKey, require_cryptography
+from egide.hashing.keypoints import registered as registered_keypoints
+from egide.hashing.keypoints import require_opencv
+from egide.security.sealing import KeypointKey, require_cryptography
 from egide.store.changing import ChangingStore
 from egide.usecases.withdraw import settle_after_act
 
@@ -36,7 +36,7 @@ class RegisteredFile:
         outcome: `added`, `renewed` (it had expired or been withdrawn), `known` (it was there
             already), `refused` (withdrawn or found false before, and it stays so), or `failed`.
         matchable: False where the picture has too little detail: only identical files will match.
-        patches: where keypoints were asked for: `stored`, or `not-enough-detail`, which means that
+        keypoints: where they were asked for: `stored`, or `not-enough-detail`, which means that
             the entry has none; empty where they were not asked for or there is no active entry.
     """
 
@@ -45,7 +45,7 @@ class RegisteredFile:
     outcome: str
     matchable: bool
     error: ItemError | None = None
-    patches: str = ""
+    keypoints: str = ""
 
 
 def register(
@@ -57,8 +57,8 @@ def register(
     note: str = "",
     expires: datetime | None = None,
     again: bool = False,
-    patches: bool = False,
-    patch_key: PatchKey | None = None,
+    keypoints: bool = False,
+    keypoint_key: KeypointKey | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[RegisteredFile]:
     """Fingerprint pictures and put the fingerprints into a bank; the pictures stay where they are.
@@ -73,23 +73,23 @@ def register(
         note: free text, erased with the fingerprint on withdrawal.
         expires: when the entries end by themselves.
         again: also take back in what was withdrawn before.
-        patches: also keep the keypoints of each picture, sealed, so that heavily edited copies are
-            found. They tell far more of the picture than the other fingerprints do.
-        patch_key: seals the keypoints; by default that of the environment, see `PatchKey.load`.
+        keypoints: also keep the keypoints of each picture, sealed, so that heavily edited copies
+            are found. They tell far more of the picture than the other fingerprints do.
+        keypoint_key: seals them; by default that of the environment, see `KeypointKey.load`.
         limits: what one file may ask of this machine.
 
     Raises:
         BankMissing, StoreError: nothing of the chunk in hand was registered.
-        PatchesError: keypoints cannot be found or sealed, or are sealed with another key; raised
+        KeypointsError: keypoints cannot be found or sealed, or are sealed with another key; raised
             before any file is read.
     """
     store.banks.get(bank)
-    key = _ready_for_patches(store, patch_key) if patches else None
+    key = _ready_for_keypoints(store, keypoint_key) if keypoints else None
     waiting: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
         try:
             outcome: Fingerprint | ItemError = fingerprint(
-                path, name=str(path), limits=limits, patches=patches
+                path, name=str(path), limits=limits, keypoints=keypoints
             )
         except ItemError as error:
             outcome = error
@@ -108,7 +108,7 @@ def _register(
     note: str,
     expires: datetime | None,
     again: bool,
-    key: PatchKey | None,
+    key: KeypointKey | None,
 ) -> Iterator[RegisteredFile]:
     from egide.store import OutcomeKind
 
@@ -118,7 +118,7 @@ def _register(
         if not isinstance(outcome, ItemError)
     ]
     registered = ChangingStore.of(store).entries.register(
-        bank, registrations, again=again, outcomes=True, patch_key=key
+        bank, registrations, again=again, outcomes=True, keypoint_key=key
     )
     settle_after_act(store)  # what was overdue and is renewed may hold less than it did
     outcomes = zip(registered.outcomes, registrations, strict=True)
@@ -128,24 +128,26 @@ def _register(
         else:
             made, registration = next(outcomes)
             matchable = bool(registration.pdqs or registration.trimmed_pdqs)
-            kept = "" if made.kind is OutcomeKind.REFUSED else _patches_word(outcome, registration)
-            yield RegisteredFile(file, made.entry, made.kind.value, matchable, patches=kept)
+            kept = (
+                "" if made.kind is OutcomeKind.REFUSED else _keypoints_word(outcome, registration)
+            )
+            yield RegisteredFile(file, made.entry, made.kind.value, matchable, keypoints=kept)
 
 
-def _ready_for_patches(store: Store, key: PatchKey | None) -> PatchKey:
+def _ready_for_keypoints(store: Store, key: KeypointKey | None) -> KeypointKey:
     """Find what stands in the way of keeping keypoints, before any picture is read."""
     require_opencv()
     require_cryptography()
-    key = key or PatchKey.load()
+    key = key or KeypointKey.load()
     if store.keypoints.key_id() not in {None, key.key_id}:
-        raise PatchKeyWrong(store=store.url)
+        raise KeypointKeyWrong(store=store.url)
     return key
 
 
-def _patches_word(print_: Fingerprint, registration: Registration) -> str:
-    if print_.patches is None:
+def _keypoints_word(print_: Fingerprint, registration: Registration) -> str:
+    if print_.keypoints is None:
         return ""
-    return "not-enough-detail" if registration.patches is None else "stored"
+    return "not-enough-detail" if registration.keypoints is None else "stored"
 
 
 def registration_of(
@@ -155,7 +157,7 @@ def registration_of(
 
     Keypoints are kept if they were asked for and are enough to tell the picture from others.
     """
-    patches = None if print_.patches is None else registered_patches(print_.patches)
+    keypoints = None if print_.keypoints is None else registered_keypoints(print_.keypoints)
     return Registration(
         pdqs=tuple(dict.fromkeys(frame.code for frame in print_.frames if frame.matchable)),
         trimmed_pdqs=tuple(
@@ -167,7 +169,7 @@ def registration_of(
         source=source,
         note=note,
         expires=expires,
-        patches=patches if patches is not None and patches.searchable else None,
+        keypoints=keypoints if keypoints is not None and keypoints.searchable else None,
     )
 
 

@@ -78,7 +78,7 @@ def dispute(store: Store, bank: str, entries: Sequence[int]) -> int:
     return ChangingStore.of(store).entries.dispute(bank, entries)
 
 
-def drop_patches(store: Store, bank: str, entries: Sequence[int] | None = None) -> int:
+def drop_keypoints(store: Store, bank: str, entries: Sequence[int] | None = None) -> int:
     """Erase the keypoints of entries, by default of all of a bank; return how many had any."""
     count = ChangingStore.of(store).keypoints.erase(bank, entries)
     settle_after_act(store)

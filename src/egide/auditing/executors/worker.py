@@ -64,10 +64,10 @@ def main() -> None:
             _reply(replies, _run(json.loads(line), scanner, folder))
 
 
-def _thorough(matcher: Matcher, patches: Path) -> ThoroughMatcher:
-    from egide.index.patches import PatchIndex
+def _thorough(matcher: Matcher, keypoints: Path) -> ThoroughMatcher:
+    from egide.index.keypoints import KeypointIndex
 
-    return ThoroughMatcher(matcher, PatchIndex.open(patches))
+    return ThoroughMatcher(matcher, KeypointIndex.open(keypoints))
 
 
 def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:

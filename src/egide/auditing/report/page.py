@@ -65,7 +65,7 @@ class Page:
     Attributes:
         match_lines, unreadable_rows: the first of them; `*_left` counts the others.
         ways: the ways in which matches were found, how many each, the most certain first.
-        patches: whether edited copies were looked for by keypoints, in words.
+        keypoints: whether edited copies were looked for by keypoints, in words.
         trusts: matches by trust, in the order confirmed, unverified, disputed.
         codes: unreadable items by code, the most frequent first.
         others: files passed over because they are no pictures, and their suffixes.
@@ -80,7 +80,7 @@ class Page:
     match_lines: tuple[MatchLine, ...]
     matches_left: int
     ways: tuple[tuple[str, int], ...]
-    patches: str
+    keypoints: str
     trusts: tuple[tuple[str, int], ...]
     unreadable_rows: tuple[UnreadableRow, ...]
     unreadable_left: int
@@ -143,7 +143,7 @@ def build_page(
         match_lines=tuple(match_lines),
         matches_left=summary["matches"] - len(match_lines),
         ways=tuple((way, summary["ways"][way]) for way in WAYS if summary["ways"].get(way)),
-        patches=_patches(summary["patches"], wording),
+        keypoints=_keypoints(summary["patches"], wording),
         trusts=tuple((trust.value, trusts[trust]) for trust in order),
         unreadable_rows=unreadable_rows,
         unreadable_left=summary["unreadable"] - len(unreadable_rows),
@@ -202,18 +202,18 @@ def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
     return wording.text("result.end", sentence=sentence)
 
 
-def _patches(patches: Mapping[str, Any], wording: Wording) -> str:
+def _keypoints(keypoints: Mapping[str, Any], wording: Wording) -> str:
     """Whether edited copies were looked for by keypoints, and what limited that."""
-    if patches["code"]:
-        key = f"hindrance.{patches['code']}"
+    if keypoints["code"]:
+        key = f"hindrance.{keypoints['code']}"
         reason = wording.text(key if wording.has(key) else "hindrance.unknown")
         return wording.text("patches.hindered", reason=reason)
-    if not patches["searched"]:
+    if not keypoints["searched"]:
         return wording.text("patches.not_asked")
-    if not patches["pictures"]:
+    if not keypoints["pictures"]:
         return wording.text("patches.none")
-    counted = {"searched": patches["pictures"]}
-    counted |= {limit: patches[limit] for limit in ("damaged", "not_enough_detail")}
+    counted = {"searched": keypoints["pictures"]}
+    counted |= {limit: keypoints[limit] for limit in ("damaged", "not_enough_detail")}
     return " ".join(
         wording.plural(f"patches.{name}", count) for name, count in counted.items() if count
     )

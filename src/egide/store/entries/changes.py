@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from egide.domain.model import Bank, Registered, Registration
-    from egide.security.sealing import PatchKey
+    from egide.security.sealing import KeypointKey
     from egide.store.database.interface import Database
     from egide.store.entries.revisions import Change
 
@@ -100,7 +100,7 @@ class EntryChanges(Entries):
         *,
         again: bool = False,
         outcomes: bool = False,
-        patch_key: PatchKey | None = None,
+        keypoint_key: KeypointKey | None = None,
     ) -> Registered:
         """Register fingerprints, as many as there are, in one transaction and in flat memory.
 
@@ -114,15 +114,15 @@ class EntryChanges(Entries):
             registrations: read once; if it raises, nothing was registered.
             again: the person changed their mind: a withdrawn entry becomes active again.
             outcomes: also return the entry of each registration, in order.
-            patch_key: seals keypoints, and is kept nowhere in the store.
+            keypoint_key: seals keypoints, and is kept nowhere in the store.
 
         Raises:
             BankMissing: there is none of that name.
             HashInvalid: a fingerprint has the wrong length.
             UsageError: a registration holds no fingerprint or an impossible source.
-            PatchKeyMissing: a registration holds keypoints, and there is no key to seal them.
-            PatchKeyWrong: the store's other keypoints were sealed with another key.
-            PatchesUnavailable: `cryptography` is not installed.
+            KeypointKeyMissing: a registration holds keypoints, and there is no key to seal them.
+            KeypointKeyWrong: the store's other keypoints were sealed with another key.
+            KeypointsUnavailable: `cryptography` is not installed.
         """
         with self._changing("register") as made:
             return register(
@@ -130,7 +130,7 @@ class EntryChanges(Entries):
                 get_bank(made.connection, bank),
                 registrations,
                 identity_key=self._identity_key,
-                sealer=Sealer(self._store_id, self._shown, patch_key),
+                sealer=Sealer(self._store_id, self._shown, keypoint_key),
                 again=again,
                 outcomes=outcomes,
             )
@@ -244,5 +244,5 @@ class KeypointChanges(Keypoints):
         """
         with self._changing("erase-patches") as made:
             found = get_bank(made.connection, bank)
-            consent.erase_patches(made, found, entry_ids)
+            consent.erase_keypoints(made, found, entry_ids)
             return made.entries

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from egide.domain.model import State, Trust
 from egide.errors import EntryMissing, StateConflict
-from egide.store.entries import keypoints as patch_rows
+from egide.store.entries import keypoints as keypoint_rows
 from egide.store.tables.register import MAX_ENTRY_ID, entries
 
 if TYPE_CHECKING:
@@ -95,15 +95,15 @@ def expire_entries(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None
         _update_where(change, bank, which, {**_ERASED, "state": State.EXPIRED.value})
 
 
-def erase_patches(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
+def erase_keypoints(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
     """Erase the keypoints of entries and nothing else; see `KeypointChanges.erase`."""
     if entry_ids is not None:
         _check(change.connection, bank, entry_ids, action="changed", allowed=set(State))
-    held = patch_rows.entry_ids(change.connection, bank)
+    held = keypoint_rows.entry_ids(change.connection, bank)
     ids = held if entry_ids is None else sorted(set(held).intersection(entry_ids))
     _update(change, bank, ids, {})
     for chunk in _chunks(ids):
-        patch_rows.erase(change, chunk)
+        keypoint_rows.erase(change, chunk)
 
 
 def _check(
@@ -160,7 +160,7 @@ def _update(
         change.entries += result.rowcount
         change.touch(chunk)
         if "state" in values:  # whatever ends an entry's being active ends its keypoints
-            patch_rows.erase(change, chunk)
+            keypoint_rows.erase(change, chunk)
 
 
 def _chunks(entry_ids: Sequence[int]) -> Iterator[Sequence[int]]:

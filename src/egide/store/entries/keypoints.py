@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from egide.domain.model import State
-from egide.errors import PatchKeyMissing, PatchKeyWrong
+from egide.errors import KeypointKeyMissing, KeypointKeyWrong
 from egide.security.sealing import SealBroken
 from egide.store.entries.banks import get_bank
 from egide.store.entries.records import unix_seconds
 from egide.store.entries.revisions import current_revision
-from egide.store.tables.register import entries, patches
+from egide.store.tables.register import entries, keypoints
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from egide.domain.model import Bank, PatchSet
-    from egide.security.sealing import PatchKey
+    from egide.domain.model import Bank, KeypointSet
+    from egide.security.sealing import KeypointKey
     from egide.store.database.interface import Database
     from egide.store.entries.revisions import Change
 
@@ -31,11 +31,11 @@ _CHUNK = 100
 # Not a join: SQLite would walk all entries of the bank, where those with keypoints are enough.
 _bank_id = (
     sa.select(entries.c.bank_id)
-    .where(entries.c.id == patches.c.entry_id)
-    .correlate(patches)
+    .where(entries.c.id == keypoints.c.entry_id)
+    .correlate(keypoints)
     .scalar_subquery()
 )
-_key_ids = sa.select(patches.c.key_id).limit(1)
+_key_ids = sa.select(keypoints.c.key_id).limit(1)
 
 
 class Sealer(NamedTuple):
@@ -49,11 +49,11 @@ class Sealer(NamedTuple):
 
     store_id: str
     shown: str
-    key: PatchKey | None
+    key: KeypointKey | None
 
 
 @dataclass(frozen=True, slots=True)
-class SealedPatches:
+class SealedKeypoints:
     """The keypoints that may be searched, seen at one moment; iterating unseals them.
 
     Gives entry and keypoints, by number, in flat memory; once, and while the view is open.
@@ -66,9 +66,9 @@ class SealedPatches:
 
     revision: int
     damaged: list[int]
-    _sets: Iterator[tuple[int, PatchSet]]
+    _sets: Iterator[tuple[int, KeypointSet]]
 
-    def __iter__(self) -> Iterator[tuple[int, PatchSet]]:
+    def __iter__(self) -> Iterator[tuple[int, KeypointSet]]:
         return self._sets
 
 
@@ -83,11 +83,11 @@ class Keypoints:
     @contextmanager
     def read(
         self,
-        key: PatchKey,
+        key: KeypointKey,
         banks: Collection[str] | None = None,
         *,
         now: datetime | None = None,
-    ) -> Iterator[SealedPatches]:
+    ) -> Iterator[SealedKeypoints]:
         """Revision and keypoints, all of one moment: what an index of keypoints is built from.
 
         Args:
@@ -97,8 +97,8 @@ class Keypoints:
 
         Raises:
             BankMissing: there is none of that name.
-            PatchKeyWrong: they were sealed with another key; raised before any is read.
-            PatchesUnavailable: `cryptography` is not installed.
+            KeypointKeyWrong: they were sealed with another key; raised before any is read.
+            KeypointsUnavailable: `cryptography` is not installed.
         """
         at = unix_seconds(now or datetime.now(UTC))
         with self._database.read(long=True) as connection:
@@ -138,11 +138,11 @@ class Keypoints:
             return entry_ids(connection, found, after=after, limit=limit)
 
     def key_id(self) -> bytes | None:
-        """The `PatchKey.key_id` that sealed the store's keypoints; None where there are none."""
+        """The `KeypointKey.key_id` that sealed the store's keypoints; None where there are none."""
         with self._database.read() as connection:
             return key_id(connection)
 
-    def _sealer(self, key: PatchKey | None) -> Sealer:
+    def _sealer(self, key: KeypointKey | None) -> Sealer:
         return Sealer(self._store_id, self._shown, key)
 
 
@@ -150,7 +150,7 @@ def keep(
     change: Change,
     bank: Bank,
     sealer: Sealer,
-    wanted: Mapping[bytes, PatchSet],
+    wanted: Mapping[bytes, KeypointSet],
     numbers: Mapping[bytes, int],
 ) -> int:
     """Seal and store the keypoints of entries, in place of those they had.
@@ -166,10 +166,10 @@ def keep(
         how many entries that this change had not touched yet were changed.
 
     Raises:
-        PatchKeyMissing: the sealer has no key.
-        PatchKeyWrong: the store has keypoints that were sealed with another key. Mixed, a part of
-            them could never be searched, and nobody would notice.
-        PatchesUnavailable: `cryptography` is not installed.
+        KeypointKeyMissing: the sealer has no key.
+        KeypointKeyWrong: the store has keypoints that were sealed with another key. Mixed, a part
+            of them could never be searched, and nobody would notice.
+        KeypointsUnavailable: `cryptography` is not installed.
     """
     key = _checked_key(change.connection, sealer)
     changed = 0
@@ -183,16 +183,16 @@ def keep(
 def _keep_chunk(
     change: Change,
     bank: Bank,
-    key: PatchKey,
+    key: KeypointKey,
     store_id: str,
-    wanted: Mapping[int, tuple[bytes, PatchSet]],
+    wanted: Mapping[int, tuple[bytes, KeypointSet]],
 ) -> int:
-    from egide.hashing.patch_set import pack
+    from egide.hashing.keypoint_set import pack
 
-    held = sa.select(patches.c.entry_id, patches.c.sealed)
+    held = sa.select(keypoints.c.entry_id, keypoints.c.sealed)
     old = {
         row.entry_id: row.sealed
-        for row in change.connection.execute(held.where(patches.c.entry_id.in_(list(wanted))))
+        for row in change.connection.execute(held.where(keypoints.c.entry_id.in_(list(wanted))))
     }
     rows: list[dict[str, Any]] = []
     for entry, (identity, kept) in wanted.items():
@@ -204,7 +204,7 @@ def _keep_chunk(
     if not rows:
         return 0
     erase(change, [row["entry_id"] for row in rows if row["entry_id"] in old])
-    change.connection.execute(sa.insert(patches), rows)
+    change.connection.execute(sa.insert(keypoints), rows)
     return change.connection.execute(
         sa.update(entries)
         .where(entries.c.id.in_([row["entry_id"] for row in rows]))
@@ -217,7 +217,7 @@ def erase(change: Change, entry_ids: Sequence[int]) -> None:
     """Delete the keypoints of entries; at most as many as a statement takes."""
     if entry_ids:
         deleted = change.connection.execute(
-            sa.delete(patches).where(patches.c.entry_id.in_(entry_ids))
+            sa.delete(keypoints).where(keypoints.c.entry_id.in_(entry_ids))
         )
         change.erased = change.erased or deleted.rowcount > 0
 
@@ -227,9 +227,9 @@ def entry_ids(
 ) -> list[int]:
     """The entries of a bank that have keypoints, by number."""
     rows = connection.execute(
-        _of(bank, patches.c.entry_id)
-        .where(patches.c.entry_id > after)
-        .order_by(patches.c.entry_id)
+        _of(bank, keypoints.c.entry_id)
+        .where(keypoints.c.entry_id > after)
+        .order_by(keypoints.c.entry_id)
         .limit(limit)
     )
     return [row.entry_id for row in rows]
@@ -244,7 +244,7 @@ def count(connection: sa.Connection, bank: Bank) -> int:
 def key_id(connection: sa.Connection) -> bytes | None:
     """Which key sealed the store's keypoints, or None where there are none."""
     # Not MAX: PostgreSQL has none for bytes before its version 18.
-    return connection.execute(_key_ids.order_by(patches.c.key_id.desc())).scalar()
+    return connection.execute(_key_ids.order_by(keypoints.c.key_id.desc())).scalar()
 
 
 def held(connection: sa.Connection, banks: Collection[str] | None) -> bool:
@@ -261,21 +261,21 @@ def read(
     *,
     banks: Collection[str] | None,
     now_unix_s: int,
-) -> SealedPatches:
+) -> SealedKeypoints:
     """The keypoints of active entries, within the transaction; see `Keypoints.read`."""
     key = _checked_key(connection, sealer)
     chosen = None if banks is None else [get_bank(connection, name).id for name in banks]
     query = (
-        sa.select(patches.c.entry_id, entries.c.bank_id, entries.c.identity, patches.c.sealed)
-        .join(entries, entries.c.id == patches.c.entry_id)
+        sa.select(keypoints.c.entry_id, entries.c.bank_id, entries.c.identity, keypoints.c.sealed)
+        .join(entries, entries.c.id == keypoints.c.entry_id)
         .where(entries.c.state == State.ACTIVE.value)
         .where(sa.or_(entries.c.expires.is_(None), entries.c.expires > now_unix_s))
-        .order_by(patches.c.entry_id)
+        .order_by(keypoints.c.entry_id)
     )
     if chosen is not None:
         query = query.where(_bank_id.in_(chosen))
     damaged: list[int] = []
-    return SealedPatches(
+    return SealedKeypoints(
         revision=current_revision(connection),
         damaged=damaged,
         _sets=_unsealed(connection, query, sealer.store_id, key, damaged),
@@ -286,10 +286,10 @@ def _unsealed(
     connection: sa.Connection,
     query: sa.Select[Any],
     store_id: str,
-    key: PatchKey,
+    key: KeypointKey,
     damaged: list[int],
-) -> Iterator[tuple[int, PatchSet]]:
-    from egide.hashing.patch_set import unpack
+) -> Iterator[tuple[int, KeypointSet]]:
+    from egide.hashing.keypoint_set import unpack
 
     rows = connection.execution_options(yield_per=_CHUNK).execute(query)
     for page in rows.partitions():
@@ -302,23 +302,23 @@ def _unsealed(
                 yield entry, kept
 
 
-def _checked_key(connection: sa.Connection, sealer: Sealer) -> PatchKey:
+def _checked_key(connection: sa.Connection, sealer: Sealer) -> KeypointKey:
     """The sealer's key, if it sealed what is there already."""
     if sealer.key is None:
-        raise PatchKeyMissing
+        raise KeypointKeyMissing
     # One by one each is a step in the index; asked for together, they are a walk through it.
-    for order in (patches.c.key_id.asc(), patches.c.key_id.desc()):
+    for order in (keypoints.c.key_id.asc(), keypoints.c.key_id.desc()):
         found = connection.execute(_key_ids.order_by(order)).scalar()
         if found not in {None, sealer.key.key_id}:
-            raise PatchKeyWrong(store=sealer.shown)
+            raise KeypointKeyWrong(store=sealer.shown)
     return sealer.key
 
 
 def _of(bank: Bank, column: sa.ColumnElement[int]) -> sa.Select[Any]:
-    return sa.select(column).select_from(patches).where(_bank_id == bank.id)
+    return sa.select(column).select_from(keypoints).where(_bank_id == bank.id)
 
 
-def _opened(key: PatchKey, sealed: bytes, context: bytes) -> bytes | None:
+def _opened(key: KeypointKey, sealed: bytes, context: bytes) -> bytes | None:
     try:
         return key.unseal(sealed, context)
     except SealBroken:

@@ -15,7 +15,7 @@ from egide.domain.model import (
     State,
     Trust,
 )
-from egide.store.tables.register import banks, entries, patches
+from egide.store.tables.register import banks, entries, keypoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ ENTRY_COLUMNS = (
     entries.c.expires,
     entries.c.revision,
     entries.c.trimmed,
-    sa.exists().where(patches.c.entry_id == entries.c.id),
+    sa.exists().where(keypoints.c.entry_id == entries.c.id),
 )
 """In the order of the fields of `Entry`."""
 
@@ -92,7 +92,7 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         expires,
         revision,
         trimmed,
-        has_patches,
+        has_keypoints,
     ) = row
     pdqs = split_codes(codes)
     trimmed_pdqs: tuple[bytes, ...] = ()
@@ -114,7 +114,7 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         None if expires is None else moment(expires),
         revision,
         trimmed_pdqs,
-        bool(has_patches),
+        bool(has_keypoints),
     )
 
 

@@ -23,7 +23,7 @@ from egide.domain.model import (
 )
 from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
-from egide.store.entries import keypoints as patch_rows
+from egide.store.entries import keypoints as keypoint_rows
 from egide.store.entries.records import unix_seconds
 from egide.store.log.log import MAX_SUBJECTS
 from egide.store.tables.register import entries
@@ -71,7 +71,7 @@ def register(
         kinds = register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
         change.grew(kinds.count(OutcomeKind.ADDED))
-        completed += _keep_patches(change, bank, sealer, chunk, identities, kinds)
+        completed += _keep_keypoints(change, bank, sealer, chunk, identities, kinds)
         change.touch(_numbers(change, bank, identities, kinds))
         if outcomes:
             found = find_known(change.connection, bank, identities)
@@ -100,7 +100,7 @@ def _numbers(
     return [entry.entry for entry in found.values()]
 
 
-def _keep_patches(
+def _keep_keypoints(
     change: Change,
     bank: Bank,
     sealer: Sealer,
@@ -110,15 +110,15 @@ def _keep_patches(
 ) -> int:
     """Keep the keypoints of a chunk; return how many known entries got others than they had."""
     wanted = {
-        identity: registration.patches
+        identity: registration.keypoints
         for registration, identity, kind in zip(chunk, identities, kinds, strict=True)
-        if registration.patches is not None and kind is not OutcomeKind.REFUSED
+        if registration.keypoints is not None and kind is not OutcomeKind.REFUSED
     }
     if not wanted:
         return 0
     found = find_known(change.connection, bank, list(wanted))
     numbers = {identity: entry.entry for identity, entry in found.items()}
-    return patch_rows.keep(change, bank, sealer, wanted, numbers)
+    return keypoint_rows.keep(change, bank, sealer, wanted, numbers)
 
 
 def identity_of(registration: Registration, identity_key: bytes) -> bytes:
@@ -221,7 +221,7 @@ def register_chunk(
     if inserts:
         change.connection.execute(sa.insert(entries), inserts)
     # … and keypoints, although the consent to them has ended.
-    patch_rows.erase(change, renewed)
+    keypoint_rows.erase(change, renewed)
     return kinds
 
 

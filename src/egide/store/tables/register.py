@@ -174,7 +174,7 @@ Index(
 )
 
 # A table of its own: rows of 20 KB between the entries would make every list of them slow.
-patches = Table(
+keypoints = Table(
     "patches",
     metadata,
     Column("entry_id", BigId, ForeignKey("entries.id"), primary_key=True, autoincrement=False),

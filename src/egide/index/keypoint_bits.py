@@ -2,11 +2,11 @@
 
 Eight words of 32 bits, one for each band. The first 22 bits of a band were chosen one after the
 other, each the one that best separates: by how much it lowers the chance that two unrelated
-descriptors agree in the band so far, for how much it lowers the chance that two of the same patch
-do, before and after an edit. No bit is in two bands; the last 10 of each are those left over, in
-no order. ORB's sampling pattern is fixed, so the choice holds for all pictures. It was made on the
-development half of the corpus by `benchmarks/patch_bits.py`; docs/decisions/0008-patch-search.md
-has what it gains.
+descriptors agree in the band so far, for how much it lowers the chance that two of the same
+keypoint do, before and after an edit. No bit is in two bands; the last 10 of each are those left
+over, in no order. ORB's sampling pattern is fixed, so the choice holds for all pictures. It was
+made on the development half of the corpus by `benchmarks/keypoint_bits.py`;
+docs/decisions/0008-patch-search.md has what it gains.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.domain.model import PATCH_BYTES
+from egide.domain.model import KEYPOINT_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,5 +55,5 @@ def reorder(descriptors: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 def restore(words: NDArray[np.uint32]) -> NDArray[np.uint8]:
     """Undo `reorder`."""
-    bits = np.unpackbits(words.astype(">u4").view(np.uint8).reshape(-1, PATCH_BYTES), axis=1)
+    bits = np.unpackbits(words.astype(">u4").view(np.uint8).reshape(-1, KEYPOINT_BYTES), axis=1)
     return np.packbits(np.take(bits, _BACK, axis=1), axis=1)

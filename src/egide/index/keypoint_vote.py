@@ -1,4 +1,4 @@
-"""Which pictures share patches with a query in one arrangement: votes, before any proof."""
+"""Which pictures share keypoints with a query in one arrangement: votes, before any proof."""
 
 from __future__ import annotations
 

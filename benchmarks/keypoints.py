@@ -1,6 +1,6 @@
 """Searching keypoints: time of each step, memory, and what the index misses of what pairs find.
 
-    python benchmarks/patches.py [--size 10000] [--pictures 40] [--json]
+    python benchmarks/keypoints.py [--size 10000] [--pictures 40] [--json]
 
 On the development half of the corpus; the figures on the report half are those of
 `make bench-edits`. Times are of one core, decoding and tier 0 left out.
@@ -31,17 +31,17 @@ from edits.corpus import half
 from edits.suite import EDITS
 from egide.domain.model import Mode
 from egide.hashing.fingerprint import hash_frame, hash_regions
-from egide.hashing.patch_set import pack, unpack
-from egide.hashing.patches import extract, registered
-from egide.index.patches import PatchIndex
-from egide.matching.patch_proof import prove
+from egide.hashing.keypoint_set import pack, unpack
+from egide.hashing.keypoints import extract, registered
+from egide.index.keypoints import KeypointIndex
+from egide.matching.keypoint_proof import prove
 from egide.media.decode import Frame
 from machine import machine_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egide.domain.model import PatchQuery
+    from egide.domain.model import KeypointQuery
 
 BESIDE = 20
 """Pictures that edits put beside or into another."""
@@ -68,7 +68,7 @@ def frame(image: Image.Image) -> Frame:
     return Frame(pixels, *pixels.shape[:2])
 
 
-def keypoints(image: Image.Image) -> PatchQuery:
+def keypoints(image: Image.Image) -> KeypointQuery:
     """Find the keypoints of an RGB image, without looking for parts."""
     return extract(frame(image))
 
@@ -93,7 +93,7 @@ def run(size: int, pictures: int) -> dict[str, object]:
         others = pool.map(made_up, range(size - len(photos)), chunksize=16)
     sets = [*known, *(unpack(data) for data in others)]
     start = time.perf_counter()
-    index = PatchIndex.build(enumerate(sets))
+    index = KeypointIndex.build(enumerate(sets))
     build_s = time.perf_counter() - start
     figures = Figures()
     # Not the sources of the bank's other pictures, which would then rightly be found.
@@ -124,7 +124,7 @@ def run(size: int, pictures: int) -> dict[str, object]:
     }
 
 
-def measure(image: Image.Image, place: int, index: PatchIndex, figures: Figures) -> None:
+def measure(image: Image.Image, place: int, index: KeypointIndex, figures: Figures) -> None:
     """Search for one edited picture, registered as `place`, by the index and by its pair alone."""
     shown = frame(image)
     regions = hash_regions(shown, hash_frame(shown, Mode.FAST))
@@ -140,7 +140,7 @@ def measure(image: Image.Image, place: int, index: PatchIndex, figures: Figures)
         if prove(
             query,
             one.mirrored,
-            index.patch_set(one.picture),
+            index.keypoint_set(one.picture),
             candidates.usable_mirrored if one.mirrored else candidates.usable,
         )
     }
@@ -152,7 +152,7 @@ def measure(image: Image.Image, place: int, index: PatchIndex, figures: Figures)
     figures.proved.append(len(candidates.found))
     figures.indexed.append(place in found)
     figures.unrelated.append(len(found - {place}))
-    own = index.patch_set(place)
+    own = index.keypoint_set(place)
     figures.pairwise.append(
         any(prove(query, mirrored, own, None) is not None for mirrored in (False, True))
     )

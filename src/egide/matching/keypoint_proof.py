@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from egide.domain.model import PatchEvidence, PatchQuery, PatchSet
-from egide.hashing.patch_set import SIGN_GRID, PatchView, view
+from egide.domain.model import KeypointEvidence, KeypointQuery, KeypointSet
+from egide.hashing.keypoint_set import SIGN_GRID, KeypointView, view
 from egide.matching.arrangement import (
     MIN_INLIERS,
     NORMAL_SIDE,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from egide.matching.arrangement import Floats
 
 MAX_DESCRIPTOR_BITS = 60
-"""Descriptors that differ in more bits are not of the same patch."""
+"""Descriptors that differ in more bits are not of the same keypoint."""
 MIN_COVERAGE = 0.2
 """Of what is visible of the registered picture, the share that must hold agreeing keypoints."""
 MIN_AGREEMENT = 0.75
@@ -74,8 +74,8 @@ class _Pairs(NamedTuple):
 
 
 def prove(
-    query: PatchQuery, mirrored: bool, entry: PatchSet, usable: NDArray[np.bool_] | None
-) -> PatchEvidence | None:
+    query: KeypointQuery, mirrored: bool, entry: KeypointSet, usable: NDArray[np.bool_] | None
+) -> KeypointEvidence | None:
     """Say why the query shows the entry's picture or a part of it; None if it does not.
 
     Args:
@@ -110,7 +110,7 @@ def prove(
         return None
     a, b, x, c, d, y = matrix.ravel().tolist()
     ring = outline(matrix, (entry.width, entry.height), (side.width, side.height))
-    return PatchEvidence(
+    return KeypointEvidence(
         inliers=len(inliers),
         coverage=covered,
         agreement=agreed,
@@ -120,7 +120,7 @@ def prove(
 
 
 def _pair(
-    ours: PatchView, theirs: PatchView, entry: PatchSet, usable: NDArray[np.bool_] | None
+    ours: KeypointView, theirs: KeypointView, entry: KeypointSet, usable: NDArray[np.bool_] | None
 ) -> _Pairs:
     """Pair keypoints within `MAX_DESCRIPTOR_BITS`, each with the best few of the other picture."""
     common = np.zeros(len(theirs.words), np.bool_)
@@ -170,13 +170,13 @@ def _rank(keys: NDArray[np.intp]) -> NDArray[np.intp]:
     return rank
 
 
-def _unit(frame: PatchSet) -> float:
+def _unit(frame: KeypointSet) -> float:
     """Stored pixels for each normal pixel."""
     return math.sqrt(frame.width * frame.height) / NORMAL_SIDE
 
 
 def _correspondence(
-    ours: PatchView, theirs: PatchView, side: PatchSet, entry: PatchSet, pairs: _Pairs
+    ours: KeypointView, theirs: KeypointView, side: KeypointSet, entry: KeypointSet, pairs: _Pairs
 ) -> Correspondence:
     sizes = ours.sizes[pairs.query].astype(np.float64) / _unit(side)
     turn = ours.angles[pairs.query].astype(np.float64) - theirs.angles[pairs.entry]
@@ -190,10 +190,10 @@ def _correspondence(
 
 
 def _coverage(
-    ours: PatchView,
-    theirs: PatchView,
-    side: PatchSet,
-    entry: PatchSet,
+    ours: KeypointView,
+    theirs: KeypointView,
+    side: KeypointSet,
+    entry: KeypointSet,
     matrix: Floats,
     pairs: _Pairs,
     inliers: NDArray[np.intp],
@@ -217,7 +217,7 @@ def _coverage(
     return float(np.isin(seen, cells[pairs.entry[inliers]]).mean())
 
 
-def _cells(theirs: PatchView, entry: PatchSet, across: int) -> NDArray[np.int64]:
+def _cells(theirs: KeypointView, entry: KeypointSet, across: int) -> NDArray[np.int64]:
     """Which cell of a grid over the registered picture each keypoint is in."""
     at = (theirs.points * across / (entry.width, entry.height)).astype(np.int64)
     column, row = np.minimum(at, across - 1).T
@@ -226,9 +226,9 @@ def _cells(theirs: PatchView, entry: PatchSet, across: int) -> NDArray[np.int64]
 
 
 def _agreement(
-    query: PatchQuery,
-    theirs: PatchView,
-    entry: PatchSet,
+    query: KeypointQuery,
+    theirs: KeypointView,
+    entry: KeypointSet,
     matrix: Floats,
     own_blocks: NDArray[np.bool_],
 ) -> float:
@@ -248,7 +248,7 @@ def _agreement(
 
 
 def _sample(
-    query: PatchQuery, entry: PatchSet, matrix: Floats
+    query: KeypointQuery, entry: KeypointSet, matrix: Floats
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The query's brightness in each cell of the registered picture's coarse grid.
 

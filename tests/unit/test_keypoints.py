@@ -15,9 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from egide.domain.model import DEFAULT_LIMITS, Mode, PatchEvidence, PatchQuery, PatchSet, Rectangle
-from egide.hashing.patch_set import pack, view
-from egide.hashing.patches import (
+from egide.domain.model import (
+    DEFAULT_LIMITS,
+    KeypointEvidence,
+    KeypointQuery,
+    KeypointSet,
+    Mode,
+    Rectangle,
+)
+from egide.hashing.keypoint_set import pack, view
+from egide.hashing.keypoints import (
     MAX_KEYPOINTS,
     PART_KEYPOINTS,
     REGISTERED_KEYPOINTS,
@@ -26,7 +33,7 @@ from egide.hashing.patches import (
     spread,
 )
 from egide.matching.arrangement import hull_area, outline, polygon_area
-from egide.matching.patch_proof import MAX_DESCRIPTOR_BITS, near_descriptors, prove
+from egide.matching.keypoint_proof import MAX_DESCRIPTOR_BITS, near_descriptors, prove
 from egide.media import Frame
 from egide.media.decode import decode, decode_image
 from pictures import encoded, pictures
@@ -36,16 +43,16 @@ def frame(image: Image.Image) -> Frame:
     return decode_image(image, name="drawn", limits=DEFAULT_LIMITS)
 
 
-def of(image: Image.Image) -> PatchQuery:
+def of(image: Image.Image) -> KeypointQuery:
     return extract(frame(image))
 
 
 @cache
-def entries() -> tuple[PatchSet, ...]:
+def entries() -> tuple[KeypointSet, ...]:
     return tuple(registered(of(image)) for image in pictures())
 
 
-def search(query: PatchQuery, entry: PatchSet) -> PatchEvidence | None:
+def search(query: KeypointQuery, entry: KeypointSet) -> KeypointEvidence | None:
     return prove(query, False, entry, None) or prove(query, True, entry, None)
 
 
@@ -328,7 +335,7 @@ def test_opencv_missing_names_the_extra() -> None:
         "import numpy as np\n"
         "from egide.media import Frame\n"
         "from egide.errors import PatchesUnavailable\n"
-        "from egide.hashing.patches import extract\n"
+        "from egide.hashing.keypoints import extract\n"
         "try: extract(Frame(np.zeros((50, 50), np.uint8), 50, 50))\n"
         "except PatchesUnavailable as error: print(error)\n"
     )

@@ -11,11 +11,11 @@ import pytest
 from store_processes import registration
 
 from egide.domain.model import Registration
-from egide.security.sealing import PatchKey
+from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore as Store
-from patch_samples import patch_set
+from keypoint_samples import keypoint_set
 
-KEY = PatchKey(b"k" * 32)
+KEY = KeypointKey(b"k" * 32)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 COUNT = 120
 # Bytes of one: within a page of the database, over a few, over many.
@@ -29,7 +29,7 @@ def pictures() -> list[Registration]:
             sha256=registration(number).sha256,
             source="her" if number % 2 else "them",
             expires=PAST if number % 5 == 0 else None,
-            patches=patch_set(number, SIZES[number % len(SIZES)]),
+            keypoints=keypoint_set(number, SIZES[number % len(SIZES)]),
         )
         for number in range(COUNT)
     ]
@@ -74,10 +74,10 @@ def alone(store: Store) -> None:
 
 def replaced(store: Store) -> None:
     others = [
-        Registration(one.pdqs, one.sha256, source=one.source, patches=patch_set(number + 1000))
+        Registration(one.pdqs, one.sha256, source=one.source, keypoints=keypoint_set(number + 1000))
         for number, one in enumerate(pictures()[:40])
     ]
-    store.entries.register("helpline", others, patch_key=KEY)
+    store.entries.register("helpline", others, keypoint_key=KEY)
 
 
 @pytest.mark.parametrize("erase", [every, by_source, by_time, as_false, alone, replaced])
@@ -87,7 +87,7 @@ def test_erased_keypoints_are_gone_from_the_files(
     path = tmp_path / "egide.db"
     with Store.open(f"sqlite:///{path}", create=True) as store:
         store.banks.create("helpline")
-        store.entries.register("helpline", pictures(), patch_key=KEY)
+        store.entries.register("helpline", pictures(), keypoint_key=KEY)
         sought = pieces(path)
         assert on_disk(tmp_path, sought) == set(range(1, COUNT + 1))
         erase(store)
@@ -102,7 +102,7 @@ def test_erasing_while_another_reads_is_made_up_for_on_closing(tmp_path: Path) -
     path = tmp_path / "egide.db"
     store = Store.open(f"sqlite:///{path}", create=True)
     store.banks.create("helpline")
-    store.entries.register("helpline", pictures(), patch_key=KEY)
+    store.entries.register("helpline", pictures(), keypoint_key=KEY)
     sought = pieces(path)
     reader = Store.open(f"sqlite:///{path}")
     with reader.keypoints.read(KEY) as sealed:
@@ -117,10 +117,10 @@ def test_erasing_while_another_reads_is_made_up_for_on_closing(tmp_path: Path) -
 
 def test_neither_key_nor_keypoints_are_ever_in_the_files(tmp_path: Path) -> None:
     path = tmp_path / "egide.db"
-    plain = [one.patches for one in pictures() if one.patches is not None]
+    plain = [one.keypoints for one in pictures() if one.keypoints is not None]
     with Store.open(f"sqlite:///{path}", create=True) as store:
         store.banks.create("helpline")
-        store.entries.register("helpline", pictures(), patch_key=KEY)
+        store.entries.register("helpline", pictures(), keypoint_key=KEY)
         with store.keypoints.read(KEY) as sealed:
             assert list(sealed)
         raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from egide.domain.model import PATCH_BYTES, PatchSet
+from egide.domain.model import KEYPOINT_BYTES, KeypointSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEYPOINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("size", "u1"), ("angle", "u1")])
 """Place as a fraction of each side, the logarithm of the size, the angle in 1/256 of a turn."""
-MAX_PATCHES = 4096
+MAX_KEYPOINTS = 4096
 """Keypoints of one frame: more are refused on reading. Extraction stays far below."""
 SIGN_GRID = 24
 """Cells of the coarse grid in each direction, whatever the frame's shape."""
@@ -38,13 +38,13 @@ _HEADER = struct.Struct("<BxHII")
 # Format, keypoints, width, height.
 
 
-class PatchView(NamedTuple):
+class KeypointView(NamedTuple):
     """The keypoints of one frame as arrays; `words` and `descriptors` share the set's memory.
 
     Attributes:
         points: x and y in stored pixels, shape (n, 2).
-        sizes: diameter of the patch in stored pixels, shape (n,).
-        angles: direction of the patch in degrees, clockwise from the x axis, shape (n,).
+        sizes: diameter of the keypoint in stored pixels, shape (n,).
+        angles: direction of the keypoint in degrees, clockwise from the x axis, shape (n,).
         descriptors: shape (n, 32).
         words: the same bits, shape (n, 4).
         brighter: whether brightness rises from a cell to its neighbour, shape (2, grid, grid): to
@@ -69,12 +69,12 @@ def build(
     descriptors: NDArray[np.uint8],
     brighter: NDArray[np.bool_],
     clear: NDArray[np.bool_],
-) -> PatchSet:
+) -> KeypointSet:
     """Round and pack what `view` gives back.
 
     Args:
         size: width and height of the frame, in stored pixels.
-        points: as in `PatchView`, like all that follow.
+        points: as in `KeypointView`, like all that follow.
         sizes: at least 1.
         angles: in degrees.
         descriptors: 32 bytes each.
@@ -88,7 +88,7 @@ def build(
     steps = np.rint(np.log2(np.maximum(sizes, 1)) * _SIZE_STEPS)
     records["size"] = np.clip(steps, 0, 255)
     records["angle"] = np.rint(angles * (256 / 360)).astype(np.int64) % 256
-    return PatchSet(
+    return KeypointSet(
         width=size[0],
         height=size[1],
         keypoints=records.tobytes(),
@@ -97,16 +97,16 @@ def build(
     )
 
 
-def view(patches: PatchSet) -> PatchView:
+def view(keypoints: KeypointSet) -> KeypointView:
     """Give the keypoints as arrays."""
-    records = np.frombuffer(patches.keypoints, KEYPOINT)
-    descriptors = np.frombuffer(patches.descriptors, np.uint8).reshape(-1, PATCH_BYTES)
+    records = np.frombuffer(keypoints.keypoints, KEYPOINT)
+    descriptors = np.frombuffer(keypoints.descriptors, np.uint8).reshape(-1, KEYPOINT_BYTES)
     points = np.empty((len(records), 2), np.float32)
-    points[:, 0] = records["x"] * np.float32(patches.width / _FULL)
-    points[:, 1] = records["y"] * np.float32(patches.height / _FULL)
-    bits = np.unpackbits(np.frombuffer(patches.signs, np.uint8))
+    points[:, 0] = records["x"] * np.float32(keypoints.width / _FULL)
+    points[:, 1] = records["y"] * np.float32(keypoints.height / _FULL)
+    bits = np.unpackbits(np.frombuffer(keypoints.signs, np.uint8))
     signs = bits.reshape(2, 2, SIGN_GRID, SIGN_GRID).view(np.bool_)
-    return PatchView(
+    return KeypointView(
         points=points,
         sizes=np.exp2(records["size"].astype(np.float32) / _SIZE_STEPS),
         angles=records["angle"].astype(np.float32) * np.float32(360 / 256),
@@ -117,30 +117,30 @@ def view(patches: PatchSet) -> PatchView:
     )
 
 
-def first(patches: PatchSet, count: int) -> PatchSet:
+def first(keypoints: KeypointSet, count: int) -> KeypointSet:
     """The most useful keypoints of a set, which come first in it."""
     return replace(
-        patches,
-        keypoints=patches.keypoints[: count * KEYPOINT.itemsize],
-        descriptors=patches.descriptors[: count * PATCH_BYTES],
+        keypoints,
+        keypoints=keypoints.keypoints[: count * KEYPOINT.itemsize],
+        descriptors=keypoints.descriptors[: count * KEYPOINT_BYTES],
     )
 
 
-def pack(patches: PatchSet) -> bytes:
+def pack(keypoints: KeypointSet) -> bytes:
     """Write a set as bytes, 12 and those of its parts; `unpack` reads them.
 
     Raises:
         ValueError: the set is not one that `unpack` would give back.
     """
-    count = patches.count
-    header = _HEADER.pack(_FORMAT, min(count, 65535), patches.width, patches.height)
-    data = header + patches.keypoints + patches.descriptors + patches.signs
-    if unpack(data) != patches:
+    count = keypoints.count
+    header = _HEADER.pack(_FORMAT, min(count, 65535), keypoints.width, keypoints.height)
+    data = header + keypoints.keypoints + keypoints.descriptors + keypoints.signs
+    if unpack(data) != keypoints:
         raise ValueError("the parts of the set do not belong together")
     return data
 
 
-def unpack(data: bytes) -> PatchSet:
+def unpack(data: bytes) -> KeypointSet:
     """Read what `pack` wrote.
 
     Raises:
@@ -151,15 +151,15 @@ def unpack(data: bytes) -> PatchSet:
     version, count, width, height = _HEADER.unpack_from(data)
     if version != _FORMAT or data[1]:
         raise ValueError(f"the set is of format {version}, known is {_FORMAT}")
-    if count > MAX_PATCHES:
-        raise ValueError(f"the set has more than {MAX_PATCHES} keypoints")
+    if count > MAX_KEYPOINTS:
+        raise ValueError(f"the set has more than {MAX_KEYPOINTS} keypoints")
     if not width or not height:
         raise ValueError("the set is of a frame without pixels")
     keypoints = _HEADER.size + count * KEYPOINT.itemsize
-    descriptors = keypoints + count * PATCH_BYTES
+    descriptors = keypoints + count * KEYPOINT_BYTES
     if len(data) != descriptors + SIGN_BYTES:
         raise ValueError("the length of the set is not what its header says")
-    return PatchSet(
+    return KeypointSet(
         width=width,
         height=height,
         keypoints=data[_HEADER.size : keypoints],

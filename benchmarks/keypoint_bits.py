@@ -1,6 +1,6 @@
-"""Choose the order of descriptor bits in `egide.index.patch_bits`, on the development half.
+"""Choose the order of descriptor bits in `egide.index.keypoint_bits`, on the development half.
 
-    python benchmarks/patch_bits.py
+    python benchmarks/keypoint_bits.py
 
 Prints bands of 22 bits and what each number of bits finds. Deterministic: the same corpus and
 OpenCV give the same order. The order in use was made by this procedure with an early form of the
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edits.corpus import half
 from edits.suite import EDITS
-from egide.hashing.patch_set import view
-from egide.hashing.patches import extract
+from egide.hashing.keypoint_set import view
+from egide.hashing.keypoints import extract
 from egide.media.decode import Frame
 
 PICTURES = 60

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.domain.model import PATCH_BYTES
-from egide.hashing.patch_set import KEYPOINT, SIGN_BYTES
+from egide.domain.model import KEYPOINT_BYTES
+from egide.hashing.keypoint_set import KEYPOINT, SIGN_BYTES
 from egide.index.container import Section, array_section
-from egide.index.patch_bits import KEY_BITS, WORDS, reorder
+from egide.index.keypoint_bits import KEY_BITS, WORDS, reorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from egide.domain.model import PatchSet
+    from egide.domain.model import KeypointSet
 
 BANDS = 6
-"""Of the eight that `patch_bits` has: the other two would find 2 % more for a third more memory."""
+"""Of the eight in `keypoint_bits`: the other two would find 2 % more for a third more memory."""
 LINE_WORDS = 16
 """Filter words are read by whole lines of 64 bytes."""
 _MIN_KEY_BITS = 8
@@ -29,7 +29,7 @@ _BUCKET_ROWS = 2
 # Rows a bucket aimed at. Fewer would need more offsets, more would have to be read for nothing.
 
 
-class PatchColumns:
+class KeypointColumns:
     """The pictures so far, as growing columns. Equal sets of several entries are kept once."""
 
     def __init__(self) -> None:
@@ -42,24 +42,24 @@ class PatchColumns:
         self.words = bytearray()
         self._known: dict[bytes, int] = {}
 
-    def add(self, entry: int, patches: PatchSet) -> None:
+    def add(self, entry: int, keypoints: KeypointSet) -> None:
         """Take one entry; one with too little detail to be told from others is left out."""
-        if not patches.searchable:
+        if not keypoints.searchable:
             return
-        parts = (patches.keypoints, patches.descriptors, patches.signs)
-        head = f"{patches.width} {patches.height} {patches.count} ".encode()
+        parts = (keypoints.keypoints, keypoints.descriptors, keypoints.signs)
+        head = f"{keypoints.width} {keypoints.height} {keypoints.count} ".encode()
         digest = hashlib.blake2b(head + b"".join(parts), digest_size=16).digest()
         picture = self._known.setdefault(digest, len(self.start) - 1)
         self.entry_id.append(entry)
         self.entry_picture.append(picture)
         if picture < len(self.start) - 1:
             return
-        descriptors = np.frombuffer(patches.descriptors, np.uint8).reshape(-1, PATCH_BYTES)
+        descriptors = np.frombuffer(keypoints.descriptors, np.uint8).reshape(-1, KEYPOINT_BYTES)
         self.words += reorder(descriptors).tobytes()
-        self.keypoints += patches.keypoints
-        self.signs += patches.signs
-        self.size.extend((patches.width, patches.height))
-        self.start.append(self.start[-1] + patches.count)
+        self.keypoints += keypoints.keypoints
+        self.signs += keypoints.signs
+        self.size.extend((keypoints.width, keypoints.height))
+        self.start.append(self.start[-1] + keypoints.count)
 
     @property
     def key_bits(self) -> int:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.domain.model import PatchSet
-from egide.hashing import patch_set
-from egide.hashing.patch_set import MAX_PATCHES, SIGN_BYTES, SIGN_GRID, pack, unpack, view
+from egide.domain.model import KeypointSet
+from egide.hashing import keypoint_set
+from egide.hashing.keypoint_set import MAX_KEYPOINTS, SIGN_BYTES, SIGN_GRID, pack, unpack, view
 
 
-def drawn_set(count: int, width: int = 640, height: int = 480, seed: int = 0) -> PatchSet:
+def drawn_set(count: int, width: int = 640, height: int = 480, seed: int = 0) -> KeypointSet:
     rng = np.random.default_rng(seed)
-    return PatchSet(
+    return KeypointSet(
         width=width,
         height=height,
         keypoints=rng.bytes(6 * count),
@@ -35,13 +35,13 @@ sets = st.builds(
 
 
 @given(sets)
-def test_a_set_is_read_as_it_was_written(patches: PatchSet) -> None:
-    assert unpack(pack(patches)) == patches
+def test_a_set_is_read_as_it_was_written(keypoints: KeypointSet) -> None:
+    assert unpack(pack(keypoints)) == keypoints
 
 
 @given(sets, st.data())
-def test_a_cut_or_lengthened_set_is_refused(patches: PatchSet, data: st.DataObject) -> None:
-    packed = pack(patches)
+def test_a_cut_or_lengthened_set_is_refused(keypoints: KeypointSet, data: st.DataObject) -> None:
+    packed = pack(keypoints)
     kept = data.draw(st.integers(0, len(packed) - 1))
     for wrong in (packed[:kept], packed + bytes(1 + kept)):
         with pytest.raises(ValueError, match="set"):
@@ -51,10 +51,10 @@ def test_a_cut_or_lengthened_set_is_refused(patches: PatchSet, data: st.DataObje
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:
-        patches = unpack(data)
+        keypoints = unpack(data)
     except ValueError:
         return
-    assert pack(patches) == data
+    assert pack(keypoints) == data
 
 
 def test_another_format_is_refused() -> None:
@@ -65,14 +65,14 @@ def test_another_format_is_refused() -> None:
 
 def test_too_many_keypoints_are_refused_on_both_ways() -> None:
     with pytest.raises(ValueError, match="more than"):
-        pack(drawn_set(MAX_PATCHES + 1))
-    assert unpack(pack(drawn_set(MAX_PATCHES))).count == MAX_PATCHES
+        pack(drawn_set(MAX_KEYPOINTS + 1))
+    assert unpack(pack(drawn_set(MAX_KEYPOINTS))).count == MAX_KEYPOINTS
 
 
 def test_parts_that_do_not_belong_together_are_not_written() -> None:
-    patches = drawn_set(5)
+    keypoints = drawn_set(5)
     with pytest.raises(ValueError, match="length"):
-        pack(replace(patches, keypoints=patches.keypoints[:-6]))
+        pack(replace(keypoints, keypoints=keypoints.keypoints[:-6]))
 
 
 def test_a_frame_without_pixels_is_refused() -> None:
@@ -91,7 +91,7 @@ def test_places_sizes_and_angles_survive_within_their_precision(
     descriptors = rng.integers(0, 256, (20, 32), dtype=np.uint8)
     brighter, clear = rng.integers(0, 2, (2, 2, SIGN_GRID, SIGN_GRID)).astype(np.bool_)
     seen = view(
-        patch_set.build((width, height), points, sizes, angles, descriptors, brighter, clear)
+        keypoint_set.build((width, height), points, sizes, angles, descriptors, brighter, clear)
     )
     assert np.abs(seen.points - points).max() <= 1e-5 * max(width, height)
     assert np.abs(np.log2(seen.sizes / sizes)).max() <= 1 / 31
@@ -102,15 +102,15 @@ def test_places_sizes_and_angles_survive_within_their_precision(
 
 
 def test_the_first_keypoints_are_a_set_of_their_own() -> None:
-    patches = drawn_set(30)
-    few = patch_set.first(patches, 12)
+    keypoints = drawn_set(30)
+    few = keypoint_set.first(keypoints, 12)
     assert few.count == 12
     assert unpack(pack(few)) == few
-    np.testing.assert_array_equal(view(few).words, view(patches).words[:12])
-    assert patch_set.first(patches, 100) == patches
+    np.testing.assert_array_equal(view(few).words, view(keypoints).words[:12])
+    assert keypoint_set.first(keypoints, 100) == keypoints
 
 
 def test_a_set_does_not_print_what_it_holds() -> None:
-    patches = drawn_set(4)
-    assert str(patches.descriptors) not in repr(patches)
-    assert len(repr(patches)) < 60
+    keypoints = drawn_set(4)
+    assert str(keypoints.descriptors) not in repr(keypoints)
+    assert len(repr(keypoints)) < 60

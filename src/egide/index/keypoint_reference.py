@@ -1,6 +1,6 @@
-"""Patch search by brute force: every picture is proposed, every patch compared with every other.
+"""Patch search by brute force: every picture is proposed, every keypoint compared with every other.
 
-The oracle of the tests and of the benchmark. `egide.index.patches` proposes far fewer pictures.
+The oracle of the tests and of the benchmark. `egide.index.keypoints` proposes far fewer pictures.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.hashing.patch_set import view
-from egide.index.patch_common import COMMON_BITS, most_pictures
-from egide.index.patches import Candidate, Candidates
+from egide.hashing.keypoint_set import view
+from egide.index.keypoint_common import COMMON_BITS, most_pictures
+from egide.index.keypoints import Candidate, Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from egide.domain.model import PatchQuery, PatchSet
+    from egide.domain.model import KeypointQuery, KeypointSet
 
 
-def candidates(pictures: Sequence[PatchSet], query: PatchQuery) -> Candidates:
+def candidates(pictures: Sequence[KeypointSet], query: KeypointQuery) -> Candidates:
     """Propose all pictures, for both sides of the query.
 
     Args:
@@ -36,7 +36,7 @@ def candidates(pictures: Sequence[PatchSet], query: PatchQuery) -> Candidates:
     return Candidates(found, _usable(pictures, query.straight), _usable(pictures, query.mirrored))
 
 
-def _usable(pictures: Sequence[PatchSet], side: PatchSet) -> NDArray[np.bool_]:
+def _usable(pictures: Sequence[KeypointSet], side: KeypointSet) -> NDArray[np.bool_]:
     words = view(side).words
     seen = np.zeros(len(words), np.int64)
     for picture in pictures:

@@ -12,23 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egide.domain.model import PatchSet
-from egide.errors import PatchesError, SnapshotDamaged, SnapshotError
-from egide.hashing.patch_set import view
-from egide.index import patch_reference
-from egide.index.patch_bits import reorder, restore
-from egide.index.patches import MAX_CANDIDATES, PatchIndex
-from patch_data import asked, joined, made_up, moved
+from egide.domain.model import KeypointSet
+from egide.errors import KeypointsError, SnapshotDamaged, SnapshotError
+from egide.hashing.keypoint_set import view
+from egide.index import keypoint_reference
+from egide.index.keypoint_bits import reorder, restore
+from egide.index.keypoints import MAX_CANDIDATES, KeypointIndex
+from keypoint_data import asked, joined, made_up, moved
 
 BANK = [(10 * number, made_up(number)) for number in range(40)]
 
 
 @pytest.fixture(scope="module")
-def index() -> PatchIndex:
-    return PatchIndex.build(BANK)
+def index() -> KeypointIndex:
+    return KeypointIndex.build(BANK)
 
 
-def found(index: PatchIndex, straight: PatchSet, mirrored: PatchSet | None = None) -> list[int]:
+def found(
+    index: KeypointIndex, straight: KeypointSet, mirrored: KeypointSet | None = None
+) -> list[int]:
     """Return the entries of the pictures that are proposed, best first."""
     proposed = index.candidates(asked(straight, mirrored)).found
     return [int(index.entry_id[place]) for one in proposed for place in index.entries(one.picture)]
@@ -44,26 +46,26 @@ def test_reordering_bits_can_be_undone_and_keeps_distances(seed: int) -> None:
     assert (np.bitwise_count(words[:, None] ^ words).sum(axis=2) == apart).all()
 
 
-def test_keypoints_come_back_as_they_were_given(index: PatchIndex) -> None:
-    assert [index.patch_set(picture) for picture in range(40)] == [one for _, one in BANK]
+def test_keypoints_come_back_as_they_were_given(index: KeypointIndex) -> None:
+    assert [index.keypoint_set(picture) for picture in range(40)] == [one for _, one in BANK]
 
 
 @pytest.mark.parametrize("turn", [0, 45, 90, 200])
 @pytest.mark.parametrize("zoom", [0.4, 1.0, 1.7])
 def test_a_turned_and_zoomed_copy_is_proposed_first(
-    index: PatchIndex, turn: float, zoom: float
+    index: KeypointIndex, turn: float, zoom: float
 ) -> None:
     copy = moved(BANK[7][1], turn=turn, zoom=zoom, shift=(20, -10), flipped_bits=25)
     assert found(index, copy)[0] == 70
 
 
-def test_a_mirrored_copy_is_proposed_as_mirrored(index: PatchIndex) -> None:
+def test_a_mirrored_copy_is_proposed_as_mirrored(index: KeypointIndex) -> None:
     copy = moved(BANK[3][1], turn=30, flipped_bits=20)
     best = index.candidates(asked(made_up(777), copy)).found[0]
     assert (best.picture, best.mirrored) == (3, True)
 
 
-def test_every_picture_of_a_collage_is_proposed(index: PatchIndex) -> None:
+def test_every_picture_of_a_collage_is_proposed(index: KeypointIndex) -> None:
     tiles = [
         moved(BANK[number][1], zoom=0.3, shift=(200 * x, 150 * y), flipped_bits=20, keep=60)
         for number, (x, y) in enumerate((x, y) for x in (-1, 0, 1) for y in (-1, 0, 1))
@@ -71,13 +73,13 @@ def test_every_picture_of_a_collage_is_proposed(index: PatchIndex) -> None:
     assert {10 * number for number in range(9)} <= set(found(index, joined(*tiles)))
 
 
-def test_unrelated_keypoints_propose_nothing(index: PatchIndex) -> None:
+def test_unrelated_keypoints_propose_nothing(index: KeypointIndex) -> None:
     assert found(index, made_up(4242, 500)) == []
 
 
-def test_equal_keypoints_without_an_arrangement_propose_nothing(index: PatchIndex) -> None:
+def test_equal_keypoints_without_an_arrangement_propose_nothing(index: KeypointIndex) -> None:
     places, codes = made_up(999, 120), BANK[5][1].descriptors
-    stirred = PatchSet(places.width, places.height, places.keypoints, codes, places.signs)
+    stirred = KeypointSet(places.width, places.height, places.keypoints, codes, places.signs)
     best = index.candidates(asked(stirred)).found
     true = index.candidates(asked(BANK[5][1])).found
     assert not best or best[0].score < true[0].score / 4
@@ -85,25 +87,25 @@ def test_equal_keypoints_without_an_arrangement_propose_nothing(index: PatchInde
 
 @pytest.mark.parametrize("count", [1, 2, 20])
 def test_a_small_bank_is_searched_in_full(count: int) -> None:
-    index = PatchIndex.build(BANK[:count])
-    for entry, patches in BANK[:count]:
-        assert found(index, moved(patches, turn=15, flipped_bits=40, keep=30))[0] == entry
+    index = KeypointIndex.build(BANK[:count])
+    for entry, keypoints in BANK[:count]:
+        assert found(index, moved(keypoints, turn=15, flipped_bits=40, keep=30))[0] == entry
 
 
 def test_an_empty_index_proposes_nothing() -> None:
-    index = PatchIndex.build([])
+    index = KeypointIndex.build([])
     assert (len(index), found(index, made_up(1))) == (0, [])
 
 
-def test_a_picture_without_detail_is_left_out_and_finds_nothing(index: PatchIndex) -> None:
+def test_a_picture_without_detail_is_left_out_and_finds_nothing(index: KeypointIndex) -> None:
     few = made_up(5, 0)
-    mixed = PatchIndex.build([(1, few), (2, made_up(6)), (3, made_up(7, 5))])
+    mixed = KeypointIndex.build([(1, few), (2, made_up(6)), (3, made_up(7, 5))])
     assert mixed.entry_id.tolist() == [2]
     assert found(index, few) == []
 
 
 def test_a_thousand_entries_of_the_same_picture_are_one_picture() -> None:
-    index = PatchIndex.build([*((number, made_up(0)) for number in range(1000)), *BANK[1:]])
+    index = KeypointIndex.build([*((number, made_up(0)) for number in range(1000)), *BANK[1:]])
     assert (len(index), index.pictures) == (1039, 40)
     assert found(index, moved(made_up(0), turn=10, flipped_bits=10))[:1000] == list(range(1000))
 
@@ -112,18 +114,18 @@ def test_many_versions_of_one_picture_do_not_hide_it() -> None:
     versions = [(number, moved(made_up(0), flipped_bits=8, seed=number)) for number in range(60)]
     same_signs = made_up(0).signs
     bank = [
-        (entry, PatchSet(one.width, one.height, one.keypoints, one.descriptors, same_signs))
+        (entry, KeypointSet(one.width, one.height, one.keypoints, one.descriptors, same_signs))
         for entry, one in versions
     ]
-    proposed = found(PatchIndex.build([*bank, *BANK[1:]]), moved(made_up(0), turn=20))
+    proposed = found(KeypointIndex.build([*bank, *BANK[1:]]), moved(made_up(0), turn=20))
     assert len(set(proposed) & set(range(60))) == MAX_CANDIDATES
 
 
-def test_a_patch_in_many_pictures_tells_none_apart() -> None:
+def test_a_keypoint_in_many_pictures_tells_none_apart() -> None:
     frame = made_up(555, 60)
     bank = [(number, joined(made_up(number), frame)) for number in range(1, 30)]
     bank = [(entry, _with_signs(one, made_up(entry).signs)) for entry, one in bank]
-    index = PatchIndex.build(bank)
+    index = KeypointIndex.build(bank)
     query = asked(joined(moved(made_up(4), turn=10, flipped_bits=10), frame))
     result = index.candidates(query)
     own = query.straight.count - 60
@@ -132,7 +134,7 @@ def test_a_patch_in_many_pictures_tells_none_apart() -> None:
     assert [index.entry_id[one.picture] for one in result.found] == [4]
 
 
-def test_the_index_agrees_with_brute_force_on_which_patches_are_common() -> None:
+def test_the_index_agrees_with_brute_force_on_which_keypoints_are_common() -> None:
     frame = made_up(555, 40)
     bank = [
         _with_signs(
@@ -141,8 +143,8 @@ def test_the_index_agrees_with_brute_force_on_which_patches_are_common() -> None
         for number in range(1, 25)
     ]
     query = asked(joined(made_up(3), moved(frame, flipped_bits=12)), moved(frame, flipped_bits=4))
-    expected = patch_reference.candidates(bank, query)
-    result = PatchIndex.build(enumerate(bank)).candidates(query)
+    expected = keypoint_reference.candidates(bank, query)
+    result = KeypointIndex.build(enumerate(bank)).candidates(query)
     assert (result.usable == expected.usable).all()
     assert (result.usable_mirrored == expected.usable_mirrored).all()
     assert {(one.picture, one.mirrored) for one in result.found} <= {
@@ -150,7 +152,7 @@ def test_the_index_agrees_with_brute_force_on_which_patches_are_common() -> None
     }
 
 
-def test_only_pictures_that_count_are_proposed(index: PatchIndex) -> None:
+def test_only_pictures_that_count_are_proposed(index: KeypointIndex) -> None:
     searched = np.ones(index.pictures, np.bool_)
     searched[7] = False
     query = asked(BANK[7][1])
@@ -162,18 +164,18 @@ def test_thousands_of_equal_keypoints_stay_bounded() -> None:
     """The bounds on buckets and hits are reached, and the picture beside it is still found."""
     one = made_up(1, 1500)
     equal = np.tile(view(one).descriptors[0], (1500, 1)).tobytes()
-    grid = PatchSet(one.width, one.height, one.keypoints, equal, one.signs)
-    index = PatchIndex.build([(1, grid), *BANK])
-    query = PatchSet(one.width, one.height, one.keypoints, equal, one.signs)
+    grid = KeypointSet(one.width, one.height, one.keypoints, equal, one.signs)
+    index = KeypointIndex.build([(1, grid), *BANK])
+    query = KeypointSet(one.width, one.height, one.keypoints, equal, one.signs)
     assert len(index.candidates(asked(query, query)).found) <= MAX_CANDIDATES
     assert 50 in found(index, joined(moved(BANK[5][1], flipped_bits=20), query))
 
 
-def test_another_process_searches_the_same_memory(index: PatchIndex) -> None:
+def test_another_process_searches_the_same_memory(index: KeypointIndex) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path;"
-        "from patch_data import asked, made_up; from egide.index.patches import PatchIndex;"
-        "index = PatchIndex.open(Path(sys.argv[1]));"
+        "from keypoint_data import asked, made_up; from egide.index.keypoints import KeypointIndex;"
+        "index = KeypointIndex.open(Path(sys.argv[1]));"
         "print(index.entry_id[index.candidates(asked(made_up(9))).found[0].picture])"
     )
     told = subprocess.run(
@@ -186,7 +188,7 @@ def test_another_process_searches_the_same_memory(index: PatchIndex) -> None:
     assert told.stdout.strip() == "90"
 
 
-def test_the_buffer_has_no_place_on_a_disk(index: PatchIndex) -> None:
+def test_the_buffer_has_no_place_on_a_disk(index: KeypointIndex) -> None:
     assert Path(f"/proc/self/fd/{index.fileno()}").readlink().name.startswith("memfd:")
 
 
@@ -194,14 +196,14 @@ def test_without_nameless_files_the_index_works_and_is_not_shared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(os, "memfd_create")
-    index = PatchIndex.build(BANK[:5])
+    index = KeypointIndex.build(BANK[:5])
     assert found(index, BANK[2][1]) == [20]
-    with pytest.raises(PatchesError):
+    with pytest.raises(KeypointsError):
         index.fileno()
 
 
 def test_a_closed_index_finds_nothing_and_lets_its_memory_go() -> None:
-    index = PatchIndex.build(BANK[:5])
+    index = KeypointIndex.build(BANK[:5])
     descriptor = index.fileno()
     index.close()
     assert found(index, BANK[2][1]) == []
@@ -213,16 +215,18 @@ def test_a_buffer_of_something_else_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(bytes(100))
     with pytest.raises(SnapshotError):
-        PatchIndex.open(other)
+        KeypointIndex.open(other)
 
 
-def test_sections_that_do_not_fit_are_refused(index: PatchIndex, tmp_path: Path) -> None:
+def test_sections_that_do_not_fit_are_refused(index: KeypointIndex, tmp_path: Path) -> None:
     data = Path(f"/dev/fd/{index.fileno()}").read_bytes()
     cut = tmp_path / "cut"
     cut.write_bytes(data[: len(data) // 2])
     with pytest.raises(SnapshotDamaged):
-        PatchIndex.open(cut)
+        KeypointIndex.open(cut)
 
 
-def _with_signs(patches: PatchSet, signs: bytes) -> PatchSet:
-    return PatchSet(patches.width, patches.height, patches.keypoints, patches.descriptors, signs)
+def _with_signs(keypoints: KeypointSet, signs: bytes) -> KeypointSet:
+    return KeypointSet(
+        keypoints.width, keypoints.height, keypoints.keypoints, keypoints.descriptors, signs
+    )

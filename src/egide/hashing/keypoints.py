@@ -1,4 +1,4 @@
-"""Pixels to keypoints: ORB patches of many sizes, spread evenly over the picture.
+"""Pixels to keypoints: found with ORB in many sizes, spread evenly over the picture.
 
 Source: Rublee, Rabaud, Konolige, Bradski: ORB, an efficient alternative to SIFT or SURF, 2011, as
 OpenCV implements it. What was measured is in docs/decisions/0007-patches.md.
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from egide.domain.model import PATCH_BYTES, PatchQuery, PatchSet
-from egide.errors import PatchesUnavailable
-from egide.hashing import patch_set
-from egide.hashing.patch_parts import small_parts
-from egide.hashing.patch_set import SIGN_GRID
+from egide.domain.model import KEYPOINT_BYTES, KeypointQuery, KeypointSet
+from egide.errors import KeypointsUnavailable
+from egide.hashing import keypoint_set
+from egide.hashing.keypoint_parts import small_parts
+from egide.hashing.keypoint_set import SIGN_GRID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ class _Found(NamedTuple):
     descriptors: NDArray[np.uint8]
 
 
-def extract(frame: Frame, parts: Sequence[Rectangle] = ()) -> PatchQuery:
+def extract(frame: Frame, parts: Sequence[Rectangle] = ()) -> KeypointQuery:
     """Find the keypoints of a frame, the most useful first.
 
     A picture without detail, or with a side that is too short, has few or none; none is refused.
@@ -83,7 +83,7 @@ def extract(frame: Frame, parts: Sequence[Rectangle] = ()) -> PatchQuery:
             which are registered.
 
     Raises:
-        PatchesUnavailable: OpenCV is not installed.
+        KeypointsUnavailable: OpenCV is not installed.
     """
     cv2 = _opencv()
     grey = _normalise(cv2, frame.pixels, _MIN_PIXELS, _MAX_PIXELS)
@@ -96,7 +96,7 @@ def extract(frame: Frame, parts: Sequence[Rectangle] = ()) -> PatchQuery:
         mirrored = _insert(mirrored, [side for _, side in closer])
     height, width = grey.shape
     mirror = np.ascontiguousarray(grey[:, ::-1])
-    return PatchQuery(
+    return KeypointQuery(
         straight=_pack(straight, frame, _signs(cv2, grey)),
         mirrored=_pack(mirrored, frame, _signs(cv2, mirror)),
         luma=grey.tobytes(),
@@ -105,16 +105,16 @@ def extract(frame: Frame, parts: Sequence[Rectangle] = ()) -> PatchQuery:
     )
 
 
-def registered(query: PatchQuery) -> PatchSet:
+def registered(query: KeypointQuery) -> KeypointSet:
     """What of an extracted picture is registered: the most useful keypoints, unmirrored."""
-    return patch_set.first(query.straight, REGISTERED_KEYPOINTS)
+    return keypoint_set.first(query.straight, REGISTERED_KEYPOINTS)
 
 
 def require_opencv() -> None:
     """Find out early whether `extract` is possible.
 
     Raises:
-        PatchesUnavailable: OpenCV is not installed.
+        KeypointsUnavailable: OpenCV is not installed.
     """
     _opencv()
 
@@ -123,7 +123,7 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise PatchesUnavailable from error
+        raise KeypointsUnavailable from error
     return cv2
 
 
@@ -277,7 +277,7 @@ def _mirror(cv2: Any, point: Any, width: int) -> Any:
 
 
 def _describe(orb: Any, grey: NDArray[np.uint8], chosen: list[Any]) -> _Found:
-    # OpenCV sorts keypoints by size, and leaves out those whose patch it cannot see.
+    # OpenCV sorts keypoints by size, and leaves out those whose surroundings it cannot see.
     points, descriptors = orb.compute(grey, chosen)
     if not points:
         return _NOTHING
@@ -292,9 +292,9 @@ def _describe(orb: Any, grey: NDArray[np.uint8], chosen: list[Any]) -> _Found:
 
 def _pack(
     found: _Found, frame: Frame, signs: tuple[NDArray[np.bool_], NDArray[np.bool_]]
-) -> PatchSet:
+) -> KeypointSet:
     brighter, clear = signs
-    return patch_set.build(
+    return keypoint_set.build(
         (frame.columns, frame.rows),
         points=found.points,
         sizes=found.sizes,
@@ -320,5 +320,5 @@ _NOTHING = _Found(
     np.empty((0, 2), np.float32),
     np.empty(0, np.float32),
     np.empty(0, np.float32),
-    np.empty((0, PATCH_BYTES), np.uint8),
+    np.empty((0, KEYPOINT_BYTES), np.uint8),
 )

@@ -11,18 +11,24 @@ from hashlib import sha256
 import pytest
 import sqlalchemy as sa
 
-from egide.domain.model import PatchSet, Registration, State
-from egide.errors import BankMissing, EntryMissing, HashInvalid, PatchKeyMissing, PatchKeyWrong
+from egide.domain.model import KeypointSet, Registration, State
+from egide.errors import (
+    BankMissing,
+    EntryMissing,
+    HashInvalid,
+    KeypointKeyMissing,
+    KeypointKeyWrong,
+)
 from egide.hashlist import HashLine, HashListFormat, read_hash_list
 from egide.hashlist.write import write_hash_list
-from egide.security.sealing import PatchKey
+from egide.security.sealing import KeypointKey
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
-from egide.store.tables.register import patches
-from patch_samples import patch_set
+from egide.store.tables.register import keypoints
+from keypoint_samples import keypoint_set
 
-KEY = PatchKey(b"k" * 32)
-OTHER_KEY = PatchKey(b"o" * 32)
+KEY = KeypointKey(b"k" * 32)
+OTHER_KEY = KeypointKey(b"o" * 32)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 
@@ -31,24 +37,24 @@ def code(number: int) -> bytes:
     return sha256(b"%d" % number).digest()
 
 
-def picture(number: int, kept: PatchSet | None = None, **fields: object) -> Registration:
-    plain = Registration(pdqs=(code(number),), sha256=code(1000 + number), patches=kept)
+def picture(number: int, kept: KeypointSet | None = None, **fields: object) -> Registration:
+    plain = Registration(pdqs=(code(number),), sha256=code(1000 + number), keypoints=kept)
     return replace(plain, **fields)  # type: ignore[arg-type]
 
 
 def register(
     store: Store,
     *registrations: Registration,
-    key: PatchKey | None = KEY,
+    key: KeypointKey | None = KEY,
     again: bool = False,
 ) -> list[tuple[int, OutcomeKind]]:
     done = store.entries.register(
-        "helpline", registrations, patch_key=key, again=again, outcomes=True
+        "helpline", registrations, keypoint_key=key, again=again, outcomes=True
     )
     return [(outcome.entry, outcome.kind) for outcome in done.outcomes]
 
 
-def kept(store: Store, *banks: str, now: datetime | None = None) -> dict[int, PatchSet]:
+def kept(store: Store, *banks: str, now: datetime | None = None) -> dict[int, KeypointSet]:
     with store.keypoints.read(KEY, banks or None, now=now) as sealed:
         found = dict(sealed)
     assert sealed.damaged == []
@@ -59,13 +65,13 @@ def kept(store: Store, *banks: str, now: datetime | None = None) -> dict[int, Pa
 
 
 def test_keypoints_are_read_as_they_were_registered(store: Store) -> None:
-    register(store, picture(1, patch_set(1)), picture(2), picture(3, patch_set(3, count=600)))
-    assert kept(store) == {1: patch_set(1), 3: patch_set(3, count=600)}
-    assert [entry.has_patches for entry in store.entries.list("helpline")] == [True, False, True]
-    assert [entry.has_patches for entry in store.entries.changes(0)] == [True, False, True]
-    assert store.entries.get("helpline", 3).has_patches
+    register(store, picture(1, keypoint_set(1)), picture(2), picture(3, keypoint_set(3, count=600)))
+    assert kept(store) == {1: keypoint_set(1), 3: keypoint_set(3, count=600)}
+    assert [entry.has_keypoints for entry in store.entries.list("helpline")] == [True, False, True]
+    assert [entry.has_keypoints for entry in store.entries.changes(0)] == [True, False, True]
+    assert store.entries.get("helpline", 3).has_keypoints
     with store.entries.active() as view:
-        assert [entry.has_patches for entry in view.entries] == [True, False, True]
+        assert [entry.has_keypoints for entry in view.entries] == [True, False, True]
     assert store.keypoints.count("helpline") == 2
     assert store.keypoints.entry_ids("helpline") == [1, 3]
     assert store.keypoints.entry_ids("helpline", after=1, limit=5) == [3]
@@ -73,8 +79,10 @@ def test_keypoints_are_read_as_they_were_registered(store: Store) -> None:
 
 
 def test_hundreds_are_read_in_order(store: Store) -> None:
-    register(store, *(picture(number, patch_set(number)) for number in range(250)))
-    assert list(kept(store).items()) == [(number + 1, patch_set(number)) for number in range(250)]
+    register(store, *(picture(number, keypoint_set(number)) for number in range(250)))
+    assert list(kept(store).items()) == [
+        (number + 1, keypoint_set(number)) for number in range(250)
+    ]
 
 
 def test_a_store_without_keypoints_reads_none_with_any_key(store: Store) -> None:
@@ -89,11 +97,11 @@ def test_a_store_without_keypoints_reads_none_with_any_key(store: Store) -> None
 
 def test_banks_are_read_by_name(store: Store) -> None:
     store.banks.create("other")
-    store.entries.register("other", [picture(1, patch_set(5))], patch_key=KEY)
+    store.entries.register("other", [picture(1, keypoint_set(5))], keypoint_key=KEY)
     assert not store.keypoints.held(["helpline"])
-    register(store, picture(1, patch_set(1)))
-    assert kept(store, "helpline") == {2: patch_set(1)}
-    assert kept(store, "other") == {1: patch_set(5)}
+    register(store, picture(1, keypoint_set(1)))
+    assert kept(store, "helpline") == {2: keypoint_set(1)}
+    assert kept(store, "other") == {1: keypoint_set(5)}
     assert kept(store, "helpline", "other") == kept(store)
     assert store.keypoints.held(["helpline"])
     assert store.keypoints.held()
@@ -104,18 +112,18 @@ def test_banks_are_read_by_name(store: Store) -> None:
 
 
 def test_what_is_read_is_of_one_moment(store: Store, open_store: Callable[[], Store]) -> None:
-    register(store, picture(1, patch_set(1)), picture(2, patch_set(2)))
+    register(store, picture(1, keypoint_set(1)), picture(2, keypoint_set(2)))
     with store.keypoints.read(KEY) as sealed:
         other = open_store()
         other.entries.withdraw("helpline", [2])
-        other.entries.register("helpline", [picture(3, patch_set(3))], patch_key=KEY)
-        assert dict(sealed) == {1: patch_set(1), 2: patch_set(2)}
+        other.entries.register("helpline", [picture(3, keypoint_set(3))], keypoint_key=KEY)
+        assert dict(sealed) == {1: keypoint_set(1), 2: keypoint_set(2)}
         assert sealed.revision == other.revision() - 2
     assert set(kept(store)) == {1, 3}
 
 
 def test_overdue_keypoints_are_not_read(store: Store) -> None:
-    register(store, picture(1, patch_set(1), expires=FUTURE))
+    register(store, picture(1, keypoint_set(1), expires=FUTURE))
     assert set(kept(store)) == {1}
     assert kept(store, now=FUTURE) == {}
 
@@ -125,42 +133,42 @@ def test_overdue_keypoints_are_not_read(store: Store) -> None:
 
 def test_without_a_key_nothing_is_registered(store: Store) -> None:
     before = store.revision()
-    with pytest.raises(PatchKeyMissing):
-        register(store, picture(1), picture(2, patch_set(2)), key=None)
+    with pytest.raises(KeypointKeyMissing):
+        register(store, picture(1), picture(2, keypoint_set(2)), key=None)
     assert list(store.entries.list("helpline")) == []
     assert store.revision() == before
 
 
 def test_another_key_is_told_before_anything_is_read_or_written(store: Store) -> None:
-    register(store, picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)))
     before = store.revision()
-    with pytest.raises(PatchKeyWrong), store.keypoints.read(OTHER_KEY):
+    with pytest.raises(KeypointKeyWrong), store.keypoints.read(OTHER_KEY):
         pass
-    with pytest.raises(PatchKeyWrong):
-        register(store, picture(2, patch_set(2)), key=OTHER_KEY)
+    with pytest.raises(KeypointKeyWrong):
+        register(store, picture(2, keypoint_set(2)), key=OTHER_KEY)
     assert store.revision() == before
     register(store, picture(2), key=OTHER_KEY)  # without keypoints no key matters
     assert set(kept(store)) == {1}
 
 
 def test_after_the_key_is_lost_another_can_take_over(store: Store) -> None:
-    register(store, picture(1, patch_set(1)), key=OTHER_KEY)
+    register(store, picture(1, keypoint_set(1)), key=OTHER_KEY)
     assert store.keypoints.erase("helpline") == 1
-    assert register(store, picture(1, patch_set(1))) == [(1, OutcomeKind.KNOWN)]
-    assert kept(store) == {1: patch_set(1)}
+    assert register(store, picture(1, keypoint_set(1))) == [(1, OutcomeKind.KNOWN)]
+    assert kept(store) == {1: keypoint_set(1)}
 
 
 def test_the_store_holds_neither_key_nor_keypoints_in_plain(store: Store) -> None:
-    register(store, picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)))
     with store._database.read() as connection:
         for table in sa.inspect(connection).get_table_names():
             for row in connection.execute(sa.text(f'SELECT * FROM "{table}"')):
                 for value in row:
                     raw = value if isinstance(value, bytes) else str(value).encode()
                     assert KEY.secret not in raw
-                    assert patch_set(1).descriptors[:16] not in raw
-                    assert patch_set(1).keypoints[:16] not in raw
-                    assert patch_set(1).signs[:16] not in raw
+                    assert keypoint_set(1).descriptors[:16] not in raw
+                    assert keypoint_set(1).keypoints[:16] not in raw
+                    assert keypoint_set(1).signs[:16] not in raw
 
 
 # --- damage ---------------------------------------------------------------------------------
@@ -169,28 +177,28 @@ def test_the_store_holds_neither_key_nor_keypoints_in_plain(store: Store) -> Non
 def change_row(store: Store, entry: int, sealed: bytes) -> None:
     with store._database.write() as connection:
         connection.execute(
-            sa.update(patches).where(patches.c.entry_id == entry).values(sealed=sealed)
+            sa.update(keypoints).where(keypoints.c.entry_id == entry).values(sealed=sealed)
         )
 
 
 def row_of(store: Store, entry: int) -> bytes:
     with store._database.read() as connection:
-        query = sa.select(patches.c.sealed).where(patches.c.entry_id == entry)
+        query = sa.select(keypoints.c.sealed).where(keypoints.c.entry_id == entry)
         sealed: bytes = connection.execute(query).scalar_one()
         return sealed
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x01", b"\x02" + bytes(100), b"\x01" + bytes(100)])
 def test_a_damaged_row_costs_no_other_and_is_told(store: Store, damage: bytes) -> None:
-    register(store, *(picture(number, patch_set(number)) for number in range(3)))
+    register(store, *(picture(number, keypoint_set(number)) for number in range(3)))
     change_row(store, 2, damage)
     with store.keypoints.read(KEY) as sealed:
-        assert dict(sealed) == {1: patch_set(0), 3: patch_set(2)}
+        assert dict(sealed) == {1: keypoint_set(0), 3: keypoint_set(2)}
     assert sealed.damaged == [2]
 
 
 def test_a_row_that_was_moved_to_another_entry_is_damaged(store: Store) -> None:
-    register(store, picture(1, patch_set(1)), picture(2, patch_set(2)))
+    register(store, picture(1, keypoint_set(1)), picture(2, keypoint_set(2)))
     one, two = row_of(store, 1), row_of(store, 2)
     change_row(store, 1, two)
     change_row(store, 2, one)
@@ -200,10 +208,10 @@ def test_a_row_that_was_moved_to_another_entry_is_damaged(store: Store) -> None:
 
 
 def test_a_damaged_row_is_mended_by_registering_again(store: Store) -> None:
-    register(store, picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)))
     change_row(store, 1, bytes(50))
-    register(store, picture(1, patch_set(1)))
-    assert kept(store) == {1: patch_set(1)}
+    register(store, picture(1, keypoint_set(1)))
+    assert kept(store) == {1: keypoint_set(1)}
 
 
 # --- registering again ----------------------------------------------------------------------
@@ -212,28 +220,28 @@ def test_a_damaged_row_is_mended_by_registering_again(store: Store) -> None:
 def test_a_known_entry_gets_keypoints_and_that_is_a_change(store: Store) -> None:
     register(store, picture(1), picture(2))
     since = store.revision()
-    assert register(store, picture(1, patch_set(1))) == [(1, OutcomeKind.KNOWN)]
+    assert register(store, picture(1, keypoint_set(1))) == [(1, OutcomeKind.KNOWN)]
     assert [entry.id for entry in store.entries.changes(since)] == [1]
     assert store.revision_info(store.revision()).entries == 1
-    assert kept(store) == {1: patch_set(1)}
+    assert kept(store) == {1: keypoint_set(1)}
 
 
 def test_the_same_keypoints_again_change_nothing_and_others_replace_them(
     store: Store,
 ) -> None:
-    register(store, picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)))
     before, sealed = store.revision(), row_of(store, 1)
-    register(store, picture(1, patch_set(1)), picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)), picture(1, keypoint_set(1)))
     assert (store.revision(), row_of(store, 1)) == (before, sealed)
     register(store, picture(1))
-    assert (store.revision(), kept(store)) == (before, {1: patch_set(1)})
-    register(store, picture(1, patch_set(2)))
-    assert (store.revision(), kept(store)) == (before + 1, {1: patch_set(2)})
+    assert (store.revision(), kept(store)) == (before, {1: keypoint_set(1)})
+    register(store, picture(1, keypoint_set(2)))
+    assert (store.revision(), kept(store)) == (before + 1, {1: keypoint_set(2)})
 
 
 def test_one_picture_twice_in_a_call_is_one_entry(store: Store) -> None:
-    register(store, picture(1, patch_set(1)), picture(1, patch_set(1)), picture(2))
-    assert kept(store) == {1: patch_set(1)}
+    register(store, picture(1, keypoint_set(1)), picture(1, keypoint_set(1)), picture(2))
+    assert kept(store) == {1: keypoint_set(1)}
     assert store.revision_info(store.revision()).entries == 2
 
 
@@ -242,27 +250,27 @@ def test_refused_registrations_leave_no_keypoints(store: Store) -> None:
     store.entries.withdraw("helpline", [1])
     store.entries.tombstone("helpline", [2])
     before = store.revision()
-    done = register(store, picture(1, patch_set(1)), picture(2, patch_set(2)))
+    done = register(store, picture(1, keypoint_set(1)), picture(2, keypoint_set(2)))
     assert [kind for _, kind in done] == [OutcomeKind.REFUSED] * 2
     assert (store.revision(), kept(store)) == (before, {})
 
 
 def test_a_renewed_entry_has_the_keypoints_it_is_renewed_with(store: Store) -> None:
-    register(store, picture(1, patch_set(1)), picture(2, patch_set(2)))
+    register(store, picture(1, keypoint_set(1)), picture(2, keypoint_set(2)))
     store.entries.withdraw("helpline", [1, 2])
-    done = register(store, picture(1, patch_set(9)), picture(2), again=True)
+    done = register(store, picture(1, keypoint_set(9)), picture(2), again=True)
     assert [kind for _, kind in done] == [OutcomeKind.RENEWED] * 2
-    assert kept(store) == {1: patch_set(9)}
+    assert kept(store) == {1: keypoint_set(9)}
 
 
 @pytest.mark.parametrize("swept", [False, True])
 def test_an_expired_entry_renewed_without_keypoints_has_none(store: Store, swept: bool) -> None:
-    register(store, picture(1, patch_set(1), expires=PAST))
+    register(store, picture(1, keypoint_set(1), expires=PAST))
     if swept:
         store.entries.expire()
     assert register(store, picture(1)) == [(1, OutcomeKind.RENEWED)]
     assert kept(store) == {}
-    assert not store.entries.get("helpline", 1).has_patches
+    assert not store.entries.get("helpline", 1).has_keypoints
 
 
 # --- erasing --------------------------------------------------------------------------------
@@ -288,24 +296,26 @@ def tombstone(store: Store) -> None:
 def test_whatever_ends_an_entry_ends_its_keypoints(
     store: Store, end: Callable[[Store], None]
 ) -> None:
-    register(store, picture(1, patch_set(1), source="her", expires=PAST), picture(2, patch_set(2)))
+    register(
+        store, picture(1, keypoint_set(1), source="her", expires=PAST), picture(2, keypoint_set(2))
+    )
     end(store)
     assert store.entries.get("helpline", 1).state is not State.ACTIVE
-    assert not store.entries.get("helpline", 1).has_patches
+    assert not store.entries.get("helpline", 1).has_keypoints
     with store._database.read() as connection:
-        assert connection.execute(sa.select(patches.c.entry_id)).scalars().all() == [2]
-    assert kept(store) == {2: patch_set(2)}
+        assert connection.execute(sa.select(keypoints.c.entry_id)).scalars().all() == [2]
+    assert kept(store) == {2: keypoint_set(2)}
 
 
 @pytest.mark.parametrize("judge", ["confirm", "dispute"])
 def test_a_reviewers_word_leaves_keypoints_alone(store: Store, judge: str) -> None:
-    register(store, picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)))
     getattr(store, judge)("helpline", [1])
-    assert kept(store) == {1: patch_set(1)}
+    assert kept(store) == {1: keypoint_set(1)}
 
 
 def test_keypoints_alone_can_be_erased(store: Store) -> None:
-    register(store, *(picture(number, patch_set(number)) for number in range(3)), picture(7))
+    register(store, *(picture(number, keypoint_set(number)) for number in range(3)), picture(7))
     entry, since = store.entries.get("helpline", 2), store.revision()
     assert store.keypoints.erase("helpline", [2, 4, 2]) == 1
     assert set(kept(store)) == {1, 3}
@@ -322,7 +332,7 @@ def test_keypoints_alone_can_be_erased(store: Store) -> None:
 
 def test_erasing_keypoints_names_what_is_missing(store: Store) -> None:
     store.banks.create("other")
-    register(store, picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)))
     with pytest.raises(EntryMissing):
         store.keypoints.erase("helpline", [1, 99])
     with pytest.raises(EntryMissing):
@@ -330,7 +340,7 @@ def test_erasing_keypoints_names_what_is_missing(store: Store) -> None:
     with pytest.raises(BankMissing):
         store.keypoints.erase("none")
     assert store.keypoints.erase("other") == 0
-    assert kept(store) == {1: patch_set(1)}
+    assert kept(store) == {1: keypoint_set(1)}
 
 
 # --- what leaves the store ------------------------------------------------------------------
@@ -347,26 +357,26 @@ def test_a_hash_list_is_the_same_with_and_without_keypoints(
 
     register(store, picture(1))
     before = exported()
-    register(store, picture(1, patch_set(1)))
+    register(store, picture(1, keypoint_set(1)))
     assert exported() == before
 
 
 def test_entries_show_no_keypoints(store: Store) -> None:
-    one = picture(1, patch_set(1))
+    one = picture(1, keypoint_set(1))
     register(store, one)
     shown = repr([one, *store.entries.list("helpline"), *store.entries.changes(0)])
-    for part in (one.patches.descriptors, one.patches.keypoints) if one.patches else ():
+    for part in (one.keypoints.descriptors, one.keypoints.keypoints) if one.keypoints else ():
         assert part.hex()[:20] not in shown
         assert repr(part)[2:30] not in shown
 
 
 def test_an_iterable_that_raises_keeps_no_keypoints(store: Store) -> None:
     def broken() -> Iterator[Registration]:
-        yield from (picture(number, patch_set(1)) for number in range(3))
+        yield from (picture(number, keypoint_set(1)) for number in range(3))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        store.entries.register("helpline", broken(), patch_key=KEY)
+        store.entries.register("helpline", broken(), keypoint_key=KEY)
     assert not store.keypoints.held()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egide.domain.model import Rectangle
-from egide.hashing.patch_parts import MAX_PARTS, small_parts
+from egide.hashing.keypoint_parts import MAX_PARTS, small_parts
 
 RECTANGLES = st.builds(
     Rectangle,

@@ -1,4 +1,4 @@
-"""Keypoints: candidates of the patch index that are proved, made into matches."""
+"""Keypoints: candidates of the keypoint index that are proved, made into matches."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from egide.domain.model import Match, Signal, Transform
-from egide.hashing.patch_set import view
-from egide.index.patch_common import COMMON_BITS, are_versions
-from egide.matching.patch_proof import near_descriptors, prove
+from egide.hashing.keypoint_set import view
+from egide.index.keypoint_common import COMMON_BITS, are_versions
+from egide.matching.keypoint_proof import near_descriptors, prove
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from egide.domain.model import PatchEvidence, PatchQuery
-    from egide.index.patches import Candidate, Candidates, PatchIndex
+    from egide.domain.model import KeypointEvidence, KeypointQuery
+    from egide.index.keypoints import Candidate, Candidates, KeypointIndex
     from egide.matching.fingerprints import Matcher
 
 DOUBTFUL_AGREEMENT = 0.85
@@ -42,10 +42,10 @@ _MIRRORED_TURNS = (
 )
 
 
-class PatchMatcher:
+class KeypointMatcher:
     """Matches keypoints against an index, for the banks and the moment that a matcher chose."""
 
-    def __init__(self, index: PatchIndex, matcher: Matcher) -> None:
+    def __init__(self, index: KeypointIndex, matcher: Matcher) -> None:
         """Leave out entries that the matcher's snapshot has not, or in banks it does not search.
 
         Args:
@@ -66,7 +66,7 @@ class PatchMatcher:
         same = known[owner] == index.entry_id[inside]
         self._owner[inside[same]] = owner[same]
 
-    def match(self, query: PatchQuery) -> list[Match]:
+    def match(self, query: KeypointQuery) -> list[Match]:
         """Match the keypoints of one picture.
 
         Returns:
@@ -83,7 +83,7 @@ class PatchMatcher:
         if not pictures.any():
             return []
         candidates = index.candidates(query, searched=pictures)
-        best: dict[int, PatchEvidence] = {}
+        best: dict[int, KeypointEvidence] = {}
         for candidate in candidates.found:
             evidence = self._prove(query, candidate, candidates)
             known = best.get(candidate.picture)
@@ -98,19 +98,21 @@ class PatchMatcher:
         return sorted(matches, key=_merit)
 
     def _prove(
-        self, query: PatchQuery, candidate: Candidate, candidates: Candidates
-    ) -> PatchEvidence | None:
+        self, query: KeypointQuery, candidate: Candidate, candidates: Candidates
+    ) -> KeypointEvidence | None:
         """Prove a candidate; where that leaves doubt, by what no other candidate shows."""
-        patches = self._index.patch_set(candidate.picture)
+        keypoints = self._index.keypoint_set(candidate.picture)
         usable = candidates.usable_mirrored if candidate.mirrored else candidates.usable
-        evidence = prove(query, candidate.mirrored, patches, usable)
+        evidence = prove(query, candidate.mirrored, keypoints, usable)
         if evidence is None or evidence.agreement >= DOUBTFUL_AGREEMENT:
             return evidence
         words = view(query.mirrored if candidate.mirrored else query.straight).words
         own = usable.copy()
         for other in candidates.found:
-            rival = self._index.patch_set(other.picture)
-            if other.mirrored is not candidate.mirrored or are_versions(patches.signs, rival.signs):
+            rival = self._index.keypoint_set(other.picture)
+            if other.mirrored is not candidate.mirrored or are_versions(
+                keypoints.signs, rival.signs
+            ):
                 continue
             shown, _, bits = near_descriptors(words, view(rival).words)
             shared = np.unique(shown[bits <= COMMON_BITS])
@@ -118,7 +120,7 @@ class PatchMatcher:
                 own[shared] = False
         if np.array_equal(own, usable):
             return evidence
-        return prove(query, candidate.mirrored, patches, own)
+        return prove(query, candidate.mirrored, keypoints, own)
 
     def _searched(self) -> NDArray[np.bool_]:
         """Say which of the index's entries may match now."""
@@ -126,13 +128,13 @@ class PatchMatcher:
         searched[searched] = self._matcher.searches(self._owner[searched])
         return searched
 
-    def _match(self, place: int, evidence: PatchEvidence) -> Match:
+    def _match(self, place: int, evidence: KeypointEvidence) -> Match:
         snapshot = self._matcher.snapshot
         owner = self._owner[place]
         return Match(
             entry=int(snapshot.entries.id[owner]),
             bank=snapshot.banks[int(snapshot.entries.bank[owner])].name,
-            signal=Signal.PATCHES,
+            signal=Signal.KEYPOINTS,
             distance=None,
             transform=nearest_transform(evidence.matrix),
             trust=snapshot.trusts[int(snapshot.entries.trust[owner])],

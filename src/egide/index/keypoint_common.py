@@ -1,4 +1,4 @@
-"""Which patches of a query are in so many pictures that they tell none apart."""
+"""Which keypoints of a query are in so many pictures that they tell none apart."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COMMON_BITS = 40
-"""A patch of a picture this near is taken for the same patch."""
+"""A keypoint of a picture this near is taken for the same keypoint."""
 _SHARE = 0.05
 _FEW = 4
 _MANY = 400
-# A patch that hits more pictures than 5 %, or than 400, tells none from another: it is of a frame,
+# A keypoint that hits more pictures than 5 %, or than 400, tells none apart: it is of a frame,
 # a logo, a pattern. In a bank of a few, four versions of one picture must not hide it.
 _FAMILY_HITS = 12
 _FAMILY_AGREEMENT = 0.9
@@ -23,32 +23,32 @@ _MAX_FAMILIES = 64
 
 
 def most_pictures(pictures: int) -> int:
-    """Return in how many of a bank's pictures a patch may be, to tell them apart."""
+    """Return in how many of a bank's pictures a keypoint may be, to tell them apart."""
     return max(_FEW, min(math.floor(pictures * _SHARE), _MANY))
 
 
 def common(
     picture: NDArray[np.int64],
-    patch: NDArray[np.int64],
-    patches: int,
+    keypoint: NDArray[np.int64],
+    keypoints: int,
     most: int,
     signs: NDArray[np.uint8],
 ) -> NDArray[np.bool_]:
-    """Say which patches of the query are in more than `most` pictures.
+    """Say which keypoints of the query are in more than `most` pictures.
 
     Args:
         picture: the pictures that are hit within `COMMON_BITS`.
-        patch: by which patch of the query; a pair of the two at most once.
-        patches: how many the query has.
+        keypoint: by which keypoint of the query; a pair of the two at most once.
+        keypoints: how many the query has.
         most: pictures, versions of one counting once.
-        signs: the packed signs of every picture, see `egide.hashing.patch_set`.
+        signs: the packed signs of every picture, see `egide.hashing.keypoint_set`.
     """
-    seen: NDArray[np.bool_] = np.bincount(patch, minlength=patches) > most
+    seen: NDArray[np.bool_] = np.bincount(keypoint, minlength=keypoints) > most
     if not seen.any():
         return seen
-    picture, patch = picture[seen[patch]], patch[seen[patch]]
-    pairs = np.unique(_families(picture, signs)[picture] * patches + patch)
-    in_families: NDArray[np.bool_] = np.bincount(pairs % patches, minlength=patches) > most
+    picture, keypoint = picture[seen[keypoint]], keypoint[seen[keypoint]]
+    pairs = np.unique(_families(picture, signs)[picture] * keypoints + keypoint)
+    in_families: NDArray[np.bool_] = np.bincount(pairs % keypoints, minlength=keypoints) > most
     return in_families
 
 
@@ -59,7 +59,7 @@ def _families(hits: NDArray[np.int64], signs: NDArray[np.uint8]) -> NDArray[np.i
     same frame agree in the frame alone, versions of one picture nearly everywhere.
 
     Args:
-        hits: pictures, as often as a common patch is in them; only those with many are looked
+        hits: pictures, as often as a common keypoint is in them; only those with many are looked
             at, the first `_MAX_FAMILIES` families of them.
         signs: as for `common`.
     """
@@ -78,7 +78,7 @@ def are_versions(first: bytes, second: bytes) -> bool:
     """Say whether two pictures, by their packed signs, are versions of one.
 
     Args:
-        first: the signs of the one, see `egide.hashing.patch_set`.
+        first: the signs of the one, see `egide.hashing.keypoint_set`.
         second: of the other.
 
     Returns:

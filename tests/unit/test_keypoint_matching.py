@@ -11,12 +11,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from egide.domain.model import Signal, State, Transform, Trust
-from egide.hashing.patches import extract, registered
-from egide.index.patches import PatchIndex
+from egide.hashing.keypoints import extract, registered
+from egide.index.keypoints import KeypointIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher
-from egide.matching.patches import PatchMatcher, nearest_transform
+from egide.matching.keypoints import KeypointMatcher, nearest_transform
 from egide.media.decode import Frame
 from pictures import pictures
 from search_data import NOW, bank, entry
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from egide.domain.model import Entry, PatchQuery, PatchSet
+    from egide.domain.model import Entry, KeypointQuery, KeypointSet
 
-    Open = Callable[..., PatchMatcher]
+    Open = Callable[..., KeypointMatcher]
 
 USED = (0, 2, 3, 5, 6)
 """Drawn pictures with enough detail."""
 
 
 @cache
-def keypoints(number: int) -> PatchSet:
+def keypoints(number: int) -> KeypointSet:
     return registered(query(pictures()[number]))
 
 
-def query(image: Image.Image) -> PatchQuery:
+def query(image: Image.Image) -> KeypointQuery:
     pixels = np.asarray(image.convert("RGB"))
     return extract(Frame(pixels, *pixels.shape[:2]))
 
@@ -52,7 +52,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         *,
         copies: int = 1,
         banks: tuple[str, ...] | None = None,
-    ) -> PatchMatcher:
+    ) -> KeypointMatcher:
         path = tmp_path / f"{len(snapshots)}.snapshot"
         if entries is None:
             entries = [entry(number + 100 * copy) for number in USED for copy in range(copies)]
@@ -60,10 +60,10 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         build_snapshot(path, store_id="s", revision=7, banks=known, entries=entries, created=NOW)
         snapshots.append(Snapshot.open(path))
         matcher = Matcher(snapshots[-1], banks=banks, now=NOW)
-        index = PatchIndex.build(
+        index = KeypointIndex.build(
             (number + 100 * copy, keypoints(number)) for number in USED for copy in range(copies)
         )
-        return PatchMatcher(index, matcher)
+        return KeypointMatcher(index, matcher)
 
     yield build
     for snapshot in snapshots:
@@ -73,7 +73,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 def test_a_cropped_copy_matches_and_says_why(opened: Open) -> None:
     copy = pictures()[2].crop((60, 30, 340, 230))
     (match,) = opened().match(query(copy))
-    assert (match.entry, match.bank, match.signal) == (2, "helpline", Signal.PATCHES)
+    assert (match.entry, match.bank, match.signal) == (2, "helpline", Signal.KEYPOINTS)
     assert (match.distance, match.transform, match.frame) == (None, Transform.IDENTITY, 0)
     assert (match.revision, match.trust, match.tier) == (7, Trust.UNVERIFIED, 1)
     assert match.evidence is not None
@@ -119,7 +119,7 @@ def test_a_frame_that_two_registered_pictures_share_is_no_match(tmp_path: Path) 
     entries = [entry(number) for number in sets]
     build_snapshot(path, store_id="s", revision=7, banks=(bank(),), entries=entries, created=NOW)
     with Snapshot.open(path) as snapshot:
-        matcher = PatchMatcher(PatchIndex.build(sets.items()), Matcher(snapshot, now=NOW))
+        matcher = KeypointMatcher(KeypointIndex.build(sets.items()), Matcher(snapshot, now=NOW))
         assert matcher.match(query(framed(USED[3]))) == []
         (match,) = matcher.match(query(framed(USED[0])))
         assert match.entry == USED[0]

@@ -6,7 +6,7 @@ share one copy. The operating system may still write it to a swap partition, as 
 
 Retrieval: a descriptor is looked up in six bands of 21 of its bits, and with one bit of each
 changed; what lies in those buckets is compared by 32 other bits, then in full. The pairs that are
-left vote, see `egide.index.patch_vote`. Nothing is proved here.
+left vote, see `egide.index.keypoint_vote`. Nothing is proved here.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from egide.domain.model import PATCH_BYTES, PatchSet
-from egide.errors import PatchesError, SnapshotDamaged
-from egide.hashing.patch_set import KEYPOINT
+from egide.domain.model import KEYPOINT_BYTES, KeypointSet
+from egide.errors import KeypointsError, SnapshotDamaged
+from egide.hashing.keypoint_set import KEYPOINT
 from egide.index.container import read_container, write_sections
-from egide.index.patch_bits import reorder, restore
-from egide.index.patch_build import BANDS, LINE_WORDS, PatchColumns
-from egide.index.patch_common import COMMON_BITS, common, most_pictures
-from egide.index.patch_vote import VOTE_BITS, Places, Votes, rank
+from egide.index.keypoint_bits import reorder, restore
+from egide.index.keypoint_build import BANDS, LINE_WORDS, KeypointColumns
+from egide.index.keypoint_common import COMMON_BITS, common, most_pictures
+from egide.index.keypoint_vote import VOTE_BITS, Places, Votes, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from egide.domain.model import PatchQuery
+    from egide.domain.model import KeypointQuery
     from egide.index.container import Section
 
 MAX_CANDIDATES = 24
 """Pictures that one query proposes for proof, so also the most that it can find."""
-_QUERY_PATCHES = 1000
+_QUERY_KEYPOINTS = 1000
 # Of each side of the query, in the order of their merit: 600 miss 4 % more of small collage parts.
 _FILTER_BITS = 5
 _FLIPPED_FILTER_BITS = 3
 _LINES_PER_PROBE = 32
 _LINES_PER_FLIPPED_PROBE = 4
-# Enough of the bucket itself to see that a patch is common; of its neighbours a sample does.
+# Enough of the bucket itself to see that a keypoint is common; of its neighbours a sample does.
 _LINES_PER_STEP = 8192
 _ROWS_PER_STEP = 16384
 _SURVIVORS_PER_BAND = 512
-_HITS_PER_PATCH = 1024
-# Bounds on one patch of a query, however many equal ones the bank holds.
+_HITS_PER_KEYPOINT = 1024
+# Bounds on one keypoint of a query, however many equal ones the bank holds.
 _MIN_SCORE = 2.0
 _STRONG_SCORE = 6.0
 _CERTAIN_SCORE = 20.0
@@ -90,7 +90,7 @@ class Candidates:
     usable_mirrored: NDArray[np.bool_]
 
 
-class PatchIndex:
+class KeypointIndex:
     """The keypoints of a bank's pictures. Entries with equal keypoints share one picture.
 
     Attributes:
@@ -133,7 +133,7 @@ class PatchIndex:
             raise ValueError("the sections do not fit")
 
     @classmethod
-    def build(cls, sets: Iterable[tuple[int, PatchSet]]) -> Self:
+    def build(cls, sets: Iterable[tuple[int, KeypointSet]]) -> Self:
         """Index the keypoints of entries, taken one by one.
 
         While it is built, memory is up to twice what `nbytes` says afterwards.
@@ -141,9 +141,9 @@ class PatchIndex:
         Args:
             sets: the number of each entry in the store, and its keypoints.
         """
-        columns = PatchColumns()
-        for entry, patches in sets:
-            columns.add(entry, patches)
+        columns = KeypointColumns()
+        for entry, keypoints in sets:
+            columns.add(entry, keypoints)
         metadata, sections = {"key_bits": columns.key_bits}, columns.sections()
         if not hasattr(os, "memfd_create"):
             return cls(metadata, _arrays(sections))
@@ -177,10 +177,10 @@ class PatchIndex:
         """Return the descriptor of the buffer that `build` made.
 
         Raises:
-            PatchesError: the index was closed, or opened, or this system has no nameless files.
+            KeypointsError: the index was closed, or opened, or this system has no nameless files.
         """
         if self._descriptor is None:
-            raise PatchesError(reason="this system cannot share their index with other processes")
+            raise KeypointsError(reason="this system cannot share their index with other processes")
         return self._descriptor
 
     def close(self) -> None:
@@ -188,7 +188,7 @@ class PatchIndex:
         if self._descriptor is not None:
             self._release()
             self._descriptor = None
-        empty = PatchColumns()
+        empty = KeypointColumns()
         self._take(empty.key_bits, _arrays(empty.sections()))
 
     def __len__(self) -> int:
@@ -205,10 +205,10 @@ class PatchIndex:
         first, last = np.searchsorted(self.entry_picture, [picture, picture + 1])
         return np.arange(first, last)
 
-    def patch_set(self, picture: int) -> PatchSet:
+    def keypoint_set(self, picture: int) -> KeypointSet:
         """Give the keypoints of one picture back."""
         rows = slice(int(self._start[picture]), int(self._start[picture + 1]))
-        return PatchSet(
+        return KeypointSet(
             width=int(self._size[picture, 0]),
             height=int(self._size[picture, 1]),
             keypoints=self._keypoints[rows].tobytes(),
@@ -218,12 +218,12 @@ class PatchIndex:
 
     def candidates(
         self,
-        query: PatchQuery,
+        query: KeypointQuery,
         *,
         limit: int = MAX_CANDIDATES,
         searched: NDArray[np.bool_] | None = None,
     ) -> Candidates:
-        """Propose the pictures whose patches a query shows in one arrangement.
+        """Propose the pictures whose keypoints a query shows in one arrangement.
 
         Args:
             query: with too little detail to be told from others, it finds nothing.
@@ -236,9 +236,9 @@ class PatchIndex:
         found: list[Candidate] = []
         if self.pictures and query.straight.searchable:
             descriptors = b"".join(side.descriptors for side in sides)
-            words = reorder(np.frombuffer(descriptors, np.uint8).reshape(-1, PATCH_BYTES))
+            words = reorder(np.frombuffer(descriptors, np.uint8).reshape(-1, KEYPOINT_BYTES))
             tried = np.r_[
-                : min(ends, _QUERY_PATCHES), ends : min(len(words), ends + _QUERY_PATCHES)
+                : min(ends, _QUERY_KEYPOINTS), ends : min(len(words), ends + _QUERY_KEYPOINTS)
             ]
             hits = self._hits(words, tried, searched)
             counted = self.pictures if searched is None else int(np.count_nonzero(searched))
@@ -280,23 +280,23 @@ class PatchIndex:
         none = np.zeros(0, np.int64)
         parts = [(none, none, np.zeros(0, np.uint16))]
         for band in range(BANDS):
-            patch, row = self._look_up(words, active, band)
+            keypoint, row = self._look_up(words, active, band)
             for first in range(0, len(row), _ROWS_PER_STEP):
                 step = slice(first, first + _ROWS_PER_STEP)
                 # `take` copies whole rows, in a third of the time that indexing takes.
-                apart = stored.take(row[step], axis=0) ^ whole.take(patch[step], axis=0)
+                apart = stored.take(row[step], axis=0) ^ whole.take(keypoint[step], axis=0)
                 bits = np.bitwise_count(apart).sum(axis=1, dtype=np.uint16)
                 near = np.flatnonzero(bits <= VOTE_BITS)
-                mine = patch[step][near]
+                mine = keypoint[step][near]
                 parts.append((mine, row[step][near], bits[near]))
                 total += np.bincount(mine, minlength=len(words))
-            active = active[total[active] < _HITS_PER_PATCH]
-        patch, row, bits = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return self._nearest(patch, row, bits, searched)
+            active = active[total[active] < _HITS_PER_KEYPOINT]
+        keypoint, row, bits = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return self._nearest(keypoint, row, bits, searched)
 
     def _nearest(
         self,
-        patch: NDArray[np.int64],
+        keypoint: NDArray[np.int64],
         row: NDArray[np.int64],
         bits: NDArray[np.uint16],
         searched: NDArray[np.bool_] | None,
@@ -304,10 +304,10 @@ class PatchIndex:
         picture = np.searchsorted(self._start, row, "right") - 1
         if searched is not None:
             kept = np.flatnonzero(searched[picture])
-            patch, row, bits, picture = patch[kept], row[kept], bits[kept], picture[kept]
-        # One number holds all: 13 bits patch, 6 bits distance, the rest picture and row in it.
+            keypoint, row, bits, picture = keypoint[kept], row[kept], bits[kept], picture[kept]
+        # One number holds all: 13 bits keypoint, 6 bits distance, the rest picture and row in it.
         local = (row - self._start[picture]).astype(np.uint64)
-        pair = (picture.astype(np.uint64) << np.uint64(13)) | patch.astype(np.uint64)
+        pair = (picture.astype(np.uint64) << np.uint64(13)) | keypoint.astype(np.uint64)
         key = np.sort((pair << np.uint64(18)) | (bits.astype(np.uint64) << np.uint64(12)) | local)
         key = key[np.flatnonzero(np.diff(key >> np.uint64(18), prepend=np.uint64(2**63)))]
         hits = np.zeros(len(key), _HIT)
@@ -320,7 +320,7 @@ class PatchIndex:
     def _look_up(
         self, words: NDArray[np.uint32], active: NDArray[np.int64], band: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return pairs of patch and row that agree in a band, but for a bit, and nearly beside."""
+        """Pairs of keypoint and row whose bands differ by one bit at most, and the rest little."""
         rows_of, buckets = len(self._words), 1 << self._bits
         offsets = self._bands[band, : buckets + 1]
         rows = self._bands[band, buckets + 1 : buckets + 1 + rows_of]
@@ -336,10 +336,10 @@ class PatchIndex:
         place = np.arange(len(probe)) - np.repeat(np.cumsum(counts) - counts, counts)
         # Of a bucket with more lines than are read, lines all over it.
         line = start[probe] + place * (end - start)[probe] // counts[probe]
-        patch = active[which[probe]]
-        wanted = words[patch, band + 1]
+        keypoint = active[which[probe]]
+        wanted = words[keypoint, band + 1]
         most = np.where(flip[probe] == 0, _FILTER_BITS, _FLIPPED_FILTER_BITS).astype(np.uint8)
-        patches, found = [], []
+        keypoints, found = [], []
         for first in range(0, len(line), _LINES_PER_STEP):
             step = slice(first, first + _LINES_PER_STEP)
             apart = np.bitwise_count(lines.take(line[step], axis=0) ^ wanted[step, None])
@@ -347,12 +347,12 @@ class PatchIndex:
             index = place // LINE_WORDS
             at = line[step][index] * LINE_WORDS + place % LINE_WORDS
             inside = at < rows_of
-            patches.append(patch[step][index[inside]])
+            keypoints.append(keypoint[step][index[inside]])
             found.append(at[inside])
-        if not patches:
+        if not keypoints:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        mine, at = np.concatenate(patches), np.concatenate(found)
-        # Probes are in the order of patches, and so are survivors.
+        mine, at = np.concatenate(keypoints), np.concatenate(found)
+        # Probes are in the order of keypoints, and so are survivors.
         few = _number(mine) < _SURVIVORS_PER_BAND
         return mine[few], rows[at[few]].astype(np.int64)
 
@@ -362,7 +362,7 @@ class PatchIndex:
 
 
 _HIT = np.dtype([("picture", np.int64), ("patch", np.int64), ("row", np.int64), ("bits", np.uint8)])
-"""A patch of the query, and the keypoint of a picture that is most like it."""
+"""A keypoint of the query, and the keypoint of a picture that is most like it."""
 
 
 def _arrays(sections: Mapping[str, Section]) -> dict[str, NDArray[Any]]:
@@ -375,11 +375,11 @@ def _arrays(sections: Mapping[str, Section]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _places(sides: tuple[PatchSet, PatchSet], patch: NDArray[np.int64]) -> Places:
-    """Give the places of a query's patches, those of its mirrored side after the others."""
-    records = np.frombuffer(sides[0].keypoints + sides[1].keypoints, KEYPOINT)[patch]
+def _places(sides: tuple[KeypointSet, KeypointSet], keypoint: NDArray[np.int64]) -> Places:
+    """Give the places of a query's keypoints, those of its mirrored side after the others."""
+    records = np.frombuffer(sides[0].keypoints + sides[1].keypoints, KEYPOINT)[keypoint]
     size = np.array([sides[0].width, sides[0].height], np.float32)
-    return _normal(records, np.broadcast_to(size, (len(patch), 2)))
+    return _normal(records, np.broadcast_to(size, (len(keypoint), 2)))
 
 
 def _normal(records: NDArray[np.void], size: NDArray[np.float32]) -> Places:

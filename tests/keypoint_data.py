@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egide.domain.model import PatchQuery, PatchSet
-from egide.hashing.patch_set import SIGN_GRID, build
+from egide.domain.model import KeypointQuery, KeypointSet
+from egide.hashing.keypoint_set import SIGN_GRID, build
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ SIZE = (640, 480)
 
 def made_up(
     seed: int, count: int = 120, signs: int | None = None, size: tuple[int, int] = SIZE
-) -> PatchSet:
+) -> KeypointSet:
     """Return the keypoints of a picture that does not exist."""
     rng = np.random.default_rng(seed)
     sign_rng = rng if signs is None else np.random.default_rng(signs)
@@ -34,9 +34,9 @@ def made_up(
     )
 
 
-def parts(*sets: PatchSet) -> dict[str, Any]:
+def parts(*sets: KeypointSet) -> dict[str, Any]:
     """Return the joined arrays of sets, each in its own pixels."""
-    from egide.hashing.patch_set import view
+    from egide.hashing.keypoint_set import view
 
     views = [view(one) for one in sets]
     names = ("points", "sizes", "angles", "descriptors")
@@ -44,7 +44,7 @@ def parts(*sets: PatchSet) -> dict[str, Any]:
 
 
 def moved(
-    patches: PatchSet,
+    keypoints: KeypointSet,
     *,
     zoom: float = 1.0,
     turn: float = 0.0,
@@ -52,7 +52,7 @@ def moved(
     flipped_bits: int = 0,
     keep: int | None = None,
     seed: int = 0,
-) -> PatchSet:
+) -> KeypointSet:
     """Return the keypoints of an edited copy: turned, zoomed and shifted, some of its bits changed.
 
     Args:
@@ -61,7 +61,7 @@ def moved(
         keep: how many keypoints are found again; None for all.
     """
     rng = np.random.default_rng(seed)
-    found = parts(patches)
+    found = parts(keypoints)
     centre = np.array(SIZE) / 2
     cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     matrix = zoom * np.array([[cosine, -sine], [sine, cosine]])
@@ -88,7 +88,7 @@ def noisy(
     return np.packbits(bits, axis=1)
 
 
-def joined(*sets: PatchSet) -> PatchSet:
+def joined(*sets: KeypointSet) -> KeypointSet:
     """Return the keypoints of all, as if they were of one picture."""
     found = parts(*sets)
     none = np.zeros((2, SIGN_GRID, SIGN_GRID), np.bool_)
@@ -96,6 +96,6 @@ def joined(*sets: PatchSet) -> PatchSet:
     return build(size, brighter=none, clear=none, **found)
 
 
-def asked(straight: PatchSet, mirrored: PatchSet | None = None) -> PatchQuery:
+def asked(straight: KeypointSet, mirrored: KeypointSet | None = None) -> KeypointQuery:
     """Make a query, without pixels."""
-    return PatchQuery(straight, mirrored or made_up(987654), b"", 0, 0)
+    return KeypointQuery(straight, mirrored or made_up(987654), b"", 0, 0)

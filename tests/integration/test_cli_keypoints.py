@@ -12,9 +12,9 @@ from PIL import Image
 from test_cli import Result, egide_in
 
 import egide as library
-from egide.security.sealing import PatchKey
+from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
-from patch_samples import patch_set
+from keypoint_samples import keypoint_set
 from pictures import encoded, pictures
 
 # What Python loads before all else: whatever this names cannot be imported.
@@ -38,9 +38,9 @@ def without(folder: Path, *names: str) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(folder / "blocked"), *([known] if known else [])])}
 
 
-def make_key(folder: Path) -> PatchKey:
+def make_key(folder: Path) -> KeypointKey:
     """Make the key that the commands find."""
-    key = PatchKey.generate()
+    key = KeypointKey.generate()
     key.write(folder / "config" / "egide" / "patches.key")
     return key
 
@@ -62,7 +62,7 @@ def registered(folder: Path) -> Path:
     key = make_key(folder)
     photos = [folder / "photos" / f"{number}.png" for number in range(3)]
     with library.open_store(f"sqlite:///{folder}/egide.db") as store:
-        for _ in library.register(store, "helpline", photos[:2], patches=True, patch_key=key):
+        for _ in library.register(store, "helpline", photos[:2], keypoints=True, keypoint_key=key):
             pass
         for _ in library.register(store, "helpline", photos[2:]):
             pass
@@ -87,7 +87,7 @@ def test_a_key_is_made_once_and_never_printed(folder: Path) -> None:
     shown = egide(folder, "key", "patches", "--show-id")
     shown_id = shown.out.split()[-1]
     assert shown_id in made.out
-    by_variable = egide(folder, "key", "patches", "--show-id", "--json", EGIDE_PATCH_KEY=secret)
+    by_variable = egide(folder, "key", "patches", "--show-id", "--json", EGIDE_KEYPOINT_KEY=secret)
     assert by_variable.json() == {"key_id": shown_id}
     for result in (made, again, shown, by_variable):
         assert secret[:12] not in result.out + result.err
@@ -170,14 +170,14 @@ def fails(folder: Path, code: str, *names: str, **environment: str) -> str:
 
 def test_without_a_key_no_file_is_read(folder: Path) -> None:
     assert "egide key patches" in fails(folder, "patch-key-missing")
-    fails(folder, "patch-key-invalid", EGIDE_PATCH_KEY="much too short")
-    fails(folder, "patch-key-invalid", EGIDE_PATCH_KEY_FILE="nowhere")
+    fails(folder, "patch-key-invalid", EGIDE_KEYPOINT_KEY="much too short")
+    fails(folder, "patch-key-invalid", EGIDE_KEYPOINT_KEY_FILE="nowhere")
 
 
 def test_another_key_is_told_before_a_file_is_read(registered: Path) -> None:
     other = registered / "other.key"
     egide(registered, "key", "patches", "--out", other)
-    told = fails(registered, "patch-key-wrong", EGIDE_PATCH_KEY_FILE=str(other))
+    told = fails(registered, "patch-key-wrong", EGIDE_KEYPOINT_KEY_FILE=str(other))
     assert "egide bank drop-patches" in told
 
 
@@ -233,13 +233,13 @@ def test_an_export_has_no_trace_of_them(registered: Path) -> None:
 
 
 def test_numbers_shown_are_bounded(folder: Path) -> None:
-    key = PatchKey.generate()
+    key = KeypointKey.generate()
     with library.open_store(f"sqlite:///{folder}/egide.db") as store:
         some = (
-            library.Registration(pdqs=(bytes([number]) * 32,), patches=patch_set(number))
+            library.Registration(pdqs=(bytes([number]) * 32,), keypoints=keypoint_set(number))
             for number in range(29)
         )
-        ChangingStore.of(store).entries.register("helpline", some, patch_key=key)
+        ChangingStore.of(store).entries.register("helpline", some, keypoint_key=key)
     shown = egide(folder, "bank", "show", "helpline", "--json").json()
     assert shown["with_patches"] == 29
     assert shown["entries_with_patches"] == list(range(1, 21))
@@ -248,7 +248,7 @@ def test_numbers_shown_are_bounded(folder: Path) -> None:
 
 
 def test_no_output_holds_keypoints_or_the_key(registered: Path) -> None:
-    key = PatchKey.read(registered / "config" / "egide" / "patches.key")
+    key = KeypointKey.read(registered / "config" / "egide" / "patches.key")
     with library.open_store(f"sqlite:///{registered}/egide.db") as store:
         with store.keypoints.read(key) as sealed:
             sets = dict(sealed)

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 import egide
-from egide.errors import PatchesUnavailable, PatchKeyMissing, PatchKeyWrong
-from egide.hashing import patches
-from egide.hashing.patches import registered
-from egide.security.sealing import PatchKey
+from egide.errors import KeypointKeyMissing, KeypointKeyWrong, KeypointsUnavailable
+from egide.hashing import keypoints
+from egide.hashing.keypoints import registered
+from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 
-KEY = PatchKey(b"k" * 32)
+KEY = KeypointKey(b"k" * 32)
 
 
 @pytest.fixture
@@ -31,17 +31,17 @@ def test_pictures_with_enough_detail_keep_keypoints_and_others_say_so(folder: Pa
     with egide.open_store(f"sqlite:///{folder}/egide.db", create=True) as store:
         ChangingStore.of(store).banks.create("b")
         files = [folder / f"{name}.png" for name in ("detail", "flat", "bad")]
-        told = list(egide.register(store, "b", files, patches=True, patch_key=KEY))
-        assert [one.patches for one in told] == ["stored", "not-enough-detail", ""]
+        told = list(egide.register(store, "b", files, keypoints=True, keypoint_key=KEY))
+        assert [one.keypoints for one in told] == ["stored", "not-enough-detail", ""]
         assert [one.outcome for one in told] == ["added", "added", "failed"]
         with store.keypoints.read(KEY) as sealed:
             found = dict(sealed)
-        query = egide.fingerprint(files[0], patches=True).patches
+        query = egide.fingerprint(files[0], keypoints=True).keypoints
         assert query is not None
         assert told[0].entry is not None
         assert found == {told[0].entry: registered(query)}
         again = list(egide.register(store, "b", files[:1]))
-        assert [one.patches for one in again] == [""]
+        assert [one.keypoints for one in again] == [""]
         assert store.keypoints.held()
 
 
@@ -58,22 +58,26 @@ def test_what_stands_in_the_way_is_told_before_a_file_is_read(
     with egide.open_store(f"sqlite:///{folder}/egide.db", create=True) as store:
         ChangingStore.of(store).banks.create("b")
 
-        def register(key: PatchKey | None) -> None:
-            list(egide.register(store, "b", [folder / "detail.png"], patches=True, patch_key=key))
+        def register(key: KeypointKey | None) -> None:
+            list(
+                egide.register(
+                    store, "b", [folder / "detail.png"], keypoints=True, keypoint_key=key
+                )
+            )
 
-        with pytest.raises(PatchKeyMissing):
+        with pytest.raises(KeypointKeyMissing):
             register(None)
-        query = egide.fingerprint(folder / "detail.png", patches=True).patches
+        query = egide.fingerprint(folder / "detail.png", keypoints=True).keypoints
         assert query is not None
-        one = egide.Registration(pdqs=(bytes(range(32)),), patches=registered(query))
-        ChangingStore.of(store).entries.register("b", [one], patch_key=KEY)
-        with pytest.raises(PatchKeyWrong):
-            register(PatchKey.generate())
+        one = egide.Registration(pdqs=(bytes(range(32)),), keypoints=registered(query))
+        ChangingStore.of(store).entries.register("b", [one], keypoint_key=KEY)
+        with pytest.raises(KeypointKeyWrong):
+            register(KeypointKey.generate())
 
         def missing() -> None:
-            raise PatchesUnavailable
+            raise KeypointsUnavailable
 
-        monkeypatch.setattr(patches, "_opencv", missing)
-        with pytest.raises(PatchesUnavailable, match=r"egide\[patches\]"):
+        monkeypatch.setattr(keypoints, "_opencv", missing)
+        with pytest.raises(KeypointsUnavailable, match=r"egide\[patches\]"):
             register(KEY)
         assert len(list(store.entries.list("b"))) == 1
