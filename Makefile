@@ -8,7 +8,7 @@ PHOTOS ?=
 # Of the tests, each of which may start servers and decoders of its own: one a core, four at most.
 TEST_PROCESSES ?= auto
 
-.PHONY: demo demo-pages demo-serving test check types bench bench-edits bench-service bench-browser screenshots format clean
+.PHONY: demo demo-pages demo-serving test check docs release types bench bench-edits bench-service bench-browser screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -29,6 +29,7 @@ check: $(VENV)/.check types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check.py
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -b dummy . build/docs-check
 
 # The scripts of the pages, through JSDoc. Only those who have Node.js check them; CI has to.
 types:
@@ -43,6 +44,19 @@ types:
 node_modules/.installed: package.json package-lock.json .npmrc
 	@npm ci --loglevel error >/dev/null
 	@touch $@
+
+# The site; a broken link or anchor, or a page that no index names, ends it.
+docs: $(VENV)/.check
+	@$(BIN)/sphinx-build -q -W --keep-going -c docs -b html . build/docs
+	@echo "Open build/docs/index.html"
+
+# The README's picture of a report.
+report-picture: $(VENV)/.test demo
+	@$(BIN)/python docs/report_picture.py
+
+# Wheel, sdist and the list of what comes with them, tried in an environment of their own.
+release: $(VENV)/.release
+	@$(BIN)/python .ci/release.py
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
@@ -65,7 +79,7 @@ format: $(VENV)/.check
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) node_modules demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Egide needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -75,6 +89,10 @@ $(BIN)/python:
 $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@echo "Installing Egide into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.release: pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --group release
 	@touch $@
 
 $(VENV)/.server: pyproject.toml $(VENV)/.core

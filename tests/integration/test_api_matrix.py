@@ -155,4 +155,4 @@ def test_key_of_another_bank_meets_no_such_bank(
 def test_page_of_roles_is_current() -> None:
     page = runpy.run_path(str(DOCS / "roles.py"))["page"]()
 
-    assert (DOCS / "roles.md").read_text("utf-8") == page, "run: python docs/roles.py"
+    assert (DOCS / "reference" / "roles.md").read_text("utf-8") == page, "run: python docs/roles.py"

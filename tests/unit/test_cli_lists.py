@@ -15,7 +15,7 @@ import egide
 from egide.cli.main import app, run
 from egide.domain.access import Role
 
-TEXT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text("utf-8")
 DOCUMENTED = set(re.findall(r"`([a-z ]+)`", re.findall(r"\*\*Lists\.?\*\*([^.]+)\.", TEXT)[0]))
 
 

@@ -47,7 +47,7 @@ def test_example_names_every_setting_with_its_default(tmp_path: Path) -> None:
 
 
 def test_example_environment_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    described = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    described = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
     for name, value in _environment().items():
         assert f"`{name}`" in described
         monkeypatch.setenv(name, value)

@@ -149,12 +149,6 @@ def test_an_own_file_may_name_countries_and_languages_of_its_own(tmp_path: Path)
     assert country.helplines[0].languages == ("japonais",)
 
 
-def test_the_example_in_the_documents_is_accepted(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "helplines.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert by_code(helplines("en", written(tmp_path, example)))["JP"][0].name == "Example Line"
-
-
 def test_what_is_optional_may_be_left_out(tmp_path: Path) -> None:
     own = "\n".join(
         line for line in OWN.splitlines() if not line.startswith(("phone", "hours", "checked"))

@@ -4,7 +4,7 @@ One root, `EgideError`. Below it stand categories, such as `Missing` and `Busy`,
 code and the HTTP status; below these the errors, in a module for each room of the house. Each has a
 stable `code`, and its docstring is its message: the fields in braces are the keyword arguments of
 the constructor. Messages name the thing that is wrong and the remedy. They are shown to the person
-at the terminal and stored in audit reports, never written to a log. `docs/errors.md` lists them all.
+at the terminal and stored in audit reports, never written to a log. `docs/reference/errors.md` lists them all.
 """
 
 from egide.errors.access import ApprovalInvalid as ApprovalInvalid

@@ -44,7 +44,7 @@ def import_hashes(
     Args:
         store: an open store.
         bank: a bank's name.
-        stream: the list; see docs/hash-lists.md for its formats.
+        stream: the list; see docs/reference/hash-lists.md for its formats.
         name: what messages call the list, and the entries' source unless `source` says another or
             the list names its own.
         signal: what plain lines of digits are, where their length does not tell.
