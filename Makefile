@@ -8,7 +8,7 @@ PHOTOS ?=
 # Of the tests, each of which may start servers and decoders of its own: one a core, four at most.
 TEST_PROCESSES ?= auto
 
-.PHONY: demo demo-pages demo-serving test check docs release types bench bench-edits bench-service bench-browser screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test check docs release lock types bench bench-edits bench-service bench-browser screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -57,6 +57,11 @@ report-picture: $(VENV)/.test demo
 # Wheel, sdist and the list of what comes with them, tried in an environment of their own.
 release: $(VENV)/.release
 	@$(BIN)/python .ci/release.py
+
+# Versions and digests of what the extras bring, and never where they came from.
+lock: $(VENV)/.release
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,heic jxl patches postgresql server,--extra $(extra)) --quiet --upgrade \
+	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)

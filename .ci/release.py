@@ -1,7 +1,7 @@
 """Build wheel and sdist, try the wheel where nothing else is, list what it brings: `make release`.
 
 Everything lands in `dist/`: both packages and `egide-VERSION.cdx.json`, an SBOM in CycloneDX of the
-wheel with the extra `server`, as it was installed.
+wheel with what `requirements.lock` names, as it was installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ CODE = frozenset({".py"})
 
 def main() -> None:
     """Make a release, or end with what is wrong with it."""
-    python("-m", "uv", "lock", "--check", "--project", str(ROOT))
     shutil.rmtree(DIST, ignore_errors=True)
     python("-m", "build", "--outdir", str(DIST), str(ROOT))
     (wheel,) = DIST.glob("*.whl")
@@ -33,7 +32,9 @@ def main() -> None:
         installed = Path(folder) / "installed"
         venv.create(installed, with_pip=False)
         pip = [sys.executable, "-m", "pip", "--python", str(installed / "bin" / "python")]
-        run(*pip, "install", "--quiet", f"{wheel}[server]")
+        run(*pip, "install", "--quiet", "--require-hashes", "-r", str(ROOT / "requirements.lock"))
+        run(*pip, "install", "--quiet", "--no-deps", str(wheel))
+        run(*pip, "check")
         try_out(installed / "bin" / "egide", Path(folder) / "work")
         _, version, *_ = wheel.name.split("-")
         sbom = DIST / f"egide-{version}.cdx.json"
