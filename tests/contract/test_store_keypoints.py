@@ -310,7 +310,7 @@ def test_whatever_ends_an_entry_ends_its_keypoints(
 @pytest.mark.parametrize("judge", ["confirm", "dispute"])
 def test_a_reviewers_word_leaves_keypoints_alone(store: Store, judge: str) -> None:
     register(store, picture(1, keypoint_set(1)))
-    getattr(store, judge)("helpline", [1])
+    getattr(store.entries, judge)("helpline", [1])
     assert kept(store) == {1: keypoint_set(1)}
 
 

@@ -79,7 +79,7 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
         held = [each.id for each in self.store.entries.list(into)]
         some = sorted({held[pick % len(held)] for pick in picked}) if held else []
         with suppress(EgideError):
-            getattr(self.store, act)(into, some)
+            getattr(self.store.entries, act)(into, some)
 
     @rule(hours=st.sampled_from([0, 2, 4]))
     def expire(self, hours: int) -> None:
