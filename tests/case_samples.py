@@ -1,10 +1,7 @@
-"""Images, PINs and cheap hashing for tests of cases."""
+"""Images and PINs for tests of cases."""
 
 from hashlib import sha256
 
-import pytest
-
-from egide import passwords
 from egide.cases import ImageKind, NewImage
 
 PIN = "amande-48"
@@ -19,17 +16,3 @@ def image(number: int, kind: ImageKind = ImageKind.STILL, quality: int = 80) -> 
 
 def submission(number: int) -> bytes:
     return sha256(b"submission %d" % number).digest()
-
-
-def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Argon2id take a millisecond, and half a second no longer."""
-    passwords._hasher.cache_clear()
-    passwords._nobodys_hash.cache_clear()
-    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
-    monkeypatch.setattr(passwords, "PASSES", 1)
-
-
-def hash_as_ever() -> None:
-    """Undo `hash_cheaply`, once its patches are undone."""
-    passwords._hasher.cache_clear()
-    passwords._nobodys_hash.cache_clear()

@@ -27,7 +27,6 @@ from attacking_pages import (
     number_of_nobody,
     sent_image,
 )
-from case_samples import hash_as_ever, hash_cheaply
 from egide.cases import new_number
 from egide.proof import TTL, new_challenge
 from egide.server.casework import casework_of
@@ -38,14 +37,6 @@ from server_samples import Served, serve
 VARYING = re.compile(r'value="[^"]*"')
 DIGITS = re.compile(r"\d+")
 AT_ONCE = 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        hash_cheaply(patch)
-        yield
-    hash_as_ever()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from test_erasure import ended_with_fingerprints
 
 import egide
-from case_samples import PIN, hash_as_ever, hash_cheaply
+from case_samples import PIN
 from egide.access import Key, Role
 from egide.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
 from egide.engine.live import LiveRegister
@@ -940,19 +940,15 @@ def _settings() -> settings:
 
 
 @pytest.fixture(autouse=True)
-def _alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Hash cheaply, keep the caches of this machine out of it, and make the databases."""
+def _alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the caches of this machine out of it, and make the databases."""
     monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    hash_cheaply(monkeypatch)
     if request.cls is TestDoorsOnPostgresql:
         server: PostgresServer = request.getfixturevalue("postgres_server")
         database: str = request.getfixturevalue("shared_postgres_store")
         DoorsOnPostgresql.server, DoorsOnPostgresql.database = server, database
         server.empty_store(database)
-    yield
-    monkeypatch.undo()
-    hash_as_ever()
 
 
 class DoorsOnSqlite(Doors):

@@ -26,7 +26,7 @@ from test_serve import Server
 from test_store_files import migrated_to
 
 import egide
-from case_samples import PIN, hash_as_ever, hash_cheaply, image, submission
+from case_samples import PIN, image, submission
 from egide.access import Role
 from egide.cases import Authority, Case, CaseRules
 from egide.engine.snapshots import open_snapshot, snapshot_path
@@ -57,14 +57,6 @@ PATCH_KEY = PatchKey(b"k" * 32)
 STANDING = range(900, 910)
 """Entries that stay, so that a snapshot and a database always have something to hold."""
 COOKIE = "__Host-egide"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        hash_cheaply(patch)
-        yield
-    hash_as_ever()
 
 
 def command(folder: Path, *arguments: str, **environment: str) -> None:

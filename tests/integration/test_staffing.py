@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from egide import passwords
 from egide.cases import Authority, Case, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
 from egide.errors import (
     CaseEnded,
@@ -43,19 +42,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Argon2 with little to do: its strength is not what is tested here."""
-    caches = (passwords._hasher, passwords._nobodys_hash)
-    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
-    monkeypatch.setattr(passwords, "PASSES", 1)
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.fixture
