@@ -7,8 +7,10 @@ BIN     = $(VENV)/bin
 PHOTOS ?=
 # Of the tests, each of which may start servers and decoders of its own: one a core, four at most.
 TEST_PROCESSES ?= auto
+# Without compiled modules each of the processes that tests start takes half a second longer.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test check types bench bench-edits bench-service bench-browser screenshots format clean
+.PHONY: demo demo-pages demo-serving test test-all check types bench bench-edits bench-service bench-browser screenshots format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -20,8 +22,16 @@ demo-serving: $(VENV)/.server
 demo-pages: $(VENV)/.server
 	@$(BIN)/python demo/pages.py
 
+# In the order of the folders: those in a browser take longest, so that none of them comes last.
+RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile \
+    --no-loadscope-reorder --durations 15
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(RUN_TESTS) -m "not slow" $(PYTEST_ARGS)
+
+# Also what takes long and rarely finds anything.
+test-all: $(VENV)/.test
+	$(RUN_TESTS) $(PYTEST_ARGS)
 
 check: $(VENV)/.check types
 	$(BIN)/ruff format --check .

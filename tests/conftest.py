@@ -22,7 +22,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds, tests = Counter[str](), Counter[str]()
     for report in (one for reports in terminalreporter.stats.values() for one in reports):
         if isinstance(report, pytest.TestReport):
-            folder = report.nodeid.rpartition("/")[0]
+            folder = report.nodeid.partition("::")[0].rpartition("/")[0]
             seconds[folder] += report.duration
             tests[folder] += report.when == "call"
     terminalreporter.section("seconds of each folder, all processes together")
