@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
-# Of the tests, each of which may start servers and decoders of its own: one a core, four at most.
-TEST_PROCESSES ?= auto
+# Of the tests: one more than there are cores, since each waits for others a third of its time, and
+# four at most.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -23,7 +24,7 @@ demo-pages: $(VENV)/.server
 	@$(BIN)/python demo/pages.py
 
 # In the order of the folders: those in a browser take longest, so that none of them comes last.
-RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile \
+RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
     --no-loadscope-reorder --durations 15
 
 test: $(VENV)/.test
@@ -31,7 +32,7 @@ test: $(VENV)/.test
 
 # Also what takes long and rarely finds anything.
 test-all: $(VENV)/.test
-	$(RUN_TESTS) $(PYTEST_ARGS)
+	EGIDE_DOORS_EXAMPLES=10 $(RUN_TESTS) $(PYTEST_ARGS)
 
 check: $(VENV)/.check types
 	$(BIN)/ruff format --check .

@@ -23,6 +23,7 @@ from attacked import (
     under_attack,
 )
 
+pytestmark = pytest.mark.slow
 FINGERPRINTS = "/v1/match/fingerprints"
 
 

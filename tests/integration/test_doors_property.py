@@ -930,7 +930,7 @@ def _act_and_die(url: str, act: Act, at: int) -> NoReturn:
 
 def _settings() -> settings:
     return settings(
-        max_examples=int(os.environ.get("EGIDE_DOORS_EXAMPLES", "10")),
+        max_examples=int(os.environ.get("EGIDE_DOORS_EXAMPLES", "3")),
         stateful_step_count=int(os.environ.get("EGIDE_DOORS_STEPS", "20")),
         deadline=None,
         # Not shrunk: a step takes a tenth of a second, and a run is short.
