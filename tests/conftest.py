@@ -25,6 +25,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             folder = report.nodeid.partition("::")[0].rpartition("/")[0]
             seconds[folder] += report.duration
             tests[folder] += report.when == "call"
+    if not seconds:
+        return
     terminalreporter.section("seconds of each folder, all processes together")
     for folder, spent in seconds.most_common():
         terminalreporter.write_line(f"{spent:8.1f} s {tests[folder]:6} tests  {folder}")
