@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -85,4 +86,5 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if made.returncode != 0:
         pytest.skip("mounting a small file system is not permitted here: a full disk was not tried")
     yield mount
+    gc.collect()  # what failed on it holds it for as long as its error is known
     subprocess.run(["umount", str(mount)], check=True)
