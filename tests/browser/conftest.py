@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["firefox"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium for all tests here: Playwright's event loop must not outlive the last of them."""
+    """Chromium, one a module: Playwright's event loop must not outlive the tests that use it."""
     if reason := missing_chromium():
         if os.environ.get("CI"):
             pytest.fail(reason)
