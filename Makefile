@@ -5,10 +5,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
-# Of the tests, each of which may start servers and decoders of its own: one a core, four at most.
-TEST_PROCESSES ?= auto
+# Of the tests: one more than there are cores, since each waits for others a third of its time, and
+# four at most.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
+# Without compiled modules each of the processes that tests start takes half a second longer.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test check docs release lock types bench bench-edits bench-service bench-browser screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench bench-edits bench-service bench-browser screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -20,8 +23,16 @@ demo-serving: $(VENV)/.server
 demo-pages: $(VENV)/.server
 	@$(BIN)/python demo/pages.py
 
+# In the order of the folders: those in a browser take longest, so that none of them comes last.
+RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+    --no-loadscope-reorder --durations 15
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(RUN_TESTS) -m "not slow" $(PYTEST_ARGS)
+
+# Also what takes long and rarely finds anything.
+test-all: $(VENV)/.test
+	EGIDE_DOORS_EXAMPLES=10 $(RUN_TESTS) $(PYTEST_ARGS)
 
 check: $(VENV)/.check types
 	$(BIN)/ruff format --check .

@@ -1,7 +1,12 @@
 """Registrations of nothing in particular, each its own."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
 
 from egide.domain.model import Registration
 
@@ -21,3 +26,10 @@ def picture(number: int, **fields: object) -> Registration:
         note=f"note {number}",
     )
     return replace(one, **fields)  # type: ignore[arg-type]
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """Copy the SQLite file of a store that is closed; the copy has an id of its own."""
+    shutil.copy(source, target)
+    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+        connection.execute("UPDATE store_meta SET store_id = ?", (str(uuid4()),))

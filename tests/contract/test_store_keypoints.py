@@ -320,7 +320,7 @@ def test_keypoints_alone_can_be_erased(store: Store) -> None:
     assert store.keypoints.erase("helpline", [2, 4, 2]) == 1
     assert set(kept(store)) == {1, 3}
     after = store.entries.get("helpline", 2)
-    changed = {"has_patches": False, "revision": since + 1, "changed": after.changed}
+    changed = {"has_keypoints": False, "revision": since + 1, "changed": after.changed}
     assert after == replace(entry, **changed)  # type: ignore[arg-type]
     assert [entry.id for entry in store.entries.changes(since)] == [2]
     assert store.revision_info(since + 1).action == "erase-patches"

@@ -18,6 +18,7 @@ from attacked import Target, head, read_answer, target
 from egide.domain.access import Role
 from egide.store import Store
 
+pytestmark = pytest.mark.slow
 PDQ = "f0" * 32
 CROWD = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 EACH = 100

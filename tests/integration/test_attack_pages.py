@@ -26,7 +26,6 @@ from attacking_pages import (
     number_of_nobody,
     sent_image,
 )
-from case_samples import hash_as_ever, hash_cheaply
 from egide.domain.cases import CaseState, ImageKind
 from egide.server.pages.routes import pages_router
 from egide.server.pages.site.page import COOKIE
@@ -39,14 +38,6 @@ DIGITS = "9" * 5000
 NAMES = (f"worker-{number}" for number in count())
 FAR = datetime.now(UTC) + timedelta(days=9)
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as keypoint:
-        hash_cheaply(keypoint)
-        yield
-    hash_as_ever()
 
 
 @pytest.fixture(scope="module")

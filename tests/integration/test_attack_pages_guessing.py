@@ -27,7 +27,6 @@ from attacking_pages import (
     number_of_nobody,
     sent_image,
 )
-from case_samples import hash_as_ever, hash_cheaply
 from egide.domain.cases import new_number
 from egide.security.proof_of_work import TTL, new_challenge
 from egide.store.changing import ChangingStore as Store
@@ -37,14 +36,6 @@ from server_samples import Served, serve
 VARYING = re.compile(r'value="[^"]*"')
 DIGITS = re.compile(r"\d+")
 AT_ONCE = 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as keypoint:
-        hash_cheaply(keypoint)
-        yield
-    hash_as_ever()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from attacking_pages import PIN, Hostile, account, case_of, code_of, sent_image
-from case_samples import hash_as_ever, hash_cheaply, image
+from case_samples import image
 from egide.domain.access import Role
 from egide.domain.cases import CaseState
 from egide.domain.model import Trust
@@ -25,14 +25,6 @@ from server_samples import Served, serve
 
 NAMES = (f"amina-{number}" for number in count())
 PAGES = ("staff/", "staff/register", "staff/cases/1", "staff/cases/1/confirm", "staff/cases/1/card")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as keypoint:
-        hash_cheaply(keypoint)
-        yield
-    hash_as_ever()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from httpx2 import Response
 
 from attacked import target
 from attacking_pages import PIN, WRONG_PIN, Hostile, account, case_of, sent_image, solve
-from case_samples import hash_as_ever, hash_cheaply
 from egide.domain.access import Role
 from egide.domain.cases import CaseState
 from egide.server.pages.site.page import COOKIE
@@ -30,17 +29,13 @@ READING = ("", "how", "help", "privacy", "under-18", "register", "accessibility"
 
 
 @pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    hash_cheaply(monkeypatch)
-    # A store that is locked is waited for.
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is locked is waited for."""
     opened = Store.open.__func__  # type: ignore[attr-defined]
     hasty = classmethod(
         lambda cls, *names, **given: opened(cls, *names, **{"busy_timeout_s": 0.3} | given)
     )
     monkeypatch.setattr(Store, "open", hasty)
-    yield
-    monkeypatch.undo()
-    hash_as_ever()
 
 
 @pytest.fixture(params=["locked", "read-only", "full"])

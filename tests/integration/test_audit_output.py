@@ -10,14 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_cli import Result, egide_in
 
 import egide
 from egide.auditing import scan
 from egide.auditing.parts import read_kept
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures, write_tar
-
-EGIDE = str(Path(sys.executable).with_name("egide"))
 
 
 def run(sources: list[str], store: egide.Store, **options: object) -> egide.AuditSummary:
@@ -28,13 +27,8 @@ def run(sources: list[str], store: egide.Store, **options: object) -> egide.Audi
     return audit.summary
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    url = f"sqlite:///{folder}/egide.db"
-    return subprocess.run(
-        [EGIDE, *arguments],
-        cwd=folder, env={**os.environ, "EGIDE_STORE": url, "COLUMNS": "200"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def command(folder: Path, *arguments: str) -> Result:
+    return egide_in(folder, *arguments, EGIDE_STORE=f"sqlite:///{folder}/egide.db")
 
 
 def modes(folder: Path) -> dict[str, str]:
@@ -156,7 +150,7 @@ def test_terminal_summary_page_and_chart_tell_one_speed_also_after_a_resume(
     assert summary["throughput"][0] == [0.0, 0]
     assert summary["throughput"][-1] == [summary["scan_seconds"], summary["scanned_items"]]
     assert summary["scan_seconds"] <= summary["seconds"]
-    assert f"{summary['items_per_s']:,.0f}" in done.stdout.split()
+    assert f"{summary['items_per_s']:,.0f}" in done.out.split()
 
 
 # --- nothing compared ------------------------------------------------------------
@@ -177,9 +171,9 @@ def test_an_audit_against_nothing_is_no_absence_of_matches(
         egide.withdraw(store, "helpline", [1, 2, 3, 4])
     expected = "bank-disabled" if "abled" in bank_state else "bank-empty"
     done = command(tmp_path, "audit", *dataset, *options, "--out", "out", "--lang", "fr")
-    assert done.returncode == 3, done.stdout
-    assert "[nothing-to-compare]" in done.stderr
-    assert "No match" not in done.stdout
+    assert done.code == 3, done.out
+    assert "[nothing-to-compare]" in done.err
+    assert "No match" not in done.out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["not_compared"], summary["matches"]) == (expected, 0)
     french = (tmp_path / "out" / "report.html").read_text("utf-8")
@@ -202,12 +196,12 @@ def test_a_disabled_bank_beside_another_is_named_and_exits_with_3(
     changing.banks.update("helpline", enabled=False)
     options = ["--bank", "helpline", "--bank", "second", "--out", "out"]
     found = command(tmp_path, "audit", *dataset, *options)
-    assert (found.returncode, "Not searched: the bank helpline" in found.stderr) == (1, True)
+    assert (found.code, "Not searched: the bank helpline" in found.err) == (1, True)
     egide.withdraw(store, "second", [5])
     registered = tmp_path / "other.png"
     registered.write_bytes(encoded(pictures(9)[8], "PNG"))
     list(egide.register(changing, "second", [registered]))
     missed = command(tmp_path, "audit", *dataset, *options)
-    assert missed.returncode == 3
+    assert missed.code == 3
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "bank helpline is disabled and was not searched" in page

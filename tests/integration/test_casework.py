@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from case_processes import open_case
 
 from api_samples import Api
-from case_samples import PIN, hash_as_ever, hash_cheaply, image, submission
+from case_samples import PIN, image, submission
 from egide.domain.access import Role
 from egide.domain.cases import (
     Authority,
@@ -53,14 +53,6 @@ spawn = multiprocessing.get_context("spawn")
 HOME = "192.0.2.1"
 DAY = timedelta(days=1)
 RULES = CaseRules(max_images=5)
-
-
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    hash_cheaply(monkeypatch)
-    yield
-    monkeypatch.undo()
-    hash_as_ever()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from egide.cli.main import run
 from pictures import encoded, pictures
+from store_samples import copy_store
 
 if TYPE_CHECKING:
     import egide
@@ -86,20 +88,29 @@ def egide_apart(folder: Path, *arguments: object, **environment: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Four pictures in `photos`, of which two will be registered."""
-    (tmp_path / "photos").mkdir()
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `folder` and `registered` copy."""
+    made = tmp_path_factory.mktemp("once")
+    (made / "photos").mkdir()
     for number, image in enumerate(pictures(8)[:4]):
-        (tmp_path / "photos" / f"{number}.png").write_bytes(encoded(image, "PNG"))
+        (made / "photos" / f"{number}.png").write_bytes(encoded(image, "PNG"))
+    assert egide_in(made, "bank", "create", "helpline").code == 0
+    assert egide_in(made, "bank", "add", "helpline", "photos/0.png", "photos/1.png").code == 0
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, once: Path) -> Path:
+    """Four pictures in `photos`, of which two will be registered."""
+    shutil.copytree(once / "photos", tmp_path / "photos")
     return tmp_path
 
 
 @pytest.fixture
-def registered(folder: Path) -> Path:
+def registered(folder: Path, once: Path) -> Path:
     """The first two pictures are entries 1 and 2 of bank `helpline`."""
-    assert egide_in(folder, "bank", "create", "helpline").code == 0
-    assert egide_in(folder, "bank", "add", "helpline", "photos/0.png", "photos/1.png").code == 0
+    copy_store(once / "egide.db", folder / "egide.db")
     return folder
 
 

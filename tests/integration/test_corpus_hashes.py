@@ -4,13 +4,14 @@ import csv
 import io
 
 import numpy as np
+import pytest
 from PIL import Image, ImageOps
 
 from egide.domain.model import MIN_MATCHABLE_QUALITY, Mode
 from egide.hashing import fingerprint
 from shared_folder import CORPUS, VECTORS, needs_shared
 
-pytestmark = needs_shared
+pytestmark = [needs_shared, pytest.mark.slow]
 
 
 def bits_apart(one: bytes, other: bytes) -> int:

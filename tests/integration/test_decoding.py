@@ -65,8 +65,8 @@ def child_ids(pool: DecodingPool) -> list[int]:
 @pytest.fixture(scope="module")
 def hostile() -> Iterator[DecodingPool]:
     """Two children that misbehave when told to; a test leaves the pool as it found it."""
-    with pytest.MonkeyPatch.context() as keypoint:
-        keypoint.setattr(DecodingProcess, "command", HOSTILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DecodingProcess, "command", HOSTILE)
         with DecodingPool(LIMITS, workers=2) as pool:
             yield pool
 
@@ -74,8 +74,8 @@ def hostile() -> Iterator[DecodingPool]:
 @pytest.fixture(scope="module")
 def patient() -> Iterator[DecodingPool]:
     """The same, for those who wait in line on a busy machine."""
-    with pytest.MonkeyPatch.context() as keypoint:
-        keypoint.setattr(DecodingProcess, "command", HOSTILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DecodingProcess, "command", HOSTILE)
         with DecodingPool(replace(LIMITS, item_timeout_s=60), workers=2) as pool:
             yield pool
 

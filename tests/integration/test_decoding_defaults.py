@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -24,7 +25,8 @@ ALLOWED_SIDE = 7_000
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodingPool]:
-    with DecodingPool(ServerSettings().limits, 1) as running:
+    # Of memory, that is: a busy machine takes its time over 49 megapixels.
+    with DecodingPool(replace(ServerSettings().limits, item_timeout_s=200), 1) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from test_erasure import ended_with_fingerprints
 
 import egide
-from case_samples import PIN, hash_as_ever, hash_cheaply
+from case_samples import PIN
 from egide.domain.access import ApprovalState, Key, Role
 from egide.domain.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
 from egide.domain.model import Fingerprint, Pdq, Signal, State
@@ -741,8 +741,8 @@ class Doors(RuleBasedStateMachine):
             self._follow()
 
         def act(store: ChangingStore) -> None:
-            with pytest.MonkeyPatch.context() as keypoint:
-                keypoint.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
                 sync_once(store, "there")
 
         if kill is not None:
@@ -933,7 +933,7 @@ def _act_and_die(url: str, act: Act, at: int) -> NoReturn:
 
 def _settings() -> settings:
     return settings(
-        max_examples=int(os.environ.get("EGIDE_DOORS_EXAMPLES", "10")),
+        max_examples=int(os.environ.get("EGIDE_DOORS_EXAMPLES", "3")),
         stateful_step_count=int(os.environ.get("EGIDE_DOORS_STEPS", "20")),
         deadline=None,
         # Not shrunk: a step takes a tenth of a second, and a run is short.
@@ -943,19 +943,15 @@ def _settings() -> settings:
 
 
 @pytest.fixture(autouse=True)
-def _alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Hash cheaply, keep the caches of this machine out of it, and make the databases."""
+def _alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the caches of this machine out of it, and make the databases."""
     monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    hash_cheaply(monkeypatch)
     if request.cls is TestDoorsOnPostgresql:
         server: PostgresServer = request.getfixturevalue("postgres_server")
         database: str = request.getfixturevalue("shared_postgres_store")
         DoorsOnPostgresql.server, DoorsOnPostgresql.database = server, database
         server.empty_store(database)
-    yield
-    monkeypatch.undo()
-    hash_as_ever()
 
 
 class DoorsOnSqlite(Doors):

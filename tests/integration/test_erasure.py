@@ -26,7 +26,7 @@ from test_serve import Server
 from test_store_files import migrated_to
 
 import egide
-from case_samples import PIN, hash_as_ever, hash_cheaply, image, submission
+from case_samples import PIN, image, submission
 from egide.domain.access import Role
 from egide.domain.cases import Authority, Case, CaseRules
 from egide.domain.model import Registration, Signal, State
@@ -57,14 +57,6 @@ KEYPOINT_KEY = KeypointKey(b"k" * 32)
 STANDING = range(900, 910)
 """Entries that stay, so that a snapshot and a database always have something to hold."""
 COOKIE = "__Host-egide"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as keypoint:
-        hash_cheaply(keypoint)
-        yield
-    hash_as_ever()
 
 
 def command(folder: Path, *arguments: str, **environment: str) -> None:
@@ -116,8 +108,8 @@ class Here:
 
     def sync(self) -> None:
         """Follow the partner once, as `egide sync run` does."""
-        with self.open() as store, pytest.MonkeyPatch.context() as keypoint:
-            keypoint.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
+        with self.open() as store, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
             sync_once(store, "there")
 
     def case(self, *numbers: int) -> Case:
@@ -429,8 +421,8 @@ def served(
         desk = store.sessions.start("staff", worker.id, idle_s=900, longest_s=900)
         elsewhere = folder / "elsewhere"
         elsewhere.mkdir()
-        with pytest.MonkeyPatch.context() as keypoint:  # as by an audit with other settings
-            keypoint.setenv("EGIDE_SNAPSHOT_DIR", str(elsewhere))
+        with pytest.MonkeyPatch.context() as patch:  # as by an audit with other settings
+            patch.setenv("EGIDE_SNAPSHOT_DIR", str(elsewhere))
             open_snapshot(store).close()
         open_snapshot(store).close()
         server = serve(
@@ -612,9 +604,9 @@ def test_unfinished_files_go_with_what_stands_beside_them(
     url = f"sqlite:///{tmp_path}/egide.db"
     file = tmp_path / "one.part"
     with ChangingStore.open(url, create=True) as store:
-        with monkeypatch.context() as keypoint:
+        with monkeypatch.context() as patch:
             if host != "this":
-                keypoint.setattr("socket.gethostname", lambda: host)
+                patch.setattr("socket.gethostname", lambda: host)
             store.erasure._begin_file(file)
         for suffix in suffixes:
             Path(f"{file}{suffix}").touch()
@@ -707,8 +699,8 @@ def busy_build(store: ChangingStore, url: str) -> None:
         withdrawing.confirm(store, "helpline", [next(numbers)])
 
     numbers = iter(range(2, 6))
-    with pytest.MonkeyPatch.context() as keypoint:
-        keypoint.setattr(snapshots, "build_store_snapshot", interrupted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "build_store_snapshot", interrupted)
         open_snapshot(store).close()
     store.close()
 

@@ -12,6 +12,7 @@ from egide.errors import ItemError
 from egide.hashing import fingerprint
 from egide.media.jpeg import decode_luma, read_header
 
+pytestmark = pytest.mark.slow
 ROUNDS = 400
 LIMITS = Limits(max_pixels=4_000_000, max_decoded_frames=8)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from egide.index.kernel import Hits
 
+pytestmark = pytest.mark.slow
 MIB = 1 << 20
 
 

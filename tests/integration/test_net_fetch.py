@@ -114,8 +114,8 @@ def test_redirect_to_what_is_not_allowed_is_refused(location):
     def reply(connection, request, peer):
         connection.sendall(answer.replace(b"{port}", str(peer.port).encode()))
 
-    with serving(reply) as peer, pytest.MonkeyPatch.context() as keypoint:
-        keypoint.setattr(socket, "getaddrinfo", lambda *asked, **_: looked_up.append(asked) or [])
+    with serving(reply) as peer, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *asked, **_: looked_up.append(asked) or [])
         with pytest.raises(FetchRefused):
             fetch(peer.url(), peer.policy())
     assert len(peer.requests) == 1

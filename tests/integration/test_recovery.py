@@ -28,7 +28,7 @@ TAKEN_S = 0.5
 log = logging.getLogger(__name__)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path))
     if request.param == "sqlite":
@@ -99,6 +99,7 @@ def unfinished(folder: Path) -> list[Path]:
     return list(folder.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_mid_rebuild_leaves_nothing_that_breaks(
     url: str, tmp_path: Path, running: ExitStack
 ) -> None:

@@ -25,7 +25,7 @@ from egide.domain.cases import (
 from egide.domain.model import FeedbackKind, State, Trust
 from egide.security import passwords
 from egide.security.one_time_codes import STEP_S
-from egide.server.pages.staff import cases as staff_cases
+from egide.server.pages.staff.sign_in import cases as staff_cases
 from egide.store.changing import ChangingStore as Store
 from egide.text.wording import NO_BREAK
 from egide.usecases.cases import Casework
@@ -108,9 +108,9 @@ def open_case(store: Store, *seeds: str, **fields: object) -> Case:
 def quick_hashes() -> Iterator[None]:
     """Argon2 with little to do: its strength is not what is tested here."""
     caches = (passwords._hasher, passwords._nobodys_hash)
-    with pytest.MonkeyPatch.context() as keypoint:
-        keypoint.setattr(passwords, "MEMORY_KIB", 64)
-        keypoint.setattr(passwords, "PASSES", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "MEMORY_KIB", 64)
+        patch.setattr(passwords, "PASSES", 1)
         for cache in caches:
             cache.cache_clear()
         yield

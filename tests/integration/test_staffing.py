@@ -30,7 +30,6 @@ from egide.errors import (
     TooManyAttempts,
     UsageError,
 )
-from egide.security import passwords
 from egide.security.one_time_codes import STEP_S
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.cases import Casework
@@ -50,19 +49,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Argon2 with little to do: its strength is not what is tested here."""
-    caches = (passwords._hasher, passwords._nobodys_hash)
-    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
-    monkeypatch.setattr(passwords, "PASSES", 1)
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from egide.domain.access import Role
 from egide.domain.cases import new_number
 from egide.errors import StoreError
 from egide.server.pages.person.session import IDLE_S, LONGEST_S
-from egide.server.pages.site import page as frame
 from egide.server.pages.site.page import COOKIE
+from egide.server.pages.site.site import page as frame
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.taking_part import TakingPart, taking_part
 from page_visits import Visitor
@@ -139,8 +139,8 @@ def test_pages_promise_looking_only_while_somebody_takes_part(
     def unreadable(*_: object, **__: object) -> None:
         raise StoreError(store="it", reason="locked")
 
-    with monkeypatch.context() as keypoint:
-        keypoint.setattr(frame, "taking_part", unreadable)
+    with monkeypatch.context() as patch:
+        patch.setattr(frame, "taking_part", unreadable)
         for path in WHERE:
             page = read(visitor, path)
             assert PROMISES[lang].search(page) is None, path

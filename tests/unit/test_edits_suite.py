@@ -18,6 +18,8 @@ from edits.shared_overlays import OVERLAYS
 from edits.suite import EDITS
 from pictures import pictures
 
+# The edits are a benchmark's, of which a wrong one would show in its figures.
+pytestmark = pytest.mark.slow
 by_name = pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
 OTHERS = pictures()[1:]
 

@@ -408,9 +408,9 @@ def test_no_url_leads_to_an_address_that_is_not_public(scheme, user, host, port,
     with suppress(SettingInvalid):
         rules.extend(FetchPolicy((host,)).allowed_hosts)
     policy = FetchPolicy(tuple(rules), schemes=("http", "https"), timeout_s=10)
-    with pytest.MonkeyPatch.context() as keypoint:
-        keypoint.setattr(socket, "getaddrinfo", lambda *_, **__: answer_of(*answers))
-        keypoint.setattr(connect, "_connect", note)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: answer_of(*answers))
+        patch.setattr(connect, "_connect", note)
         with pytest.raises(FetchError):
             fetch(url, policy)
     assert all(reached(address).is_global for address in contacted)

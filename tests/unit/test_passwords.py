@@ -1,7 +1,6 @@
 """PINs and passwords are kept as slow hashes, and nothing is learnt from a wrong one."""
 
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from threading import Event
@@ -11,21 +10,13 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerificationError
 from argon2.low_level import Type
 
-from case_samples import hash_as_ever, hash_cheaply
+from cheap import forget_hashes
 from egide.errors import Overloaded, ServerUnavailable
 from egide.security import passwords
 from egide.security.passwords import hash_password, verify_password
 
 
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    hash_cheaply(monkeypatch)
-    yield
-    monkeypatch.undo()
-    hash_as_ever()
-
-
-def test_hash_is_argon2id_as_rfc_9106_wants_it() -> None:
+def test_hash_is_argon2id_as_rfc_9106_wants_it(argon2_at_full_cost: None) -> None:
     kept = hash_password("483917")
     parameters = extract_parameters(kept)
     assert (parameters.type, parameters.version) == (Type.ID, 19)
@@ -35,19 +26,19 @@ def test_hash_is_argon2id_as_rfc_9106_wants_it() -> None:
     assert verify_password("483917", kept)
 
 
-def test_only_the_same_text_fits(cheap: None) -> None:
+def test_only_the_same_text_fits() -> None:
     kept = hash_password("483917")
     assert verify_password("483917", kept)
     for wrong in ("483918", "", "483917 ", "4\ud800", "x" * 100_000):
         assert not verify_password(wrong, kept)
 
 
-def test_one_text_has_many_hashes(cheap: None) -> None:
+def test_one_text_has_many_hashes() -> None:
     assert hash_password("483917") != hash_password("483917")
 
 
 def test_where_there_is_no_hash_the_same_work_is_done(
-    cheap: None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept = hash_password("483917")
     compared: list[str] = []
@@ -66,13 +57,13 @@ def test_where_there_is_no_hash_the_same_work_is_done(
     assert extract_parameters(nobodys) == extract_parameters(own)
 
 
-def test_a_damaged_hash_is_a_defect_and_no_wrong_pin(cheap: None) -> None:
+def test_a_damaged_hash_is_a_defect_and_no_wrong_pin() -> None:
     with pytest.raises(VerificationError):
         verify_password("483917", "$argon2id$nonsense")
 
 
 def test_line_is_bounded_and_nobody_waits_for_ever(
-    cheap: None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept = hash_password("483917")
     assert not verify_password("000001", None)
@@ -104,7 +95,7 @@ def test_line_is_bounded_and_nobody_waits_for_ever(
 
 
 def test_without_the_extra_it_is_said_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    hash_as_ever()
+    forget_hashes()
     monkeypatch.setitem(sys.modules, "argon2", None)
     with pytest.raises(ServerUnavailable):
         hash_password("483917")
