@@ -81,14 +81,14 @@ bench-edits: $(VENV)/.bench-edits
 	@PYTHONPATH=benchmarks $(BIN)/python -m edits $(BENCH_ARGS)
 
 bench-service: $(VENV)/.bench
-	@PYTHONPATH=benchmarks:demo:tests $(BIN)/python -m service $(BENCH_ARGS)
+	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python -m service $(BENCH_ARGS)
 
 bench-browser: $(VENV)/.bench
-	@PYTHONPATH=benchmarks:demo:tests $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
+	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
 
 # Every page and state, in both languages, light and dark, on three screens: to be looked at.
 screenshots: $(VENV)/.test
-	PYTHONPATH=demo:tests:tests/browser $(BIN)/python tests/browser/screenshots.py demo-output/screenshots $(SCREENSHOT_ARGS)
+	PYTHONPATH=demo:tests/support:tests/browser $(BIN)/python tests/browser/screenshots.py demo-output/screenshots $(SCREENSHOT_ARGS)
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .

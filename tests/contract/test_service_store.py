@@ -802,7 +802,7 @@ class TestFeedback:
 
 
 class TestLog:
-    """What differs from one database to another; the rest is in `tests/integration/test_log.py`."""
+    """What differs between databases; the rest is in `tests/integration/server/test_log.py`."""
 
     def test_chain_is_whole_after_changes_that_were_undone(self, store: Store) -> None:
         entry = registered(store, 1)
