@@ -1,6 +1,6 @@
-"""The contract of each seam, as tests for an implementation of one's own; see docs/testing.md.
+"""The contract of each seam, as tests for an implementation of your own.
 
-Needs the extra `egide[testing]`. Nothing else in Egide imports it.
+See docs/reference/testing.md. Needs the extra `egide[testing]`. Nothing else in Egide imports it.
 """
 
 import pytest
