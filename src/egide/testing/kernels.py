@@ -95,7 +95,7 @@ class KernelContract(ABC):
             self.build(random_codes(3)).search(codes, 31)
 
     @settings(
-        max_examples=60,
+        max_examples=40,
         deadline=None,
         suppress_health_check=[HealthCheck.differing_executors],  # each subclass is one
     )

@@ -60,7 +60,7 @@ class TestListsOrBrute(TestLists):
 
 def test_steps_and_blocks_of_any_size_give_the_same_hits(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = np.concatenate([clustered_codes(200, 10), random_codes(300)])
-    queries = codes[::9]
+    queries = codes[::25]
     expected = as_tuples(reference.search(codes, queries, 31))
     index = MultiIndex.build(codes, min_rows=1)
     for lines, survivors, probes in [(1, 1, 1), (3, 7, 600), (17, 100, 5000), (100, 1, 1 << 18)]:
