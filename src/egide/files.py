@@ -47,6 +47,7 @@ def written_whole(
             unfinished.open("wb") as stream,  # by its path, so that the stream has a name
             nullcontext() if noted is None else noted(unfinished),
         ):
+            os.fchmod(stream.fileno(), _FILE_MODE)  # whatever the umask
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -14,8 +14,8 @@ from egide.domain.access import Role
 from egide.domain.cases import new_number
 from egide.errors import StoreError
 from egide.server.pages.person.session import IDLE_S, LONGEST_S
-from egide.server.pages.site.page import COOKIE
 from egide.server.pages.site import page as frame
+from egide.server.pages.site.page import COOKIE
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.taking_part import TakingPart, taking_part
 from page_visits import Visitor

@@ -334,10 +334,10 @@ def test_opencv_missing_names_the_extra() -> None:
         "import sys; sys.modules['cv2'] = None\n"
         "import numpy as np\n"
         "from egide.media import Frame\n"
-        "from egide.errors import PatchesUnavailable\n"
+        "from egide.errors import KeypointsUnavailable\n"
         "from egide.hashing.keypoints import extract\n"
         "try: extract(Frame(np.zeros((50, 50), np.uint8), 50, 50))\n"
-        "except PatchesUnavailable as error: print(error)\n"
+        "except KeypointsUnavailable as error: print(error)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "egide[patches]" in run.stdout

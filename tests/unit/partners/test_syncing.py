@@ -106,7 +106,7 @@ def test_an_unforeseen_error_does_not_end_the_looking_for_upstreams(
         raise RuntimeError
 
     monkeypatch.setattr("egide.usecases.follow._LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(Upstreams, "all", broken)
+    monkeypatch.setattr(Upstreams, "list", broken)
     with Store.open(f"sqlite:///{tmp_path}/here.db", create=True) as here:
         follower = Follower(here)
         follower.start()
