@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, Page, Request
-
-    from axe_checks import OF_LOOKS, violations
 from gallery_cases import Prepared
 
 HERE = Path(__file__).parent

@@ -15,10 +15,8 @@ from store_samples import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from egide.domain.cases import NewImage
-    from egide.domain.model import Registration
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def test_a_key_is_made_once_and_never_printed(folder: Path) -> None:
     shown = egide(folder, "key", "patches", "--show-id")
     shown_id = shown.out.split()[-1]
     assert shown_id in made.out
-    by_variable = egide(folder, "key", "patches", "--show-id", "--json", EGIDE_KEYPOINT_KEY=secret)
+    by_variable = egide(folder, "key", "patches", "--show-id", "--json", EGIDE_PATCH_KEY=secret)
     assert by_variable.json() == {"key_id": shown_id}
     for result in (made, again, shown, by_variable):
         assert secret[:12] not in result.out + result.err
@@ -170,14 +170,14 @@ def fails(folder: Path, code: str, *names: str, **environment: str) -> str:
 
 def test_without_a_key_no_file_is_read(folder: Path) -> None:
     assert "egide key patches" in fails(folder, "patch-key-missing")
-    fails(folder, "patch-key-invalid", EGIDE_KEYPOINT_KEY="much too short")
-    fails(folder, "patch-key-invalid", EGIDE_KEYPOINT_KEY_FILE="nowhere")
+    fails(folder, "patch-key-invalid", EGIDE_PATCH_KEY="much too short")
+    fails(folder, "patch-key-invalid", EGIDE_PATCH_KEY_FILE="nowhere")
 
 
 def test_another_key_is_told_before_a_file_is_read(registered: Path) -> None:
     other = registered / "other.key"
     egide(registered, "key", "patches", "--out", other)
-    told = fails(registered, "patch-key-wrong", EGIDE_KEYPOINT_KEY_FILE=str(other))
+    told = fails(registered, "patch-key-wrong", EGIDE_PATCH_KEY_FILE=str(other))
     assert "egide bank drop-patches" in told
 
 

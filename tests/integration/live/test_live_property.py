@@ -110,7 +110,7 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
     def both_answer_alike(self) -> None:
         revision = self.store.revision()
         self.followed.apply(
-            self.store.entries.changes(self.since), banks=self.store.banks, revision=revision
+            self.store.entries.changes(self.since), banks=self.store.banks.list, revision=revision
         )
         self.since = revision
         fingerprints = [
