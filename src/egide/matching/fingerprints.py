@@ -58,7 +58,7 @@ class Matcher:
             now: entries that have expired by then do not match; None for the time of each match.
 
         Raises:
-            BankMissing: there is no bank of that name.
+            BankMissing: no bank has that name.
             RadiusInvalid: a radius is outside 0–63.
         """
         self.searched = searched

@@ -35,7 +35,7 @@ def scope_of(banks: Sequence[SnapshotBank], names: Collection[str] | None) -> Sc
         names: of those that are asked for; None for all enabled ones.
 
     Raises:
-        BankMissing: there is no bank of that name.
+        BankMissing: no bank has that name.
     """
     if names is None:
         return Scope(tuple(bank for bank in banks if bank.enabled), ())

@@ -217,7 +217,7 @@ class DecodingPool:
             return place.result()  # a child became free at the last moment
 
     def _give_back(self, child: DecodingProcess, *, loads: bool = False) -> None:
-        """Give a child to the longest waiting thread, or keep it idle; a loading one is used last."""
+        """Give a child to the longest waiting thread, else keep it idle; `loads`: used last."""
         with self._lock:
             if not self._closed:
                 while self._line:
