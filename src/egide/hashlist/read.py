@@ -55,7 +55,7 @@ def read_hash_list(
     """
     if signal is not None and signal not in SIGNAL_BYTES:
         kinds = ", ".join(SIGNAL_BYTES)
-        raise UsageError(reason=f"a hash list holds {kinds}, and no {signal}")
+        raise UsageError(reason=f"a hash list holds {kinds}, not {signal}")
     if isinstance(stream, Path):
         try:
             with stream.open("rb") as opened:

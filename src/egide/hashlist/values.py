@@ -181,7 +181,7 @@ def meaningless(value: bytes, signal: Signal) -> str | None:
     digest of no bytes matches every empty file.
     """
     if value in {bytes(len(value)), b"\xff" * len(value)}:
-        return f"a {signal.value} of zeros or ones only, which is no picture's"
+        return f"a {signal.value} of zeros or ones only, which no picture has"
     if value == _EMPTY_FILE.get(signal):
         return f"the {signal.value} of an empty file"
     return None

@@ -82,7 +82,7 @@ class Matcher:
             TypeError: a live view is searched.
         """
         if not isinstance(self.searched, Snapshot):
-            raise TypeError("a live view is searched, and no snapshot")
+            raise TypeError("a live view is searched, not a snapshot")
         return self.searched
 
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:

@@ -43,7 +43,7 @@ def read_json(body: bytes, *, max_items: int) -> Node:
         )
     # Nesting beyond Python's stack is a RecursionError, a number over 4,300 digits a ValueError.
     except (ValueError, RecursionError):
-        raise AnswerInvalidError("no JSON that can be read") from None
+        raise AnswerInvalidError("not readable JSON") from None
     return Node(value, "the answer")
 
 
@@ -127,7 +127,7 @@ class Node:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise AnswerInvalidError("a name twice")
+        raise AnswerInvalidError("a repeated name")
     return made
 
 

@@ -124,7 +124,7 @@ def request(
     except ssl.SSLCertVerificationError:
         raise FetchError(reason="its certificate is not valid for it") from None
     except ssl.SSLError:
-        raise FetchError(reason="no secure connection came about") from None
+        raise FetchError(reason="no secure connection could be made") from None
     except http.client.IncompleteRead:
         raise FetchError(reason="the answer ends too early") from None
     except OSError:
@@ -148,7 +148,7 @@ def read_answer(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     if any(coding.strip().lower() not in {"", "identity"} for coding in encodings) or (
         framing and [coding.strip().lower() for coding in framing] != ["chunked"]
     ):
-        raise FetchError(reason="the answer is compressed, though that was not asked for")
+        raise FetchError(reason="the answer is compressed, although we asked for plain data")
     promised = response.length
     if promised is not None and promised > max_bytes:
         raise FetchTooLarge(limit=max_bytes)

@@ -43,7 +43,7 @@ def fetch(url: str, policy: FetchPolicy) -> bytes:
         try:
             url = urljoin(url, answer)
         except ValueError:
-            raise FetchRefused(reason="it redirects to what is no URL") from None
+            raise FetchRefused(reason="it redirects to an invalid URL") from None
         following = check_url(url, policy)
         if (target.scheme, following.scheme) == ("https", "http"):
             raise FetchRefused(reason="it redirects from https to http")

@@ -157,13 +157,13 @@ class Approvals:
             if person == asked:
                 raise ApprovalInvalid(
                     approval=approval_id,
-                    reason="whoever asked cannot decide: it takes another person",
+                    reason="the requester cannot decide: another person must",
                 )
             if _persons(connection, by.name) & _persons(connection, approval.requested_by):
                 raise ApprovalInvalid(
                     approval=approval_id,
-                    reason="this key and the one that asked go back to one person: it takes a key "
-                    "from the command line, or one that two people made",
+                    reason="this key and the requester's go back to one person: use a key from the "
+                    "command line, or one that two people made",
                 )
             if approval.state is not ApprovalState.PENDING:
                 raise ApprovalInvalid(approval=approval_id, reason=f"it is {approval.state}")

@@ -85,7 +85,7 @@ def _follow(walk: _Walk, record: LogRecord) -> None:
     if record.previous != walk.hash:
         raise LogBroken(seq=record.seq, reason="it does not follow the record before it")
     if record.hash != record.computed_hash():
-        raise LogBroken(seq=record.seq, reason="its content is not what its hash was made of")
+        raise LogBroken(seq=record.seq, reason="its content does not match its hash")
     walk.seq, walk.hash = record.seq, record.hash
     if record.revision is None:
         return
@@ -139,7 +139,7 @@ def _check_nothing_unlogged(connection: sa.Connection, walk: _Walk, made: set[st
                 .where(~sa.exists().where(log.c.revision == revisions.c.id))
             ).scalar_one()
             raise LogBroken(
-                seq=walk.seq + 1, reason=f"it is missing: nothing tells of revision {unlogged}"
+                seq=walk.seq + 1, reason=f"it is missing: no record has revision {unlogged}"
             )
     last = connection.execute(sa.select(sa.func.max(revisions.c.id))).scalar() or 0
     for table, what in ((entries, "an entry"), (banks, "a bank")):
@@ -151,5 +151,5 @@ def _check_nothing_unlogged(connection: sa.Connection, walk: _Walk, made: set[st
     for name in connection.execute(sa.select(keys.c.name).order_by(keys.c.id)).scalars():
         if name not in made:
             raise LogBroken(
-                seq=walk.seq + 1, reason=f"it is missing: nothing tells who made the key {name}"
+                seq=walk.seq + 1, reason=f"it is missing: no record tells who made the key {name}"
             )

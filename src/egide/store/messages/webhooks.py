@@ -47,7 +47,7 @@ class Webhooks:
         if len(url) > MAX_URL_CHARS:
             raise UsageError(reason=f"a webhook's URL has at most {MAX_URL_CHARS} characters")
         if not events:
-            raise UsageError(reason="a webhook needs an event to be told of")
+            raise UsageError(reason="a webhook needs at least one event")
         chosen = ",".join(event.value for event in WebhookEvent if event in set(events))
         at = int(time.time())
         with self._database.write() as connection:

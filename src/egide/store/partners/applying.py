@@ -81,7 +81,7 @@ def check_page(upstream: Upstream, page: RemoteChanges, *, ended: bool) -> None:
     if len({remote.id for remote in page.entries}) < len(page.entries):
         raise SyncError(upstream=name, reason="a page of its changes names an entry twice")
     if ended and any(remote.state is State.ACTIVE for remote in page.entries):
-        raise SyncError(upstream=name, reason="it gives active entries for ended ones")
+        raise SyncError(upstream=name, reason="it lists active entries as ended")
 
 
 def apply_page(

@@ -58,7 +58,7 @@ class FeedbackRecords:
         """
         latest = datetime.now(UTC) + _CLOCKS_DIFFER
         if any(unix_seconds(at) > unix_seconds(latest) for _, _, at in items):
-            raise UsageError(reason="feedback tells of what was, and a time lies in the future")
+            raise UsageError(reason="feedback is about the past, but a time is in the future")
         with self._database.write() as connection:
             bank_id = get_bank(connection, bank).id
             named = {entry for entry, _, _ in items}
