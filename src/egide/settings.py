@@ -1,6 +1,6 @@
 """Read settings from the environment; `egide.security.sealing` reads the keypoint key's.
 
-docs/settings.md is the table of all of them.
+docs/reference/settings.md is the table of all of them.
 """
 
 from __future__ import annotations

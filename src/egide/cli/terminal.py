@@ -2,8 +2,8 @@
 
 Everything that a command prints passes through here, and whatever data holds is shown, never
 obeyed: control characters, escape sequences, characters that turn text round or cannot be seen,
-line breaks, lone surrogates, Rich's markup. `tests/unit/test_cli_printing.py` holds that no other
-module of the command line writes.
+line breaks, lone surrogates, Rich's markup. No other module of the command line writes, as
+`tests/unit/cli/test_cli_printing.py` holds.
 """
 
 from __future__ import annotations

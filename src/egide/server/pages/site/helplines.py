@@ -1,8 +1,8 @@
 """Where a person finds help, by country, in their language.
 
 The entries stand in `helplines.toml`, or in an operator's own file (setting `pages_helplines`) of
-the same form: docs/helplines.md describes it and how it is kept current. A file is refused as a
-whole when anything in it is wrong: half a list would hide a helpline from those who need it.
+the same form: docs/helpline/helplines.md describes it and how it is kept current. A file is refused
+as a whole when anything in it is wrong: half a list would hide a helpline from those who need it.
 """
 
 from __future__ import annotations
