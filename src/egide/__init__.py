@@ -6,7 +6,7 @@
         for finding in egide.audit(["dataset/"], store, out="audit/"):
             print(finding)
 
-Everything here is imported when it is first used, so that `import egide` is quick.
+Everything here is imported at its first use, so that `import egide` is quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files for their owner only, which are there whole or not at all."""
+"""Write private files, complete or not at all."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def written_whole(
     replacing: bool = True,
     noted: Callable[[Path], AbstractContextManager[None]] | None = None,
 ) -> Iterator[IO[bytes]]:
-    """Write a private file beside its place; it gets its name when all of it is on the disk.
+    """Write a private file beside its place; it gets its name once it is complete on the disk.
 
     Args:
-        path: where it is to stand.
-        replacing: take the place of a file that stands there.
-        noted: entered with the path of the unfinished file, for whoever has to know of it.
+        path: the final path.
+        replacing: replace an existing file.
+        noted: entered with the path of the unfinished file, to keep a record of it.
 
     Raises:
-        FileExistsError: there is a file already, and it is not to be replaced.
+        FileExistsError: the file exists already and must not be replaced.
         OSError: no permission, no space, no such folder. Nothing is left behind.
     """
     if not replacing and os.path.lexists(path):
@@ -62,15 +62,15 @@ def written_whole(
 
 
 def open_private(path: Path) -> IO[bytes]:
-    """Open a private file for writing; what it held is gone."""
+    """Open a private file for writing; its content is lost."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     stream = open(os.open(path, flags, _FILE_MODE), "wb")  # noqa: PTH123, SIM115 - handed on
-    os.fchmod(stream.fileno(), _FILE_MODE)  # it may stand there already, or the umask be odd
+    os.fchmod(stream.fileno(), _FILE_MODE)  # the file may exist already, or the umask be unusual
     return stream
 
 
 def make_private_folder(path: Path, *, own: bool = False) -> None:
-    """Make a private folder; one that stands there keeps its mode, unless it is our `own`."""
+    """Make a private folder; an existing one keeps its mode, unless it is our `own`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.mkdir(_FOLDER_MODE)
@@ -83,17 +83,17 @@ def make_private_folder(path: Path, *, own: bool = False) -> None:
 
 
 def unfinished_files(path: Path) -> Iterator[Path]:
-    """What is being written for `path`, or was by a process that was killed."""
+    """Unfinished files for `path`, in progress or left by a killed process."""
     return path.parent.glob(f".{escape(path.name)}.*{_SUFFIX}")
 
 
 def _give_name(unfinished: Path, path: Path) -> None:
     try:
-        path.hardlink_to(unfinished)  # unlike a renaming, this replaces nothing
+        path.hardlink_to(unfinished)  # unlike renaming, this never replaces a file
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # A USB stick knows no links: the name is taken first, by an empty file.
+        # A USB stick has no hard links: an empty file reserves the name first.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
         unfinished.replace(path)
 

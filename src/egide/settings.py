@@ -1,4 +1,4 @@
-"""Settings from the environment, but for the keypoint key's, which `egide.security.sealing` reads.
+"""Read settings from the environment; `egide.security.sealing` reads the keypoint key's.
 
 docs/reference/settings.md is the table of all of them.
 """
@@ -27,7 +27,7 @@ def limits_from_environment(
     """Return the limits, each overridden by `EGIDE_` and its name in capitals.
 
     Raises:
-        UsageError: a value is no positive number; the message names the variable.
+        UsageError: a value is not a positive number; the message names the variable.
     """
     values: dict[str, Any] = {}
     for field in fields(Limits):
@@ -51,10 +51,10 @@ def _number(text: str, kind: type[int] | type[float], name: str) -> float:
 
 
 def store_timeout_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return how long a database server has to answer.
+    """Return the time limit for answers of a database server.
 
     Raises:
-        UsageError: it is no number of at least 1.
+        UsageError: it is not a number of at least 1.
     """
     name = PREFIX + "STORE_TIMEOUT_S"
     text = environment.get(name)
@@ -68,6 +68,6 @@ def snapshot_dir(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the user's folder for what can be made anew: `~/.cache/egide`."""
+    """Return the user's cache folder: `~/.cache/egide`."""
     text = environment.get("XDG_CACHE_HOME")
     return (Path(text) if text else Path.home() / ".cache") / "egide"

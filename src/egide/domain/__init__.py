@@ -1,1 +1,1 @@
-"""What Egide speaks of: values and pure rules, which know no database, network or picture."""
+"""Egide's values and pure rules; nothing here knows a database, a network or a picture."""

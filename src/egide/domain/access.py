@@ -23,7 +23,7 @@ class Role(StrEnum):
     """What a key is for."""
 
     MATCHER = "matcher"
-    """A platform's upload path: asks whether something matches, says what became of it."""
+    """A platform's upload path: asks for matches and reports what was done about them."""
     PARTNER = "partner"
     """Another register or a platform that follows changes; may read fingerprints."""
     CURATOR = "curator"
@@ -43,16 +43,16 @@ class Permission(StrEnum):
     FEEDBACK = "feedback"
     READ_BANKS = "read-banks"
     READ_CHANGES = "read-changes"
-    """Entries with their fingerprints; what partners follow. No role has it beside others' acts:
-    whoever makes keys or approves must not read alone what takes two."""
+    """Read entries with their fingerprints, as partners do. No role that makes keys or approves
+    has this permission: reading fingerprints in those roles takes two people."""
     READ_ENTRIES = "read-entries"
-    """Entries without their fingerprints, and what partners said of them."""
+    """Read entries without their fingerprints, and partners' feedback on them."""
     REGISTER = "register"
     WITHDRAW = "withdraw"
     JUDGE = "judge"
     """Confirm, dispute, tombstone."""
     APPROVE = "approve"
-    """Be the second person."""
+    """Act as the second person."""
     EXPORT = "export"
     MANAGE_BANKS = "manage-banks"
     MANAGE_KEYS = "manage-keys"
@@ -77,29 +77,29 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 
 MADE_ALONE = frozenset({Role.MATCHER})
-"""Roles whose keys one person may give out with a key of theirs. The others read fingerprints, add
-them, or agree to what takes two: whoever could make up a person with such a key would be two."""
+"""Roles whose keys one person may issue alone. The other roles read fingerprints, add them or
+approve: a person who could issue such a key to an invented holder would count as two people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many fingerprints a key may ask about: in a second, in the mean, and in a day of UTC."""
+    """How many fingerprints a key may query: per second on average, and per UTC day."""
 
     per_second: int
     per_day: int
 
 
 DEFAULT_RATES: dict[Role, Rate] = {
-    # Eleven uploads a second round the clock, 100 in a burst. To meet one of a million PDQs by
-    # chance takes more than 10^30 questions, so the quota bounds the asking of known ones.
+    # Eleven uploads a second round the clock, 100 in a burst. Hitting one of a million PDQs by
+    # chance takes more than 10^30 queries, so the quota only bounds queries of known hashes.
     Role.MATCHER: Rate(100, 1_000_000),
     Role.PARTNER: Rate(100, 1_000_000),
-    # People at a screen, who look up what is before them.
+    # People at a screen, who look up single pictures.
     Role.CURATOR: Rate(20, 50_000),
     Role.MODERATOR: Rate(20, 50_000),
     Role.ADMIN: Rate(100, 1_000_000),
 }
-"""What a key may ask about where its maker says nothing."""
+"""The rates of a key that is made without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,13 @@ class Key:
     """A key without its secret.
 
     Attributes:
-        id: the store's number of it.
-        name: unique; what the log calls whoever used it.
-        handle: the part of it that is no secret.
-        holder: the person who has it; two keys of one holder are one person.
-        banks: the names of those that it reaches, or None for all.
-        per_second: fingerprints that it may ask about in a second, in the mean.
-        per_day: fingerprints that it may ask about in a day of UTC.
+        id: its number in the store.
+        name: unique; the log names the key's user by it.
+        handle: its public part.
+        holder: the person who has it; all keys of a holder count as one person.
+        banks: names of the banks within its scope, or None for all.
+        per_second: fingerprints that it may query per second, on average.
+        per_day: fingerprints that it may query per UTC day.
         expires, revoked: UTC, or None.
     """
 
@@ -131,40 +131,41 @@ class Key:
     revoked: datetime | None
 
     def live(self, now: datetime) -> bool:
-        """Whether it opens anything at `now`, UTC."""
+        """Whether the key is valid at `now`, UTC."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
     def may(self, permission: Permission) -> bool:
-        """Whether its role has a permission."""
+        """Whether the key's role has a permission."""
         return permission in PERMISSIONS[self.role]
 
     def require(self, permission: Permission) -> None:
-        """Refuse what its role may not do.
+        """Check that the key's role has a permission.
 
         Raises:
-            Forbidden: naming the permission.
+            Forbidden: it does not; the message names the permission.
         """
         if not self.may(permission):
             raise Forbidden(role=self.role.value, permission=permission.value)
 
     def reaches(self, bank: str) -> bool:
-        """Whether a bank is within its scope."""
+        """Whether a bank is within the key's scope."""
         return self.banks is None or bank in self.banks
 
     def require_bank(self, bank: str) -> None:
-        """Refuse a bank out of scope as if there were none, so that names cannot be guessed.
+        """Check that a bank is within scope.
 
         Raises:
-            BankMissing: it is out of scope.
+            BankMissing: it is not; the same error as for a bank that does not exist, so that
+                names cannot be guessed.
         """
         if not self.reaches(bank):
             raise BankMissing(bank=bank)
 
     def scoped(self, banks: Collection[str] | None) -> tuple[str, ...] | None:
-        """The banks to search: those asked for, else those in scope; None for all enabled ones.
+        """The banks to search: the requested ones, else those in scope; None for all enabled ones.
 
         Raises:
-            BankMissing: one that was asked for is out of scope.
+            BankMissing: a requested bank is out of scope.
         """
         if banks is None:
             return self.banks
@@ -182,9 +183,9 @@ def new_token() -> tuple[str, bytes, str]:
     """Make the secret part of a key.
 
     Returns:
-        the handle, which is no secret (12 characters, 60 random bits); the SHA-256 of the secret,
-        32 bytes, which the store keeps; and the token, `egide_HANDLE_SECRET`, to be shown once.
-        The secret has 256 random bits, so that a plain hash of it says nothing.
+        the public handle (12 characters, 60 random bits); the SHA-256 of the secret, 32 bytes,
+        which the store keeps; and the token, `egide_HANDLE_SECRET`, to be shown once. A plain hash
+        is safe because the secret has 256 random bits.
     """
     handle = b32encode(secrets.token_bytes(8)).decode().lower()[:_HANDLE_CHARS]
     secret = secrets.token_bytes(_SECRET_BYTES)
@@ -203,12 +204,12 @@ def parse_token(text: str) -> tuple[str, bytes] | None:
 
 
 def secret_matches(secret: bytes, secret_hash: bytes) -> bool:
-    """Whether a secret is the one of that SHA-256, in a time that tells nothing of either."""
+    """Whether a secret has that SHA-256, compared in constant time."""
     return hmac.compare_digest(sha256(secret).digest(), secret_hash)
 
 
 def same_person(holder: str) -> str:
-    """What two holders have in common who count as one person: case and spacing do not matter."""
+    """A holder's name in normal form, without case and extra spaces: equal forms are one person."""
     return " ".join(unicodedata.normalize("NFKC", holder).casefold().split())
 
 
@@ -217,11 +218,11 @@ def _encode(secret: bytes) -> str:
 
 
 CREATE_KEY = "create-key"
-"""What a request for a key is called; its summary names the key as `key`."""
+"""The action of a request for a key; its summary names the key as `key`."""
 
 
 class ApprovalState(StrEnum):
-    """What became of a request for a second person."""
+    """The state of a request for a second person."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -233,13 +234,13 @@ class ApprovalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A request for a second person, and what they said.
+    """A request for a second person, and their answer.
 
     Attributes:
-        action: what is to be done.
-        bank: with which bank, or None.
-        summary: what the second person is shown of it.
-        digest: of the request, which has to be repeated just so.
+        action: the act that needs approval.
+        bank: the bank that it concerns, or None.
+        summary: what the second person is shown.
+        digest: of the request, which must be repeated exactly.
         requested, decided, expires: UTC.
         requested_by, decided_by: names of keys.
     """

@@ -1,8 +1,8 @@
 """Cases: somebody's images, registered under a number and a PIN instead of a name.
 
-The number and the PIN are all that leads back to a case. Both are read out over the phone and
-copied from paper by people under stress: the number is digits only, in groups of four, with a check
-digit that finds every single mistyped digit and every swap of neighbours.
+Only the number and the PIN lead back to a case. People under stress read both out over the phone
+and copy them from paper. So the number is digits only, in groups of four, with a check digit that
+catches every single mistyped digit and every swap of neighbours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _DAMM = (
     (9, 4, 3, 8, 6, 1, 7, 2, 0, 5),
     (2, 5, 8, 1, 4, 3, 6, 7, 9, 0),
 )
-# What is tried first, and is neither a run nor a repetition.
+# PINs that attackers try first, apart from runs and repetitions.
 _COMMON_PINS = frozenset(
     {
         "112233", "123321", "102030", "159753", "147258", "147852", "258456", "789456", "456789",
@@ -57,7 +57,7 @@ _COMMON_PINS = frozenset(
 
 
 class CaseState(StrEnum):
-    """Whether a case still stands."""
+    """Whether a case is open, and how it ended."""
 
     OPEN = "open"
     WITHDRAWN = "withdrawn"
@@ -65,10 +65,10 @@ class CaseState(StrEnum):
 
 
 class Authority(StrEnum):
-    """By whose word a case was opened."""
+    """Who authorised the opening of a case."""
 
     SELF = "self"
-    """The person did it."""
+    """The person opened it."""
     IN_PERSON = "in-person"
     """They asked a helpline, face to face."""
     BY_PHONE = "by-phone"
@@ -78,17 +78,17 @@ class Authority(StrEnum):
 
 
 class ImageKind(StrEnum):
-    """What of a file was fingerprinted."""
+    """Which part of a file was fingerprinted."""
 
     STILL = "still"
     FIRST_FRAME = "first-frame"
-    """Of an animation; its other frames are not found."""
+    """The first frame of an animation; its other frames do not match."""
     DIGEST_ONLY = "digest-only"
-    """Only identical files are found: a video, or a picture with too little detail."""
+    """Only identical files match: a video, or a picture with too little detail."""
 
 
 class PartnerState(StrEnum):
-    """What has become of an image at a partner."""
+    """What a partner did with an image."""
 
     SENT = "sent"
     NO_ANSWER = "no-answer"
@@ -128,7 +128,7 @@ class CaseImage:
     """One image of a case.
 
     Attributes:
-        id: of the image, for its owner; it says nothing to others.
+        id: the image's number, meaningful to its owner only.
         entry: the number of its entry in the bank.
         added: UTC.
     """
@@ -146,13 +146,13 @@ class Case:
     """A case, as its owner may see it.
 
     Attributes:
-        id: the store's number of it, never shown.
+        id: its number in the store, never shown.
         number: 12 digits; see `shown_number`.
         bank: the name of the bank that holds its entries.
         created, expires: UTC.
-        ended: UTC; when it was withdrawn or had expired, None while it is open.
+        ended: UTC, when it was withdrawn or expired; None while it is open.
         opened_by: the name of a member of staff, None for the person.
-        images: in the order of their adding; those that have ended too.
+        images: in the order in which they were added, including ended ones.
     """
 
     id: int
@@ -172,10 +172,10 @@ class CaseSummary:
     """A case in the list of a helpline's staff.
 
     Attributes:
-        images: how many it has, those that have ended too.
-        active, unverified, confirmed, disputed, false_positives: how many of them are active;
-            active and not confirmed yet; active and confirmed; active and disputed; found to be
-            false positives.
+        images: how many it has, including ended ones.
+        active: how many images are active.
+        unverified, confirmed, disputed: how many active images have this trust.
+        false_positives: how many images were found to be false positives.
     """
 
     id: int
@@ -210,14 +210,14 @@ class PartnerStatus:
 
 @dataclass(frozen=True, slots=True)
 class CaseRules:
-    """What holds for every case.
+    """The rules for every case.
 
     Attributes:
-        max_images: that one case ever holds, withdrawn ones too.
-        lifetime_days: after which it expires, if it is not extended.
-        warning_days: so long before, its owner is told.
-        kept_days: so long an ended case can be looked at, then nothing of it is left.
-        no_answer_days: after which silence of a partner is called so.
+        max_images: the most images of one case, including withdrawn ones.
+        lifetime_days: a case expires after this time unless it is extended.
+        warning_days: how long before the expiry its owner is warned.
+        kept_days: how long an ended case can be viewed before it is deleted.
+        no_answer_days: after this time a partner's silence is shown as 'no answer'.
     """
 
     max_images: int = 100
@@ -228,14 +228,14 @@ class CaseRules:
 
 
 def image_tag(sha256: bytes, salt: bytes) -> str:
-    """What tells an image of a case from the others on one page: 5 hexadecimal digits.
+    """A tag that tells the images of a case apart on one page: 5 hexadecimal digits.
 
-    Whoever sees the page can test with it whether a file that they have is in the case. So it is
-    short: of a hundred thousand other files ten have the same one, and it proves nothing.
+    Anyone who sees the page can test whether the tag fits a file of theirs. The tag is short so
+    that a fit proves nothing: about one file in a million fits by chance.
 
     Args:
         sha256: of the file.
-        salt: 32 bytes that change with each visit, so that two visits tell no more than one.
+        salt: 32 bytes that change with each visit, so that a second visit reveals nothing more.
     """
     return hashlib.sha256(salt + sha256).hexdigest()[:TAG_DIGITS]
 
@@ -247,12 +247,12 @@ def new_number() -> str:
 
 
 def parse_number(text: str) -> str:
-    """Return the 12 digits of a case number as somebody typed or dictated it.
+    """Return the 12 digits of a case number that somebody typed or dictated.
 
-    Spaces, dots, dashes and full-width or other digits of Unicode are forgiven.
+    Spaces, dots, dashes, and full-width and other Unicode digits are accepted.
 
     Raises:
-        CaseNumberInvalid: it has not 12 digits, or the check digit does not fit.
+        CaseNumberInvalid: there are not 12 digits, or the check digit is wrong.
     """
     digits: list[str] = []
     for char in text:
@@ -263,7 +263,7 @@ def parse_number(text: str) -> str:
             raise CaseNumberInvalid
         digits.append(str(value))
     number = "".join(digits)
-    # With its check digit at the end, a right number leads back to 0.
+    # The check digit of a valid number with its own check digit is 0.
     if len(number) != NUMBER_DIGITS or _check_digit(number) != 0:
         raise CaseNumberInvalid
     return number
@@ -275,24 +275,24 @@ def shown_number(number: str) -> str:
 
 
 def normal_pin(pin: str) -> str:
-    """A PIN as it is hashed: however a keyboard spells it, and without spaces around it."""
+    """The form of a PIN that is hashed: normalised Unicode, without spaces around it."""
     return unicodedata.normalize("NFKC", pin).strip()
 
 
 def check_pin(pin: str, number: str | None = None) -> str:
-    """Return a new PIN as it is to be hashed.
+    """Check a new PIN and return the form to hash.
 
     Args:
-        pin: that somebody chose.
-        number: of the case, which the PIN must not be a part of.
+        pin: the chosen PIN.
+        number: the case number; the PIN must not be a part of it.
 
     Raises:
         PinRefused: with a `reason`: `too-short`, `too-long`, `unprintable`, `case-number`, or
-            `too-simple` for two kinds of characters or fewer, runs (123456, fedcba), repetitions
-            (123123), and what is tried first.
+            `too-simple` for at most two different characters, runs (123456, fedcba), repetitions
+            (123123) and common PINs.
     """
     if len(pin) > MAX_PIN_CHARS * 4:
-        raise PinRefused(reason="too-long")  # before it is normalised, which can make it longer
+        raise PinRefused(reason="too-long")  # checked first: normalising can lengthen it
     text = normal_pin(pin)
     if len(text) < MIN_PIN_CHARS:
         raise PinRefused(reason="too-short")

@@ -21,10 +21,10 @@ MAX_RADIUS_BITS = 63
 MIN_MATCHABLE_QUALITY = 50
 """Under this PDQ quality the perceptual hash is not used; only exact digests match."""
 MAX_REGIONS = 16
-"""Parts of one picture, over all its frames, that are fingerprinted beside the whole."""
+"""Most parts of one picture, over all its frames, that are fingerprinted beside the whole."""
 KEYPOINT_BYTES = 32
 MIN_KEYPOINTS = 24
-"""A picture with fewer keypoints has not enough detail to be told from others by them."""
+"""A picture with fewer keypoints has too little detail to be matched by them."""
 
 
 class Mode(StrEnum):
@@ -37,7 +37,7 @@ class Mode(StrEnum):
 
 
 class Transform(StrEnum):
-    """The symmetries of a rectangle: what was done to the registered picture to get the query.
+    """The symmetries of a rectangle, applied to the registered picture to get the query.
 
     Rotations are clockwise. The order is that of `Pdq.variants`.
     """
@@ -74,10 +74,10 @@ class Pdq:
 
     Attributes:
         code: the 256-bit hash, 32 bytes, most significant bit first as in the reference's hex form.
-        quality: 0–100, or None where it is not known (a hash from a list).
-        variants: one code for each `Transform` in order, 8 × 32 bytes in all, or empty where only
-            the code is known. `variants[:32] == code`. Variant t is the hash of the frame with
-            transform t *undone*, so a hit on it says: the query is the entry with t applied.
+        quality: 0–100, or None if unknown (a hash from a list).
+        variants: one code for each `Transform` in order, 8 × 32 bytes in all, or empty if only the
+            code is known. `variants[:32] == code`. Variant t is the hash of the frame with
+            transform t *undone*: a hit on it means that the query is the entry with t applied.
     """
 
     code: bytes = field(repr=False)
@@ -86,11 +86,11 @@ class Pdq:
 
     @property
     def matchable(self) -> bool:
-        """Whether the hash may be searched for: quality unknown, or at least 50."""
+        """Whether the hash may be searched for: its quality is unknown or at least 50."""
         return self.quality is None or self.quality >= MIN_MATCHABLE_QUALITY
 
     def queries(self) -> Iterator[tuple[Transform, bytes]]:
-        """The codes to search for, each with the transform that a hit would mean."""
+        """The codes to search for, each with the transform that a hit means."""
         if not self.variants:
             yield Transform.IDENTITY, self.code
             return
@@ -110,11 +110,11 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a frame that looks like a picture of its own: without borders, or in a collage.
+    """A part of a frame that looks like a picture: a frame without its borders, or a collage part.
 
     Attributes:
-        frame: position in `Fingerprint.frames` of the frame that it is a part of.
-        trimmed: all of the frame but its borders; else one of several parts.
+        frame: the position of its frame in `Fingerprint.frames`.
+        trimmed: whether it is the frame without its borders; else it is one of several parts.
     """
 
     frame: int
@@ -127,12 +127,12 @@ class Region:
 class KeypointSet:
     """The keypoints of one frame: small patches of detail, found again in edited copies.
 
-    They say far more of the picture than PDQ does. Format and source: `egide.hashing.keypoint_set`.
+    They reveal far more of a picture than PDQ. Format and source: `egide.hashing.keypoint_set`.
 
     Attributes:
         width, height: of the frame, in stored pixels.
         keypoints: position, size and angle of each, as `egide.hashing.keypoint_set` packs them.
-        descriptors: 256 bits of each, 32 bytes.
+        descriptors: 32 bytes for each.
         signs: the directions of brightness on a coarse grid over the frame.
     """
 
@@ -144,21 +144,21 @@ class KeypointSet:
 
     @property
     def count(self) -> int:
-        """How many keypoints there are."""
+        """The number of keypoints."""
         return len(self.descriptors) // KEYPOINT_BYTES
 
     @property
     def searchable(self) -> bool:
-        """Whether there is enough detail to tell this picture from others."""
+        """Whether the picture has enough detail to be matched by keypoints."""
         return self.count >= MIN_KEYPOINTS
 
 
 @dataclass(frozen=True, slots=True)
 class KeypointQuery:
-    """The keypoints of a picture that is searched for, which need not be kept.
+    """The keypoints of a query picture.
 
     Attributes:
-        straight: of the frame as it is stored; registering keeps the first of them.
+        straight: of the frame as stored; registering keeps the first of them.
         mirrored: of the frame mirrored left to right, in the mirrored frame's pixels.
         luma: the frame's brightness, one byte a sample, row by row.
         luma_width, luma_height: samples.
@@ -173,16 +173,16 @@ class KeypointQuery:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What is computed from one image file, or read of it from a hash list.
+    """The hashes of one image file, computed from it or read from a hash list.
 
     Attributes:
-        frames: the PDQ of each distinct frame, the first being the still picture; empty where only
-            digests are known.
-        sha256, md5: of the file's bytes; None where unknown (a hash list, a PIL image).
-        width, height: stored pixels of the first frame, before any EXIF rotation; 0 where unknown.
-        frames_skipped: frames of an animation beyond the limit, which were not looked at.
-        regions: parts of the frames that look like pictures of their own, at most `MAX_REGIONS`.
-        keypoints: of the first frame; None where they were not asked for.
+        frames: the PDQ of each distinct frame, the still picture first; empty if only digests are
+            known.
+        sha256, md5: of the file's bytes; None if unknown (a hash list, a PIL image).
+        width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
+        frames_skipped: frames of an animation beyond the limit, which were not examined.
+        regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
+        keypoints: of the first frame; None if not requested.
     """
 
     frames: tuple[Pdq, ...]
@@ -201,12 +201,12 @@ class Fingerprint:
 
     @property
     def matchable(self) -> bool:
-        """Whether the PDQ of any frame or region may be searched for; else only digests match."""
+        """Whether any frame or region has a PDQ to search for; else only digests match."""
         return any(frame.matchable for frame in self.frames) or bool(self.regions)
 
 
 class Trust(StrEnum):
-    """What reviewers have said of an entry. Only `confirmed` may block by itself."""
+    """The reviewers' judgement of an entry. Only `confirmed` may block by itself."""
 
     UNVERIFIED = "unverified"
     CONFIRMED = "confirmed"
@@ -224,12 +224,12 @@ class State(StrEnum):
 
 
 class FeedbackKind(StrEnum):
-    """What a partner says became of a match with an entry."""
+    """What a partner reports about a match with an entry."""
 
     MATCHED = "matched"
     REMOVED = "removed"
     DECLINED = "declined"
-    """It was seen and is left where it is."""
+    """The partner reviewed the picture and left it in place."""
     FALSE_POSITIVE = "false-positive"
 
 
@@ -246,14 +246,14 @@ class Bank:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a caller asks a bank to hold: the input of registering.
+    """One fingerprint to register in a bank.
 
     Attributes:
         pdqs: the codes of the matchable frames, each 32 bytes; may be empty.
-        trimmed_pdqs: codes of the frames without their borders, kept and searched for like `pdqs`.
-        quality: of the first frame; None where unknown.
-        source: who or what it came from, e.g. `local`, a list's name, later a case; with the
-            digests and `pdqs` it identifies an entry, so that two people's same picture stay apart.
+        trimmed_pdqs: codes of the frames without their borders, kept and searched like `pdqs`.
+        quality: of the first frame; None if unknown.
+        source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
+            identify an entry, so the same picture from two people makes two entries.
         keypoints: kept only if given, sealed with a key that is not in the store.
     """
 
@@ -274,12 +274,12 @@ class Entry:
     """One registered fingerprint with its consent state.
 
     Attributes:
-        pdqs, sha256, md5: empty or None once the entry is withdrawn or expired: they are erased.
+        pdqs, sha256, md5: empty or None unless the entry is active: all other states erase them.
         revision: the store's revision at which the entry last changed.
         added, changed: UTC; `expires`: UTC, or None for no end.
-        trimmed_pdqs: as in `Registration`; searched for like `pdqs`, never in a hash list, and
-            erased with them.
-        has_keypoints: whether keypoints are kept; they are read by `Keypoints.read` alone.
+        trimmed_pdqs: as in `Registration`; searched like `pdqs` and erased with them, but never
+            in a hash list.
+        has_keypoints: whether keypoints are kept; only `Keypoints.read` reads them.
     """
 
     id: int
@@ -302,16 +302,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class KeypointEvidence:
-    """Why keypoints say that a query shows an entry's picture, or a part of it.
+    """The evidence from keypoints that a query shows an entry's picture, or a part of it.
 
     Attributes:
-        inliers: pairs of keypoints, one of each picture, that agree on one transform.
-        coverage: 0–1, how much of what is visible of the entry's picture holds such pairs.
-        agreement: 0–1, how alike the directions of brightness are, laid over one another.
+        inliers: pairs of keypoints, one from each picture, that agree on one transform.
+        coverage: 0–1, the share of the visible part of the entry's picture that has inliers.
+        agreement: 0–1, the share of brightness directions that agree in the aligned pictures.
         matrix: affine, from the registered picture's stored pixels to the query's:
             x' = m[0]·x + m[1]·y + m[2], y' = m[3]·x + m[4]·y + m[5].
-        polygon: outline of the registered picture in the query, cut off at its edges, in stored
-            pixels as x, y.
+        polygon: outline of the registered picture in the query, clipped to the query's edges, in
+            stored pixels as x, y.
     """
 
     inliers: int
@@ -323,16 +323,16 @@ class KeypointEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A query met an entry.
+    """A match of a query with an entry.
 
     Attributes:
         distance: in bits, 0 for an exact digest, None for keypoints, which have no distance.
-        signal: which kind of fingerprint matched; an exact digest outranks PDQ, PDQ keypoints.
-        transform: what was done to the registered picture to get the query; for keypoints the
-            nearest of the eight.
+        signal: the kind of fingerprint that matched; digests outrank PDQ, PDQ outranks keypoints.
+        transform: turns the registered picture into the query; for keypoints the nearest of the
+            eight.
         frame: the query's frame that matched, 0 for a still picture.
         revision: the store's revision that was searched.
-        rectangle: the part of the frame that matched; None for all of it, and for keypoints.
+        rectangle: the part of the frame that matched; None for the whole frame and for keypoints.
         evidence: for keypoints only.
     """
 
@@ -355,22 +355,22 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one file may ask of this machine: settings, see docs/reference/settings.md."""
+    """Limits on the work for one file, as settings; see docs/reference/settings.md."""
 
     max_file_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 178_000_000
     max_frames: int = 32
     """Distinct frames of an animation that are fingerprinted."""
     max_decoded_frames: int = 512
-    """Frames of an animation that are decoded in search of distinct ones."""
+    """Frames of an animation that are decoded to find distinct ones."""
     item_timeout_s: float = 60.0
-    """Reading and decoding one item; past it the worker is replaced and the item is unreadable."""
+    """Time to read and decode one item; then the worker is replaced, the item is unreadable."""
     worker_memory_bytes: int = 4 * 1024 * 1024 * 1024
     """Private memory of one audit worker; 0 for no limit."""
     max_expansion: int = 100
-    """How many times its own size an archive or table may expand to while it is read,"""
+    """How many times its own size an archive or table may expand to while it is read."""
     expansion_floor_bytes: int = 1024 * 1024 * 1024
-    """and that it may expand to, however small it is."""
+    """Any archive or table may expand to this size, however small it is."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -384,12 +384,12 @@ class OutcomeKind(StrEnum):
     """It had expired (or was withdrawn and `again` was given) and is active again."""
     KNOWN = "known"
     REFUSED = "refused"
-    """It was withdrawn, or tombstoned as a false positive, and stays so."""
+    """It is withdrawn, or tombstoned as a false positive, and remains so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What registering did with one fingerprint, and under which number it stands."""
+    """What registering did with one fingerprint, and its entry's number."""
 
     entry: int
     kind: OutcomeKind
@@ -397,12 +397,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What registering did in all.
+    """The total effect of registering.
 
     Attributes:
-        added, renewed, known, refused: how many registrations, one for each `OutcomeKind`.
-        revision: the store's revision afterwards; the one before where nothing changed.
-        outcomes: one for each registration in order, where they were asked for.
+        added, renewed, known, refused: the number of registrations of each `OutcomeKind`.
+        revision: the store's revision afterwards; unchanged if nothing changed.
+        outcomes: one for each registration in order, if requested.
     """
 
     added: int
@@ -418,9 +418,9 @@ class Revision:
     """One change of the store.
 
     Attributes:
-        action: a word for what was done: `create-bank`, `register`, `withdraw` …
-        bank: the name of the bank it was done to, None for several.
-        entries: how many entries it changed.
+        action: `create-bank`, `register`, `withdraw` …
+        bank: the name of the changed bank, None for several.
+        entries: the number of changed entries.
     """
 
     id: int
@@ -432,7 +432,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class BankCounts:
-    """How many entries a bank holds, by state and trust; pairs that do not occur are left out."""
+    """The number of entries in a bank by state and trust; zero counts are left out."""
 
     by_state_and_trust: Mapping[tuple[State, Trust], int]
 

@@ -1,4 +1,4 @@
-"""What things may be called, and how the names of sources begin."""
+"""The rules for names, and the prefixes of source names."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import re
 from egide.errors import NameInvalid
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What banks, keys, webhooks and upstreams may be called."""
+"""Names of banks, keys, webhooks and upstreams."""
 PERSON_SOURCE = "person-"
-"""The sources of the entries of cases begin like this; each image has one of its own."""
+"""Prefix of the sources of cases' entries; each image has its own source."""
 FOLLOWED = "sync:"
-"""The sources of entries that came from another register begin like this."""
+"""Prefix of the sources of entries from another register."""
 _ACTORS = {"local", "egide"}
 
 
 def check_name(name: str) -> None:
-    """Refuse what the log could not call an actor, or would call two.
+    """Check that a name can identify one actor in the log.
 
     Raises:
-        NameInvalid: it breaks the rule of bank names, or is what the log calls somebody else.
+        NameInvalid: it breaks the rule for names, or the log uses it for another actor.
     """
     if not NAME.fullmatch(name) or name in _ACTORS:
         raise NameInvalid(name=name)
 
 
 def folded(name: str) -> str:
-    """A name as it is kept: telephones begin words with a capital."""
+    """The stored form of a name, in small letters: telephones capitalise the first letter."""
     return name.strip().lower()
 
 
 def source_of(name: str) -> str:
-    """What the entries of an upstream have for a source here."""
+    """The source of an upstream's entries in this store."""
     return f"{FOLLOWED}{name}"

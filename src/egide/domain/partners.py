@@ -1,4 +1,4 @@
-"""Partners: registers that are followed, services that are told, and what was said and sent."""
+"""Partners: upstream registers, webhooks, feedback, and records of what was sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """How far somebody has read: all before revision `since`, and of it entries up to `after`."""
+    """A reader's position: all before revision `since`, and of that entries up to `after`."""
 
     since: int
     after: int
@@ -31,13 +31,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Some changes, all seen at one moment.
+    """A page of changes, all read at one moment.
 
     Attributes:
-        entries: as they are now, ordered by (revision, number).
+        entries: in their present state, ordered by (revision, number).
         revision: the store's at that moment.
-        next: from where to go on; past all that was looked at, also what was not asked for.
-        more: whether there were further ones at that moment.
+        next: where to continue; past everything that was read, including what was filtered out.
+        more: whether further changes existed at that moment.
     """
 
     entries: tuple[Entry, ...]
@@ -51,7 +51,7 @@ DEFAULT_TRUST_MAP = {
     Trust.CONFIRMED: Trust.UNVERIFIED,
     Trust.DISPUTED: Trust.DISPUTED,
 }
-"""What a partner's word counts for here, unless somebody decides otherwise."""
+"""The trust that partners' entries get here, unless configured otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ class Upstream:
     """A partner's register that this one follows.
 
     Attributes:
-        key_file: holds the key for it; the key itself is not in the store.
-        remote_bank: the bank there; `bank` is the one here.
-        trust_map: which trust an entry gets here, by its trust there.
-        enabled: False while it is paused.
-        remote_store_id: of the register behind the URL; None until it was followed once.
-        position: how far its changes are known here.
-        ended: the same for the entries that ended, which are asked for first.
-        feedback_sent: the number of the last feedback that it has.
+        key_file: the file with the API key; the key itself is not in the store.
+        remote_bank: the partner's bank; `bank` is the local one.
+        trust_map: the local trust for each remote trust.
+        enabled: False while paused.
+        remote_store_id: id of the partner's store; None before the first contact.
+        position: how far its changes have been applied here.
+        ended: the same for ended entries, which are fetched first.
+        feedback_sent: the number of the last feedback that was sent to it.
         last_try, last_success: UTC, or None.
-        last_error: the code of what went wrong last, None if nothing did.
-        failures: how often in a row it could not be followed.
-        leased_until: Unix seconds; until then one process follows it and no other.
+        last_error: the code of the last error, None if there was none.
+        failures: consecutive failures.
+        leased_until: Unix seconds; until then only one process follows it.
     """
 
     id: int
@@ -93,19 +93,19 @@ class Upstream:
 
     @property
     def source(self) -> str:
-        """What its entries have for a source here, and what the log calls it."""
+        """The source of its entries here, and its name in the log."""
         return source_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteEntry:
-    """An entry of another register, as it is there now.
+    """The present state of an entry in another register.
 
     Attributes:
         id: its number there.
-        revision: there, at which it last changed.
-        pdqs, sha256, md5: at least one for an active entry; empty or None for one that was
-            withdrawn or has expired, whatever was sent.
+        revision: the remote revision at which it last changed.
+        pdqs, sha256, md5: at least one for an active entry; empty or None for an ended one,
+            whatever the partner sent.
         added, changed, expires: UTC.
     """
 
@@ -128,10 +128,10 @@ class RemoteChanges:
     """A page of changes.
 
     Attributes:
-        entries: ordered by (revision, id), all after the position that was asked from.
-        next_since, next_after: the position to ask from next; never before the last one.
-        revision: of the store there, now.
-        more: whether there is more after this page already.
+        entries: ordered by (revision, id), all after the requested position.
+        next_since, next_after: the next position to request; never before the last one.
+        revision: of the remote store, now.
+        more: whether another page is available now.
     """
 
     entries: tuple[RemoteEntry, ...]
@@ -144,13 +144,13 @@ class RemoteChanges:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFeedback:
-    """What became of a match on an entry of another register.
+    """Feedback on a match with an entry of another register.
 
     Attributes:
-        entry: its number there.
-        bank: its bank there.
+        entry: the entry's number there.
+        bank: the entry's bank there.
         kind: `matched`, `removed`, `declined` or `false-positive`.
-        at: when, with its time zone.
+        at: time with its time zone.
     """
 
     entry: int
@@ -160,29 +160,29 @@ class RemoteFeedback:
 
 
 class WebhookEvent(StrEnum):
-    """What a webhook can be told of."""
+    """The events that a webhook can subscribe to."""
 
     DECISION_BLOCK = "decision.block"
-    """Something was asked about and matched a confirmed entry."""
+    """A query matched a confirmed entry."""
     DECISION_REVIEW = "decision.review"
-    """Something was asked about and matched in a way that a person has to look at."""
+    """A query has a match that a person must review."""
     ENTRY_CHANGED = "entry.changed"
-    """Entries were registered, withdrawn, judged, or expired."""
+    """Entries were registered, withdrawn or judged, or they expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Somebody who is told of events.
+    """A receiver of events.
 
     Attributes:
-        events: those that are sent.
-        enabled: False once the receiver has said that it is gone.
+        events: the events that are sent to it.
+        enabled: False once the receiver has answered that it is gone.
         last_try, last_success: UTC, or None.
-        last_status: what the receiver answered last, None where it did not.
-        last_error: a code of ours, None where there was an answer.
-        failures: how often in a row a message was not taken.
-        waiting: messages that are still to be delivered.
-        dead: messages that were given up.
+        last_status: the receiver's last HTTP status, None without an answer.
+        last_error: a code of ours, None if there was an answer.
+        failures: consecutive messages that the receiver did not accept.
+        waiting: the number of messages still to be delivered.
+        dead: the number of messages given up.
     """
 
     id: int
@@ -202,12 +202,12 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message that was claimed, to be posted now.
+    """A claimed message, to be posted now.
 
     Attributes:
-        id: of the message here; `message_id` is what the receiver tells repeats by.
+        id: the message's number here; the receiver recognises repeats by `message_id`.
         attempt: from 1.
-        secret: signs it.
+        secret: signs the message.
     """
 
     id: int
@@ -225,8 +225,8 @@ class DeadLetter:
     """A message that was given up.
 
     Attributes:
-        last_status: the receiver's last answer, None where there was none.
-        last_error: a code of ours, None where there was an answer.
+        last_status: the receiver's last HTTP status, None without an answer.
+        last_error: a code of ours, None if there was an answer.
     """
 
     id: int
@@ -241,10 +241,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a partner said of an entry once.
+    """One report by a partner about an entry.
 
     Attributes:
-        at: when it came to be so, UTC.
+        at: the time of the reported event, UTC.
     """
 
     id: int
@@ -256,10 +256,10 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamFeedback:
-    """What was said here of an entry that came from another register.
+    """Local feedback on an entry that came from another register.
 
     Attributes:
-        id: of the feedback, here.
+        id: the feedback's number here.
         remote_entry: the entry's number there.
         at: UTC.
     """
@@ -271,7 +271,7 @@ class UpstreamFeedback:
 
 
 class Sent(NamedTuple):
-    """That a partner was given an image; the time is UTC."""
+    """A partner was given an image; the time is UTC."""
 
     image_id: int
     partner: str
@@ -279,7 +279,7 @@ class Sent(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a partner said of an image last, of each kind; the time is UTC."""
+    """A partner's last feedback of one kind on an image; the time is UTC."""
 
     image_id: int
     partner: str
@@ -289,16 +289,16 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What pages did to the entries here.
+    """How pages of a partner's changes affected the local entries: a count for each effect.
 
     Attributes:
-        added, renewed: new here, and active again after they had ended there.
-        withdrawn: ended here because they ended there; their fingerprints are erased.
-        tombstoned: false positives there, and so here.
-        judged: got another trust.
-        rescheduled: got another end.
-        kept: somebody here has withdrawn or tombstoned them, and so it stays.
-        skipped: ended there before they were known here, or hold what is no picture's fingerprint.
+        added, renewed: new entries, and entries that are active again after they ended remotely.
+        withdrawn: ended here because they ended remotely; their fingerprints are erased.
+        tombstoned: false positives there, and therefore here.
+        judged: changed in trust.
+        rescheduled: changed in expiry.
+        kept: left as they are, since somebody here withdrew or tombstoned them.
+        skipped: ended remotely before they were known here, or have a meaningless hash.
     """
 
     added: int = 0
@@ -314,5 +314,5 @@ class Applied:
         return Applied(**(Counter(asdict(self)) + Counter(asdict(other))))
 
     def counts(self) -> dict[str, int]:
-        """Those that are not zero, by name."""
+        """The counts that are not zero, by name."""
         return {name: count for name, count in asdict(self).items() if count}

@@ -1,17 +1,17 @@
-"""What follows from a picture's matches: let it pass, ask a person, or block it. Pure.
+"""Decide from a picture's matches whether to allow it, review it or block it. Pure.
 
-The rules, each match for itself; the strongest outcome wins:
+The rules apply to each match; the strongest outcome wins:
 
-- **Block** asks for three things at once: a reviewer confirmed the entry; the whole of a frame
-  matched, whichever way it was turned or mirrored; and an exact digest or PDQ within the bank's
-  radius did it. The matches must therefore come from a search at the banks' own radii.
-- **Review** is what every other match asks for: of a part of a frame, of keypoints, or of an entry
+- **Block** needs three things at once: a reviewer confirmed the entry; a whole frame matched,
+  in any rotation or reflection; and it matched by an exact digest, or by PDQ within the bank's
+  radius. The matches must therefore come from a search at the banks' own radii.
+- **Review** follows from every other match: of a part of a frame, of keypoints, or of an entry
   that nobody has confirmed or that a reviewer disputes.
-- **Allow** is left where nothing matched. It never means that a picture is harmless: with
-  `not-matchable` it means that only identical files could have been found, with
-  `nothing-to-compare` that there was nothing to find.
+- **Allow** remains if nothing matched. It never means that a picture is harmless. With
+  `not-matchable` only identical files could have been found, with `nothing-to-compare` there was
+  nothing to find.
 
-What is stale may be reviewed for that alone: nothing is allowed then.
+A stale register may be reason enough for review; nothing is allowed then.
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """What to do with a picture, from the mildest to the strongest."""
+    """What to do with a picture, from mildest to strongest."""
 
     ALLOW = "allow"
     REVIEW = "review"
-    """A person has to look before anything is removed for good."""
+    """A person must look before anything is removed for good."""
     BLOCK = "block"
 
 
 class Reason(StrEnum):
-    """Why; the first of a decision's reasons is the one that decided it."""
+    """The reason for a decision; the first of several is the decisive one."""
 
     CONFIRMED_MATCH = "confirmed-match"
-    """The whole of a frame is a confirmed entry's picture: the only reason to block."""
+    """A whole frame matches a confirmed entry: the only reason to block."""
     PART_MATCH = "part-match"
-    """Only a part of a frame matched: the rest may be anything, a news report for instance."""
+    """Only a part of a frame matched: the rest may be anything, such as a news report."""
     KEYPOINT_MATCH = "keypoint-match"
-    """Only keypoints matched: the picture may have been changed a good deal."""
+    """Only keypoints matched: the picture may differ considerably."""
     UNVERIFIED_MATCH = "unverified-match"
     """No reviewer has looked at the entry yet."""
     DISPUTED_MATCH = "disputed-match"
     """A reviewer doubts the entry."""
     STALE_REGISTER = "stale-register"
-    """The store has been silent for too long: entries may be missing."""
+    """The store has not been reached for too long: entries may be missing."""
     NO_MATCH = "no-match"
     """Nothing matched within the banks' radii."""
     NOT_MATCHABLE = "not-matchable"
-    """Too little detail for PDQ, or none is known: only identical files could be found."""
+    """There is too little detail for PDQ, or no PDQ is known: only identical files can match."""
     NOTHING_TO_COMPARE = "nothing-to-compare"
-    """No bank that was searched holds an entry that can match."""
+    """No searched bank holds an entry that can match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What policy says to do with a picture.
+    """The policy's decision about a picture.
 
     Attributes:
         reasons: at least one, in the order of `Reason`, each once.
-        matches: those that the decision rests on, nearest first.
+        matches: the matches that the decision rests on, nearest first.
         revision: the store's revision that was searched.
     """
 
@@ -87,11 +87,11 @@ def decide(
     """Decide by the rules above.
 
     Args:
-        matchable: whether PDQ could be searched for, see `Fingerprint.matchable`.
+        matchable: whether PDQ could be searched, see `Fingerprint.matchable`.
         matches: of one picture, found at the banks' own radii.
         revision: the store's revision that was searched.
         compared: whether there was anything to compare with.
-        review_stale: whether the answer is stale, and is to be reviewed for that.
+        review_stale: whether the answer is stale and must be reviewed for that reason.
     """
     found = {reason for match in matches for reason in _reasons(match)}
     if not matchable:
@@ -117,7 +117,7 @@ _DOUBTS = {
 
 
 def _reasons(match: Match) -> set[Reason]:
-    """All that keeps a match from blocking; where nothing does, that it is confirmed."""
+    """Every reason not to block on this match; if there is none, `CONFIRMED_MATCH`."""
     doubts = set()
     if match.signal is Signal.KEYPOINTS:
         doubts.add(Reason.KEYPOINT_MATCH)

@@ -1,4 +1,4 @@
-"""A helpline's workers: their accounts, and who is signed in."""
+"""A helpline's workers: their accounts and sessions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Staff:
     """A member of a helpline's staff.
 
     Attributes:
-        id: the store's number of them.
+        id: their number in the store.
         name: unique, in small letters; they sign in with it.
         created: UTC.
-        disabled: UTC; since then they cannot sign in. None while they can.
+        disabled: UTC, since when they cannot sign in; None while they can.
     """
 
     id: int
@@ -27,18 +27,18 @@ class Staff:
 
     @property
     def actor(self) -> str:
-        """What the log calls whoever acts as them; no key can have such a name."""
+        """Their name in the log; no key can have such a name."""
         return f"staff:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a sign-in is checked against.
+    """The credentials that a sign-in is checked against.
 
     Attributes:
         password_hash: Argon2id, as `egide.security.passwords` makes it.
-        totp_secret: what the app of the account has too.
-        last_step: of the last code that was accepted; None before the first.
+        totp_secret: shared with the account's app.
+        last_step: step of the last accepted code; None before the first.
     """
 
     staff: Staff
@@ -52,14 +52,14 @@ SessionKind = Literal["case", "staff"]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """That somebody is signed in.
+    """A session of somebody who is signed in.
 
     Attributes:
         kind: to a case, or as staff.
         subject_id: the number of the case, or of the member of staff.
         created: UTC.
-        ends: UTC; then it is over, however much it is used.
-        idle_s: so long without use, and it is over.
+        ends: UTC; the session ends then, however much it is used.
+        idle_s: the session ends after this time without use.
     """
 
     kind: SessionKind

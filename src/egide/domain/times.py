@@ -1,4 +1,4 @@
-"""Times: UTC, and whole Unix seconds where they are kept."""
+"""Times: UTC in Python, whole Unix seconds in the store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 CLOCKS_DIFFER_S = 60
-"""So far the clocks of processes that share a store may be apart."""
+"""How far apart the clocks of processes that share a store may be."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

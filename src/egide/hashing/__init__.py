@@ -1,4 +1,4 @@
-"""Pixels and bytes to fingerprints: PDQ in two modes, SHA-256 and MD5."""
+"""Compute fingerprints from pixels and bytes: PDQ in two modes, SHA-256 and MD5."""
 
 from egide.hashing.fingerprint import fingerprint
 

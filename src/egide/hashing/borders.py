@@ -1,4 +1,4 @@
-"""What surrounds a picture and is none of it: borders, words on them, blurred backgrounds."""
+"""Remove what surrounds a picture: borders, words on them, blurred backgrounds."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_SIDE = 12
-"""Samples; a smaller rectangle is not looked into."""
+"""Samples; a smaller rectangle is not examined."""
 FLAT_LEVELS = 16
 """Levels from the darkest to the brightest sample of a line that counts as one colour.
 
-JPEG at quality 40 leaves a plain border within 1; of the 13 lines beside the picture it leaves half
+JPEG at quality 40 keeps a plain border within 1 level; of the 13 lines beside the picture, half are
 within 2 and nine of ten within 31."""
 TEXT_GROUND_SHARE = 0.62
-"""The share of a line's samples that have the border's colour, beside or inside its words."""
+"""The least share of a line's samples with the border's colour, beside or inside its words."""
 BLUR_SHARE = 0.3
-"""Of the detail of a picture's rows: what has less is smooth, as a blurred background is."""
+"""A row with less than this share of the picture's detail is smooth, like a blurred background."""
 BLUR_EDGE_SHARE = 0.4
-"""The share of steps that stand out on an edge of what is not blurred."""
+"""The least share of steps that stand out on an edge of the sharp part."""
 _BUSY_LEVELS = 16
 NEAR_LINES = 4
-"""An edge found by its lines may be so many lines off."""
+"""The error, in lines, of an edge that was found by its lines."""
 
 
 class Box(NamedTuple):
-    """A rectangle in samples: from `top`, `left` up to before `bottom`, `right`."""
+    """A rectangle in samples; `bottom` and `right` are exclusive."""
 
     top: int
     left: int
@@ -47,12 +47,12 @@ class Box(NamedTuple):
 
     @property
     def area(self) -> int:
-        """Samples in it."""
+        """The number of samples."""
         return self.rows * self.columns
 
 
 def trim(levels: NDArray[np.uint8], box: Box) -> Box:
-    """Take away the outermost lines of one colour at each side: first rows, then columns."""
+    """Remove the outermost lines of one colour on each side: first rows, then columns."""
     top, left, bottom, right = box
     before, after = _border(levels[top:bottom, left:right])
     top, bottom = top + before, bottom - after
@@ -76,7 +76,7 @@ def ground_colour(levels: NDArray[np.uint8], outer: Box, inner: Box) -> int:
 
 
 def without_text(levels: NDArray[np.uint8], box: Box, ground: int) -> Box:
-    """Trim words that stand on the border's colour and reach into the picture."""
+    """Trim words on the border's colour that reach into the picture."""
     top, left, bottom, right = box
     part = levels[top:bottom, left:right]
     plain = np.maximum(part, ground) - np.minimum(part, ground) <= FLAT_LEVELS
@@ -89,14 +89,14 @@ def without_text(levels: NDArray[np.uint8], box: Box, ground: int) -> Box:
 
 
 def _run_of(lines: NDArray[np.bool_]) -> tuple[int, int]:
-    """How many at the beginning and at the end are true; (0, 0) if all are."""
+    """The number of true values at the beginning and at the end; (0, 0) if all are true."""
     if lines.all():
         return 0, 0
     return int(lines.argmin()), int(lines[::-1].argmin())
 
 
 def _border(lines: NDArray[np.uint8]) -> tuple[int, int]:
-    """How many lines at the beginning and at the end are of one colour; (0, 0) if all are."""
+    """The number of lines of one colour at the beginning and at the end; (0, 0) if all are."""
     ends = lines[:: max(len(lines) - 1, 1)]
     if (ends.max(1) - ends.min(1)).min() > FLAT_LEVELS:
         return 0, 0
@@ -105,16 +105,16 @@ def _border(lines: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _run(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> int:
-    """How many lines from the first on lie within one narrow range of levels."""
+    """The number of lines from the first on within one narrow range of levels."""
     lowest, highest = np.minimum.accumulate(low), np.maximum.accumulate(high)
     differs = highest - lowest > FLAT_LEVELS
     return int(differs.argmax()) if differs[-1] else 0
 
 
 def busy_stretch(levels: NDArray[np.uint8]) -> tuple[int, int]:
-    """The one stretch of rows with detail, or all rows if smooth ones are not at its ends."""
+    """The one stretch of rows with detail; all rows unless smooth rows are at its ends."""
     rows = len(levels)
-    # A look at every eighth row spares most pictures the rest.
+    # For most pictures every eighth row is enough.
     if _has_detail(levels[::8]).mean() > 1 - 1 / 10:
         return 0, rows
     busy = np.flatnonzero(_has_detail(levels))
@@ -131,7 +131,7 @@ def busy_stretch(levels: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _has_detail(levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which rows are not much smoother than most."""
+    """Which rows have detail: they are not much smoother than most."""
     before, after = levels[:, :-1], levels[:, 1:]
     steps = np.minimum(np.maximum(before, after) - np.minimum(before, after), _BUSY_LEVELS)
     detail = np.add.reduce(steps, axis=1, dtype=np.uint32)
@@ -141,7 +141,7 @@ def _has_detail(levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def clear_edges(marks: NDArray[np.bool_], first: int, last: int) -> tuple[int, int] | None:
-    """The vertical cuts near to two on which most steps stand out, if they do on both."""
+    """The best vertical cuts near `first` and `last`, if enough steps stand out on both."""
     ends: list[int] = []
     for cut in (first, last):
         if cut in {0, marks.shape[1] - 1}:

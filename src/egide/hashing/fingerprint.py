@@ -1,4 +1,4 @@
-"""One image file, or one picture in memory, to its fingerprint."""
+"""Compute the fingerprint of an image file or a picture in memory."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from egide.domain.model import KeypointQuery, Limits
 
 DISTINCT_BITS = 10
-"""A frame within this many bits of one already kept is not kept: a search that finds the one finds
-the other, at a third of the default radius further at most."""
+"""A frame within this many bits of a kept one is dropped: a search that finds one finds the other,
+at most a third of the default radius further away."""
 SAME_REGION_BITS = 4
-"""A region within this many bits of its frame, or of one already kept, is not kept."""
+"""A region within this many bits of its frame, or of a kept region, is dropped."""
 
 
 def fingerprint(
@@ -44,23 +44,23 @@ def fingerprint(
     """Compute the fingerprint of one image.
 
     Args:
-        source: a file's bytes, its path, or a Pillow image, of which the current frame is used and
-            the digests are None.
-        name: what error messages call it; by default the path.
+        source: a file's bytes, its path, or a Pillow image; an image's current frame is used, and
+            its digests are None.
+        name: the name in error messages; by default the path.
         mode: exact for registration, fast for scanning.
         limits: on bytes, pixels and frames.
-        md5: whether to compute MD5 beside SHA-256; it takes longer than SHA-256.
+        md5: whether to compute MD5 too; it takes longer than SHA-256.
         regions: whether to look for parts that are pictures of their own.
         keypoints: whether to find the keypoints of the first frame.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
-        keypoints if they were asked for.
+        keypoints if requested.
 
     Raises:
-        ItemError: one of its subclasses, for whatever is wrong with the file.
-        UsageError: the source is something else.
-        KeypointsUnavailable: keypoints were asked for, and OpenCV is not installed.
+        ItemError: one of its subclasses, for anything wrong with the file.
+        UsageError: the source has another type.
+        KeypointsUnavailable: keypoints were requested, and OpenCV is not installed.
     """
     if isinstance(source, str | Path):
         name = name or str(source)
@@ -104,8 +104,8 @@ def fingerprint(
 def hash_frame(frame: Frame, mode: Mode) -> Pdq:
     """Hash one frame.
 
-    In exact mode the code and the quality are the reference's in every bit. The seven further
-    variants, which only queries use, come from matrix products in either mode.
+    In exact mode the code and the quality equal the reference's, bit for bit. The seven further
+    variants, which only queries use, come from matrix products in both modes.
     """
     mirrors, quality = mirror_coefficients(frame.pixels, (frame.rows, frame.columns), frame.scale)
     if mode is Mode.EXACT:
@@ -122,10 +122,10 @@ def hash_regions(
         frame: any.
         whole: its hash.
         position: of the frame, in the fingerprint.
-        limit: how many at most.
+        limit: the most regions.
 
     Returns:
-        those with enough detail to be searched for and unlike the frame and one another.
+        regions with enough detail to be searched for that differ from the frame and each other.
     """
     kept: list[Region] = []
     codes = [int.from_bytes(whole.code)]
@@ -144,7 +144,7 @@ def hash_regions(
 
 
 class _Distinct(NamedTuple):
-    """What is kept of a picture's frames, and how many of them were not looked at."""
+    """The kept data of a picture's frames, and the number of frames not examined."""
 
     frames: tuple[Pdq, ...]
     regions: tuple[Region, ...]
@@ -155,7 +155,7 @@ class _Distinct(NamedTuple):
 def _distinct(
     picture: Picture, mode: Mode, limits: Limits, max_regions: int, *, keypoints: bool
 ) -> _Distinct:
-    """The first frame, and each later one that can be searched for and differs from those kept."""
+    """The first frame, and each later one that is matchable and differs from the kept ones."""
     kept: list[Pdq] = []
     codes: list[int] = []
     regions: list[Region] = []
@@ -186,7 +186,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 def warm_up() -> None:
-    """Fingerprint a drawing in the commonest formats and both modes, which loads their readers."""
+    """Load the readers of the commonest formats by fingerprinting a drawing in both modes."""
     rows, columns = np.indices(_SIDES)
     waves = np.sin(rows / 31) + np.sin(columns / 47) + np.sin((rows + 2 * columns) / 90)
     drawing = Image.fromarray((waves * 40 + 128).astype(np.uint8)).convert("RGB")

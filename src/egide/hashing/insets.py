@@ -1,4 +1,4 @@
-"""Rectangles laid over a picture, found by their four straight sides."""
+"""Find rectangles laid over a picture by their four straight sides."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_INSET_SHARE = 0.2
-"""Of the picture's side, that each side of an inset must have."""
+"""The least length of an inset's side, as a share of the picture's side."""
 SIDE_SHARE = 0.45
-"""The share of steps that stand out on a side of an inset; one side may have a third of it."""
+"""The least share of steps that stand out on an inset's sides; one side may have a third of it."""
 _MAX_LINES = 10
 _BLOCKS = 16
 _MIN_GAIN = 4
-# Of 11 where all steps of a stretch stand out, 0 where 45 % do.
+# Of 11 if all steps of a stretch stand out, 0 if 45 % do.
 _TOLERANCE = 5
 _MAX_INSETS = 3
 
 
 class _Line(NamedTuple):
-    """A stretch of a cut along which steps stand out; `counts` of them from the cut's start."""
+    """A stretch of a cut along which steps stand out; `counts` accumulates them along the cut."""
 
     cut: int
     start: int
@@ -31,18 +31,18 @@ class _Line(NamedTuple):
     counts: list[int]
 
     def share(self, start: int, end: int) -> float:
-        """The share of steps that stand out on a part of the cut."""
+        """The share of steps that stand out from `start` to `end`."""
         return (self.counts[end] - self.counts[start]) / (end - start)
 
 
 def find_insets(
     across_rows: NDArray[np.bool_], across_columns: NDArray[np.bool_]
 ) -> list[tuple[int, int, int, int]]:
-    """Find rectangles whose sides stand out from what is around them.
+    """Find rectangles whose sides stand out from their surroundings.
 
     Args:
         across_rows: whether the step across each horizontal cut stands out, (columns, rows + 1).
-        across_columns: the same of vertical cuts, (rows, columns + 1).
+        across_columns: the same for vertical cuts, (rows, columns + 1).
 
     Returns:
         top, left, bottom, right of at most three, the most distinct first.
@@ -76,9 +76,9 @@ def find_insets(
 
 
 def _lines(marks: NDArray[np.bool_]) -> list[_Line]:
-    """The longest stretch of each vertical cut on which steps stand out, for the best cuts.
+    """For the best vertical cuts, the longest stretch on which steps stand out.
 
-    Cuts are chosen by blocks, a sixteenth of them long, and stretches found to the sample.
+    Cuts are chosen by blocks of a sixteenth of their length; stretches are exact to the sample.
     """
     length = len(marks)
     block = max(length // _BLOCKS, 1)
@@ -102,7 +102,7 @@ def _lines(marks: NDArray[np.bool_]) -> list[_Line]:
 
 
 def _stretches(marks: NDArray[np.bool_], cuts: list[int]) -> list[_Line]:
-    """Where on each cut steps stand out: a stretch is worth something if nearly half of them do."""
+    """The best stretch of each cut; a stretch has a positive score if nearly half its steps do."""
     counts = np.zeros((len(marks) + 1, len(cuts)), np.int32)
     np.cumsum(marks[:, cuts], axis=0, out=counts[1:])
     places = np.arange(len(counts), dtype=np.int32)[:, None]
@@ -138,7 +138,7 @@ def _score(
     bottom: _Line,
     right: _Line,
 ) -> None:
-    """Note the share of steps that stand out on the second faintest of the four sides."""
+    """Record the share of steps that stand out on the second faintest of the four sides."""
     if bottom.cut - top.cut < 2 * _TOLERANCE or right.cut - left.cut < 2 * _TOLERANCE:
         return
     faintest, second, *_ = sorted(

@@ -1,4 +1,4 @@
-"""Which parts of a frame are worth a closer look for keypoints."""
+"""Choose the parts of a frame to search for keypoints at a larger scale."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from egide.domain.model import Rectangle
 
 MAX_PARTS = 12
-"""Of one frame: a screen of a gallery has so many."""
+"""Parts of one frame; a screen of a gallery has this many."""
 _MAX_SHARE = 0.7
-# Of a larger part, the whole frame has keypoints of nearly the same sizes.
+# For a larger part, the whole frame yields keypoints of nearly the same sizes.
 _MIN_SHARE = 0.005
 _MAX_OVERLAP = 0.1
 _FILLED = 0.5
-# A part of which others fill half is not a picture but a collage.
+# A part that is half filled by others is not a picture but a collage.
 
 
 def small_parts(parts: Sequence[Rectangle], width: int, height: int) -> list[Rectangle]:
     """Choose disjoint parts, the largest first, at most `MAX_PARTS`.
 
     Args:
-        parts: of a frame, which may lie in one another.
+        parts: of a frame; they may be nested.
         width: of the frame.
         height: of the frame.
     """
@@ -46,7 +46,7 @@ def _area(part: Rectangle) -> int:
 
 
 def _common(one: Rectangle, other: Rectangle) -> int:
-    """The area that two parts have in common."""
+    """The shared area of two parts."""
     width = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
     height = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
     return max(width, 0) * max(height, 0)

@@ -1,11 +1,11 @@
-"""How the keypoints of one frame are kept: fixed-size records that can be viewed in place.
+"""The storage format of one frame's keypoints: fixed-size records that can be viewed in place.
 
-A keypoint is six bytes and 32 bytes of descriptor. Its place is a fraction of the frame, so that
-the precision is the same for a thumbnail and for a scan: 1/65535 of a side is under a tenth of a
-pixel up to 6000 pixels. Sizes are kept to 4 %, angles to 1.4°: ORB itself is not more exact.
+A keypoint is six bytes and a descriptor of 32 bytes. Its position is a fraction of the frame, so
+that the precision is the same for a thumbnail and a scan: 1/65535 of a side is under a tenth of a
+pixel up to 6000 pixels. Sizes are accurate to 4 %, angles to 1.4°: ORB itself is not more exact.
 
-The coarse grid keeps, for each two neighbouring cells, which one is brighter and whether clearly
-so: two bits, from which no brightness can be read back.
+The coarse grid stores, for each two neighbouring cells, which one is brighter and whether clearly
+so: two bits, from which no brightness can be recovered.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEYPOINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("size", "u1"), ("angle", "u1")])
-"""Place as a fraction of each side, the logarithm of the size, the angle in 1/256 of a turn."""
+"""Position as a fraction of each side, logarithm of the size, angle in 1/256 of a turn."""
 MAX_KEYPOINTS = 4096
-"""Keypoints of one frame: more are refused on reading. Extraction stays far below."""
+"""The most keypoints of one frame that are read. Extraction stays far below."""
 SIGN_GRID = 24
 """Cells of the coarse grid in each direction, whatever the frame's shape."""
 SIGN_BYTES = 4 * SIGN_GRID * SIGN_GRID // 8
 
 _FULL = 65535.0
 _SIZE_STEPS = 16
-# Steps an octave: a byte holds sizes from 1 to 2¹⁶ pixels.
+# Steps per octave: a byte holds sizes from 1 to 2¹⁶ pixels.
 
 _FORMAT = 1
 _HEADER = struct.Struct("<BxHII")
@@ -48,8 +48,8 @@ class KeypointView(NamedTuple):
         descriptors: shape (n, 32).
         words: the same bits, shape (n, 4).
         brighter: whether brightness rises from a cell to its neighbour, shape (2, grid, grid): to
-            the right, and below; the last column of the one and the last row of the other are 0.
-        clear: whether the difference is large enough to be relied on, like `brighter`.
+            the right, and below; the last column of the former and last row of the latter are 0.
+        clear: whether the difference is reliably large, shaped like `brighter`.
     """
 
     points: NDArray[np.float32]
@@ -70,11 +70,11 @@ def build(
     brighter: NDArray[np.bool_],
     clear: NDArray[np.bool_],
 ) -> KeypointSet:
-    """Round and pack what `view` gives back.
+    """Round and pack keypoints; `view` returns them.
 
     Args:
         size: width and height of the frame, in stored pixels.
-        points: as in `KeypointView`, like all that follow.
+        points: as in `KeypointView`, like all further arguments.
         sizes: at least 1.
         angles: in degrees.
         descriptors: 32 bytes each.
@@ -98,7 +98,7 @@ def build(
 
 
 def view(keypoints: KeypointSet) -> KeypointView:
-    """Give the keypoints as arrays."""
+    """Return the keypoints as arrays."""
     records = np.frombuffer(keypoints.keypoints, KEYPOINT)
     descriptors = np.frombuffer(keypoints.descriptors, np.uint8).reshape(-1, KEYPOINT_BYTES)
     points = np.empty((len(records), 2), np.float32)
@@ -118,7 +118,7 @@ def view(keypoints: KeypointSet) -> KeypointView:
 
 
 def first(keypoints: KeypointSet, count: int) -> KeypointSet:
-    """The most useful keypoints of a set, which come first in it."""
+    """The `count` most useful keypoints of a set, which come first in it."""
     return replace(
         keypoints,
         keypoints=keypoints.keypoints[: count * KEYPOINT.itemsize],
@@ -127,10 +127,10 @@ def first(keypoints: KeypointSet, count: int) -> KeypointSet:
 
 
 def pack(keypoints: KeypointSet) -> bytes:
-    """Write a set as bytes, 12 and those of its parts; `unpack` reads them.
+    """Write a set as bytes: a header of 12, then its parts; `unpack` reads them.
 
     Raises:
-        ValueError: the set is not one that `unpack` would give back.
+        ValueError: `unpack` would not return the same set.
     """
     count = keypoints.count
     header = _HEADER.pack(_FORMAT, min(count, 65535), keypoints.width, keypoints.height)
@@ -141,10 +141,10 @@ def pack(keypoints: KeypointSet) -> bytes:
 
 
 def unpack(data: bytes) -> KeypointSet:
-    """Read what `pack` wrote.
+    """Read a set written by `pack`.
 
     Raises:
-        ValueError: the bytes are of another format, cut off, or too many.
+        ValueError: the bytes have another format, are truncated or too many.
     """
     if len(data) < _HEADER.size:
         raise ValueError("the set is cut off")

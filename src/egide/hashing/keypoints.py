@@ -1,7 +1,7 @@
-"""Pixels to keypoints: found with ORB in many sizes, spread evenly over the picture.
+"""Find keypoints with ORB in many sizes, spread evenly over the picture.
 
 Source: Rublee, Rabaud, Konolige, Bradski: ORB, an efficient alternative to SIFT or SURF, 2011, as
-OpenCV implements it. What was measured is in docs/decisions/0007-patches.md.
+OpenCV implements it. docs/decisions/0007-patches.md has the measurements.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ if TYPE_CHECKING:
     from egide.media import Frame
 
 MIN_SCALED_SIDE = 768
-"""Short side in samples of a scaled decode that keypoints may be taken from: with 400, a phone's
-screenshot was halved, and 7 of 10 collages found in it instead of 8."""
+"""Least short side, in samples, of a scaled decode for keypoints: with 400, a phone's screenshot
+was halved, and 7 of 10 collages were found in it instead of 8."""
 MAX_KEYPOINTS = 1400
-"""Of a picture that is searched for: each part of a collage needs its own."""
+"""The most for a query picture: each part of a collage needs its own."""
 REGISTERED_KEYPOINTS = 600
-"""Of a picture that is registered."""
+"""The most for a registered picture."""
 PART_KEYPOINTS = 1200
-"""Further ones of a picture that is searched for, of all its parts together."""
+"""The most further ones for all parts of a query picture together."""
 
 _MIN_PIXELS = 640 * 480
 _MAX_PIXELS = 800 * 750
 _MAX_ENLARGEMENT = 2.0
 _MAX_SIDE = 4096
 _MIN_SIDE = 32
-# Pictures are brought to a size between these, so that a phone's and its thumbnail meet.
+# Pictures are scaled to a size between these, so that a phone's picture matches its thumbnail.
 _MIN_PART_PIXELS = 480 * 400
 _MAX_PART_PIXELS = 700_000
-# The first of one part, the second of all parts together: it bounds the time they take.
+# The first is for one part, the second for all parts together and bounds their time.
 
 _LEVELS = 9
 _STEP = 1.25
 _LEVELS_A_BAND = 3
-# Three bands of sizes get the same share of the keypoints: the finest stand for the picture as it
-# is, the coarsest for the picture as a ninth of a collage.
+# Three bands of sizes get equal shares of the keypoints: the finest represent the picture at its
+# own size, the coarsest the picture as a ninth of a collage.
 
 _FAST_THRESHOLD = 8
-# ORB's own, 20, leaves soft pictures without keypoints.
+# ORB's default, 20, leaves soft pictures without keypoints.
 _CANDIDATES = 4000
 _CANDIDATES_EACH = 8
-# Corners to choose from: more of a small part take time and are not chosen.
+# Corners to choose from: more corners of a small part take time and are not chosen.
 _EDGE = 12
-# ORB's own, 31, loses a third of a small picture; OpenCV mirrors pixels beyond the edge.
+# ORB's default, 31, loses a third of a small picture; OpenCV mirrors pixels beyond the edge.
 
 _CELLS = 8
 _CLEAR_LEVELS = 3.0
 
 
 class _Found(NamedTuple):
-    """Keypoints with their descriptors, in samples of what they were found in or stored pixels."""
+    """Keypoints with their descriptors, in samples of their picture or in stored pixels."""
 
     points: NDArray[np.float32]
     sizes: NDArray[np.float32]
@@ -74,13 +74,12 @@ class _Found(NamedTuple):
 def extract(frame: Frame, parts: Sequence[Rectangle] = ()) -> KeypointQuery:
     """Find the keypoints of a frame, the most useful first.
 
-    A picture without detail, or with a side that is too short, has few or none; none is refused.
+    A picture with little detail or a very short side has few keypoints or none, which is no error.
 
     Args:
         frame: any.
-        parts: of the frame, in stored pixels, that may be pictures of their own, as tier 0 finds
-            them: small ones are looked at once more, enlarged. Their keypoints stand after those
-            which are registered.
+        parts: regions of the frame that tier 0 found, in stored pixels. Small ones are searched
+            again, enlarged. Their keypoints come after those that are registered.
 
     Raises:
         KeypointsUnavailable: OpenCV is not installed.
@@ -106,12 +105,12 @@ def extract(frame: Frame, parts: Sequence[Rectangle] = ()) -> KeypointQuery:
 
 
 def registered(query: KeypointQuery) -> KeypointSet:
-    """What of an extracted picture is registered: the most useful keypoints, unmirrored."""
+    """The keypoints of an extracted picture to register: the most useful ones, unmirrored."""
     return keypoint_set.first(query.straight, REGISTERED_KEYPOINTS)
 
 
 def require_opencv() -> None:
-    """Find out early whether `extract` is possible.
+    """Check early that `extract` is possible.
 
     Raises:
         KeypointsUnavailable: OpenCV is not installed.
@@ -130,7 +129,7 @@ def _opencv() -> Any:
 def _normalise(
     cv2: Any, pixels: NDArray[Any], min_pixels: int, max_pixels: int
 ) -> NDArray[np.uint8]:
-    """Bring a picture to grey and to its normal size: that of its area, whatever its shape."""
+    """Convert a picture to grey and scale its area into the given range, whatever its shape."""
     pixels = np.ascontiguousarray(pixels)
     rows, columns = pixels.shape[:2]
     area = min(max(rows * columns, min_pixels), max_pixels)
@@ -159,13 +158,13 @@ def _both_sides(cv2: Any, grey: NDArray[np.uint8], limit: int) -> tuple[_Found, 
     )
     chosen = _choose(orb.detect(grey, None), width, height, limit)
     mirror = np.ascontiguousarray(grey[:, ::-1])
-    # The same corners of the mirrored picture: finding them again would cost the most.
+    # Reuse the mirrored corners: finding them again would take most of the time.
     mirrored = [_mirror(cv2, point, width) for point in chosen]
     return _describe(orb, grey, chosen), _describe(orb, mirror, mirrored)
 
 
 def _of_parts(cv2: Any, frame: Frame, parts: Sequence[Rectangle]) -> list[tuple[_Found, _Found]]:
-    """The keypoints of parts of a frame, of either side, in stored pixels."""
+    """The keypoints of parts of a frame and of their mirror images, in stored pixels."""
     rows, columns = frame.pixels.shape[:2]
     across, down = columns / frame.columns, rows / frame.rows
     found = []
@@ -190,13 +189,13 @@ def _of_parts(cv2: Any, frame: Frame, parts: Sequence[Rectangle]) -> list[tuple[
 
 
 def _ratio(grey: NDArray[np.uint8], size: tuple[float, float]) -> NDArray[np.float32]:
-    """Stored pixels for each sample, across and down."""
+    """Stored pixels per sample, horizontally and vertically."""
     height, width = grey.shape
     return np.array([size[0] / width, size[1] / height], np.float32)
 
 
 def _placed(found: _Found, ratio: NDArray[np.float32], corner: tuple[float, float]) -> _Found:
-    """Samples to stored pixels of the frame."""
+    """Convert samples to stored pixels of the frame."""
     return found._replace(
         points=(found.points + np.float32(0.5)) * ratio + np.array(corner, np.float32),
         sizes=found.sizes * ratio.mean(),
@@ -204,7 +203,7 @@ def _placed(found: _Found, ratio: NDArray[np.float32], corner: tuple[float, floa
 
 
 def _insert(whole: _Found, parts: list[_Found]) -> _Found:
-    """Put the parts' keypoints, each part's best first, after those which are registered."""
+    """Insert the parts' keypoints, best of each part first, after those that are registered."""
     turn = np.concatenate([np.arange(len(part.sizes)) for part in parts])
     order = np.argsort(turn, kind="stable")
     return _Found(
@@ -239,9 +238,10 @@ def _choose(found: Any, width: int, height: int, limit: int) -> list[Any]:
 def spread(
     bands: NDArray[np.int64], cells: NDArray[np.int64], response: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """Order keypoints so that every beginning is spread over sizes and places.
+    """Order keypoints so that the first n, for any n, are spread over sizes and places.
 
-    Of each band in turn, the strongest of every cell come first, then the second of every cell.
+    Bands take turns. Within a band, the strongest keypoint of every cell comes first, then the
+    second of every cell.
 
     Args:
         bands: which band of sizes each is in.
@@ -255,7 +255,7 @@ def spread(
 
 
 def _rank(order: NDArray[np.intp], keys: NDArray[np.int64]) -> NDArray[np.intp]:
-    """How many with the same key come before each; `order` sorts by key."""
+    """For each key, the number of equal keys before it; `order` sorts by key."""
     ordered = keys[order]
     rank = np.empty(len(keys), np.intp)
     rank[order] = np.arange(len(keys)) - np.searchsorted(ordered, ordered)
@@ -277,7 +277,7 @@ def _mirror(cv2: Any, point: Any, width: int) -> Any:
 
 
 def _describe(orb: Any, grey: NDArray[np.uint8], chosen: list[Any]) -> _Found:
-    # OpenCV sorts keypoints by size, and leaves out those whose surroundings it cannot see.
+    # OpenCV sorts keypoints by size, and drops those too close to the edge.
     points, descriptors = orb.compute(grey, chosen)
     if not points:
         return _NOTHING

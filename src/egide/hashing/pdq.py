@@ -1,6 +1,6 @@
-"""PDQ as its authors compute it, bit for bit: the hash that is registered.
+"""PDQ exactly as in the reference implementation: the hash that is registered.
 
-The reference adds up running sums in single precision, so the order of its additions is part of
+The reference accumulates running sums in single precision, so the order of its additions is part of
 the hash. Here each step of that order is one NumPy operation over all rows, or all columns.
 
 Source: ThreatExchange, pdq/cpp/hashing/pdqhashing.cpp and pdq/cpp/downscaling/downscaling.cpp.
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     """Shape (rows, columns) of grey levels 0–255, or (rows, columns, 3) of red, green and blue."""
 
 GRID = 64
-"""Rows and columns of the picture that the cosine transform is taken of."""
+"""Rows and columns of the picture that is cosine-transformed."""
 FREQUENCIES = 16
 """Frequencies kept in each direction, from 1."""
 
 _STRIP = 1024
-# Lines filtered together: each holds one running sum. Wider strips leave the cache, narrower ones
-# pay for more NumPy calls; 256 costs twice the time of 1024 at 12 megapixels.
+# Lines filtered together, each with one running sum. Wider strips do not fit the cache, narrower
+# ones need more NumPy calls; 256 takes twice the time of 1024 at 12 megapixels.
 
 
 def luma(pixels: Pixels) -> NDArray[np.float32]:
     """The brightness of each pixel, 0–255, in single precision.
 
-    0.299 R + 0.587 G + 0.114 B in whole thousandths: the sums are exact, so that only the division
-    rounds. Equal to `pdqhash` for each of the 2²⁴ colours.
+    Computes 0.299 R + 0.587 G + 0.114 B in whole thousandths: the sums are exact, only the division
+    rounds. Equals `pdqhash` for each of the 2²⁴ colours.
     """
     levels = pixels.astype(np.float32)
     return levels if levels.ndim == 2 else levels @ _THOUSANDTHS / np.float32(1000)
 
 
 def reference_coefficients(pixels: Pixels) -> tuple[NDArray[np.float32], int]:
-    """Transform a picture as the reference does, equal to it in every bit.
+    """Transform a picture exactly as the reference does, bit for bit.
 
     Args:
         pixels: both sides at least 5 pixels.
@@ -57,26 +57,26 @@ def reference_coefficients(pixels: Pixels) -> tuple[NDArray[np.float32], int]:
 
 
 def quality(grid: NDArray[np.float32]) -> int:
-    """How much detail a 64×64 picture has: the reference's sum of gradients, scaled to 0–100."""
+    """The detail of a 64×64 picture: the reference's sum of gradients, scaled to 0–100."""
     half = (GRID - 1) * GRID
     steps = np.empty(2 * half, np.float32)
     np.subtract(grid[:-1], grid[1:], out=steps[:half].reshape(GRID - 1, GRID))
     np.subtract(grid[:, :-1], grid[:, 1:], out=steps[half:].reshape(GRID, GRID - 1))
     steps *= np.float32(100)
     steps /= np.float32(255)
-    # The reference cuts each to a whole number. Their sum is under 2²⁴: exact in single precision.
+    # The reference truncates each step. Their sum is under 2²⁴, so exact in single precision.
     np.trunc(steps, out=steps)
     np.abs(steps, out=steps)
     return min(int(steps.sum()) // 90, 100)
 
 
 def hash_coefficients(mirrors: NDArray[np.float32], quality: int) -> Pdq:
-    """Cut cosine coefficients at their median: the hash and its eight variants.
+    """Threshold cosine coefficients at their median: the hash and its eight variants.
 
     Args:
-        mirrors: shape (4, 16, 16), row frequencies first: of the picture as it is, mirrored left
-            to right, upside down, and both. Turning by a quarter is a transposition of these.
-        quality: of the picture as it is, 0–100.
+        mirrors: shape (4, 16, 16), row frequencies first: of the picture unchanged, mirrored left
+            to right, mirrored upside down, and both. A quarter turn transposes one of these.
+        quality: of the unchanged picture, 0–100.
     """
     flat = mirrors.reshape(4, -1)
     # The reference's median of 256 values is the 128th smallest.
@@ -86,17 +86,17 @@ def hash_coefficients(mirrors: NDArray[np.float32], quality: int) -> Pdq:
 
 
 def filter_window(length: int) -> int:
-    """The width in pixels of one pass of the box filter along a side of `length` pixels."""
+    """The width in pixels of the box filter for a side of `length` pixels."""
     return (length + 2 * GRID - 1) // (2 * GRID)
 
 
 def sample_positions(length: int) -> NDArray[np.int64]:
-    """Which 64 pixels of a filtered side are kept: the centres of 64 equal parts."""
+    """The 64 pixels of a filtered side that are kept: the centres of 64 equal parts."""
     return (2 * np.arange(GRID, dtype=np.int64) + 1) * length // (2 * GRID)
 
 
 def _cosines() -> NDArray[np.float32]:
-    """The rows of the cosine transform that are kept, shape (16, 64)."""
+    """The used rows of the cosine transform, shape (16, 64)."""
     scale = float(np.float32(math.sqrt(2.0 / GRID)))
     step = math.pi / 2.0 / GRID
     return np.array(
@@ -109,11 +109,11 @@ def _cosines() -> NDArray[np.float32]:
 
 
 def _variant_bits() -> NDArray[np.intp]:
-    """Which bit of the four mirror images each bit of the eight variants is, shape (2048,)."""
+    """For each bit of the eight variants, its index in the four mirror images, shape (2048,)."""
     bits = np.arange(4 * FREQUENCIES * FREQUENCIES).reshape(4, FREQUENCIES, FREQUENCIES)
     plain, mirrored, upended, turned = bits
     every = [plain, mirrored.T, turned, upended.T, mirrored, upended, plain.T, turned.T]
-    # The last coefficient is the most significant bit.
+    # The last coefficient gives the most significant bit.
     return np.array(every).reshape(8, -1)[:, ::-1].ravel()
 
 
@@ -136,7 +136,7 @@ def _transform(grid: NDArray[np.float32]) -> NDArray[np.float32]:
 def _shrink(pixels: Pixels) -> NDArray[np.float32]:
     """Filter twice along rows and columns, and keep 64×64 pixels.
 
-    Needs one array of the image's size in single precision beside the image.
+    Needs memory for one more array of the image's size in single precision.
     """
     rows, columns = pixels.shape[:2]
     along_row, along_column = filter_window(columns), filter_window(rows)
@@ -160,12 +160,12 @@ def _strips(length: int) -> list[slice]:
 
 
 def _box(source: NDArray[np.float32], window: int, kept: NDArray[np.int64]) -> NDArray[np.float32]:
-    """One pass of the box filter down the first axis, as running sums in single precision.
+    """One pass of the box filter along the first axis, as running sums in single precision.
 
     Args:
         source: shape (length, lines).
-        window: of the filter; at the ends it shrinks.
-        kept: the positions wanted, ascending, repeats allowed.
+        window: width of the filter; it shrinks at the ends.
+        kept: the positions to return, ascending, repeats allowed.
 
     Returns:
         shape (len(kept), lines).

@@ -1,14 +1,14 @@
-"""PDQ by matrix products: quick, and from every side.
+"""PDQ by matrix products: fast, and for all mirror images.
 
 Both passes of the reference's box filter and the choice of 64×64 pixels are linear, and rows and
-columns commute. So they are one product `A·X·Bᵀ`, where A and B depend on the image's size alone
-and are zero but for a narrow band. Where a decoder has already averaged blocks of pixels, the
-weights are built for the original size and folded onto the blocks, so that the result is still
-that of the original picture.
+columns commute. So they are one product `A·X·Bᵀ`, where A and B depend only on the image's size and
+are zero outside a narrow band. If a decoder has already averaged blocks of pixels, the weights are
+built for the original size and folded onto the blocks, so that the result is still that of the
+original picture.
 
-The reference's filter is off centre by up to a pixel and a half, so that a mirrored picture is not
-filtered alike. Stacking the weights for the mirrored picture under A and B gives the coefficients
-of all four mirror images in the same products. docs/decisions/0002-fast-pdq.md has the numbers.
+The reference's filter is off centre by up to a pixel and a half, so it filters a mirrored picture
+differently. Stacking the weights for the mirrored picture under A and B gives the coefficients of
+all four mirror images in the same products. docs/decisions/0002-fast-pdq.md has the numbers.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ if TYPE_CHECKING:
 _LINES = 4
 _BAND = 2 * _LINES
 _BANDS = GRID // _LINES
-# Four neighbouring output lines and the four of the mirrored picture at the same place share most
-# of their inputs. Bands of 2 lines are as quick, of 8 a tenth slower.
+# Four neighbouring output lines and the mirrored picture's four at the same place share most of
+# their inputs. Bands of 2 lines are as fast, bands of 8 a tenth slower.
 
 _CACHED_LENGTH = 2048
 _CACHED_SIDES = 256
-# 256 sides of at most 2048 samples take under 30 MB. A longer side is rare, and its weights cost
-# little beside the decoding of such a picture.
+# 256 sides of at most 2048 samples take under 30 MB. Longer sides are rare, and their weights take
+# little time compared with decoding such a picture.
 
 _STRIP_SAMPLES = 1 << 18
-# Columns filtered together hold about so many samples, which bounds the working memory at some 8 MB
-# for usual shapes. At 12 megapixels 2¹⁸ and 2²⁰ take 55 to 90 ms, differing less than two runs do;
-# 2²² takes 95 to 105.
+# Samples, about, in the columns filtered together: bounds the working memory at some 8 MB for usual
+# shapes. At 12 megapixels 2¹⁸ and 2²⁰ take 55 to 90 ms, and differ less than two runs do; 2²² takes
+# 95 to 105.
 
 
 class Bands(NamedTuple):
     """The weights of all output lines of one side, in bands of neighbours.
 
     Attributes:
-        samples: which samples each band needs, shape (bands, span).
-        weights: shape (bands, 8, span); of a band's lines, the first four are the picture's own and
-            the other four the mirrored picture's that look at the same place.
+        samples: the samples that each band needs, shape (bands, span).
+        weights: shape (bands, 8, span); a band's first four lines are the picture's, the other four
+            the mirrored picture's at the same place.
     """
 
     samples: NDArray[np.int64]
@@ -70,13 +70,13 @@ def mirror_coefficients(
 
     Args:
         pixels: shape (rows, columns) or (rows, columns, 3), where each sample is the mean of
-            `scale` × `scale` pixels of the original; the last of a line may be of fewer.
+            `scale` × `scale` pixels of the original; the last of a line may be the mean of fewer.
         size: rows and columns of the original.
         scale: 1, 2, 4 or 8.
 
     Returns:
-        coefficients of shape (4, 16, 16), of the picture as it is, mirrored left to right, upside
-        down, and both; and its quality 0–100. Within rounding of the reference where scale is 1.
+        coefficients of shape (4, 16, 16), of the picture unchanged, mirrored left to right, upside
+        down, and both; and its quality 0–100. Within rounding of the reference if scale is 1.
     """
     down, across = _bands(size[0], scale), _bands(size[1], scale)
     columns = pixels.shape[1]
@@ -86,7 +86,7 @@ def mirror_coefficients(
         strip = pixels[:, start : start + width]
         narrow[start : start + width] = _filter(down, luma(strip.take(down.samples.ravel(), 0))).T
     lines = _filter(across, narrow.take(across.samples.ravel(), 0))
-    # Columns come first in `lines`, and bands hold the mirrored picture's lines beside the plain.
+    # `lines` has columns first, and bands hold the mirrored picture's lines beside the plain ones.
     banded = lines.reshape(_BANDS, 2, _LINES, _BANDS, 2, _LINES)
     grids = banded.transpose(4, 1, 3, 5, 0, 2).reshape(2, 2, GRID, GRID)
     halves = np.matmul(_BOTH_COSINES[:, None], grids)
@@ -95,7 +95,7 @@ def mirror_coefficients(
 
 
 def _filter(bands: Bands, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Filter along the first axis: from the samples of all bands to shape (128, lines)."""
+    """Filter along the first axis, from the samples of all bands to shape (128, lines)."""
     lines = samples.shape[1]
     stacked = samples.reshape(_BANDS, -1, lines)
     filtered: NDArray[np.float32] = np.matmul(bands.weights, stacked)
@@ -103,7 +103,7 @@ def _filter(bands: Bands, samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 _BOTH_COSINES = np.array([COSINES, COSINES[:, ::-1]])
-# The mirrored picture's lines stand where they look, in the reverse of their own order.
+# The mirrored picture's lines are stored by the place that they cover, so in reverse order.
 
 
 def _bands(length: int, scale: int) -> Bands:
@@ -116,8 +116,8 @@ def filter_bands(length: int, scale: int) -> Bands:
     """The weights of the reference's filter along one side, folded onto blocks of `scale` pixels.
 
     Returns:
-        sixteen bands; band k has output lines 4k to 4k + 3 and, in reverse, those of the mirrored
-        picture that look at the same pixels.
+        sixteen bands; band k has output lines 4k to 4k + 3 and, in reverse, the mirrored picture's
+        lines over the same pixels.
     """
     line, pixel, weight = _pixel_weights(length)
     line = np.concatenate([line, GRID - 1 - line])
@@ -142,12 +142,12 @@ _cached_bands = lru_cache(maxsize=_CACHED_SIDES)(filter_bands)
 def _pixel_weights(
     length: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """What each output line takes of each pixel, as triples of line, pixel and weight."""
+    """The weight of each pixel in each output line, as triples of line, pixel and weight."""
     window = filter_window(length)
     ahead = (window + 2) // 2 - 1
     back = window - 1 - ahead
     centre = sample_positions(length)[:, None]
-    # The second pass averages these results of the first, and each of them averages low to high.
+    # The second pass averages these results of the first pass, each the mean from low to high.
     first = centre + np.arange(-back, ahead + 1)
     inside = (first >= 0) & (first < length)
     low = np.maximum(first - back, 0)
@@ -160,7 +160,7 @@ def _pixel_weights(
     fall = np.bincount(np.where(inside, high + at, 0).ravel(), share.ravel(), GRID * width)
     weights = (rise - fall).reshape(GRID, width).cumsum(1)
     pixels = starts + np.arange(width)
-    # Rounding leaves 1e-18 where the weight is nothing.
+    # Rounding leaves 1e-18 where the weight is 0.
     used = (weights > 1e-12) & (pixels < length)
     return np.nonzero(used)[0], pixels[used], weights[used]
 
@@ -174,9 +174,9 @@ def _fold(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Fold pixel weights onto blocks, as triples of output line, block and weight.
 
-    Inside a block the picture is taken to rise evenly, at the slope between the blocks on either
-    side: so the part of a weight that leans to one end of its block goes to those two.
-    Measured: 1.8 bits become 1.1 where the scaled short side is 192 to 256.
+    Brightness is assumed to change evenly inside a block, at the slope between the two neighbouring
+    blocks. So the off-centre part of a weight goes to those two blocks.
+    Measured: 1.8 bits become 1.1 if the scaled short side is 192 to 256.
     """
     block = pixel // scale
     if scale == 1:

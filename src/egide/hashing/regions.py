@@ -1,7 +1,7 @@
-"""Parts of a frame that look like pictures of their own, as they are hashed beside the whole.
+"""Find parts of a frame that look like pictures of their own, to hash them beside the whole.
 
-Whoever re-posts a picture frames it, captions it, or sets it beside others: the hash of the whole
-is then far from that of the picture, and the hash of the right rectangle is near.
+Reposted pictures are often framed, captioned, or set beside others. The hash of the whole is then
+far from that of the picture, but the hash of the right rectangle is near.
 docs/decisions/0006-rectangles.md has the reasons and the numbers.
 """
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from egide.media import Frame
 
 DETECTION_SAMPLES = 256
-"""The long side of the grey picture in which rectangles are looked for, at most."""
+"""The longest side of the grey picture that is searched for rectangles."""
 MIN_REGION_PIXELS = 48
 MIN_REGION_SHARE = 1 / 8
-"""Of the frame's long side: the least width and height of a region."""
+"""The least width and height of a region, as a share of the frame's long side."""
 MIN_REGION_AREA_SHARE = 1 / 32
 MAX_REGION_ASPECT = 4
-"""A longer one, but for a picture without its borders, is a line of text or a bar of buttons."""
+"""A longer region is a line of text or a bar of buttons, unless it is a picture without borders."""
 _WHOLE_SHARE = 0.98
 _SAME_SHARE = 0.98
 _NEAR_SHARE = 0.99
 _NEARLY = 0.5
 _FRAME_END = 0.15
 _FRAME_PIXELS = 5
-# A wider plain strip is taken to be the picture's own margin.
+# A wider plain strip counts as the picture's own margin.
 _RINGING = 3
 _REFINED_LINES = 128
 
@@ -46,7 +46,7 @@ class FoundRegion(NamedTuple):
     Attributes:
         rectangle: in stored pixels.
         box: the same in samples of the frame's pixels.
-        trimmed: all of the frame but its borders.
+        trimmed: whether it is the frame without its borders.
     """
 
     rectangle: Rectangle
@@ -58,12 +58,12 @@ def find_regions(frame: Frame, limit: int = MAX_REGIONS) -> list[FoundRegion]:
     """Find the parts of a frame that may be pictures of their own.
 
     Args:
-        frame: any; one with few pixels or no detail has no regions.
-        limit: how many at most.
+        frame: any; a frame with few pixels or no detail has no regions.
+        limit: the most regions.
 
     Returns:
-        the frame without its borders first, at most three times where one border surrounds
-        another; then the others, the largest first.
+        first the frame without its borders, at most three times if borders are nested; then the
+        others, largest first.
     """
     if limit <= 0:
         return []
@@ -104,7 +104,7 @@ def _levels(pixels: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8
 
 
 def _refined(pixels: NDArray[np.uint8] | NDArray[np.float32], box: Box, stride: int) -> Box:
-    """Move each side, known to a step of the sampling, to where brightness steps most."""
+    """Move each side, known to within a sampling step, to the largest step of brightness."""
     rows, columns = pixels.shape[:2]
     top, left, bottom, right = box
     along_row = slice(left, right, -(-(right - left) // _REFINED_LINES))
@@ -132,10 +132,10 @@ def _refined(pixels: NDArray[np.uint8] | NDArray[np.float32], box: Box, stride: 
 
 
 def _window(cut: int, stride: int, length: int, *, inwards: bool) -> tuple[int, int]:
-    """Where the edge may be that was found at `cut`.
+    """The possible range of an edge that was found at `cut`.
 
-    Ringing of JPEG beside an edge makes lines of a border look busy, so that the edge is further
-    in than where it was found; further out may be the neighbour across a gutter.
+    JPEG ringing beside an edge makes lines of a border look busy, so the true edge is further in.
+    Further out may be the neighbour across a gutter.
     """
     out, into = stride + 1, 2 * stride + _RINGING
     before, after = (out, into) if inwards else (into, out)
@@ -143,15 +143,15 @@ def _window(cut: int, stride: int, length: int, *, inwards: bool) -> tuple[int, 
 
 
 def _edge(lines: NDArray[np.uint8] | NDArray[np.float32], *, inwards: bool) -> int:
-    """Before which line a rectangle's edge is, the first line being out of the question.
+    """The line that a rectangle's edge is before; never the first one.
 
     Args:
         lines: shape (lines, samples) or (lines, samples, 3), across the edge.
-        inwards: whether the rectangle is where the last line is.
+        inwards: whether the rectangle contains the last line.
 
     Returns:
-        the outermost line where brightness steps nearly as much as anywhere near, or the end of a
-        thin plain frame that begins there.
+        the outermost line with nearly the largest step of brightness, or the end of a thin plain
+        frame that begins there.
     """
     levels = _levels(lines)
     if not inwards:
@@ -160,11 +160,11 @@ def _edge(lines: NDArray[np.uint8] | NDArray[np.float32], *, inwards: bool) -> i
     edge = int((steps >= _NEARLY * steps.max()).argmax())
     ends = levels.shape[1] // 10
     middle = np.sort(levels[edge + 1 :], axis=1)
-    # JPEG rings in a frame of few lines, so that not all of a line is of one colour.
+    # JPEG rings in a frame of few lines, so their colour is not quite uniform.
     busy = np.flatnonzero(middle[:, -1 - ends] - middle[:, ends] > FLAT_LEVELS)
     if len(busy) and 0 < busy[0] <= _FRAME_PIXELS:
         inner = edge + int(busy[0])
-        # JPEG rings beside an edge, so that the line before it may be busy already.
+        # JPEG rings beside an edge, so the line before it may be busy already.
         if steps[inner : inner + 2].max() > _FRAME_END * steps[edge]:
             edge = inner
     return edge if inwards else len(levels) - 2 - edge
@@ -190,7 +190,7 @@ def _is_picture_like(frame: Frame, rectangle: Rectangle, *, trimmed: bool) -> bo
 
 
 def _overlap(first: Box, second: Box) -> float:
-    """The shared area, as a part of the area of both together."""
+    """The shared area as a share of the area of both together."""
     rows = min(first.bottom, second.bottom) - max(first.top, second.top)
     columns = min(first.right, second.right) - max(first.left, second.left)
     if rows <= 0 or columns <= 0:

@@ -1,12 +1,12 @@
-"""Where a picture falls apart into rectangles: borders, gutters, seams, insets.
+"""Divide a picture into rectangles at borders, gutters, seams and insets.
 
 Everything here works on a small grey picture, in samples, and knows nothing of hashing. Lines are
-rows or columns; a *cut* is the number of the first line behind it, so that a cut of 0 or of the
-length is the edge of the picture.
+rows or columns. A *cut* is the number of the first line behind it, so a cut of 0 or of the length
+is the picture's edge.
 
 Recursive cuts of pages of text go back to G. Nagy and S. Seth, Hierarchical representation of
-optically scanned documents, ICPR 1984. Seams, which those pages have not, are found by how many
-steps of brightness across a line stand out from the steps beside them.
+optically scanned documents, ICPR 1984. Such pages have no seams. A seam is found by the share of
+brightness steps across a line that stand out from the steps beside them.
 """
 
 from __future__ import annotations
@@ -34,35 +34,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STEP_LEVELS = 3
-"""A step of brightness stands out if it exceeds one and a half times the two steps on one side of
-it by more."""
+"""A step of brightness stands out if it exceeds one and a half times the two steps on one of its
+sides by more than this."""
 SEAM_SHARE = 0.5
-"""The share of steps on a line that stand out, from which it may be a seam."""
+"""The least share of steps that stand out on a seam."""
 PART_SEAM_SHARE = 0.62
-"""The same in less than half of the picture, where lines are short."""
+"""The same in a part of less than half of the picture, where lines are short."""
 SEAM_CONTRAST = 1.15
-"""How far steps on a seam must exceed those beside it, in seven eighths of its length."""
+"""The ratio of steps on a seam to those beside it, at least, in seven eighths of its length."""
 SEAM_LEVELS = 15
-"""The mean step of brightness across a seam, where none counts for more than 48 levels."""
+"""The least mean step of brightness across a seam; a step counts for at most 48 levels."""
 SEAM_LEAD = 0.12
-"""How far the share of steps that stand out must exceed that on the tenth best line."""
+"""How much the share of steps that stand out must exceed that of the tenth best line."""
 SURE_SHARE = 0.85
-"""A seam with a greater share is no horizon or pole, so that no picture is taken to lie across."""
+"""A seam with a greater share is not a horizon or a pole, so no picture extends across it."""
 INSET_LEVELS = 8
-"""The mean step of brightness across three sides of an inset: edges between blocks have less."""
+"""The least mean step of brightness across three sides of an inset; JPEG block edges have less."""
 MIN_PART_SHARE = 1 / 9
-"""Of the picture's long side: a rectangle of less on one side is not looked into."""
+"""Share of the picture's long side: a rectangle with a shorter side is not examined."""
 MIN_PART_AREA_SHARE = 1 / 32
 STRIP_ASPECT = 2.2
-"""A longer part that falls apart itself is a row or a column of pictures."""
+"""A longer part that can itself be divided is a row or a column of pictures."""
 _MIN_CHANGE = 0.97
-# A rectangle that keeps more of the area than this is the same rectangle.
+# A rectangle that keeps more than this share of the area counts as the same one.
 _MAX_DEPTH = 4
 _MAX_NODES = 32
 _MAX_PARTS = 24
 _MAX_TRIMS = 8
 _CAPTION_RATIO = 3
-# A part so many times as large as the next is a picture with its captions.
+# A part this many times as large as the next one is a picture among captions.
 _MAX_SEAMS = 10
 _LEAD_RANK = 10
 _MAX_INSET_SEARCHES = 3
@@ -71,24 +71,23 @@ _EIGHTHS = 8
 
 
 class Segment(NamedTuple):
-    """A rectangle that may be a picture of its own; `trimmed` if it is all but borders."""
+    """A rectangle that may be a picture; `trimmed` if only borders were removed."""
 
     box: Box
     trimmed: bool
 
 
 def find_segments(levels: NDArray[np.uint8]) -> list[Segment]:
-    """Take a small grey picture apart.
+    """Divide a small grey picture into rectangles.
 
-    Work is bounded whatever the picture: at most `_MAX_NODES` rectangles are looked into, each
-    within its parent's area and at most `_MAX_DEPTH` deep.
+    The work is bounded for any picture: at most `_MAX_NODES` rectangles are examined, each within
+    its parent's area and at most `_MAX_DEPTH` deep.
 
     Args:
         levels: shape (rows, columns), some 256 at most.
 
     Returns:
-        rectangles, those of a trimmed picture first, then outer before inner ones; without the
-        whole picture.
+        rectangles, trimmed pictures first, then outer before inner ones; without the whole picture.
     """
     rows, columns = levels.shape
     whole = Box(0, 0, rows, columns)
@@ -105,7 +104,7 @@ def _standing_out(levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     before, after = levels[:, :-1], levels[:, 1:]
     steps = np.maximum(before, after) - np.minimum(before, after)
     pairs = np.maximum(steps[:, :-1], steps[:, 1:])
-    # On one side is enough: the other may be blurred, a border one sample wide, or busy.
+    # One side is enough: the other may be blurred, a border one sample wide, or busy.
     beside = np.minimum(pairs[:, :-3], pairs[:, 3:])
     middle = steps[:, 2:-2]
     out = np.zeros((levels.shape[0], levels.shape[1] + 1), np.bool_)
@@ -115,12 +114,12 @@ def _standing_out(levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 @dataclass(slots=True)
 class _Search:
-    """One picture being taken apart.
+    """The division of one picture.
 
     Attributes:
         turned: `levels` with rows and columns exchanged.
         across_rows: whether the step across each horizontal cut stands out, (columns, rows + 1).
-        across_columns: the same of vertical cuts, (rows, columns + 1).
+        across_columns: the same for vertical cuts, (rows, columns + 1).
     """
 
     levels: NDArray[np.uint8]
@@ -131,7 +130,7 @@ class _Search:
     seen: set[Box] = field(default_factory=set)
 
     def look_into(self, whole: Box) -> None:
-        """Take apart rectangle after rectangle, the outermost first."""
+        """Divide rectangle after rectangle, outermost first."""
         waiting = [(whole, 0, True)]
         insets_left = _MAX_INSET_SEARCHES
         while waiting and len(self.seen) < _MAX_NODES:
@@ -176,7 +175,7 @@ class _Search:
             self.found.append(Segment(box, trimmed))
 
     def _without_borders(self, box: Box, *, trimmed: bool) -> Box:
-        """Trim lines of one colour, then those of the next: each is a border within a border."""
+        """Trim lines of one colour, then of the next one, for nested borders."""
         added = box
         for _ in range(_MAX_TRIMS):
             inner = trim(self.levels, box)
@@ -189,7 +188,7 @@ class _Search:
         return box
 
     def _without_blur(self, box: Box) -> Box:
-        """Trim what is smooth beside a busy stretch of rows or columns, as a blurred background."""
+        """Trim smooth rows or columns beside a busy stretch, such as a blurred background."""
         top, left, bottom, right = box
         first, last = busy_stretch(self.levels[top:bottom, left:right])
         if (first, last) != (0, box.rows):
@@ -202,10 +201,10 @@ class _Search:
         return box
 
     def _parts(self, box: Box, *, outermost: bool) -> tuple[list[Box], bool]:
-        """Cut a rectangle on its gutters in one direction, or else on its seams.
+        """Cut a rectangle at its gutters in one direction, or else at its seams.
 
         Returns:
-            the parts, and whether the first is all but captions and bars.
+            the parts, and whether the first is the picture without captions and bars.
         """
         by_rows = _between_gutters(_flat(self.levels[box.top : box.bottom, box.left : box.right]))
         by_columns = _between_gutters(
@@ -216,7 +215,7 @@ class _Search:
         if outermost or not gutters:
             seams = [self._seams(box, rows=rows) for rows in (True, False)]
         if outermost:
-            # A gutter of the outermost rectangle may be snow, and its clearest seam a pole.
+            # In the outermost rectangle, a gutter may be snow and its clearest seam a pole.
             self._add_between(box, _apart_from(seams[0], by_rows), rows=True)
             self._add_between(box, _apart_from(seams[1], by_columns), rows=False)
         if gutters:
@@ -236,17 +235,17 @@ class _Search:
         return [part for part in parts if self._is_large(part)][:_MAX_PARTS], False
 
     def _add_between(self, box: Box, shares: dict[int, float], *, rows: bool) -> None:
-        """Add what lies between seams: one that is not sure may be a horizon inside a picture."""
+        """Add parts between seams; an unsure seam may be a horizon inside a picture."""
         sure = [cut for cut, share in shares.items() if share >= SURE_SHARE]
         length = box.rows if rows else box.columns
         for part in _cut(box, _stretches(sorted(shares), length, sure), rows=rows):
             self._add(part, trimmed=False)
 
     def _seams(self, box: Box, *, rows: bool) -> dict[int, float]:
-        """The cuts, from the rectangle's edge, on which it looks pasted together.
+        """The cuts, counted from the rectangle's edge, at which it looks pasted together.
 
         Returns:
-            the share of steps that stand out on each.
+            the share of steps that stand out, by cut.
         """
         if rows:
             marks = self.across_rows[box.left : box.right, box.top : box.bottom + 1]
@@ -260,7 +259,7 @@ class _Search:
         share = counts / np.float32(len(marks))
         least = SEAM_SHARE if 2 * box.area > self.levels.size else PART_SEAM_SHARE
         if len(share) > _LEAD_RANK:
-            # The edges between blocks of JPEG stand out alike, all over the picture.
+            # JPEG block edges stand out equally all over the picture.
             least = max(least, SEAM_LEAD + float(np.partition(share, -_LEAD_RANK)[-_LEAD_RANK]))
         cuts = np.flatnonzero(share >= least)
         kept: dict[int, float] = {}
@@ -301,7 +300,7 @@ def _flat(lines: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _between_gutters(flat: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """The runs of lines between those of one colour."""
+    """The runs of lines between lines of one colour."""
     if not flat.any():
         return [(0, len(flat))]
     edges = np.flatnonzero(np.diff(flat, prepend=True, append=True))
@@ -323,7 +322,7 @@ def _apart_from(seams: dict[int, float], stretches: list[tuple[int, int]]) -> di
 
 
 def _stretches(cuts: list[int], length: int, sure: list[int]) -> list[tuple[int, int]]:
-    """All stretches from cut to cut but for the whole, and none with a sure cut inside."""
+    """All stretches from cut to cut, except the whole and those with a sure cut inside."""
     if not cuts:
         return []
     ends = [0, *cuts, length]
@@ -335,22 +334,22 @@ def _stretches(cuts: list[int], length: int, sure: list[int]) -> list[tuple[int,
 
 
 def _cut(box: Box, stretches: list[tuple[int, int]], *, rows: bool) -> list[Box]:
-    """The parts of a rectangle at stretches of its rows, or of its columns."""
+    """The parts of a rectangle for stretches of its rows or columns."""
     if rows:
         return [Box(box.top + a, box.left, box.top + b, box.right) for a, b in stretches]
     return [Box(box.top, box.left + a, box.bottom, box.left + b) for a, b in stretches]
 
 
 def _is_strip(box: Box) -> bool:
-    """Whether a rectangle that falls apart is a row or a column of pictures, and none itself."""
+    """Whether a divisible rectangle is a row or a column of pictures, not a picture itself."""
     return max(box.rows, box.columns) > STRIP_ASPECT * min(box.rows, box.columns)
 
 
 def _is_seam(levels: NDArray[np.uint8], cut: int) -> bool:
-    """Whether steps across a vertical cut exceed those on its smoother side, nearly everywhere.
+    """Whether steps across a vertical cut exceed those on its smoother side nearly everywhere.
 
-    In eight parts of the cut, of which the second least counts: a pole or a horizon is not so
-    regular.
+    The cut is divided into eight parts, and the second least one counts: a pole or a horizon is
+    less regular.
     """
     near = levels[:, cut - 4 : cut + 4].astype(np.int16)
     steps = np.minimum(np.abs(np.diff(near, axis=1)), _CLIP_LEVELS)

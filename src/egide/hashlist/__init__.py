@@ -1,4 +1,4 @@
-"""Hash lists: fingerprints in text files, as others give them and as Egide exports them.
+"""Hash lists: fingerprints in text files, from others or exported by Egide.
 
 The formats are in docs/reference/hash-lists.md. `egide.hashlist.write` is for
 `egide.usecases.export` alone.

@@ -1,4 +1,4 @@
-"""Read hash lists, line by line in flat memory; a bad line costs no other."""
+"""Read hash lists line by line in constant memory; a bad line does not affect the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_LINE_BYTES = 64 * 1024
 
 _BOM = "\ufeff"
 _SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
-"""What some spreadsheets write before the header."""
+"""Some spreadsheets write this line before the header."""
 _UNKNOWN_HEADER = (
     f"a header that names no column of hashes: expected {UNDERSTOOD_HEADERS}; a column `hash` with "
     "--signal, which tells what it holds"
@@ -37,25 +37,25 @@ _BY_DIGITS = {2 * SIGNAL_BYTES[signal]: signal for signal in (Signal.PDQ, Signal
 def read_hash_list(
     stream: BinaryIO | Path, *, name: str, signal: Signal | None = None
 ) -> Iterator[HashLine | BadLine]:
-    """What each line of a hash list says, in order.
+    """Parse the lines of a hash list, in order.
 
-    The first line that is neither blank nor a comment decides: a table's header, or else lines of
-    digits and lines of `signal_type value`, which may stand mixed.
+    The first line that is neither blank nor a comment decides the format: a table's header, or
+    else lines of digits and lines of `signal_type value`, which may be mixed.
 
     Args:
         stream: opened for bytes, or the path of a file; never read whole.
         name: of the list, for errors.
-        signal: what lines of digits alone are, or a column that does not tell; by default 64 digits
-            are a PDQ and 32 an MD5.
+        signal: the kind of lines that are digits only, and of a column whose name does not tell;
+            by default 64 digits are a PDQ and 32 an MD5.
 
     Raises:
         SchemaTooNew: a newer Egide wrote the list.
         FileMissing, FileUnreadable: the path cannot be read.
-        UsageError: `signal` is of no kind that a list can hold.
+        UsageError: a list cannot hold `signal`.
     """
     if signal is not None and signal not in SIGNAL_BYTES:
         kinds = ", ".join(SIGNAL_BYTES)
-        raise UsageError(reason=f"a hash list holds {kinds}, and no {signal}")
+        raise UsageError(reason=f"a hash list holds {kinds}, not {signal}")
     if isinstance(stream, Path):
         try:
             with stream.open("rb") as opened:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MAX_CODES_AN_ENTRY = 1024
-"""An animation has 32 frames by default; this bounds what a hostile list makes us hold."""
+"""An animation has 32 frames by default; this bounds the memory that a hostile list can use."""
 
 _NEEDED = frozenset({"signal_type", "signal_str"})
 _KNOWN = frozenset(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
@@ -47,14 +47,14 @@ _LONGEST_NAME = 16
 
 
 def find_table(name: str, header: str, signal: Signal | None) -> CsvReader | None:
-    """What reads the table that `header` is the first line of, or None if it is none's.
+    """A reader for the table that begins with `header`, or None if `header` is no table's.
 
-    Spreadsheets of many countries save 'comma-separated' files with semicolons.
+    Spreadsheets in many countries save 'comma-separated' files with semicolons.
 
     Args:
         name: of the list, for errors.
-        header: a line.
-        signal: what a column holds whose name does not tell.
+        header: the first line.
+        signal: the kind of a column whose name does not tell it.
     """
     for delimiter in _DELIMITERS:
         names = _names(header, delimiter)
@@ -65,7 +65,7 @@ def find_table(name: str, header: str, signal: Signal | None) -> CsvReader | Non
 
 
 def looks_like_header(line: str) -> bool:
-    """Whether a line names columns, none of which may be known: no part of it is a hash."""
+    """Whether a line names columns, known or not: no part of it is a hash."""
     for delimiter in _DELIMITERS:
         names = _names(line, delimiter)
         if names is None:
@@ -78,12 +78,12 @@ def looks_like_header(line: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where the columns of a table stand.
+    """The columns of a table.
 
     Attributes:
         names: of all columns.
-        known: the place of each column with a meaning of its own.
-        hashes: the kind and place of each column of hashes; empty where `signal_type` tells.
+        known: the position of each column with a known meaning.
+        hashes: the kind and position of each column of hashes; empty if `signal_type` tells.
     """
 
     names: tuple[str, ...]
@@ -92,7 +92,7 @@ class _Layout:
 
 
 def _names(line: str, delimiter: str) -> tuple[str, ...] | None:
-    """The fields of a line as names of columns, or None if one is a hash or quotes are wrong."""
+    """The fields of a line as column names, or None if one is a hash or the quotes are wrong."""
     try:
         fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
     except csv.Error:
@@ -110,7 +110,7 @@ def _layout(names: tuple[str, ...], signal: Signal | None) -> _Layout | None:
     for at, key in enumerate(keys):
         if (kind := HASH_COLUMNS.get(key)) is not None:
             if kind in hashes:
-                return None  # which of the two is the picture's cannot be told
+                return None  # it is unclear which of the two is the picture's
             hashes[kind] = at
     if not hashes and signal is not None:
         untold = [at for at, key in enumerate(keys) if key in UNTOLD_HASH_COLUMNS]
@@ -138,7 +138,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _Entry:
-    """The rows of one entry so far; the first tells what they share."""
+    """The rows of one entry so far; the first holds the fields that they share."""
 
     first: _Row
     pdqs: list[bytes] = field(default_factory=list, repr=False)
@@ -174,10 +174,10 @@ class _Entry:
 
 
 class CsvReader:
-    """Takes the lines of a CSV list one by one, with its header first.
+    """Reads the lines of a CSV list one by one, its header first.
 
-    A line is a row: fields with line ends in them cannot be told from a row that lost its closing
-    quote, which would swallow the rest of the list. Egide's export writes none.
+    A line is a row. Fields with line ends are not supported: they look like a row that lost its
+    closing quote, which would swallow the rest of the list. Egide's export never writes them.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class CsvReader:
         self._entry: _Entry | None = None
 
     def feed(self, line: int, text: str) -> Iterator[HashLine | BadLine]:
-        """What can be told after this line: earlier entries, or that the line is bad."""
+        """Read a line; yield the entries that are complete, or that the line is bad."""
         layout = self._header(text)
         if layout is not None:
             self._layout = layout
@@ -213,16 +213,16 @@ class CsvReader:
             yield from self.finish()
 
     def finish(self) -> Iterator[HashLine]:
-        """The entry whose rows came last."""
+        """Yield the last entry."""
         if self._entry is not None:
             yield self._entry.hash_line()
             self._entry = None
 
     def _header(self, text: str) -> _Layout | None:
-        """What a header says: the first line, or that of a list appended to another."""
+        """Parse a header: the first line, or that of a list appended to another."""
         start = text.lstrip(" \t\"'")[:_LONGEST_NAME].lower()
         if self._layout.hashes:
-            if not start.startswith(self._layout.names[0][:_LONGEST_NAME]):  # asked of every line
+            if not start.startswith(self._layout.names[0][:_LONGEST_NAME]):  # runs for every line
                 return None
             return self._layout if _names(text, self._delimiter) == self._layout.names else None
         if "signal_str" not in text.lower():
@@ -248,7 +248,7 @@ class CsvReader:
         own = self._schema(line, get("schema_version"))
 
         def get_text(column: str, max_chars: int) -> str:
-            # Spaces around a source are part of what an exported entry is recognised by.
+            # Spaces around a source are part of an exported entry's identity.
             text = restore(get_exact(column)) if own else get(column)
             if len(text) > max_chars:
                 raise LineError(line=line, reason=f"{column}: over {max_chars} characters")
@@ -269,7 +269,7 @@ class CsvReader:
             )
             for signal, value in self._hashes(line, fields, get("signal_type"), get("signal_str"))
         ]
-        # An exported entry may hold later frames although its first one is too plain.
+        # An exported entry may have later frames although its first one has too little detail.
         if any(
             not row.entry
             and row.signal is Signal.PDQ
@@ -285,7 +285,7 @@ class CsvReader:
     def _hashes(
         self, line: int, fields: list[str], signal_type: str, signal_str: str
     ) -> Iterator[tuple[Signal, bytes]]:
-        """The hashes of a row, of which there is one at least."""
+        """The hashes of a row, at least one."""
         if self._layout.hashes:
             held = [(kind, fields[at]) for kind, at in self._layout.hashes if at < len(fields)]
             held = [(kind, text) for kind, text in held if text.strip(" \t\"'")]
@@ -316,7 +316,7 @@ class CsvReader:
 
 
 def _check_category(line: int, text: str, *, strict: bool) -> None:
-    # In other tables than ThreatExchange's a category may be anything.
+    # Outside ThreatExchange's tables a category may be anything.
     category = text.upper()
     if category == _NEGATIVE:
         raise LineError(line=line, reason=f"category {_NEGATIVE} says that this is no match")

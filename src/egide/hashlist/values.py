@@ -1,4 +1,4 @@
-"""The words of hash lists: names of signals and columns, and what a line says."""
+"""The vocabulary of hash lists: names of signals and columns, and the content of a line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SCHEMA_VERSION = 1
-"""Of the columns that Egide adds; a greater one is refused."""
+"""The version of the columns that Egide adds; a greater one is refused."""
 
 MAX_SOURCE_CHARS = 300
 MAX_NOTE_CHARS = 4000
@@ -31,7 +31,7 @@ SIGNAL_TYPES = {
     "video_md5": Signal.MD5,
     "hash_video_md5": Signal.MD5,
 }
-"""What lists call each signal, in lower case.
+"""The names of each signal in lists, in lower case.
 
 Source: threatexchange 1.2.17, `SignalType.get_name()` (pdq, video_md5, video_sha256) and
 `INDICATOR_TYPE` (HASH_…); the short names are Egide's.
@@ -51,15 +51,15 @@ HASH_COLUMNS = {
     "hashmd5": Signal.MD5,
     "md5sum": Signal.MD5,
 }
-"""Columns of a table that can only hold one kind of hash: letters and digits of their name, small.
+"""Columns that hold one known kind of hash, by the lower-case letters and digits of their names.
 
-A `phash` is another hash than PDQ, and `hash` may be any.
+A `phash` is a different hash from PDQ, and `hash` may be any.
 """
 
 UNTOLD_HASH_COLUMNS = frozenset(
     {"hash", "hashes", "hashvalue", "digest", "checksum", "fingerprint"}
 )
-"""Columns that hold hashes and do not tell of which kind."""
+"""Columns that hold hashes of an unknown kind."""
 
 UNDERSTOOD_HEADERS = "`signal_type` and `signal_str`, or a column `pdq`, `sha256` or `md5`"
 
@@ -86,10 +86,10 @@ _EMPTY_FILE = {
 
 
 class HashListFormat(StrEnum):
-    """How a hash list is written."""
+    """The format of a hash list."""
 
     CSV = "csv"
-    """With the columns of ThreatExchange and Egide's own; the only one that keeps everything."""
+    """ThreatExchange's columns and Egide's own; the only format that keeps everything."""
     TYPED = "typed"
     """`signal_type value` lines."""
     PLAIN = "plain"
@@ -98,13 +98,13 @@ class HashListFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HashLine:
-    """What one line of a hash list says, or the adjacent lines of one exported entry.
+    """The content of one line of a hash list, or of the adjacent lines of one exported entry.
 
     Attributes:
-        line: its number from 1; of several lines, the first.
-        pdqs, sha256, md5: at least one of them is there.
-        quality: of the first frame; None where the list does not tell.
-        source: who it is from according to the list (a column `source`, else `collab`), or "".
+        line: number of the line, or of the first of several, from 1.
+        pdqs, sha256, md5: at least one is present.
+        quality: of the first frame; None if the list does not tell.
+        source: the source that the list gives (a column `source`, else `collab`), or "".
         expires: UTC.
     """
 
@@ -118,7 +118,7 @@ class HashLine:
     expires: datetime | None = None
 
     def fingerprint(self) -> Fingerprint:
-        """As a query; a list has no pixels, so no transforms can be searched for."""
+        """The line as a query; a list has no pixels, so no transforms can be searched for."""
         return Fingerprint(
             frames=tuple(
                 Pdq(code, None if number else self.quality) for number, code in enumerate(self.pdqs)
@@ -128,7 +128,7 @@ class HashLine:
         )
 
     def registration(self, *, default_source: str, trust: Trust = Trust.UNVERIFIED) -> Registration:
-        """As an entry to register; what the list itself says about trust is not believed."""
+        """The line as an entry to register; the list's own claims about trust are ignored."""
         return Registration(
             pdqs=self.pdqs,
             sha256=self.sha256,
@@ -146,9 +146,9 @@ class BadLine:
     """A line that was left out.
 
     Attributes:
-        line: its number from 1.
-        reason: what was expected; never what stands there, which may be a fingerprint.
-        code: of the error: `hash-invalid` for a value, else `line-invalid`.
+        line: number of the line, from 1.
+        reason: the expected content; never the actual one, which may be a fingerprint.
+        code: the error's code: `hash-invalid` for a value, else `line-invalid`.
     """
 
     line: int
@@ -157,10 +157,10 @@ class BadLine:
 
 
 def parse_hex(text: str, signal: Signal) -> bytes:
-    """The bytes of a hexadecimal value; spaces and quotes around it and capitals do not matter.
+    """Parse a hexadecimal value, ignoring case and surrounding spaces and quotes.
 
     Raises:
-        HashInvalid: it has another length or other characters.
+        HashInvalid: the value has a wrong length or other characters.
     """
     digits = text.strip(" \t\r\n\"'")
     size = SIGNAL_BYTES[signal]
@@ -175,20 +175,20 @@ def parse_hex(text: str, signal: Signal) -> bytes:
 
 
 def meaningless(value: bytes, signal: Signal) -> str | None:
-    """Why a well-formed value must not be registered, or None.
+    """Reason to reject a well-formed value, or None.
 
-    The hash of a blank picture is near every other blank picture's, and one in a bank matches
-    them all (ThreatExchange issue 1609); the digest of no bytes belongs to every empty file.
+    The hash of a blank picture matches every other blank picture (ThreatExchange issue 1609); the
+    digest of no bytes matches every empty file.
     """
     if value in {bytes(len(value)), b"\xff" * len(value)}:
-        return f"a {signal.value} of zeros or ones only, which is no picture's"
+        return f"a {signal.value} of zeros or ones only, which no picture has"
     if value == _EMPTY_FILE.get(signal):
         return f"the {signal.value} of an empty file"
     return None
 
 
 def meaningless_in(registration: Registration) -> str | None:
-    """Why the first value of a registration that is no picture's is none, or None."""
+    """Reason to reject the registration because of a meaningless value, or None."""
     held = [(code, Signal.PDQ) for code in registration.pdqs]
     if registration.sha256:
         held.append((registration.sha256, Signal.SHA256))
@@ -197,8 +197,8 @@ def meaningless_in(registration: Registration) -> str | None:
     return next(filter(None, (meaningless(value, signal) for value, signal in held)), None)
 
 
-# A spreadsheet runs a field that begins with one of these as a formula. It is written with an
-# apostrophe before it, as people do by hand; so is one that begins with an apostrophe itself.
+# A spreadsheet runs a field that begins with one of these as a formula. An apostrophe is written
+# before such a field, as people do by hand, and before one that begins with an apostrophe.
 _RISKY = ("=", "+", "-", "@", "\t", "'", "＝", "＋", "－", "＠")  # full-width ones run as well
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
@@ -207,12 +207,12 @@ _ESCAPED = re.compile(r"\\[\\nr]")
 
 
 def neutralise(text: str) -> str:
-    """The text as it stands in an exported field."""
+    """The form of the text in an exported field."""
     text = _PLAIN.sub(lambda found: _ESCAPES[found[0]], text)
     return f"'{text}" if text.lstrip(" ").startswith(_RISKY) else text
 
 
 def restore(text: str) -> str:
-    """The text that `neutralise` was given."""
+    """Undo `neutralise`."""
     text = text.removeprefix("'")
     return _ESCAPED.sub(lambda found: _UNESCAPES[found[0]], text)

@@ -25,15 +25,15 @@ _PIECE_ENTRIES = 500
 
 
 def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListFormat) -> int:  # noqa: A002
-    """Write the active ones of `entries`; all others are left out.
+    """Write the active ones among `entries`.
 
     Args:
         entries: read once.
         out: opened as UTF-8 with `newline=""`.
-        format: CSV keeps all that importing needs; the others are for other programs.
+        format: CSV keeps everything that importing needs; the others are for other programs.
 
     Returns:
-        how many entries were written. In the plain format, one without a PDQ is not.
+        the number of entries written; the plain format leaves out entries without a PDQ.
     """
     active = (entry for entry in entries if entry.state is State.ACTIVE)
     if format is HashListFormat.CSV:
@@ -51,10 +51,10 @@ def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListForma
 
 
 def csv_pieces(entries: Iterable[Entry]) -> Iterator[str]:
-    """The CSV of the active ones of `entries` in pieces of some hundred, for whoever streams it.
+    """The CSV of the active ones among `entries`, in pieces of some hundred for streaming.
 
     Args:
-        entries: read once, as the pieces are asked for.
+        entries: read once, while the pieces are consumed.
     """
     active = (entry for entry in entries if entry.state is State.ACTIVE)
     piece = io.StringIO(newline="")

@@ -1,15 +1,15 @@
-"""Which bands to look in for a radius: the arithmetic that makes multi-index hashing exact.
+"""Choose the bands to probe for a radius: the arithmetic that makes multi-index hashing exact.
 
-A code is a ring of 16 bands of 16 bits; write d(j) for the bits in which two codes differ in band
-j. Give each band an allowance a(j) with Σ a(j) = radius + 1. If Σ d(j) ≤ radius, then
-Σ (d(j) − a(j)) < 0, and going round the ring from just after the place where the running sum last
-reaches its maximum, every running sum is below 0 (the cycle lemma). So some band i has, at once,
+A code is a ring of 16 bands of 16 bits. Let d(j) be the number of bits in which two codes differ in
+band j. Give each band an allowance a(j) with Σ a(j) = radius + 1. If Σ d(j) ≤ radius, then
+Σ (d(j) − a(j)) < 0. Start just after the place where the running sum last reaches its maximum and
+go round the ring: every running sum is below 0 (the cycle lemma). So some band i has, at once,
 
     d(i) ≤ a(i) − 1   and   d(i) + d(i+1) + d(i+2) ≤ a(i) + a(i+1) + a(i+2) − 1.
 
-Looking up, in every band, the values within a(i) − 1 bits and rejecting by the second inequality
-therefore loses nothing. Sources: Norouzi, Punjani and Fleet, Fast Exact Search in Hamming Space
-with Multi-Index Hashing, 2014 (the bands); Qin and Xiao, Pigeonring, VLDB 2018 (the chains).
+So it is exact to look up, in every band, the values within a(i) − 1 bits, and to reject by the
+second inequality. Sources: Norouzi, Punjani and Fleet, Fast Exact Search in Hamming Space with
+Multi-Index Hashing, 2014 (the bands); Qin and Xiao, Pigeonring, VLDB 2018 (the chains).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BANDS = 16
 BAND_BITS = 16
 BUCKETS = 1 << BAND_BITS
 CHAIN = 3
-"""Bands in a tested chain: the probed one and the next two, whose 32 bits are the filter word."""
+"""Bands in a tested chain: the probed band and the next two, whose 32 bits are the filter word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ProbeGroup:
 
     Attributes:
         bands: intp[b], the bands.
-        masks: uint32[m], every value of at most a(j) − 1 bits, to be xored with a query's band.
+        masks: uint32[m], every value with at most a(j) − 1 set bits, to be XORed with a query band.
     """
 
     bands: NDArray[np.intp]
@@ -48,15 +48,15 @@ class ProbeGroup:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to probe for one radius.
+    """The probes for one radius.
 
     Attributes:
-        groups: at most two, as allowances differ by at most one; bands without allowance are in
-            neither.
+        groups: at most two, as allowances differ by at most one; bands without an allowance are in
+            no group.
         band_limit: int16[16], a(j) − 1.
         chain_limit: int16[16], a(j) + a(j+1) + a(j+2) − 1.
-        filter_limit: the largest chain_limit of a probed band, so a bound for the filter word.
-        probes: look-ups a query.
+        filter_limit: the largest chain_limit of a probed band, and so a bound for the filter word.
+        probes: look-ups per query.
     """
 
     groups: tuple[ProbeGroup, ...]
@@ -76,7 +76,7 @@ def plan(radius_bits: int) -> Plan:
     check_radius(radius_bits)
     low, extra = divmod(radius_bits + 1, BANDS)
     band = np.arange(BANDS)
-    # Bands with one more are spread round the ring, which keeps the chain limits level.
+    # Spreading the larger allowances round the ring keeps the chain limits even.
     allowance = low + (band * extra % BANDS < extra)
     chain = np.sum([np.roll(allowance, -step) for step in range(CHAIN)], axis=0)
     groups = tuple(

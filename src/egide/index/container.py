@@ -1,4 +1,4 @@
-"""A file of named arrays that is opened by mmap: header, checksums, aligned sections.
+"""A memory-mapped file of named arrays: header, checksums, aligned sections.
 
 Layout, all little-endian: magic (8 bytes), format version (u32), length of the JSON (u32), CRC-32
 of the JSON (u32), the JSON, zeros up to a multiple of 64; then the sections, each at a multiple of
@@ -44,12 +44,12 @@ _DTYPES = frozenset({"|u1", "<u2", "<u4", "<u8", "<i8"})
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """An array to be written: its kind, and its content in pieces, so that it need not fit at once.
+    """An array to be written, in pieces so that it need not fit in memory at once.
 
     Attributes:
-        dtype: as NumPy writes it, e.g. `<u4`.
+        dtype: in NumPy's notation, e.g. `<u4`.
         shape: of the whole array.
-        pieces: makes the content's arrays in order; called once.
+        pieces: yields the content's arrays in order; called once.
     """
 
     dtype: str
@@ -58,19 +58,19 @@ class Section:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the whole array."""
+        """The size of the whole array in bytes."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 def array_section(array: NDArray[Any]) -> Section:
-    """Make a section of one array that is in memory."""
+    """Make a section from an array in memory."""
     return Section(array.dtype.newbyteorder("<").str, array.shape, lambda: [array])
 
 
 def write_container(
     path: Path, metadata: Mapping[str, object], sections: Mapping[str, Section]
 ) -> None:
-    """Write the file beside its place, readable by its owner only, then put it there at once.
+    """Write a private file beside its place, then move it there atomically.
 
     Raises:
         SnapshotUnwritable: no permission, no space, no such folder; nothing is left behind.
@@ -85,13 +85,13 @@ def write_container(
 def write_sections(
     file: IO[bytes], metadata: Mapping[str, object], sections: Mapping[str, Section]
 ) -> None:
-    """Write header and sections into an empty file that can seek.
+    """Write header and sections to an empty, seekable file.
 
     Raises:
         OSError: no space.
     """
     table: dict[str, dict[str, object]] = {}
-    # Checksums have a fixed width, so the header written first is as long as the final one.
+    # Checksums have a fixed width, so the provisional header is as long as the final one.
     for name, section in sections.items():
         table[name] = {"dtype": section.dtype, "shape": section.shape, "crc32": "0" * 8}
     position = _place(table, sections, metadata)
@@ -124,7 +124,7 @@ def _place(
             offset += -offset % _ALIGN
             table[name]["offset"] = offset
             offset += section.size_bytes
-        # The offsets' digits are part of the header's length: repeat until both agree.
+        # The header's length depends on the digits of the offsets: repeat until both agree.
         length = len(_header(metadata, table))
         if length <= first:
             return first
@@ -150,8 +150,8 @@ def read_container(path: Path, *, verify: bool) -> tuple[dict[str, Any], dict[st
 
     Raises:
         SnapshotMissing: there is no file.
-        SnapshotError: the file cannot be read, or is of another kind.
-        SnapshotVersion: the format is another one.
+        SnapshotError: the file cannot be read or is another kind of file.
+        SnapshotVersion: the file has another format version.
         SnapshotDamaged: a size or a checksum is wrong.
     """
     name = str(path)

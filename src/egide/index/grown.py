@@ -1,8 +1,8 @@
-"""What came after a snapshot: codes and digests of changed entries, in memory, append-only.
+"""Codes and digests of entries that changed after a snapshot: in memory, append-only.
 
-One thread appends; others read what has been published of it. Codes go to a short tail that is
-searched by brute force; a full tail becomes an indexed segment, and segments of like size are
-merged, so that a search meets few of them and a code is indexed a few times at most.
+One thread appends; others read what it has published. Codes go to a short tail that is searched by
+brute force. A full tail becomes an indexed segment, and segments of similar size are merged, so
+that there are few to search and a code is indexed only a few times.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from egide.domain.model import Entry, Signal
 
 TAIL_ROWS = 2048
-"""20 µs a query by brute force. Indexing so many takes 6 ms, 3 µs a code."""
+"""Brute force over this many takes 20 µs a query; indexing them takes 6 ms, 3 µs a code."""
 _MERGED_RATIO = 8
-# A search of one query meets at most log₈ of the codes / 2048 segments, each 0.1 to 0.2 ms; and
-# each costs 4 MiB of offsets, however few codes it has.
+# One query searches at most log₈(codes / 2048) segments, each in 0.1 to 0.2 ms. Each segment costs
+# 4 MiB of offsets, however few codes it has.
 _FIRST_CAPACITY = 1024
 _NO_PREVIOUS = -1
 _TRUSTS = tuple(Trust)
@@ -45,16 +45,16 @@ _OWNER = np.dtype(
         ("trust", np.uint8),
     ]
 )
-"""An entry as it was after one of its changes. `gone_from` is the number of the first view that has
-it no longer, 0 for none yet; `previous` the owner that it was before."""
+"""An entry's state after one of its changes. `gone_from` is the number of the first view without
+it, 0 if there is none; `previous` is the owner of its previous state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Codes that no longer change.
+    """A fixed set of codes.
 
     Attributes:
-        kernel: searches them.
+        kernel: searches the codes.
         owner: uint32[n], the owner of each.
     """
 
@@ -69,11 +69,11 @@ class Grown:
     """Entries that were added or changed since the snapshot. An owner is a position in `owners`.
 
     Attributes:
-        owners: the owners so far, and room for more; replaced by a longer array as it fills.
-        owner_count: how many there are.
+        owners: the owners so far, and room for more; replaced by a longer array when full.
+        owner_count: the number of owners.
         newest: the last owner of each entry that has not ended, by its number.
         digests: the owners of each digest.
-        rows: codes in segments and tail.
+        rows: number of codes in segments and tail.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Grown:
         self._new_tail()
 
     def add(self, entry: Entry, bank: int) -> None:
-        """Append an active entry; its older owner, if any, has to be marked by `mark`.
+        """Append an active entry; the caller must `mark` its older owner, if any.
 
         Args:
             entry: with its fingerprints.
@@ -117,10 +117,10 @@ class Grown:
                 known[digest] = (*known.get(digest, ()), owner)
 
     def mark(self, entry_id: int, gone_from: int) -> None:
-        """Have an entry's owners vanish from the view `gone_from` on, or `FOR_ALL_VIEWS`."""
+        """Hide an entry's owners from the view `gone_from` on, or `FOR_ALL_VIEWS`."""
         owner = self.newest.get(entry_id, _NO_PREVIOUS)
         column = self.owners["gone_from"]
-        # A replaced owner stays for older views alone, and one that ended has no older ones left.
+        # A replaced owner stays only for older views; an entry that ended has no older owners left.
         while owner != _NO_PREVIOUS:
             known = column[owner]
             if known == FOR_ALL_VIEWS or (known and gone_from != FOR_ALL_VIEWS):
@@ -131,7 +131,7 @@ class Grown:
             self.newest.pop(entry_id, None)
 
     def segments(self) -> tuple[Segment, ...]:
-        """The codes so far; the last segment is the tail and is searched by brute force."""
+        """The codes so far; the last segment is the tail, which is searched by brute force."""
         if not self._tail_rows:
             return tuple(self._segments)
         codes, owner = self._tail_codes[: self._tail_rows], self._tail_owner[: self._tail_rows]
@@ -151,7 +151,7 @@ class Grown:
         self._tail_rows = 0
 
     def _freeze_tail(self) -> None:
-        """Index the tail, together with the last segments as long as they are not much longer."""
+        """Index the tail, merged with the last segments that are not much longer."""
         codes, owner = [self._tail_codes], [self._tail_owner]
         rows = TAIL_ROWS
         while self._segments and len(self._segments[-1]) <= _MERGED_RATIO * rows:
@@ -160,7 +160,7 @@ class Grown:
             owner.append(last.owner)
             rows += len(last)
         all_codes, all_owners = np.concatenate(codes), np.concatenate(owner)
-        # Views that still have an owner that is gone have segments of their own.
+        # Views that still show a gone owner have their own segments.
         kept = self.owners["gone_from"][all_owners] == 0
         self.rows -= len(kept) - int(kept.sum())
         if kept.any():
@@ -173,7 +173,7 @@ class Grown:
         """Find owners below owner_count that hold digests.
 
         Returns:
-            the position of a digest and the owner for each find, sorted.
+            the digest's position and the owner for each hit, sorted.
         """
         known = self.digests[signal]
         query: list[int] = []

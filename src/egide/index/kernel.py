@@ -1,4 +1,4 @@
-"""The seam between searching and what is searched with: the `Kernel` protocol and its result."""
+"""The interface of search kernels: the `Kernel` protocol and its result."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Hits:
 
     Attributes:
         query: int64[k], the position of the query in its batch.
-        row: int64[k], the position of the code that was found.
-        distance: uint8[k], bits in which the two differ.
+        row: int64[k], the position of the found code.
+        distance: uint8[k], the number of bits in which the two differ.
     """
 
     query: NDArray[np.int64]
@@ -37,7 +37,7 @@ class Hits:
 
     @classmethod
     def of(cls, pieces: Sequence[Piece]) -> Hits:
-        """Join (query, row, distance) pieces found in any order, and sort them."""
+        """Join and sort (query, row, distance) pieces in any order."""
         if not pieces:
             empty = np.zeros(0, np.int64)
             return cls(empty, empty, np.zeros(0, np.uint8))
@@ -57,7 +57,7 @@ class Kernel(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that reports give: `numpy` or `reference`."""
+        """The kernel's name in reports: `numpy` or `reference`."""
 
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every code within radius_bits of each query.
@@ -78,7 +78,7 @@ def check_radius(radius_bits: int) -> None:
 
 
 def check_codes(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return codes, shape (n, 32), laid out contiguously so that they can be viewed as words."""
+    """Return codes, shape (n, 32), contiguous so that they can be viewed as words."""
     if codes.ndim != 2 or codes.shape[1] != PDQ_BYTES or codes.dtype != np.uint8:
         reason = f"expected uint8 codes of shape (n, {PDQ_BYTES}), got {codes.dtype} {codes.shape}"
         raise ValueError(reason)

@@ -1,12 +1,11 @@
-"""The 256 bits of an ORB descriptor in an order that makes good bands.
+"""Order the 256 bits of an ORB descriptor so that they make good bands.
 
-Eight words of 32 bits, one for each band. The first 22 bits of a band were chosen one after the
-other, each the one that best separates: by how much it lowers the chance that two unrelated
-descriptors agree in the band so far, for how much it lowers the chance that two of the same
-keypoint do, before and after an edit. No bit is in two bands; the last 10 of each are those left
-over, in no order. ORB's sampling pattern is fixed, so the choice holds for all pictures. It was
-made on the development half of the corpus by `benchmarks/keypoint_bits.py`;
-docs/decisions/0008-patch-search.md has what it gains.
+There are eight bands, each a word of 32 bits. The first 22 bits of a band were chosen one by one.
+Each choice best reduces the chance that unrelated descriptors agree in the band so far, relative to
+the chance that descriptors of the same keypoint, before and after an edit, still agree. No bit is
+in two bands; the last 10 bits of each are the remaining ones, in no order. ORB's sampling pattern
+is fixed, so the choice holds for all pictures. `benchmarks/keypoint_bits.py` made it on the
+development half of the corpus; docs/decisions/0008-patch-search.md has the gain.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 WORDS = 8
 KEY_BITS = 22
-"""The bits of a band that are in order of merit."""
+"""The number of bits of a band that are in order of merit."""
 
 # fmt: off
 _ORDER = np.array([
@@ -48,7 +47,7 @@ _BACK = np.argsort(_ORDER)
 
 
 def reorder(descriptors: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Give descriptors, shape (n, 32), as words, shape (n, 8); Hamming distances stay."""
+    """Reorder descriptors, shape (n, 32), as words, shape (n, 8); Hamming distances stay."""
     bits = np.take(np.unpackbits(descriptors, axis=1), _ORDER, axis=1)
     return np.packbits(bits, axis=1).view(">u4").astype(np.uint32)
 

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from egide.domain.model import KeypointSet
 
 BANDS = 6
-"""Of the eight in `keypoint_bits`: the other two would find 2 % more for a third more memory."""
+"""Of the eight in `keypoint_bits`; the other two would find 2 % more for a third more memory."""
 LINE_WORDS = 16
 """Filter words are read by whole lines of 64 bytes."""
 _MIN_KEY_BITS = 8
 _BUCKET_ROWS = 2
-# Rows a bucket aimed at. Fewer would need more offsets, more would have to be read for nothing.
+# Target rows per bucket. Fewer would need more offsets, more would be read in vain.
 
 
 class KeypointColumns:
-    """The pictures so far, as growing columns. Equal sets of several entries are kept once."""
+    """The pictures so far, as growing columns. Equal sets of several entries are stored once."""
 
     def __init__(self) -> None:
         self.entry_id = array("q")
@@ -43,7 +43,7 @@ class KeypointColumns:
         self._known: dict[bytes, int] = {}
 
     def add(self, entry: int, keypoints: KeypointSet) -> None:
-        """Take one entry; one with too little detail to be told from others is left out."""
+        """Add one entry, unless its keypoints have too little detail to be matched."""
         if not keypoints.searchable:
             return
         parts = (keypoints.keypoints, keypoints.descriptors, keypoints.signs)
@@ -63,12 +63,12 @@ class KeypointColumns:
 
     @property
     def key_bits(self) -> int:
-        """How many bits of a band make a bucket's number."""
+        """The number of a band's bits that make a bucket's number."""
         buckets = self.start[-1] // _BUCKET_ROWS
         return min(max(buckets.bit_length(), _MIN_KEY_BITS), KEY_BITS - 1)
 
     def sections(self) -> dict[str, Section]:
-        """Describe the container; the lists of a band are made when they are written."""
+        """Describe the container; a band's lists are built when they are written."""
         words = np.frombuffer(self.words, np.uint32).reshape(-1, WORDS)
         rows = len(words)
         bits = self.key_bits
@@ -98,12 +98,12 @@ def _bands(words: NDArray[np.uint32], bits: int) -> Iterator[NDArray[np.uint32]]
 
 
 def _band(words: NDArray[np.uint32], band: int, bits: int) -> Iterable[NDArray[np.uint32]]:
-    """Make one band's list: bucket offsets, rows in bucket order, the next band's words of those.
+    """Make one band's list: bucket offsets, rows in bucket order, and the rows' next-band words.
 
-    The filter words are filled up to whole lines with zeros.
+    The words, which act as a filter, are padded to whole lines with zeros.
     """
     keys = words[:, band].astype(np.uint64) >> np.uint64(32 - bits)
-    # Sorting one number that holds both is several times quicker than argsort.
+    # Sorting one number that holds both is several times faster than argsort.
     keys = np.sort((keys << np.uint64(32)) | np.arange(len(words), dtype=np.uint64))
     rows = keys.astype(np.uint32)
     counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=1 << bits)

@@ -1,4 +1,4 @@
-"""Which keypoints of a query are in so many pictures that they tell none apart."""
+"""Find the keypoints of a query that are in too many pictures to distinguish any."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COMMON_BITS = 40
-"""A keypoint of a picture this near is taken for the same keypoint."""
+"""Keypoints within this distance are regarded as the same."""
 _SHARE = 0.05
 _FEW = 4
 _MANY = 400
-# A keypoint that hits more pictures than 5 %, or than 400, tells none apart: it is of a frame,
-# a logo, a pattern. In a bank of a few, four versions of one picture must not hide it.
+# A keypoint in more than 5 % of the pictures, or more than 400, distinguishes none: it belongs to
+# a frame, a logo, a pattern. In a small bank, four versions of one picture must not hide it.
 _FAMILY_HITS = 12
 _FAMILY_AGREEMENT = 0.9
 _MAX_FAMILIES = 64
 
 
 def most_pictures(pictures: int) -> int:
-    """Return in how many of a bank's pictures a keypoint may be, to tell them apart."""
+    """The most pictures of a bank that a keypoint may be in and still distinguish them."""
     return max(_FEW, min(math.floor(pictures * _SHARE), _MANY))
 
 
@@ -34,13 +34,13 @@ def common(
     most: int,
     signs: NDArray[np.uint8],
 ) -> NDArray[np.bool_]:
-    """Say which keypoints of the query are in more than `most` pictures.
+    """Which keypoints of the query are in more than `most` pictures.
 
     Args:
         picture: the pictures that are hit within `COMMON_BITS`.
-        keypoint: by which keypoint of the query; a pair of the two at most once.
-        keypoints: how many the query has.
-        most: pictures, versions of one counting once.
+        keypoint: the query keypoint of each hit; each pair occurs at most once.
+        keypoints: the number of the query's keypoints.
+        most: number of pictures, where versions of one picture count once.
         signs: the packed signs of every picture, see `egide.hashing.keypoint_set`.
     """
     seen: NDArray[np.bool_] = np.bincount(keypoint, minlength=keypoints) > most
@@ -55,12 +55,12 @@ def common(
 def _families(hits: NDArray[np.int64], signs: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Give each picture the number of its family: versions of one picture count once.
 
-    Someone who registers five versions of a picture must not hide it. Two pictures under the
-    same frame agree in the frame alone, versions of one picture nearly everywhere.
+    Someone who registers five versions of a picture must not hide it. Two pictures in the same
+    frame agree only in the frame, versions of one picture agree nearly everywhere.
 
     Args:
-        hits: pictures, as often as a common keypoint is in them; only those with many are looked
-            at, the first `_MAX_FAMILIES` families of them.
+        hits: pictures, once for each common keypoint in them; only pictures with many hits are
+            examined, and at most `_MAX_FAMILIES` families.
         signs: as for `common`.
     """
     family = np.arange(len(signs))
@@ -75,21 +75,21 @@ def _families(hits: NDArray[np.int64], signs: NDArray[np.uint8]) -> NDArray[np.i
 
 
 def are_versions(first: bytes, second: bytes) -> bool:
-    """Say whether two pictures, by their packed signs, are versions of one.
+    """Whether two pictures are versions of one, judged by their packed signs.
 
     Args:
-        first: the signs of the one, see `egide.hashing.keypoint_set`.
-        second: of the other.
+        first: the signs of one picture, see `egide.hashing.keypoint_set`.
+        second: the signs of the other.
 
     Returns:
-        True where both are bright and dark in the same places all over.
+        True if both are bright and dark in the same places throughout.
     """
     others = np.frombuffer(second, np.uint8)[None]
     return bool(_versions(np.frombuffer(first, np.uint8), others)[0])
 
 
 def _versions(signs: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Say which of others, shape (n, bytes), are versions of one."""
+    """Which of `others`, shape (n, bytes), are versions of the picture with these signs."""
     brighter, clear = np.split(others, 2, axis=1)
     own_brighter, own_clear = np.split(signs, 2)
     told = clear & own_clear

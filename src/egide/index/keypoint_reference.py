@@ -1,6 +1,7 @@
-"""Patch search by brute force: every picture is proposed, every keypoint compared with every other.
+"""Keypoint search by brute force: propose every picture, compare every pair of keypoints.
 
-The oracle of the tests and of the benchmark. `egide.index.keypoints` proposes far fewer pictures.
+This is the reference for tests and the benchmark. `egide.index.keypoints` proposes far fewer
+pictures.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def candidates(pictures: Sequence[KeypointSet], query: KeypointQuery) -> Candida
     """Propose all pictures, for both sides of the query.
 
     Args:
-        pictures: different ones; versions of one picture are not told apart here.
-        query: what is searched for.
+        pictures: distinct pictures; versions of one picture are not recognised here.
+        query: the query picture.
     """
     found = tuple(
         Candidate(picture, mirrored, 0.0)

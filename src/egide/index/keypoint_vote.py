@@ -1,4 +1,4 @@
-"""Which pictures share keypoints with a query in one arrangement: votes, before any proof."""
+"""Rank pictures by keypoints that they share with a query in one arrangement, before any proof."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 VOTE_BITS = 48
-"""Patches that differ in more bits do not vote: of five million unrelated ones 300 are within."""
+"""Keypoints that differ in more bits do not vote: 300 of five million unrelated ones are within."""
 _TURNS = 8
 _FINALISTS = 160
-# (picture, side) pairs whose votes are compared among each other.
+# (picture, side) pairs whose votes are compared with each other.
 _VOTES_EACH = 48
-# The nearest of a pair's votes that are compared: bounds the work at finalists · votes².
+# The nearest votes of a pair that are compared; bounds the work at finalists · votes².
 _MAX_TURN = 0.35
 _MAX_ZOOM = 0.45
 _SLACK = 0.01
 _BEND = 0.2
-# How far two votes may differ: radians, natural logarithm, √(width · height), share of the shift.
+# Tolerances between two votes: radians, natural logarithm, √(width · height), share of the shift.
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where keypoints are, independent of the size of their frame.
+    """Positions of keypoints, independent of their frame's size.
 
     Attributes:
         x, y: in units of √(width · height), from the top left corner.
@@ -45,13 +45,13 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """Pairs of a query's keypoint and a picture's that look alike, sorted by `target`.
+    """Pairs of similar keypoints, one of the query and one of a picture, sorted by `target`.
 
     Attributes:
-        target: int64[k], twice the picture, plus one where the query is mirrored.
-        bits: uint8[k], by how much the two differ.
-        query: where the query's keypoints are, k of them.
-        entry: where the picture's are.
+        target: int64[k], twice the picture, plus one if the query is mirrored.
+        bits: uint8[k], the number of bits in which the two differ.
+        query: the positions of the query's keypoints, k of them.
+        entry: the positions of the picture's keypoints.
     """
 
     target: NDArray[np.int64]
@@ -63,11 +63,11 @@ class Votes:
 def rank(votes: Votes, limit: int) -> tuple[NDArray[np.int64], Floats]:
     """Find the targets whose votes agree best on one arrangement.
 
-    Two votes agree if the same turn, zoom and shift explain both, within what a warp may bend.
+    Two votes agree if the same turn, zoom and shift explain both, with tolerance for a warp.
 
     Returns:
-        at most `limit` targets and their scores, best first: the weight of the votes that agree
-        with the best supported one.
+        at most `limit` targets and their scores, best first. A score is the weight of the votes
+        that agree with the target's best supported vote.
     """
     weight = ((64 - votes.bits.astype(np.float32)) / 32).astype(np.float32)
     turn = votes.query.angle - votes.entry.angle

@@ -1,12 +1,12 @@
-"""Search among the keypoints of many pictures, in memory only.
+"""Search the keypoints of many pictures, in memory only.
 
-The index lives in one nameless buffer, which never is a file on a disk: keypoints in plain say too
-much of a picture. On Linux it is a memfd, which worker processes inherit and map, so that they
-share one copy. The operating system may still write it to a swap partition, as any memory.
+The index is in one nameless buffer, never in a file on disk: unsealed keypoints reveal too much of
+a picture. On Linux the buffer is a memfd, which worker processes inherit and map, so that they
+share one copy. Like any memory, the operating system may still swap it out.
 
-Retrieval: a descriptor is looked up in six bands of 21 of its bits, and with one bit of each
-changed; what lies in those buckets is compared by 32 other bits, then in full. The pairs that are
-left vote, see `egide.index.keypoint_vote`. Nothing is proved here.
+Retrieval: a descriptor is looked up in six bands of 21 of its bits, also with one bit of each
+changed. Rows in those buckets are compared by 32 other bits, then in full. The remaining pairs
+vote, see `egide.index.keypoint_vote`. Nothing is proved here.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ if TYPE_CHECKING:
     from egide.index.container import Section
 
 MAX_CANDIDATES = 24
-"""Pictures that one query proposes for proof, so also the most that it can find."""
+"""Pictures that one query proposes for proof, and so the most that it can find."""
 _QUERY_KEYPOINTS = 1000
-# Of each side of the query, in the order of their merit: 600 miss 4 % more of small collage parts.
+# For each side of the query, best first: with 600, 4 % more of small collage parts are missed.
 _FILTER_BITS = 5
 _FLIPPED_FILTER_BITS = 3
 _LINES_PER_PROBE = 32
 _LINES_PER_FLIPPED_PROBE = 4
-# Enough of the bucket itself to see that a keypoint is common; of its neighbours a sample does.
+# Enough of the bucket itself to recognise a common keypoint; of its neighbours a sample suffices.
 _LINES_PER_STEP = 8192
 _ROWS_PER_STEP = 16384
 _SURVIVORS_PER_BAND = 512
 _HITS_PER_KEYPOINT = 1024
-# Bounds on one keypoint of a query, however many equal ones the bank holds.
+# Bounds for one keypoint of a query, however many equal ones the bank holds.
 _MIN_SCORE = 2.0
 _STRONG_SCORE = 6.0
 _CERTAIN_SCORE = 20.0
 _CANDIDATES_IN_DOUBT = 16
 _CANDIDATES_BESIDE_A_CERTAIN_ONE = 4
-# Among ten thousand pictures the best unrelated one scores 5 in the median; nine of ten true ones
-# score over 20. Weak scores are proposed for want of better ones, strong ones in any case.
+# Among ten thousand pictures the best unrelated one has a median score of 5; nine of ten true ones
+# score over 20. Strong scores are always proposed, weak ones only if there are no better ones.
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A picture that may show what the query shows.
+    """A picture that may show the same as the query.
 
     Attributes:
         picture: its position in the index.
-        mirrored: whether it is the mirrored query that it resembles.
+        mirrored: whether it resembles the mirrored query.
         score: weight of the votes that agree.
     """
 
@@ -77,12 +77,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What a search proposes.
+    """The result of a search.
 
     Attributes:
         found: best first, a picture at most once for each side of the query.
-        usable: which keypoints of the query tell pictures apart, bool[n].
-        usable_mirrored: the same of the mirrored query.
+        usable: which keypoints of the query distinguish pictures, bool[n].
+        usable_mirrored: the same for the mirrored query.
     """
 
     found: tuple[Candidate, ...]
@@ -96,7 +96,7 @@ class KeypointIndex:
     Attributes:
         entry_id: int64[e], the store's numbers, sorted by picture.
         entry_picture: uint32[e].
-        pictures: how many there are.
+        pictures: the number of pictures.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class KeypointIndex:
         arrays: dict[str, NDArray[Any]],
         descriptor: int | None = None,
     ) -> None:
-        """Take what `read_container` gave; see `build` and `open`."""
+        """Use the result of `read_container`; see `build` and `open`."""
         self._descriptor = descriptor
         self._take(int(metadata["key_bits"]), arrays)
         if descriptor is not None:
@@ -136,10 +136,10 @@ class KeypointIndex:
     def build(cls, sets: Iterable[tuple[int, KeypointSet]]) -> Self:
         """Index the keypoints of entries, taken one by one.
 
-        While it is built, memory is up to twice what `nbytes` says afterwards.
+        Building takes up to twice the memory that `nbytes` gives afterwards.
 
         Args:
-            sets: the number of each entry in the store, and its keypoints.
+            sets: each entry's number in the store and its keypoints.
         """
         columns = KeypointColumns()
         for entry, keypoints in sets:
@@ -162,10 +162,10 @@ class KeypointIndex:
         """Map the index that another process built.
 
         Args:
-            path: `/dev/fd/N`, N being what `fileno` said there, and inherited.
+            path: `/dev/fd/N`, where N is the inherited descriptor from that process's `fileno`.
 
         Raises:
-            SnapshotError: there is none, or another Egide built it.
+            SnapshotError: there is no index, or another version of Egide built it.
         """
         metadata, arrays = read_container(path, verify=False)
         try:
@@ -177,14 +177,15 @@ class KeypointIndex:
         """Return the descriptor of the buffer that `build` made.
 
         Raises:
-            KeypointsError: the index was closed, or opened, or this system has no nameless files.
+            KeypointsError: the index is closed or came from `open`, or this system has no nameless
+                files.
         """
         if self._descriptor is None:
             raise KeypointsError(reason="this system cannot share their index with other processes")
         return self._descriptor
 
     def close(self) -> None:
-        """Let go of the buffer; its memory is freed once no process maps it."""
+        """Release the buffer; its memory is freed once no process maps it."""
         if self._descriptor is not None:
             self._release()
             self._descriptor = None
@@ -192,21 +193,21 @@ class KeypointIndex:
         self._take(empty.key_bits, _arrays(empty.sections()))
 
     def __len__(self) -> int:
-        """Return how many entries there are."""
+        """The number of entries."""
         return len(self.entry_id)
 
     @property
     def bytes_per_picture(self) -> float:
-        """Memory of the whole index, divided by its pictures."""
+        """The memory of the whole index divided by its number of pictures."""
         return self.nbytes / max(self.pictures, 1)
 
     def entries(self, picture: int) -> NDArray[np.int64]:
-        """Return the positions of the entries that have this picture's keypoints."""
+        """The positions of the entries with this picture's keypoints."""
         first, last = np.searchsorted(self.entry_picture, [picture, picture + 1])
         return np.arange(first, last)
 
     def keypoint_set(self, picture: int) -> KeypointSet:
-        """Give the keypoints of one picture back."""
+        """The keypoints of one picture."""
         rows = slice(int(self._start[picture]), int(self._start[picture + 1]))
         return KeypointSet(
             width=int(self._size[picture, 0]),
@@ -226,9 +227,9 @@ class KeypointIndex:
         """Propose the pictures whose keypoints a query shows in one arrangement.
 
         Args:
-            query: with too little detail to be told from others, it finds nothing.
-            limit: of what is proposed.
-            searched: bool[pictures], the pictures that count; None for all.
+            query: finds nothing if it has too little detail.
+            limit: the most pictures to propose.
+            searched: bool[pictures], the pictures to search; None for all.
         """
         sides = (query.straight, query.mirrored)
         ends = sides[0].count
@@ -273,7 +274,7 @@ class KeypointIndex:
         active: NDArray[np.int64],
         searched: NDArray[np.bool_] | None,
     ) -> NDArray[np.void]:
-        """Return each patch's nearest keypoint of each picture, if within `VOTE_BITS`."""
+        """For each query keypoint, the nearest one of each picture, if within `VOTE_BITS`."""
         whole = words.view(np.uint64)
         stored = self._words.view(np.uint64)
         total = np.zeros(len(words), np.int64)
@@ -283,7 +284,7 @@ class KeypointIndex:
             keypoint, row = self._look_up(words, active, band)
             for first in range(0, len(row), _ROWS_PER_STEP):
                 step = slice(first, first + _ROWS_PER_STEP)
-                # `take` copies whole rows, in a third of the time that indexing takes.
+                # `take` copies whole rows in a third of the time of indexing.
                 apart = stored.take(row[step], axis=0) ^ whole.take(keypoint[step], axis=0)
                 bits = np.bitwise_count(apart).sum(axis=1, dtype=np.uint16)
                 near = np.flatnonzero(bits <= VOTE_BITS)
@@ -305,7 +306,7 @@ class KeypointIndex:
         if searched is not None:
             kept = np.flatnonzero(searched[picture])
             keypoint, row, bits, picture = keypoint[kept], row[kept], bits[kept], picture[kept]
-        # One number holds all: 13 bits keypoint, 6 bits distance, the rest picture and row in it.
+        # Packed in one number: 13 bits keypoint, 6 bits distance, the rest picture and row in it.
         local = (row - self._start[picture]).astype(np.uint64)
         pair = (picture.astype(np.uint64) << np.uint64(13)) | keypoint.astype(np.uint64)
         key = np.sort((pair << np.uint64(18)) | (bits.astype(np.uint64) << np.uint64(12)) | local)
@@ -320,7 +321,7 @@ class KeypointIndex:
     def _look_up(
         self, words: NDArray[np.uint32], active: NDArray[np.int64], band: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pairs of keypoint and row whose bands differ by one bit at most, and the rest little."""
+        """Pairs of keypoint and row whose bands differ in at most one bit, and the rest in few."""
         rows_of, buckets = len(self._words), 1 << self._bits
         offsets = self._bands[band, : buckets + 1]
         rows = self._bands[band, buckets + 1 : buckets + 1 + rows_of]
@@ -334,7 +335,7 @@ class KeypointIndex:
         counts = np.minimum(end - start, most_lines)
         probe = np.repeat(np.arange(len(counts)), counts)
         place = np.arange(len(probe)) - np.repeat(np.cumsum(counts) - counts, counts)
-        # Of a bucket with more lines than are read, lines all over it.
+        # From a bucket with more lines than are read, take evenly spaced lines.
         line = start[probe] + place * (end - start)[probe] // counts[probe]
         keypoint = active[which[probe]]
         wanted = words[keypoint, band + 1]
@@ -352,7 +353,7 @@ class KeypointIndex:
         if not keypoints:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         mine, at = np.concatenate(keypoints), np.concatenate(found)
-        # Probes are in the order of keypoints, and so are survivors.
+        # Probes are sorted by keypoint, and so are survivors.
         few = _number(mine) < _SURVIVORS_PER_BAND
         return mine[few], rows[at[few]].astype(np.int64)
 
@@ -362,11 +363,11 @@ class KeypointIndex:
 
 
 _HIT = np.dtype([("picture", np.int64), ("patch", np.int64), ("row", np.int64), ("bits", np.uint8)])
-"""A keypoint of the query, and the keypoint of a picture that is most like it."""
+"""A keypoint of the query, and the most similar keypoint of a picture."""
 
 
 def _arrays(sections: Mapping[str, Section]) -> dict[str, NDArray[Any]]:
-    """Make the arrays that a container would hold."""
+    """Build the arrays that a container would hold."""
     return {
         name: np.concatenate([piece.reshape(-1) for piece in section.pieces()]).reshape(
             section.shape
@@ -376,7 +377,7 @@ def _arrays(sections: Mapping[str, Section]) -> dict[str, NDArray[Any]]:
 
 
 def _places(sides: tuple[KeypointSet, KeypointSet], keypoint: NDArray[np.int64]) -> Places:
-    """Give the places of a query's keypoints, those of its mirrored side after the others."""
+    """The positions of a query's keypoints, those of its mirrored side last."""
     records = np.frombuffer(sides[0].keypoints + sides[1].keypoints, KEYPOINT)[keypoint]
     size = np.array([sides[0].width, sides[0].height], np.float32)
     return _normal(records, np.broadcast_to(size, (len(keypoint), 2)))

@@ -1,9 +1,9 @@
-"""The live index: a mapped snapshot, and in memory what has changed since.
+"""The live index: a mapped snapshot, and later changes in memory.
 
-One thread applies changes, any number search. A search works on a `LiveView`, which never changes,
-with one exception: an entry that has ended vanishes from every view at once, also from those that
-a search holds already. An entry that is changed otherwise (confirmed, say) is a new owner in the
-next view and the old owner in those before, so that no search ever misses it.
+One thread applies changes, any number of threads search. A search uses a `LiveView`, which never
+changes, with one exception: an entry that has ended vanishes at once from every view, even those
+that a search already holds. An entry that changes otherwise (it is confirmed, say) is a new owner
+in the next view and stays the old owner in earlier views, so that no search ever misses it.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 
 class LiveIndex:
-    """A snapshot that follows its store. All methods are for one thread; `view` is for all.
+    """A snapshot that follows its store. One thread may call the methods; all may use `view`.
 
     Attributes:
         base: the snapshot.
-        view: what to search now.
+        view: the view to search now.
         erased_since_s: when an entry of the snapshot first ended, in seconds of `time.monotonic`:
-            since then the file holds what the store has erased. None while none has.
+            since then the file holds erased data. None while none has ended.
     """
 
     def __init__(self, base: Snapshot) -> None:
-        """Begin with what the snapshot holds.
+        """Begin with the snapshot's content.
 
         Args:
-            base: built from a store, and not closed as long as this is in use.
+            base: built from a store; must stay open while this index is in use.
 
         Raises:
-            SnapshotError: its entries are not in order, so nothing that is in use wrote it.
+            SnapshotError: its entries are not in order, so no supported version wrote it.
         """
         ids = base.entries.id
         if (ids[1:] <= ids[:-1]).any():
@@ -55,7 +55,7 @@ class LiveIndex:
         self.base = base
         self.erased_since_s: float | None = None
         self._base_ids = ids
-        # Four bytes an entry, of which the system gives only the pages that are written.
+        # Four bytes an entry; the system allocates only pages that are written.
         self._base_gone_from = np.zeros(len(ids), np.uint32)
         self._base_gone = 0
         self._grown = Grown()
@@ -66,26 +66,26 @@ class LiveIndex:
 
     @property
     def entry_count(self) -> int:
-        """How many entries can be found, the expired ones that the store still has included."""
+        """The number of entries that can be found, including expired ones still in the store."""
         return len(self._base_ids) - self._base_gone + len(self._grown.newest)
 
     @property
     def held_changes(self) -> int:
-        """How much a new snapshot would take out of memory: codes, entries and gone entries."""
+        """The amount that a new snapshot would free: codes, entries and gone entries."""
         return max(self._grown.rows, self._grown.owner_count) + self._base_gone
 
     def apply(
         self, entries: Iterable[Entry], *, banks: Callable[[], Sequence[Bank]], revision: int
     ) -> None:
-        """Take changed entries, then have new views show them all at once.
+        """Apply changed entries; new views show all of them at once.
 
-        If `entries` or `banks` raises, only entries that have ended are gone; the same changes can
-        be applied again.
+        If `entries` or `banks` raises, only ended entries have vanished; the same changes can be
+        applied again.
 
         Args:
-            entries: as they are now, of `Entries.changes`.
-            banks: called after the last entry, for all banks of the store.
-            revision: the store's, of which no change is missing then.
+            entries: changed entries in their present state, from `Entries.changes`.
+            banks: called after the last entry; returns all banks of the store.
+            revision: the store's revision that is then complete.
         """
         number = self.view.number + 1
         changed = False
@@ -117,7 +117,7 @@ class LiveIndex:
             self.erased_since_s = time.monotonic()
 
     def _placed(self, banks: Sequence[Bank]) -> tuple[SnapshotBank, ...]:
-        """Return the banks in the order of their positions, which never change."""
+        """The banks in the order of their positions, which never change."""
         for bank in banks:
             self._bank_position.setdefault(bank.name, len(self._bank_position))
         by_name = {bank.name: bank for bank in banks}
@@ -128,15 +128,15 @@ class LiveIndex:
 
 
 class LiveView:
-    """What can be found at one moment; see `egide.index.searched.Searched`.
+    """The searchable state at one moment; see `egide.index.searched.Searched`.
 
-    An owner is a position in the snapshot's entries, or after them in those that grew. Rows are
-    numbered alike: the snapshot's, then those of each segment.
+    An owner is a position in the snapshot's entries followed by the grown ones. Rows are numbered
+    likewise: the snapshot's, then those of each segment.
 
     Attributes:
         number: from 1, one more for each view of a live index.
-        revision: the store's, of which no change is missing.
-        banks: all banks, the disabled ones too.
+        revision: the store's revision that the view is complete for.
+        banks: all banks, including disabled ones.
         trusts: the levels of trust, in the order of `Entries.trust`.
     """
 
@@ -163,16 +163,16 @@ class LiveView:
 
     @property
     def lineage(self) -> object:
-        """The same for all views of one live index: owners keep their positions."""
+        """Identical for all views of one live index, in which owners keep their positions."""
         return self._base
 
     @property
     def owner_count(self) -> int:
-        """How many owners there are, those of entries that are gone included."""
+        """The number of owners, including those of entries that are gone."""
         return self._base_entries + self._owner_count
 
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
-        """Find every row within radius_bits of each query, of entries that are gone too.
+        """Find every row within radius_bits of each query, including rows of gone entries.
 
         Args:
             queries: shape (q, 32).
@@ -180,7 +180,7 @@ class LiveView:
 
         Raises:
             RadiusInvalid: the radius is outside 0–63.
-            SnapshotDamaged: the snapshot is.
+            SnapshotDamaged: the snapshot's content is wrong.
         """
         hits = self._base.search(queries, radius_bits)
         pieces: list[Piece] = []
@@ -195,7 +195,7 @@ class LiveView:
         return Hits.of([(hits.query, hits.row, hits.distance), *pieces])
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the entries that hold the codes in these rows.
+        """The entries that hold the codes in these rows.
 
         Raises:
             SnapshotDamaged: an owner does not exist.
@@ -214,11 +214,11 @@ class LiveView:
         return owners
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
-        """Find the entries that hold each digest, of entries that are gone too.
+        """Find the entries that hold each digest, including gone entries.
 
         Args:
             signal: SHA256 or MD5.
-            digests: of that signal's length each.
+            digests: each of that signal's length.
 
         Raises:
             ValueError: a digest has another length.
@@ -234,7 +234,7 @@ class LiveView:
         return DigestHits(queries[order], owners[order])
 
     def columns(self, owners: NDArray[np.int64]) -> Entries:
-        """Return what is known of these entries, in their order."""
+        """The columns of these entries, in their order."""
         grown = owners >= self._base_entries
         if not grown.any():
             return self._base.columns(owners)
@@ -255,7 +255,7 @@ class LiveView:
         )
 
     def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which of these entries have neither ended by now nor been replaced in this view."""
+        """Which of these entries have neither ended by now nor been replaced in this view."""
         gone_from = np.empty(len(owners), np.uint32)
         grown = owners >= self._base_entries
         gone_from[~grown] = self._base_gone_from[owners[~grown]]

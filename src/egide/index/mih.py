@@ -1,10 +1,10 @@
-"""Multi-index hashing in NumPy: exact search that looks at a few thousand codes in a million.
+"""Multi-index hashing in NumPy: exact search that examines a few thousand codes in a million.
 
-Each band lists all rows in the order of the band's value, its buckets. Beside each row, in the
-same order, stands one 32-bit filter word: the next two bands of that row's code. A probe reads a
-bucket's filter words by whole 64-byte lines, which NumPy copies far faster than single words, and
-what a line holds of the neighbouring buckets is discarded afterwards. See `egide.index.bands` for
-why nothing is lost, and docs/decisions/0004-search.md for the measurements.
+Each band lists all rows in the order of the band's value, in buckets. Each row has one 32-bit
+filter word in the same order: the next two bands of its code. A probe reads a bucket's filter words
+in whole 64-byte lines, which NumPy copies far faster than single words; words of neighbouring
+buckets are discarded afterwards. `egide.index.bands` explains why nothing is missed, and
+docs/decisions/0004-search.md has the measurements.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from egide.index.kernel import Piece
 
 MIN_INDEXED_ROWS = 1024
-"""Under this, brute force is nearly as quick and 4 MiB of offsets are not worth their place."""
+"""Below this, brute force is nearly as fast, and 4 MiB of offsets are not worth the memory."""
 MAX_ROWS = (1 << 32) // BANDS - 1
 """Positions within a band list are 32-bit."""
 
 _LINE_WORDS = 16
-# 512 KiB of filter words a step, the second-level cache: 27 µs a query, 33 with 2048 lines.
+# 512 KiB of filter words a step fill the second-level cache: 27 µs a query, 33 with 2048 lines.
 _LINES_PER_STEP = 8192
-# At most 131 072 more in one step, about 200 B each while they are compared: 30 MiB.
+# One step adds at most 131 072, each about 200 B while it is compared: 30 MiB.
 _SURVIVORS_PER_CHECK = 1 << 14
 # About 60 B a probe while a block is prepared: 15 MiB. A quarter of it costs 10 % in speed.
 _PROBES_PER_BLOCK = 1 << 18
-# What a look-up costs, in rows of brute force (10 ns each on one core); see
+# The cost of a look-up in rows of brute force (10 ns each on one core); see
 # docs/decisions/0004-search.md.
 _PROBE_COST_ROWS = 3
 _LINE_COST_ROWS = 5
@@ -48,12 +48,12 @@ _FIRST_BUCKET = (np.arange(BANDS, dtype=np.uint32) << np.uint32(BAND_BITS))[:, N
 
 @dataclass(frozen=True, slots=True)
 class BandLists:
-    """The sixteen lists, one after the other.
+    """The sixteen lists, concatenated.
 
     Attributes:
-        filters: uint32[n, 16], the 16 n filter words seen as n lines of 64 bytes.
+        filters: uint32[n, 16], the 16 n filter words viewed as n lines of 64 bytes.
         rows: uint32[16 n], the row of each filter word.
-        offsets: uint32[16 × 65536 + 1], where each bucket starts; the next one is its end.
+        offsets: uint32[16 × 65536 + 1], the start of each bucket; the next offset is its end.
     """
 
     filters: NDArray[np.uint32]
@@ -88,7 +88,7 @@ class MultiIndex:
     name = "numpy"
 
     def __init__(self, codes: NDArray[np.uint8], lists: BandLists | None) -> None:
-        """Search codes by brute force, or with lists that were built from the very same codes.
+        """Search codes by brute force, or with lists that were built from the same codes.
 
         Args:
             codes: shape (n, 32).
@@ -99,7 +99,7 @@ class MultiIndex:
 
     @classmethod
     def build(cls, codes: NDArray[np.uint8], min_rows: int = MIN_INDEXED_ROWS) -> MultiIndex:
-        """Index codes, shape (n, 32); under min_rows of them only brute force is used."""
+        """Index codes, shape (n, 32); with fewer than min_rows, only brute force is used."""
         codes = check_codes(codes)
         if len(codes) < max(min_rows, 1):
             return cls(codes, None)
@@ -112,10 +112,10 @@ class MultiIndex:
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every code within radius_bits of each query.
 
-        Brute force answers the queries for which it is quicker: a small bank, a wide radius, or
-        buckets swollen by many codes that resemble each other and the query.
+        Brute force answers the queries for which it is faster: a small bank, a wide radius, or
+        large buckets because many codes resemble each other and the query.
 
-        Memory beyond the result stays under 32 MiB (20 measured) whatever the batch and the codes.
+        Memory beyond the result stays under 32 MiB (20 measured) for any batch and codes.
 
         Args:
             queries: shape (q, 32).
@@ -139,13 +139,12 @@ class MultiIndex:
     def search_lists(
         self, queries: NDArray[np.uint8], radius_bits: int, max_lines: int | None = None
     ) -> Hits:
-        """Do what `search` does, through the band lists.
+        """Search like `search`, through the band lists.
 
         Args:
             queries: shape (q, 32), contiguous.
             radius_bits: 0–63.
-            max_lines: queries that would read more lines are answered by brute force; None for
-                none.
+            max_lines: brute force answers queries that would read more lines; None for no limit.
         """
         assert self.lists is not None
         probes = plan(radius_bits)
@@ -161,7 +160,7 @@ class MultiIndex:
 
 
 class _Block:
-    """The look-ups of some queries: one bucket, so one run of lines, for each probe.
+    """The look-ups of some queries: one bucket, and so one run of lines, for each probe.
 
     A probe belongs to a pair of a band and a query, numbered band × q + query.
     """
@@ -204,7 +203,7 @@ class _Block:
             yield numbers[hits.query], hits.row, hits.distance
 
     def candidates(self, codes: NDArray[np.uint8], radius_bits: int) -> Iterator[Piece]:
-        """Read the lines in steps of bounded size; yield what is within the radius, once each."""
+        """Read the lines in bounded steps; yield each code within the radius once."""
         ends = self.lines.cumsum()
         total = int(ends[-1])
         line_of = self.first_line - (ends - self.lines)
@@ -229,7 +228,7 @@ class _Block:
                 probe = ends.searchsorted(line + begin, "right")
                 waiting.append((probe, lines[line] * _LINE_WORDS + survivors % _LINE_WORDS))
                 waiting_rows += len(survivors)
-            # Confirming at each step cost a third of the time: 25 NumPy calls for a few rows.
+            # Confirming at each step took a third of the time: 25 NumPy calls for a few rows.
             if waiting and (waiting_rows > _SURVIVORS_PER_CHECK or stop == total):
                 probe, position = waiting.pop()
                 if waiting:
@@ -242,7 +241,7 @@ class _Block:
     def _probes_between(
         self, ends: NDArray[np.int64], begin: int, stop: int
     ) -> tuple[slice, NDArray[np.int64]]:
-        """Return the probes whose lines lie between begin and stop, and how many of each do."""
+        """The probes with lines between begin and stop, and the number of these lines for each."""
         if begin == 0 and stop == ends[-1]:
             return slice(None), self.lines
         first = int(ends.searchsorted(begin, "right"))
@@ -258,7 +257,7 @@ class _Block:
         probe: NDArray[np.int64],
         position: NDArray[np.int64],
     ) -> Piece:
-        """Keep the survivors that are in their bucket, within the radius and not yielded before."""
+        """Keep survivors that are in their bucket, within the radius and not yielded before."""
         inside = (self.start[probe] <= position) & (position < self.end[probe])
         pair = self.pair[probe[inside]].astype(np.int64)
         row = self.lists.rows[position[inside]].astype(np.int64)
@@ -266,7 +265,8 @@ class _Block:
         query = pair - band * len(self.queries)
         band_bits = np.bitwise_count(codes.view("<u2")[row] ^ self.queries.view("<u2")[query])
         distance = band_bits.sum(axis=1, dtype=np.uint16)
-        # A row within the radius is met in up to 16 bands; only the first that must find it counts.
+        # A row within the radius is found in up to 16 bands; only the first one guaranteed to find
+        # it counts.
         ring = np.concatenate([band_bits, band_bits[:, :2]], axis=1)
         chain = band_bits + ring[:, 1:-1] + ring[:, 2:]
         must = (band_bits <= self.plan.band_limit) & (chain <= self.plan.chain_limit)

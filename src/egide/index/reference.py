@@ -1,4 +1,4 @@
-"""Brute-force search: the oracle of the tests, and the quicker way for small banks."""
+"""Brute-force search: the reference for tests, and faster for small banks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from egide.index.kernel import Hits, check_codes, check_radius
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# 11 B a pair while one word is compared: the step stays in a 512 KiB second-level cache.
+# 11 B a pair while one word is compared: a step fits in a 512 KiB second-level cache.
 _PAIRS_PER_STEP = 32768
 
 

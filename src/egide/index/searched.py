@@ -1,4 +1,4 @@
-"""The seam between matching and what it searches: a snapshot, or a snapshot and what came after."""
+"""The interface that matching searches: a snapshot, or a snapshot with later changes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Searched(Protocol):
 
     @property
     def revision(self) -> int:
-        """The store's revision that is searched."""
+        """The searched revision of the store."""
 
     @property
     def banks(self) -> tuple[SnapshotBank, ...]:
-        """All banks, the disabled ones too."""
+        """All banks, including disabled ones."""
 
     @property
     def trusts(self) -> tuple[Trust, ...]:
@@ -32,23 +32,23 @@ class Searched(Protocol):
 
     @property
     def lineage(self) -> object:
-        """The same for all views in which an owner is the same entry, as it was at one time."""
+        """Identical for all views in which an owner means the same state of the same entry."""
 
     @property
     def owner_count(self) -> int:
-        """How many owners there are, those of entries that are gone included."""
+        """The number of owners, including those of entries that are gone."""
 
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every row within radius_bits (0–63) of each query, shape (q, 32)."""
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the entries that hold the codes in these rows."""
+        """The entries that hold the codes in these rows."""
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest of a kind."""
 
     def columns(self, owners: NDArray[np.int64]) -> Entries:
-        """Return what is known of these entries, in their order."""
+        """The columns of these entries, in their order."""
 
     def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which of these entries have neither ended nor been replaced."""
+        """Which of these entries have neither ended nor been replaced."""

@@ -1,7 +1,7 @@
-"""The search snapshot: what the store holds that can match, in one file, ready to be searched.
+"""The search snapshot: all entries of a store that can match, in one searchable file.
 
-It is built by `egide.index.snapshot_build`, opened in milliseconds, shared by all processes that
-map it, and never changed: a new revision of the store is a new file.
+`egide.index.snapshot_build` builds it. It opens in milliseconds and is shared by all processes that
+map it. It never changes: a new revision of the store is a new file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DIGEST_SIGNALS = (Signal.SHA256, Signal.MD5)
 
 @dataclass(frozen=True, slots=True)
 class SnapshotBank:
-    """A bank as it was when the snapshot was built."""
+    """A bank's state when the snapshot was built."""
 
     id: int
     name: str
@@ -45,7 +45,7 @@ class SnapshotBank:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """The entries of a snapshot, as columns; an *owner* below is a position in them.
+    """The entries of a snapshot as columns; an *owner* below is a position in them.
 
     Attributes:
         id: int64[e], the entry's number in the store.
@@ -62,7 +62,7 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class DigestHits:
-    """Entries that hold one of the digests asked for, sorted by (query, owner).
+    """Entries that hold one of the requested digests, sorted by (query, owner).
 
     Attributes:
         query: int64[k], the position of the digest in its batch.
@@ -75,7 +75,7 @@ class DigestHits:
 
 @dataclass(frozen=True, slots=True)
 class _DigestTable:
-    """Digests in order; `prefix` is the first 8 bytes as a number, for binary search."""
+    """Sorted digests; `prefix` is the first 8 bytes as a number, for binary search."""
 
     prefix: NDArray[np.uint64]
     digest: NDArray[np.uint8]
@@ -87,10 +87,10 @@ class Snapshot:
 
     Attributes:
         path: the file.
-        store_id: which store it was built from.
+        store_id: the store that it was built from.
         revision: the store's revision that it holds.
         created: when it was built, UTC.
-        banks: all banks of the store, the disabled ones too.
+        banks: all banks of the store, including disabled ones.
         trusts: the levels of trust, in the order of `Entries.trust`.
     """
 
@@ -130,15 +130,15 @@ class Snapshot:
         """Map the file at path.
 
         Args:
-            path: made by `build_snapshot`.
-            verify: also compare the checksum of every section, which reads the whole file; the
+            path: of a file made by `build_snapshot`.
+            verify: also compare the checksum of every section, which reads the whole file. The
                 header's checksum, all sizes and the order of the buckets are always checked.
 
         Raises:
             SnapshotMissing: there is no such file.
-            SnapshotVersion: another Egide wrote it in another format.
-            SnapshotDamaged: it is cut short or altered.
-            SnapshotError: it cannot be read, or is another kind of file.
+            SnapshotVersion: another version of Egide wrote it in another format.
+            SnapshotDamaged: the file is truncated or altered.
+            SnapshotError: the file cannot be read or is another kind of file.
         """
         metadata, arrays = read_container(path, verify=verify)
         try:
@@ -147,7 +147,7 @@ class Snapshot:
             raise SnapshotDamaged(name=str(path), reason="its sections do not fit") from error
 
     def _check(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Raise ValueError unless every array has the dtype and length that the others imply."""
+        """Raise ValueError unless all arrays have consistent dtypes and lengths."""
         entries, rows = self.entry_count, self.row_count
         expected: dict[str, tuple[str, tuple[int, ...]]] = {
             "entry_id": ("<i8", (entries,)),
@@ -167,7 +167,7 @@ class Snapshot:
             expected["band_rows"] = ("<u4", (rows * BANDS,))
             expected["band_offsets"] = ("<u4", (BANDS * BUCKETS + 1,))
             offsets = arrays["band_offsets"]
-            # A bucket that ended before it began, or beyond the list, would be read as garbage.
+            # A bucket that ends before it begins, or beyond the list, would be read as garbage.
             if offsets[0] != 0 or offsets[-1] != rows * BANDS or (offsets[1:] < offsets[:-1]).any():
                 raise ValueError("band_offsets")
         banks, trusts = arrays["entry_bank"], arrays["entry_trust"]
@@ -189,7 +189,7 @@ class Snapshot:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; it is unmapped once no array of it is in use."""
+        """Release the file; it is unmapped once none of its arrays is in use."""
         self._entries = None
         self._digests = {}
         self._owner_of_row = np.zeros(0, np.uint32)
@@ -208,21 +208,21 @@ class Snapshot:
 
     @property
     def lineage(self) -> object:
-        """Itself, as it never changes."""
+        """The snapshot itself, as it never changes."""
         return self
 
     @property
     def owner_count(self) -> int:
-        """How many entries there are, by the name that a live view has for it too."""
+        """The number of entries, named as in a live view."""
         return self.entry_count
 
     def count_entries(self) -> dict[int, int]:
-        """Return how many entries each bank holds, by the bank's id."""
+        """The number of entries in each bank, by the bank's id."""
         counts = np.bincount(self.entries.bank, minlength=len(self.banks))
         return {bank.id: int(count) for bank, count in zip(self.banks, counts, strict=True)}
 
     def count_expired(self, now: datetime) -> int:
-        """Return how many entries have expired by `now`, although the store still has them."""
+        """The number of entries that have expired by `now` but are still in the store."""
         return int(np.count_nonzero(self.entries.expires_us <= unix_us(now)))
 
     @property
@@ -232,11 +232,11 @@ class Snapshot:
 
     @property
     def has_md5(self) -> bool:
-        """Whether any entry has an MD5, so whether computing one of a file can lead to a match."""
+        """Whether any entry has an MD5, so that computing a file's MD5 can lead to a match."""
         return self.digest_count(Signal.MD5) > 0
 
     def digest_count(self, signal: Signal) -> int:
-        """How many digests of a kind can be found."""
+        """The number of digests of a kind."""
         _ = self.entries
         return len(self._digests[signal].owner)
 
@@ -249,7 +249,7 @@ class Snapshot:
 
         Raises:
             RadiusInvalid: the radius is outside 0–63.
-            SnapshotDamaged: the search met a row number that does not exist.
+            SnapshotDamaged: the index contains a row number that does not exist.
             SnapshotError: the snapshot was closed.
         """
         _ = self.entries
@@ -259,7 +259,7 @@ class Snapshot:
             raise SnapshotDamaged(name=str(self.path), reason="a row number is wrong") from error
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the entries, as positions, that hold the codes in these rows.
+        """The owners, as positions, of the codes in these rows.
 
         Raises:
             SnapshotDamaged: an owner does not exist.
@@ -268,7 +268,7 @@ class Snapshot:
         return self._checked(self._owner_of_row[rows])
 
     def columns(self, owners: NDArray[np.int64]) -> Entries:
-        """Return what is known of these entries, in their order.
+        """The columns of these entries, in their order.
 
         Raises:
             SnapshotError: the snapshot was closed.
@@ -282,7 +282,7 @@ class Snapshot:
         )
 
     def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which of these entries have not ended: all, as a snapshot never changes."""
+        """Which of these entries have not ended: all, as a snapshot never changes."""
         return np.ones(len(owners), np.bool_)
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
@@ -290,7 +290,7 @@ class Snapshot:
 
         Args:
             signal: SHA256 or MD5.
-            digests: of that signal's length each.
+            digests: each of that signal's length.
 
         Raises:
             ValueError: a digest has another length.
@@ -319,7 +319,7 @@ class Snapshot:
 
 
 def digest_prefix(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """The first 8 bytes of each digest, shape (n, 16 or 32), as a number in the digests' order."""
+    """The first 8 bytes of each digest, shape (n, 16 or 32), as numbers that sort alike."""
     return np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 

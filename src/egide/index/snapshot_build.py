@@ -40,22 +40,22 @@ def build_snapshot(
 ) -> None:
     """Write the snapshot of a store at one revision.
 
-    Entries are taken one by one: memory is about 60 bytes for each and 36 for each of its codes,
-    and then 80 bytes for each code while the band lists are written.
+    Entries are taken one by one. Memory is about 60 bytes for each entry and 36 for each code, and
+    then 80 bytes for each code while the band lists are written.
 
     Args:
-        path: put there in one step, readable by its owner only; the folder must exist.
-        store_id: which store this is.
-        revision: the store's revision that banks and entries were read at.
-        banks: all banks, the disabled ones too.
-        entries: what can match; one that is not active is left out.
+        path: the file, moved there atomically and private; the folder must exist.
+        store_id: of the store.
+        revision: the store's revision at which banks and entries were read.
+        banks: all banks, including disabled ones.
+        entries: entries that can match; inactive ones are left out.
         created: now, UTC.
-        min_indexed_rows: under it the file has no band lists and is searched by brute force.
+        min_indexed_rows: with fewer rows the file has no band lists and is searched by brute force.
 
     Raises:
         SnapshotUnwritable: no permission, no space, no such folder; nothing is left behind.
-        SnapshotError: an entry's bank is not among banks, a fingerprint has a wrong length, or
-            there are too many codes or banks.
+        SnapshotError: an entry's bank is not in `banks`, a fingerprint has a wrong length, or there
+            are too many codes or banks.
     """
     if len(banks) > _MAX_BANKS:
         raise SnapshotError(name=str(path), reason=f"it cannot hold over {_MAX_BANKS} banks")
@@ -110,7 +110,7 @@ class _Columns:
         self.digests = {signal: _DigestColumns(signal) for signal in DIGEST_SIGNALS}
 
     def add(self, entry: Entry) -> None:
-        """Take one entry."""
+        """Add one entry."""
         if entry.state is not State.ACTIVE:
             return
         bank = self.bank_position.get(entry.bank)
@@ -131,7 +131,7 @@ class _Columns:
                 self.digests[signal].add(digest, owner)
 
     def _check_size(self, entry: Entry, value: bytes, size: int) -> None:
-        """Refuse a value of another length, which would shift all that follow it."""
+        """Refuse a value of a wrong length, which would shift all later values."""
         if len(value) != size:
             reason = f"entry {entry.id} has a fingerprint of {len(value)} bytes for {size}"
             raise SnapshotError(name=self.name, reason=reason)
@@ -150,7 +150,7 @@ class _DigestColumns:
     def sections(self) -> dict[str, Section]:
         digest = np.frombuffer(self.digest, np.uint8).reshape(-1, SIGNAL_BYTES[self.signal])
         prefix = digest_prefix(digest)
-        # Stable, so that equal digests stay in the order of their owners.
+        # Stable: equal digests stay in the order of their owners.
         order = np.argsort(prefix, kind="stable")
         return {
             f"{self.signal}_prefix": array_section(prefix[order]),
@@ -164,7 +164,7 @@ def _numpy(column: array[int]) -> NDArray[Any]:
 
 
 def _band_sections(codes: NDArray[np.uint8]) -> dict[str, Section]:
-    """Describe the band lists; each is built when its turn to be written comes, then let go."""
+    """Describe the band lists; each is built when it is written, then released."""
     rows: list[NDArray[np.uint32]] = []
     ends: list[NDArray[np.uint32]] = [np.zeros(1, np.uint32)]
 

@@ -1,4 +1,4 @@
-"""Candidates of an index and the state of their entries, made into matches."""
+"""Turn an index's candidates, and the state of their entries, into matches."""
 
 from egide.matching.fingerprints import MAX_MATCHES, Matcher
 from egide.matching.found import Found, Holdings

@@ -1,8 +1,8 @@
-"""Whether keypoints that look alike also lie alike: one affine transform that many agree on.
+"""Check that similar keypoints are also arranged alike: find one affine transform for many pairs.
 
-Each pair of keypoints says by itself how one picture lies in the other: from where to where, how
-much larger, turned by how much. So every pair is tried as a hypothesis and the others vote on it:
-nothing is drawn at random, and the work is bounded by the square of the number of pairs.
+Each pair of keypoints alone suggests how one picture lies in the other: its shift, scale and
+rotation. So every pair is a hypothesis on which the others vote. Nothing is random, and the work is
+bounded by the square of the number of pairs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MIN_INLIERS = 8
-"""Pairs that must agree, of different places."""
+"""Pairs that must agree, all at different places."""
 NORMAL_SIDE = 554.0
-"""Square root of the area to which both pictures are scaled in thought: that of 640×480."""
+"""Square root of the area, that of 640×480, to which both pictures are notionally scaled."""
 
 _MIN_VOTES = 5
 _STARTS = 4
@@ -28,25 +28,25 @@ _MIN_HULL = 0.015
 # Share of the registered picture's area that the inliers span: less is a logo or a word.
 _CELL = 12.0
 _KEYPOINT = 31.0
-# Side of the square that ORB looks at: larger keypoints are placed less exactly, in proportion.
+# Side of the square that ORB examines: larger keypoints are placed proportionally less exactly.
 _COS_BEND = 0.9
 _ZOOM = 0.45
-# Pairs that vote for one another turn within 26° alike, and scale within 57 %.
+# Pairs that vote for each other differ by at most 26° in rotation and 57 % in scale.
 _ROUNDS = ((0.10, 7.0), (0.06, 6.0), (0.03, 4.5), (0.0, 4.0))
-# Each time the transform is fitted again: how far a pair may be off, as a share of its distance
-# from the middle of the pairs, and beside it in normal pixels.
+# For each new fit of the transform: how far a pair may be off, as a share of its distance from the
+# middle of the pairs, plus a constant in normal pixels.
 _MAX_SLACK = 2.5
 _MAX_STRETCH = 2.2
 _MIN_SCALE, _MAX_SCALE = 0.1, 8.0
 
 
 class Correspondence(NamedTuple):
-    """Pairs of keypoints that look alike, in normal pixels, best first.
+    """Pairs of similar keypoints, in normal pixels, best first.
 
     Attributes:
-        entry, query: places, shape (n, 2).
-        zoom: logarithm of how many times larger the query's keypoint is, shape (n,).
-        turn: by how much it is turned, in radians, shape (n,).
+        entry, query: positions, shape (n, 2).
+        zoom: logarithm of the query keypoint's size over the entry's, shape (n,).
+        turn: rotation from the entry's keypoint to the query's, in radians, shape (n,).
         sizes: of the query's keypoints, shape (n,).
     """
 
@@ -61,8 +61,8 @@ def arrange(pairs: Correspondence) -> tuple[Floats, NDArray[np.intp]] | None:
     """Find the transform that most pairs agree on.
 
     Returns:
-        the affine transform from entry to query, shape (2, 3), and which pairs agree, at most one
-        for each 12 pixels of either picture; None where fewer than `MIN_INLIERS` do, or where they
+        the affine transform from entry to query, shape (2, 3), and the pairs that agree, at most
+        one for each 12 pixels of either picture; None if fewer than `MIN_INLIERS` agree or they
         span too little.
     """
     starts, voters = _vote(pairs)
@@ -77,7 +77,7 @@ def arrange(pairs: Correspondence) -> tuple[Floats, NDArray[np.intp]] | None:
         if tried[start]:
             continue
         left -= 1
-        # Votes come in the order of what they are for.
+        # Votes are sorted by the pair that they are for.
         mine = voters[ends[start] - votes[start] : ends[start]]
         fitted = _refine(pairs, mine)
         tried[mine] = True
@@ -94,7 +94,7 @@ def arrange(pairs: Correspondence) -> tuple[Floats, NDArray[np.intp]] | None:
 
 
 def _vote(pairs: Correspondence) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Which pair is voted for, and by which."""
+    """For each vote, the pair that it is for and the pair that it is from."""
     facing = np.column_stack([np.cos(pairs.turn), np.sin(pairs.turn)])
     alike = facing @ facing.T > _COS_BEND
     alike &= np.abs(pairs.zoom[:, None] - pairs.zoom) < _ZOOM
@@ -109,7 +109,7 @@ def _vote(pairs: Correspondence) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _length(arrows: NDArray[np.complex128]) -> Floats:
-    # In a quarter of the time of `np.abs`, which guards against overflow.
+    # Takes a quarter of the time of `np.abs`, which guards against overflow.
     lengths: Floats = np.sqrt(arrows.real**2 + arrows.imag**2)
     return lengths
 
@@ -117,7 +117,7 @@ def _length(arrows: NDArray[np.complex128]) -> Floats:
 def _refine(
     pairs: Correspondence, mine: NDArray[np.intp]
 ) -> tuple[Floats, NDArray[np.intp]] | None:
-    """Fit a transform to some pairs, take those which agree, and fit again."""
+    """Fit a transform to some pairs, select the pairs that agree, and fit again."""
     slack = np.clip(pairs.sizes / _KEYPOINT, 1, _MAX_SLACK)
     matrix: Floats | None = None
     for far, near in _ROUNDS:
@@ -139,10 +139,10 @@ def _refine(
 
 
 def _fit(entry: Floats, query: Floats) -> Floats | None:
-    """The affine transform that fits best; None if no edit would do such a thing.
+    """The best affine transform; None if no plausible edit would cause it.
 
-    Few points, or points in a line, leave an affine transform open: it is drawn towards the best
-    similarity.
+    Few points, or points in a line, do not determine an affine transform, so it is regularised
+    towards the best similarity.
     """
     middle_e, middle_q = entry.mean(0), query.mean(0)
     p, q = entry - middle_e, query - middle_q
@@ -200,7 +200,7 @@ def _turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]
 def outline(
     matrix: Floats, entry_size: tuple[int, int], query_size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """The registered picture's frame as it lies in the query, cut off at the query's edges.
+    """The outline of the registered picture in the query, clipped to the query's edges.
 
     Args:
         matrix: from entry to query, in stored pixels.

@@ -1,4 +1,4 @@
-"""Digests and PDQ: candidates of an index and the state of their entries, made into matches."""
+"""Match fingerprints by digests and PDQ, with regard to the state of entries."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 _RANKED_SIGNALS = (Signal.SHA256, Signal.MD5, Signal.PDQ)
 """An exact digest outranks PDQ."""
 MAX_MATCHES = 1000
-"""The nearest entries reported for one fingerprint: a bank of near-equal entries must not turn one
-picture into a million matches."""
+"""The most entries reported for one fingerprint, the nearest ones: a bank of near-equal entries
+must not turn one picture into a million matches."""
 _QUERIES_PER_SEARCH = 8192
-"""Hits of so many queries are reduced to one an entry before the next are searched."""
+"""Queries per search; their hits are reduced to one an entry before the next search."""
 
 
 class Matcher:
-    """Matches fingerprints against the banks of one snapshot, or of one view of a live index.
+    """Matches fingerprints against the banks of one snapshot or one live view.
 
     Attributes:
-        searched: what is searched.
+        searched: the snapshot or live view.
         banks: the banks that are searched: enabled ones, see `scope_of`.
-        disabled: the names of banks that were asked for and are not searched.
-        radius_bits: the widest radius in use among them; 0 where there is no bank.
+        disabled: the names of requested banks that are not searched.
+        radius_bits: the widest radius among the banks; 0 without banks.
         revision: the store's revision that is searched.
     """
 
@@ -49,16 +49,16 @@ class Matcher:
         radius_bits: int | None = None,
         now: datetime | None = None,
     ) -> None:
-        """Choose what to match against, and how widely.
+        """Choose the banks and the radius.
 
         Args:
             searched: a snapshot, kept open by the caller, or a live view.
-            banks: search only these, where they are enabled; None for all enabled ones.
+            banks: search only these, if enabled; None for all enabled ones.
             radius_bits: 0–63, instead of each bank's own.
             now: entries that have expired by then do not match; None for the time of each match.
 
         Raises:
-            BankMissing: there is no bank of that name.
+            BankMissing: no bank has that name.
             RadiusInvalid: a radius is outside 0–63.
         """
         self.searched = searched
@@ -66,7 +66,7 @@ class Matcher:
         scope = scope_of(searched.banks, banks)
         self.banks, self.disabled = scope.searched, scope.disabled
         self._now = now
-        # −1 for the banks that are not searched: no distance is so small.
+        # −1 for banks that are not searched: no distance is so small.
         self._radius_of_bank = np.full(len(searched.banks), -1, np.int16)
         for bank in self.banks:
             radius = bank.radius_bits if radius_bits is None else radius_bits
@@ -76,22 +76,22 @@ class Matcher:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The snapshot that is searched, for those who search no live view.
+        """The snapshot that is searched, for callers that never search a live view.
 
         Raises:
             TypeError: a live view is searched.
         """
         if not isinstance(self.searched, Snapshot):
-            raise TypeError("a live view is searched, and no snapshot")
+            raise TypeError("a live view is searched, not a snapshot")
         return self.searched
 
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
         """Match many fingerprints at once, which is much quicker than one by one.
 
-        Every matchable frame and region is searched for in all its variants, and both digests. An
-        entry is reported once for a fingerprint: by an exact digest if one is equal, else by its
-        least distance, then a whole frame before a region, then the first transform in the order of
-        `TRANSFORMS`, then the first frame, and the first region.
+        Searches for every matchable frame and region in all variants, and for both digests. An
+        entry is reported once for a fingerprint: by an equal digest, else by the least distance.
+        Ties go to a whole frame before a region, then to the first transform in the order of
+        `TRANSFORMS`, then to the first frame and the first region.
 
         Args:
             fingerprints: any number.
@@ -191,7 +191,7 @@ class Matcher:
             yield _best(self._allowed(found))
 
     def _allowed(self, found: NDArray[np.void]) -> NDArray[np.void]:
-        """Drop what is outside its bank's radius, in a bank not searched, expired or gone."""
+        """Drop candidates outside their bank's radius, not searched, expired or gone."""
         owner = found["owner"]
         entries = self.searched.columns(owner)
         near = found["distance"] <= self._radius_of_bank[entries.bank]
@@ -199,7 +199,7 @@ class Matcher:
         return allowed
 
     def searches(self, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which entries may match: in a bank that is searched, not expired and not gone.
+        """Which entries may match: in a searched bank, not expired and not gone.
 
         Args:
             owner: int64[k], positions of entries.
@@ -233,7 +233,7 @@ _FOUND = np.dtype(
 
 The order of the fields is the order of preference."""
 _WHOLE = -1
-"""In place of a region's position: the whole frame, which comes before any region."""
+"""A region's position that means the whole frame, which sorts before any region."""
 
 
 def _searched(fingerprint: Fingerprint) -> Iterator[tuple[int, int, Pdq]]:

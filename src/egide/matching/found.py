@@ -1,4 +1,4 @@
-"""What a search found, and in what: also what it was not compared with."""
+"""The result of a search, including what was and was not compared."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Found:
         revision: the store's revision that was searched.
         searched: the names of the banks that were searched.
         compared: whether one of them holds an entry that can match.
-        disabled: the names of banks that were asked for and are not searched.
+        disabled: the names of requested banks that were not searched.
     """
 
     matches: Sequence[list[Match]]
@@ -36,15 +36,15 @@ class Found:
     disabled: tuple[str, ...]
 
     def part(self, first: int, count: int) -> Self:
-        """The same for `count` of the fingerprints, from the position `first` on."""
+        """The result for `count` of the fingerprints, from position `first` on."""
         return replace(self, matches=self.matches[first : first + count])
 
 
 class Holdings:
-    """Tells whether banks hold an entry that can match, quickly where it was asked before.
+    """Tells whether banks hold an entry that can match, and caches what it learns.
 
-    Of a bank one such entry is remembered, and looked at anew each time; or up to which entry there
-    is none. What cannot match now never can again: only entries that came later are looked at.
+    For each bank it remembers one such entry, which it checks again each time, or the entry up to
+    which there is none. An entry that cannot match now never will, so only later ones are checked.
     """
 
     def __init__(self) -> None:
@@ -53,13 +53,13 @@ class Holdings:
         self._none_before: dict[str, int] = {}
 
     def found(self, matcher: Matcher, matches: Sequence[list[Match]]) -> Found:
-        """Say what `matches` were found in.
+        """Add to `matches` what was searched and compared.
 
         Raises:
             SnapshotError: the snapshot was closed.
         """
         names = tuple(bank.name for bank in matcher.banks)
-        # The last entry of a bank may have ended since it matched.
+        # A bank's last entry may have ended since it matched.
         compared = any(matches) or self._any(matcher, names)
         return Found(matches, matcher.revision, names, compared, matcher.disabled)
 

@@ -1,9 +1,9 @@
-"""Whether two pictures share enough keypoints, in one arrangement, to show the same.
+"""Prove that two pictures show the same: enough shared keypoints in one arrangement.
 
-Any overlay that two pictures share (an app's frame, a caption, a logo) has keypoints in one
-arrangement too. Three guards tell it from a copy: what many registered pictures have in common does
-not count (the caller says which keypoints those are); the agreeing keypoints must lie all over what
-is visible; and laid over one another, both pictures must be bright and dark in the same places.
+An overlay that two pictures share (an app's frame, a caption, a logo) has keypoints in one
+arrangement too. Three guards distinguish it from a copy. Keypoints that many registered pictures
+share do not count; the caller says which those are. The agreeing keypoints must cover the visible
+part. And the aligned pictures must be bright and dark in the same places.
 docs/decisions/0007-patches.md has the measurements.
 """
 
@@ -30,41 +30,41 @@ if TYPE_CHECKING:
     from egide.matching.arrangement import Floats
 
 MAX_DESCRIPTOR_BITS = 60
-"""Descriptors that differ in more bits are not of the same keypoint."""
+"""Descriptors that differ in more bits are of different keypoints."""
 MIN_COVERAGE = 0.2
-"""Of what is visible of the registered picture, the share that must hold agreeing keypoints."""
+"""The share of the registered picture's visible part that must hold agreeing keypoints."""
 MIN_AGREEMENT = 0.75
-"""Share of the directions of brightness that must be the same; by chance half of them are."""
+"""The share of brightness directions that must agree; by chance half of them do."""
 FEW_INLIERS = 14
-"""Fewer may agree by chance, among very many pictures."""
+"""Among very many pictures, fewer inliers may agree by chance."""
 MIN_AGREEMENT_OF_FEW = 0.92
-"""What is asked instead where inliers are few."""
+"""Replaces `MIN_AGREEMENT` if there are few inliers."""
 
 _FIRST_WORD_BITS = 20
-# Descriptors within 60 of 256 bits are within 15 of 64 on average: a quarter of the work settles
-# nearly all of the others.
+# Descriptors within 60 of 256 bits are within 15 of 64 on average: a quarter of the work rejects
+# nearly all others.
 _MAX_PAIRS = 300
 _BEST_OF_EACH = 2
 
 _MIN_CELLS, _MAX_CELLS = 3, 8
 _KEYPOINTS_A_CELL = 6
-# Coverage is counted on a grid as fine as the keypoints allow: a ninth of a collage has few.
+# The coverage grid is as fine as the keypoints allow: a ninth of a collage has few.
 
 _COMMON_WEIGHT = 2
-# A block belongs to an overlay where a third of its keypoints are common: in a small bank, only
-# some of an overlay's are seen to be.
+# A block belongs to an overlay if a third of its keypoints are common: in a small bank, only some
+# of an overlay's keypoints are recognised as common.
 
 _SAMPLES = 4
 _CLEAR_LEVELS = 2.0
 
 
 class _Pairs(NamedTuple):
-    """Keypoints that look alike, best first.
+    """Pairs of similar keypoints, best first.
 
     Attributes:
         entry, query: positions in either set, shape (n,).
-        own: which of all the entry's keypoints lie where the picture is its own, not an overlay.
-        own_blocks: the same of its 8×8 blocks.
+        own: which of all the entry's keypoints lie outside overlays.
+        own_blocks: the same for its 8×8 blocks.
     """
 
     entry: NDArray[np.intp]
@@ -76,12 +76,12 @@ class _Pairs(NamedTuple):
 def prove(
     query: KeypointQuery, mirrored: bool, entry: KeypointSet, usable: NDArray[np.bool_] | None
 ) -> KeypointEvidence | None:
-    """Say why the query shows the entry's picture or a part of it; None if it does not.
+    """The evidence that the query shows the entry's picture or a part of it; None if it does not.
 
     Args:
-        query: the picture that is searched for.
-        mirrored: whether to compare with its mirror image; the evidence is of the query as it is
-            in either case, and the determinant of its matrix negative if mirrored.
+        query: the query picture.
+        mirrored: whether to compare with the query's mirror image. The evidence always refers to
+            the unmirrored query; if mirrored, the determinant of its matrix is negative.
         entry: the registered picture's keypoints.
         usable: which keypoints of that side of the query count, shape (n,); None for all.
     """
@@ -122,7 +122,7 @@ def prove(
 def _pair(
     ours: KeypointView, theirs: KeypointView, entry: KeypointSet, usable: NDArray[np.bool_] | None
 ) -> _Pairs:
-    """Pair keypoints within `MAX_DESCRIPTOR_BITS`, each with the best few of the other picture."""
+    """Pair keypoints within `MAX_DESCRIPTOR_BITS`, each with its best few in the other picture."""
     common = np.zeros(len(theirs.words), np.bool_)
     i, j, bits = near_descriptors(theirs.words, ours.words)
     if usable is not None:
@@ -141,16 +141,16 @@ def _pair(
 def near_descriptors(
     first: NDArray[np.uint64], second: NDArray[np.uint64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
-    """Pairs of descriptors within `MAX_DESCRIPTOR_BITS`, but for few that differ mostly in front.
+    """Pairs of descriptors within `MAX_DESCRIPTOR_BITS`; misses few, whose first word differs much.
 
     Args:
         first: descriptors as words, shape (n, 4).
         second: the same, shape (m, 4).
 
     Returns:
-        position in either, and the distance in bits, each of shape (pairs,).
+        the positions in both, and the distance in bits, each of shape (pairs,).
     """
-    # Word by word, each word of all descriptors contiguous.
+    # Transposed, so that each word of all descriptors is contiguous.
     a, b = np.ascontiguousarray(first.T), np.ascontiguousarray(second.T)
     near = np.bitwise_count(a[0][:, None] ^ b[0]) <= _FIRST_WORD_BITS
     i, j = np.divmod(np.flatnonzero(near), max(len(second), 1))
@@ -162,7 +162,7 @@ def near_descriptors(
 
 
 def _rank(keys: NDArray[np.intp]) -> NDArray[np.intp]:
-    """How many equal keys stand before each."""
+    """For each key, the number of equal keys before it."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     rank = np.empty(len(keys), np.intp)
@@ -171,7 +171,7 @@ def _rank(keys: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _unit(frame: KeypointSet) -> float:
-    """Stored pixels for each normal pixel."""
+    """Stored pixels per normal pixel."""
     return math.sqrt(frame.width * frame.height) / NORMAL_SIDE
 
 
@@ -198,9 +198,9 @@ def _coverage(
     pairs: _Pairs,
     inliers: NDArray[np.intp],
 ) -> float:
-    """Share of the registered picture's visible cells with keypoints that hold an inlier.
+    """The share of the registered picture's visible cells with keypoints that hold an inlier.
 
-    Visible are keypoints which count, lie in the query's frame and are of a size found there.
+    A keypoint is visible if it counts, lies in the query's frame and has a size found there.
     """
     at = theirs.points @ matrix[:, :2].T + matrix[:, 2]
     sizes = theirs.sizes * math.sqrt(abs(np.linalg.det(matrix[:, :2])))
@@ -218,7 +218,7 @@ def _coverage(
 
 
 def _cells(theirs: KeypointView, entry: KeypointSet, across: int) -> NDArray[np.int64]:
-    """Which cell of a grid over the registered picture each keypoint is in."""
+    """Each keypoint's cell in a grid over the registered picture."""
     at = (theirs.points * across / (entry.width, entry.height)).astype(np.int64)
     column, row = np.minimum(at, across - 1).T
     cells: NDArray[np.int64] = row * across + column
@@ -232,13 +232,13 @@ def _agreement(
     matrix: Floats,
     own_blocks: NDArray[np.bool_],
 ) -> float:
-    """Share of the directions of brightness that are the same where both pictures are clear."""
+    """The share of brightness directions that agree, among those clear in both pictures."""
     levels, told = _sample(query, entry, matrix)
     finer = SIGN_GRID // _MAX_CELLS
     told &= own_blocks.reshape(_MAX_CELLS, _MAX_CELLS).repeat(finer, 0).repeat(finer, 1)
     compared = same = 0
     for axis in (0, 1):
-        # The last column, or row, is compared with the first; the entry never calls that clear.
+        # The last column or row is compared with the first, which is never clear in the entry.
         rise = np.roll(levels, -1, 1 - axis) - levels
         clear = theirs.clear[axis] & (np.abs(rise) > _CLEAR_LEVELS)
         clear &= told & np.roll(told, -1, 1 - axis)
@@ -253,7 +253,7 @@ def _sample(
     """The query's brightness in each cell of the registered picture's coarse grid.
 
     Returns:
-        levels, and which cells are wholly inside the query, each of shape (grid, grid).
+        levels, and which cells are completely inside the query, each of shape (grid, grid).
     """
     luma = np.frombuffer(query.luma, np.uint8).reshape(query.luma_height, query.luma_width)
     steps = (np.arange(SIGN_GRID * _SAMPLES) + 0.5) / (SIGN_GRID * _SAMPLES)

@@ -1,4 +1,4 @@
-"""Keypoints: candidates of the keypoint index that are proved, made into matches."""
+"""Match keypoints: prove the candidates of the keypoint index."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from egide.matching.fingerprints import Matcher
 
 DOUBTFUL_AGREEMENT = 0.85
-"""Under this a frame over half of two pictures looks like a copy with a large part replaced. Then
-only that counts which no other candidate shows: pictures in the same frame are candidates together,
-also in a bank that is too small, or has too few of them, for the frame to be common in it."""
+"""Below this, a frame around half of two pictures can look like a copy with a large part replaced.
+Then only keypoints that no other candidate shows count: pictures in the same frame are candidates
+together, even if the frame is not common because the bank is small or has few of them."""
 
 _MIN_SHARED = 20
-# By chance a query has six keypoints near some of another picture's.
+# By chance six keypoints of a query are near some of another picture's.
 
 _QUARTER_TURNS = (
     Transform.IDENTITY,
@@ -33,7 +33,7 @@ _QUARTER_TURNS = (
     Transform.ROTATE_180,
     Transform.ROTATE_270,
 )
-# A mirrored copy is the picture mirrored left to right and then turned so far, clockwise.
+# A mirrored copy is the picture mirrored left to right, then rotated clockwise by this angle.
 _MIRRORED_TURNS = (
     Transform.FLIP_HORIZONTAL,
     Transform.TRANSVERSE,
@@ -43,10 +43,10 @@ _MIRRORED_TURNS = (
 
 
 class KeypointMatcher:
-    """Matches keypoints against an index, for the banks and the moment that a matcher chose."""
+    """Matches keypoints against an index, for a matcher's banks and time."""
 
     def __init__(self, index: KeypointIndex, matcher: Matcher) -> None:
-        """Leave out entries that the matcher's snapshot has not, or in banks it does not search.
+        """Join index and matcher; entries that the matcher lacks or does not search are left out.
 
         Args:
             index: of a store's keypoints.
@@ -70,9 +70,9 @@ class KeypointMatcher:
         """Match the keypoints of one picture.
 
         Returns:
-            the entries whose pictures it shows, or parts of them, the one with the most inliers
-            first, then by number. At most `MAX_CANDIDATES` pictures are found, with all entries
-            that have equal keypoints.
+            the entries whose pictures it shows, wholly or partly, most inliers first, then by
+            number. At most `MAX_CANDIDATES` pictures are found, with all entries that have equal
+            keypoints.
 
         Raises:
             SnapshotError: the snapshot was closed.
@@ -100,7 +100,7 @@ class KeypointMatcher:
     def _prove(
         self, query: KeypointQuery, candidate: Candidate, candidates: Candidates
     ) -> KeypointEvidence | None:
-        """Prove a candidate; where that leaves doubt, by what no other candidate shows."""
+        """Prove a candidate; if doubtful, only by keypoints that no other candidate shows."""
         keypoints = self._index.keypoint_set(candidate.picture)
         usable = candidates.usable_mirrored if candidate.mirrored else candidates.usable
         evidence = prove(query, candidate.mirrored, keypoints, usable)
@@ -123,7 +123,7 @@ class KeypointMatcher:
         return prove(query, candidate.mirrored, keypoints, own)
 
     def _searched(self) -> NDArray[np.bool_]:
-        """Say which of the index's entries may match now."""
+        """Which of the index's entries may match now."""
         searched = self._owner >= 0
         searched[searched] = self._matcher.searches(self._owner[searched])
         return searched
@@ -150,11 +150,11 @@ def _merit(match: Match) -> tuple[int, int]:
 
 
 def nearest_transform(matrix: tuple[float, float, float, float, float, float]) -> Transform:
-    """Return the symmetry of a rectangle that an affine transform is nearest to."""
+    """The symmetry of a rectangle that is nearest to an affine transform."""
     a, b, _, c, d, _ = matrix
     mirrored = a * d - b * c < 0
     if mirrored:
-        # Undo a mirroring that came first; what is left turns.
+        # Undo the mirroring, which came first; the rest is a rotation.
         a, c = -a, -c
     turn = math.atan2(c - b, a + d)
     turns = _MIRRORED_TURNS if mirrored else _QUARTER_TURNS

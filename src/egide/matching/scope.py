@@ -1,4 +1,4 @@
-"""Which banks are searched: one rule, for every way of asking."""
+"""Choose the banks to search: one rule for all callers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a question is about.
+    """The scope of a query.
 
     Attributes:
-        searched: the enabled banks among those that were asked for.
-        disabled: the names of the others, which were asked for and are not searched; none where no
-            bank was named.
+        searched: the enabled banks among the requested ones.
+        disabled: the names of the other requested banks, which are not searched; empty if no bank
+            was named.
     """
 
     searched: tuple[SnapshotBank, ...]
@@ -28,14 +28,14 @@ class Scope:
 
 
 def scope_of(banks: Sequence[SnapshotBank], names: Collection[str] | None) -> Scope:
-    """Choose banks. A disabled bank is never searched, also where it is named.
+    """Choose banks. A disabled bank is never searched, even if it is named.
 
     Args:
-        banks: all there are.
-        names: of those that are asked for; None for all enabled ones.
+        banks: all banks.
+        names: of the requested banks; None for all enabled ones.
 
     Raises:
-        BankMissing: there is no bank of that name.
+        BankMissing: no bank has that name.
     """
     if names is None:
         return Scope(tuple(bank for bank in banks if bank.enabled), ())

@@ -1,4 +1,4 @@
-"""Both tiers in one: fingerprints first, then keypoints for what they did not find."""
+"""Match in both tiers: fingerprints first, then keypoints for further entries."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class ThoroughMatcher:
     """Matches fingerprints against a snapshot, and their keypoints against a keypoint index.
 
     Attributes:
-        matcher: the first tier, whose snapshot, banks and moment count for the second too.
+        matcher: the first tier, whose snapshot, banks and time also apply to the second.
     """
 
     def __init__(self, matcher: Matcher, keypoints: KeypointIndex) -> None:
-        """Join the tiers; entries that `patches` has and the snapshot has not never match."""
+        """Join the tiers; entries in `keypoints` but not in the snapshot never match."""
         self.matcher = matcher
         self._keypoints = KeypointMatcher(keypoints, matcher)
 
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
-        """Match fingerprints, those that have `patches` by keypoints too.
+        """Match fingerprints, and by keypoints those that have any.
 
         Returns:
-            for each fingerprint its nearest `MAX_MATCHES`: those of `Matcher.match`, then the
-            entries that only keypoints found, the one with the most inliers first. An entry is
-            reported once, by the first tier if that found it.
+            for each fingerprint its nearest `MAX_MATCHES`: those of `Matcher.match`, then entries
+            that only keypoints found, most inliers first. An entry is reported once, by the first
+            tier if that found it.
 
         Raises:
             SnapshotError: as for `Matcher.match`.

@@ -1,7 +1,7 @@
-"""Bytes to pixels, within limits; whatever is wrong with a file is an `ItemError`.
+"""Decode bytes to pixels within limits; anything wrong with a file is an `ItemError`.
 
-Pixels are as stored: ICC profiles and EXIF orientation are left alone, because PDQ ignores colour
-and a query looks for all eight orientations. Transparency is composited on white.
+Pixels are as stored: ICC profiles and EXIF orientation are not applied, because PDQ ignores colour
+and a query covers all eight orientations. Transparency is composited on white.
 """
 
 from egide.media.decode import Frame, Picture, decode, decode_image

@@ -1,4 +1,4 @@
-"""Bytes in any known format to the pixels of a still picture or of an animation's frames."""
+"""Decode bytes in any known format to the pixels of a picture or of an animation's frames."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from egide.domain.model import Limits
 
 ANIMATION_BUDGET = 2
-"""All frames of an animation together may have this many times `max_pixels`."""
+"""All frames of an animation together may have this multiple of `max_pixels`."""
 
 MIN_SCALED_SIDE = 200
 """Short side of a scaled decode, in samples; measured in docs/decisions/0002-fast-pdq.md."""
@@ -69,7 +69,7 @@ class Picture:
     Attributes:
         width, height: of the first frame, in stored pixels.
         frames: decodes frame after frame, the still picture first; raises `ItemError`.
-        count_left: how many frames nobody has looked at; may read the rest of the file to know.
+        count_left: the number of frames not examined yet; may read the rest of the file.
     """
 
     width: int
@@ -86,17 +86,17 @@ def decode(
     limits: Limits,
     min_scaled_side: int = MIN_SCALED_SIDE,
 ) -> Picture:
-    """Recognise the format and check the size; decoding begins with the first frame asked for.
+    """Recognise the format and check the size; decoding begins when the first frame is requested.
 
     Args:
         data: a whole file.
-        name: what error messages call it.
+        name: the file's name in error messages.
         mode: exact decodes every pixel; fast may decode JPEG at a fraction of its size.
         limits: on bytes, and on pixels as the header declares them.
-        min_scaled_side: short side in samples under which a JPEG is not scaled down.
+        min_scaled_side: least short side of a scaled JPEG, in samples.
 
     Raises:
-        ItemError: one of its subclasses, for whatever is wrong with the file.
+        ItemError: one of its subclasses, for anything wrong with the file.
     """
     check_size(len(data), name=name, limits=limits)
     found = sniff(data)
@@ -115,10 +115,10 @@ def decode(
 
 
 def decode_image(image: Image.Image, *, name: str, limits: Limits) -> Frame:
-    """Give the pixels of the current frame of a Pillow image.
+    """The pixels of the current frame of a Pillow image.
 
     Raises:
-        ItemError: one of its subclasses, for whatever is wrong with the image.
+        ItemError: one of its subclasses, for anything wrong with the image.
     """
     _check_pixels(*image.size, name=name, limits=limits)
     with _explained(name, b"", None):
@@ -151,7 +151,7 @@ def _decode_pillow(
 ) -> Picture:
     limits = replace(limits, max_pixels=max_pixels_of(found, limits.max_pixels))
     if found is Format.WEBP:
-        # Pillow's reader has a limit of its own, and raises before its size can be asked for.
+        # Pillow's reader has its own limit and raises before its size can be read.
         _check_limit(*webp_size(data), name=name, limits=limits)
     with quiet():
         image = open_with_pillow(data, found)
@@ -186,7 +186,7 @@ def _decode_pillow(
         if ended:
             return 0
         with _explained(name, data, found), quiet():
-            # A reader of its own: counting in the middle of a GIF would decode it all again.
+            # A separate reader: counting in the middle of a GIF would decode it all again.
             return max(getattr(open_with_pillow(data, found), "n_frames", 1) - looked_at, 0)
 
     return Picture(width, height, frames(), count_left)
@@ -196,7 +196,7 @@ def _decode_heic(data: bytes, *, name: str, limits: Limits) -> Picture:
     (width, height), count, images = extras.open_heic(data, name=name)
     _check_pixels(width, height, name=name, limits=limits)
     if ends_early(data, Format.HEIC):
-        # The decoder would fill the missing part with grey, and say nothing.
+        # The decoder would silently fill the missing part with grey.
         raise ImageTruncated(name=name)
     looked_at = 0
 
@@ -244,7 +244,7 @@ def _check_limit(width: int, height: int, *, name: str, limits: Limits) -> None:
 
 @contextmanager
 def _explained(name: str, data: bytes, found: Format | None) -> Iterator[None]:
-    """Turn whatever a decoder raises into an `ItemError`: decoders raise nearly everything."""
+    """Turn any decoder error into an `ItemError`: decoders raise nearly everything."""
     try:
         yield
     except ItemError:

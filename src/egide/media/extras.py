@@ -1,4 +1,4 @@
-"""HEIC and JPEG XL, which need an extra each; see docs/decisions/0003-optional-decoders.md."""
+"""HEIC and JPEG XL, each of which needs an extra; see docs/decisions/0003-optional-decoders.md."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def open_heic(data: bytes, *, name: str) -> tuple[tuple[int, int], int, Iterator
     """Open HEIC with pi-heif.
 
     Returns:
-        width and height; how many pictures; the pictures, decoded as they are asked for, the
-        primary one first.
+        width and height; the number of pictures; the pictures, decoded on demand, the primary one
+        first.
 
     Raises:
         FormatUnsupported: the extra is not installed.
@@ -36,7 +36,7 @@ def open_jxl(data: bytes, *, name: str) -> tuple[tuple[int, int], Callable[[], I
     """Open JPEG XL with pylibjxl.
 
     Returns:
-        width and height, and what decodes the picture. Of an animation, the first frame.
+        width and height, and a function that decodes the picture, or an animation's first frame.
 
     Raises:
         FormatUnsupported: the extra is not installed.

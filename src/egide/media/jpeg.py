@@ -1,8 +1,8 @@
-"""JPEG brightness at a fraction of its size, straight from the bytes.
+"""Decode JPEG brightness at a fraction of its size, directly from the bytes.
 
-libjpeg can decode the luma channel alone, at 1/2, 1/4 or 1/8 of the size, each sample being the
-mean of a block of pixels. Pillow's own way there parses every header segment in Python; the few
-fields that matter are read here instead.
+libjpeg can decode the luma channel alone at 1/2, 1/4 or 1/8 of the size, where each sample is the
+mean of a block of pixels. Pillow would parse every header segment in Python; this module reads only
+the few fields that matter.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _BEFORE_FRAME = {*range(0xE0, 0xF0), 0xFE, 0xDB, 0xC4, 0xDD}
 # Application data, comments, quantisation and Huffman tables, restart interval.
 _MULTI_PICTURE = 0xE2
 _BLOCK = 8
-# A block has so many pixels a side; at this scale its mean is all that is decoded of it.
+# Pixels along a block's side; at this scale only a block's mean is decoded.
 
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What a JPEG says of itself before its picture.
+    """The header of a JPEG.
 
     Attributes:
         width, height: in pixels, not 0.
@@ -48,8 +48,8 @@ class JpegHeader:
 def read_header(data: bytes) -> JpegHeader | None:
     """Read the header of an ordinary 8-bit grey or three-channel JPEG.
 
-    Strict, because the size read here is the size that the decoder is given: at anything unusual
-    the answer is None, and the caller decodes in full with Pillow's own parser.
+    Strict, because the decoder is given the size that is read here. Returns None for anything
+    unusual; the caller then decodes in full with Pillow's own parser.
     """
     at, multi_picture = 2, False
     while at + 4 <= len(data):
@@ -78,7 +78,7 @@ def decode_luma(data: bytes, header: JpegHeader, scale: int) -> NDArray[np.uint8
 
     Args:
         data: the whole file.
-        header: as `read_header` gave it for these bytes.
+        header: from `read_header` for these bytes.
         scale: 1, 2, 4 or 8.
 
     Returns:
@@ -91,6 +91,6 @@ def decode_luma(data: bytes, header: JpegHeader, scale: int) -> NDArray[np.uint8
         data = coarse_scans(data)
     size = (-(-header.width // scale), -(-header.height // scale))
     luma = np.zeros(size[::-1], np.uint8)
-    # The image shares the array's memory: half as long a way as through Image.frombytes and back.
+    # The image shares the array's memory, which halves the time of Image.frombytes and back.
     Image.frombuffer("L", size, luma, "raw", "L", 0, 1).frombytes(data, "jpeg", ("L", "", scale, 0))
     return luma

@@ -1,4 +1,4 @@
-"""Pillow images of every mode to arrays: grey or red, green and blue, 0–255."""
+"""Convert Pillow images of every mode to arrays: grey, or red, green and blue, 0–255."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WHITE = (255, 255, 255)
 
 
 def image_pixels(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Give the pixels of the current frame.
+    """The pixels of the current frame.
 
     Transparent pixels are composited on white. Sixteen-bit grey keeps its precision as fractions
-    of a level. The lightness of Lab stands for its brightness.
+    of a level. Lab's lightness is used as brightness.
 
     Returns:
         uint8 of shape (rows, columns, 3); or uint8 or float32 of shape (rows, columns).
@@ -38,7 +38,7 @@ def image_pixels(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
 
 def _on_white(image: Image.Image) -> Image.Image:
     if image.mode in _WIDE:
-        # The one grey level that a 16-bit PNG declares transparent.
+        # A 16-bit PNG declares one grey level transparent.
         samples = np.asarray(image)
         clear = samples == image.info["transparency"]
         return Image.fromarray(np.where(clear, np.float32(255), _to_levels(samples)))
@@ -51,9 +51,9 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _to_levels(samples: NDArray[np.generic]) -> NDArray[np.float32]:
     """Bring wide samples to 0–255.
 
-    Sixteen bits are divided by 257. Wider integers and floating point do not say their range: one
-    that fits 0–1, 0–255 or 0–65535 is taken to be that, any other is stretched. PDQ is the same for
-    every such choice, the quality is not.
+    Sixteen bits are divided by 257. Wider integers and floating point do not declare their range:
+    values that fit 0–1, 0–255 or 0–65535 are taken as that range, others are stretched. The choice
+    does not affect PDQ, only the quality.
     """
     if samples.dtype.itemsize == 2:
         return samples.astype(np.float32) / np.float32(257)

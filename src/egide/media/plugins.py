@@ -1,9 +1,8 @@
 """Pillow's file readers, one for each format and no others.
 
-They are called by class and not through `Image.open`, which would try every plugin that is
-installed (one of them runs Ghostscript) and refuses large pictures by a limit that belongs to the
-whole process. Egide's own limit is checked before any pixel is decoded, or Pillow's where a reader
-insists on it and it is the lower one.
+They are called by class, not through `Image.open`: that would try every installed plugin (one runs
+Ghostscript) and apply a limit on pixels that is global to the process. Egide's own limit is checked
+before any pixel is decoded; some readers also enforce Pillow's, which counts if it is lower.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ MIN_SIDE_PIXELS = 5
 MULTI_FRAME = {Format.GIF, Format.WEBP, Format.PNG, Format.AVIF, Format.TIFF, Format.JPEG}
 
 _LIMITED_BY_PILLOW = {Format.GIF, Format.TIFF, Format.WEBP}
-# These readers look at Pillow's own limit, after the size has been read.
+# These readers check Pillow's own limit once they have read the size.
 
 _NEW_SUBFILE_TYPE = 254
 _REDUCED_RESOLUTION = 1
@@ -34,7 +33,7 @@ def open_with_pillow(data: bytes, found: Format) -> ImageFile.ImageFile:
         Exception: nearly any, as Pillow's readers do on damaged files.
     """
     file = io.BytesIO(data)
-    # Each reader is imported when a file first needs it: together they take 40 ms.
+    # Each reader is imported when a file first needs it: all together take 40 ms.
     match found:
         case Format.JPEG:
             from PIL.JpegImagePlugin import jpeg_factory
@@ -72,7 +71,7 @@ def open_with_pillow(data: bytes, found: Format) -> ImageFile.ImageFile:
 
 
 def max_pixels_of(found: Format, max_pixels: int) -> int:
-    """The pixels that a format's reader allows, `max_pixels` or fewer.
+    """The most pixels that a format's reader allows, at most `max_pixels`.
 
     Pillow refuses at twice its `MAX_IMAGE_PIXELS`, 178 956 970 unless the process has changed it.
     """
@@ -84,9 +83,9 @@ def max_pixels_of(found: Format, max_pixels: int) -> int:
 
 
 def is_picture(image: Image.Image, primary: tuple[int, int]) -> bool:
-    """Whether a later frame is a picture in its own right, not a helper of the first one.
+    """Whether a later frame is a picture of its own, not auxiliary to the first one.
 
-    A phone's JPEG carries gain maps, depth maps and previews as further frames, smaller than the
+    A phone's JPEG holds gain maps, depth maps and previews as further frames, smaller than the
     picture; a TIFF marks its thumbnails.
     """
     if min(image.size) < MIN_SIDE_PIXELS:

@@ -1,8 +1,8 @@
-"""Progressive JPEG for a decode at 1/8: without the scans that such a decode does not use.
+"""Remove the scans from a progressive JPEG that a decode at 1/8 does not use.
 
-At 1/8 each block of 8×8 pixels becomes its mean, which progressive files code in scans of their own
-(Ss = 0), apart from the detail (Ss > 0). libjpeg decodes every scan all the same, which is nearly
-all of its work. docs/decisions/0002-fast-pdq.md has the numbers.
+At 1/8 each block of 8×8 pixels becomes its mean. Progressive files code the means in separate scans
+(Ss = 0), apart from the detail (Ss > 0). libjpeg still decodes every scan, and detail is nearly all
+of that work. docs/decisions/0002-fast-pdq.md has the numbers.
 
 Source: ITU-T T.81, annexes B.2 (segments) and G (progressive mode).
 """
@@ -17,23 +17,23 @@ _FRAME, _END, _SCAN, _QUANTISATION = 0xC2, 0xD9, 0xDA, 0xDB
 _KEPT = {*range(0xE0, 0xF0), 0xFE, _HUFFMAN_TABLES, _RESTART_INTERVAL}
 
 _AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-# Coded data hold FF only as FF 00 and as restart markers, FF D0 to FF D7. A search takes 0.4 ms a
-# megabyte.
+# Coded data contain FF only in FF 00 and in restart markers, FF D0 to FF D7. A search takes 0.4 ms
+# a megabyte.
 
 
 def coarse_scans(data: bytes) -> bytes:
-    """Leave out the scans of detail.
+    """Remove the scans of detail.
 
-    The quantisation steps of detail become 0. Nothing is left to apply them to, and libjpeg-turbo
-    then refrains from guessing the missing detail out of neighbouring blocks, which would change
-    the means (by up to 79 levels): it cannot where a step is 0.
+    The quantisation steps of detail, which no longer apply to anything, are set to 0. Otherwise
+    libjpeg-turbo would estimate the missing detail from neighbouring blocks and so change the means
+    by up to 79 levels; it cannot do that with a step of 0.
 
     Args:
-        data: a progressive file. What follows its first picture is left out too.
+        data: a progressive file. Everything after its first picture is left out too.
 
     Returns:
-        a file whose brightness at 1/8 is equal to that of the whole; or `data` itself where the
-        structure is unusual or brightness is not its first and finest channel.
+        a file with the same brightness at 1/8; or `data` itself if its structure is unusual, or
+        brightness is not its first and finest channel.
 
     Raises:
         EOFError: the file ends before its picture does.
@@ -82,7 +82,7 @@ def _without_detail(segment: bytes) -> bytes:
 
 
 def _brightness_is_finest(frame: bytes) -> bool:
-    """Whether the first channel is brightness and none has more samples; else means do not do."""
+    """Whether the first channel is brightness and none has more samples; means need that."""
     factors = frame[11::3]
     return frame[10::3] != b"RGB" and all(
         f >> 4 <= factors[0] >> 4 and f & 15 <= factors[0] & 15 for f in factors

@@ -1,4 +1,4 @@
-"""Pillow's warnings, silenced while a file is decoded, from any number of threads."""
+"""Silence Pillow's warnings while a file is decoded, in any number of threads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _depth = 0
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ignore warnings raised inside PIL: Egide has limits of its own, and says what is wrong.
+    """Ignore warnings raised inside PIL: Egide has its own limits and error messages.
 
-    `warnings.catch_warnings` alone would restore the wrong filters when two threads overlap: here
-    the first to enter saves them and the last to leave restores them.
+    `warnings.catch_warnings` alone would restore the wrong filters if two threads overlap. Here the
+    first thread to enter saves them and the last to leave restores them.
     """
     global _depth  # noqa: PLW0603
     with _lock:

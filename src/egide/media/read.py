@@ -1,4 +1,4 @@
-"""A path to bytes, within the size limit."""
+"""Read a path's bytes within the size limit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def read_bytes(path: Path, *, name: str, limits: Limits) -> bytes:
-    """Read a whole file, after checking that it is one and how large it is.
+    """Read a whole file, after checking that it is a plain file of an allowed size.
 
     Raises:
         FileMissing, FileUnreadable, FileTooLarge, FileEmpty: each naming `name`.
     """
     try:
-        # A named pipe would block for ever on a plain open.
+        # Without O_NONBLOCK, opening a named pipe would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
@@ -39,7 +39,7 @@ def read_bytes(path: Path, *, name: str, limits: Limits) -> bytes:
 
 
 def check_size(size: int, *, name: str, limits: Limits) -> None:
-    """Refuse a file of no bytes, or of more than the limit.
+    """Refuse a file that is empty or over the limit.
 
     Raises:
         FileEmpty, FileTooLarge

@@ -1,4 +1,4 @@
-"""Which image format bytes are in, by their first bytes; file names are never asked."""
+"""Recognise an image format by the first bytes; file names are never used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PPM = re.compile(rb"P[1-6][\s#]")
 
 
 class Format(StrEnum):
-    """A format that Egide reads, by itself or with an extra."""
+    """A format that Egide reads, alone or with an extra."""
 
     JPEG = "JPEG"
     PNG = "PNG"
@@ -53,7 +53,7 @@ _MAGIC = (
 
 
 def sniff(data: bytes) -> Format | None:
-    """Name the format, or None where the bytes begin like none that Egide reads."""
+    """The format of the bytes, or None if Egide reads no such format."""
     for magic, known in _MAGIC:
         if data.startswith(magic):
             return known
@@ -69,7 +69,7 @@ def sniff(data: bytes) -> Format | None:
 
 
 def ends_early(data: bytes, found: Format) -> bool:
-    """Whether the file was cut, as far as its outermost structure tells."""
+    """Whether the file is truncated, as far as its outermost structure tells."""
     if found is Format.JPEG:
         return b"\xff\xd9" not in data[-4096:]
     if found is Format.PNG:
@@ -86,7 +86,7 @@ def ends_early(data: bytes, found: Format) -> bool:
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
-    """Width and height that a WebP declares; 0, 0 where it declares none."""
+    """Width and height that a WebP declares; 0, 0 if it declares none."""
     kind, bits = data[12:16], int.from_bytes(data[20:30], "little")
     if kind == b"VP8X":
         return (bits >> 32 & 0xFFFFFF) + 1, (bits >> 56 & 0xFFFFFF) + 1

@@ -1,5 +1,5 @@
-"""Reaching out: what other machines are asked, which of them may be asked, and how long that takes.
+"""Requests to other machines: checked addresses, bounded time and size.
 
-All of it goes through one door, `egide.net.connect.request`, which connects only to addresses that
-`egide.net.guard` has checked. Nothing here keeps anything between two calls.
+Every request goes through `egide.net.connect.request`, which connects only to addresses that
+`egide.net.guard` has checked. Nothing is kept between calls.
 """

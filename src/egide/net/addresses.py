@@ -1,7 +1,7 @@
 """Which network addresses belong to the public internet.
 
-Python's own `is_global` changed between patch releases (CVE-2024-4032), so the tables stand here;
-an address is public only if both agree.
+Python's own `is_global` changed between patch releases (CVE-2024-4032), so this module has its own
+tables; an address is public only if both agree.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
-# Source: IANA, IPv4 Special-Purpose Address Registry (RFC 6890), and 168.63.129.16, which is public
-# by its number but answers inside Azure with the secrets of a virtual machine.
+# Source: IANA, IPv4 Special-Purpose Address Registry (RFC 6890), and 168.63.129.16, which is a
+# public address but answers inside Azure with the secrets of a virtual machine.
 _SPECIAL_V4 = tuple(
     map(
         IPv4Network,
@@ -46,14 +46,14 @@ _SPECIAL_V4 = tuple(
     )
 )
 # Source: IANA, IPv6 Global Unicast Address Assignments and Special-Purpose Address Registry. All
-# else outside 2000::/3 is not assigned, or is local. 2001::/23 holds Teredo, 2002::/16 is 6to4:
-# tunnels to an IPv4 address that the number names, both given up, neither needed to reach anyone.
+# addresses outside 2000::/3 are unassigned or local. 2001::/23 holds Teredo and 2002::/16 is 6to4:
+# obsolete tunnels to an embedded IPv4 address, which nobody needs.
 _GLOBAL_V6 = IPv6Network("2000::/3")
 _SPECIAL_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _ISATAP = (0x00005EFE, 0x02005EFE)
-# Never an address to connect to, whatever is allowed; 0.0.0.0 and :: lead to this machine.
+# Never connected to, whatever the settings allow; 0.0.0.0 and :: lead to this machine.
 _NEVER: tuple[Network, ...] = (
     IPv4Network("0.0.0.0/8"),
     IPv4Network("224.0.0.0/4"),
@@ -64,10 +64,10 @@ _NEVER: tuple[Network, ...] = (
 
 
 def reached(address: Address) -> Address:
-    """Return the address that a connection to `address` ends at: IPv4 where IPv6 only wraps it.
+    """Return the address that a connection really reaches: the IPv4 one if IPv6 only wraps it.
 
     Unwraps IPv4-mapped addresses and NAT64's well-known prefix (RFC 6052). A network's own NAT64
-    prefix cannot be told from any other address.
+    prefix cannot be recognised.
     """
     if isinstance(address, IPv6Address) and (address in _MAPPED or address in _NAT64):
         return IPv4Address(int(address) & 0xFFFFFFFF)
@@ -75,7 +75,7 @@ def reached(address: Address) -> Address:
 
 
 def may_reach(address: Address, allowed_networks: Sequence[Network]) -> bool:
-    """Whether an address may be connected to: it is public, or in a network that is allowed."""
+    """Whether connecting to an address is allowed: it is public or in an allowed network."""
     end = reached(address)
     if any(end in network for network in _NEVER):
         return False
@@ -103,14 +103,14 @@ WEBHOOK_NETWORKS = "EGIDE_WEBHOOK_NETWORKS"
 def own_networks(
     name: str = SYNC_NETWORKS, environment: Mapping[str, str] = os.environ
 ) -> tuple[Network, ...]:
-    """Read a setting of the command line; a served register has it in its own settings.
+    """Read allowed networks from the environment, for the command line; a server has settings.
 
     Args:
         name: of the variable; it holds networks such as 10.0.0.0/8, separated by commas.
         environment: to read from.
 
     Raises:
-        SettingInvalid: naming the setting.
+        SettingInvalid: a value is not a network; the message names the setting.
     """
     parts = [part.strip() for part in environment.get(name, "").split(",") if part.strip()]
     try:

@@ -1,4 +1,4 @@
-"""JSON from another machine, read so that nothing of it is taken on trust."""
+"""Read JSON from another machine and check every value."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _MOMENT = re.compile(
 
 
 class AnswerInvalidError(ValueError):
-    """Something in an answer is not what it must be; the message names the place, no value."""
+    """A value in an answer is invalid; the message names its place, not the value."""
 
 
 def read_json(body: bytes, *, max_items: int) -> Node:
-    """Read JSON text, refusing what is too much to read.
+    """Read JSON text within limits.
 
     Args:
         body: UTF-8.
-        max_items: commas and opening brackets in all. 32 MiB of empty lists become 900 MB of
-            Python objects, so this is counted before reading.
+        max_items: the most commas and opening brackets. 32 MiB of empty lists become 900 MB of
+            Python objects, so they are counted before parsing.
 
     Raises:
-        AnswerInvalidError: it is no JSON, too deep, has too many items, a name twice or no number.
+        AnswerInvalidError: the text is not JSON, is nested too deeply, or has too many items,
+            a repeated name or an invalid number such as NaN.
     """
     if sum(map(body.count, (b",", b"[", b"{"))) > max_items:
         raise AnswerInvalidError("too many items")
@@ -40,14 +41,14 @@ def read_json(body: bytes, *, max_items: int) -> Node:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
         )
-    # Deeper than Python's stack is a RecursionError, a number of over 4,300 digits a ValueError.
+    # Nesting beyond Python's stack is a RecursionError, a number over 4,300 digits a ValueError.
     except (ValueError, RecursionError):
-        raise AnswerInvalidError("no JSON that can be read") from None
+        raise AnswerInvalidError("not readable JSON") from None
     return Node(value, "the answer")
 
 
 class Node:
-    """A value in an answer and its place; each method gives it as one type, or refuses it."""
+    """A value in an answer and its place; each method returns it as one type or raises."""
 
     __slots__ = ("_place", "_value")
 
@@ -60,24 +61,24 @@ class Node:
         return AnswerInvalidError(self._place)
 
     def get(self, name: str) -> Node:
-        """Return a member of an object that must have it. Further members are no error."""
+        """Return a required member of an object. Further members are allowed."""
         if type(self._value) is not dict or name not in self._value:
             raise AnswerInvalidError(f"{self._place}: {name}")
         return Node(self._value[name], f"{self._place}: {name}")
 
     def items(self, most: int) -> list[Node]:
-        """Return the items of a list of at most `most`."""
+        """Return the items of a list that has at most `most`."""
         if type(self._value) is not list or len(self._value) > most:
             raise self.error()
         return [Node(value, f"{self._place}[{at}]") for at, value in enumerate(self._value)]
 
     @property
     def missing(self) -> bool:
-        """Whether it is null."""
+        """Whether the value is null."""
         return self._value is None
 
     def integer(self, least: int, most: int = MAX_NUMBER) -> int:
-        """Return a whole number between two others, both included."""
+        """Return a whole number from `least` to `most`."""
         if type(self._value) is not int or not least <= self._value <= most:
             raise self.error()
         return self._value
@@ -89,13 +90,13 @@ class Node:
         return self._value
 
     def text(self, pattern: re.Pattern[str]) -> str:
-        """Return text that is of a form from beginning to end."""
+        """Return text that matches the whole pattern."""
         if type(self._value) is not str or not pattern.fullmatch(self._value):
             raise self.error()
         return self._value
 
     def one_of(self, words: Collection[str]) -> str:
-        """Return one of some words."""
+        """Return a text that is one of `words`."""
         if type(self._value) is not str or self._value not in words:
             raise self.error()
         return self._value
@@ -108,13 +109,13 @@ class Node:
             value = bytes.fromhex(self._value)
         except ValueError:
             raise self.error() from None
-        # It skips spaces, so that fewer bytes come out.
+        # `fromhex` skips spaces, so the result may be shorter.
         if len(value) != length:
             raise self.error()
         return value
 
     def moment(self) -> datetime:
-        """Return a moment in UTC."""
+        """Return a time in UTC."""
         if type(self._value) is not str or not _MOMENT.fullmatch(self._value):
             raise self.error()
         try:
@@ -126,7 +127,7 @@ class Node:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise AnswerInvalidError("a name twice")
+        raise AnswerInvalidError("a repeated name")
     return made
 
 

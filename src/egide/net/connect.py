@@ -1,7 +1,7 @@
-"""The one door to other machines: a request to a checked address, bounded in time and bytes.
+"""The only door to other machines: a request to a checked address, bounded in time and bytes.
 
-Time and bytes are counted where they arrive, at the socket. However an answer is framed (a byte a
-second, endless headers, chunks of a length below nothing), neither bound can be got round.
+Time and bytes are counted at the socket. So no framing of an answer can evade the bounds: one byte
+a second, endless headers, chunks of negative length.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _HEAD_BYTES = 256 * 1024
 
 
 class _BudgetSpentError(OSError):
-    """More bytes arrived than an answer may have."""
+    """More bytes arrived than allowed."""
 
 
 class _Bounds:
-    """What one connection may still use; both kinds of sockets ask it before each wait."""
+    """The remaining time and bytes of one connection; both kinds of sockets check it first."""
 
     def __init__(self, deadline: Deadline, received_bytes: int) -> None:
         self.deadline = deadline
@@ -81,23 +81,23 @@ def request(
     headers: Mapping[str, str],
     body: bytes | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
-    """Ask a target and give the answer once its headers are there; reading it is bounded too.
+    """Send a request and yield the answer once its headers arrived; reading it is bounded too.
 
-    Neither cookies, proxies, redirects nor anything from the environment play a part, but for
-    OpenSSL's own SSL_CERT_FILE and SSL_CERT_DIR.
+    Cookies, proxies, redirects and the environment are not used, except OpenSSL's own
+    SSL_CERT_FILE and SSL_CERT_DIR.
 
     Args:
         method: GET or POST.
-        target: as `check_url` gave it.
-        policy: what may be reached, and the greatest answer.
-        deadline: for all of it.
+        target: from `check_url`.
+        policy: the allowed addresses and the largest answer.
+        deadline: for the whole request.
         headers: beside Host, User-Agent, Accept-Encoding and Connection.
         body: to send.
 
     Raises:
-        FetchRefused: the host leads to an address that may not be reached.
-        FetchTooLarge: more arrives than any answer of `max_bytes` could need.
-        FetchTimeout: time is up.
+        FetchRefused: the host has an address that may not be reached.
+        FetchTooLarge: more bytes arrive than an answer of `max_bytes` could need.
+        FetchTimeout: the deadline has passed.
         FetchError: no connection, no valid certificate, no HTTP.
     """
     connection = http.client.HTTPConnection(target.host, target.port)
@@ -124,12 +124,12 @@ def request(
     except ssl.SSLCertVerificationError:
         raise FetchError(reason="its certificate is not valid for it") from None
     except ssl.SSLError:
-        raise FetchError(reason="no secure connection came about") from None
+        raise FetchError(reason="no secure connection could be made") from None
     except http.client.IncompleteRead:
         raise FetchError(reason="the answer ends too early") from None
     except OSError:
         raise FetchError(reason="the connection failed") from None
-    # ValueError: http.client's own parsing of numbers, e.g. of a negative chunk length.
+    # http.client raises ValueError for some numbers, e.g. a negative chunk length.
     except (http.client.HTTPException, ValueError):
         raise FetchError(reason="the answer is not HTTP") from None
     finally:
@@ -140,15 +140,15 @@ def read_answer(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     """Read all of an answer's body, inside `request`.
 
     Raises:
-        FetchTooLarge: it says that it is, or is, over `max_bytes`.
-        FetchError: it is encoded (it was asked not to be), or ends before the length that it said.
+        FetchTooLarge: its declared or actual size is over `max_bytes`.
+        FetchError: it is encoded against our request, or shorter than its declared length.
     """
     encodings = response.headers.get_all("Content-Encoding", [])
     framing = response.headers.get_all("Transfer-Encoding", [])
     if any(coding.strip().lower() not in {"", "identity"} for coding in encodings) or (
         framing and [coding.strip().lower() for coding in framing] != ["chunked"]
     ):
-        raise FetchError(reason="the answer is compressed, though that was not asked for")
+        raise FetchError(reason="the answer is compressed, although we asked for plain data")
     promised = response.length
     if promised is not None and promised > max_bytes:
         raise FetchTooLarge(limit=max_bytes)
@@ -164,7 +164,7 @@ def read_answer(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
 
 def _open(target: Target, policy: FetchPolicy, deadline: Deadline) -> socket.socket:
     addresses = resolve(target, policy, deadline)
-    # Twice: room for the frames of an answer in small chunks.
+    # Twice the limit leaves room for the framing of small chunks.
     bounds = _Bounds(deadline, 2 * policy.max_bytes + _HEAD_BYTES)
     plain = _connect_first(addresses, target.port, policy, bounds)
     if target.scheme == "http":
@@ -179,7 +179,7 @@ def _open(target: Target, policy: FetchPolicy, deadline: Deadline) -> socket.soc
     assert isinstance(secure, _TlsSocket)
     try:
         secure.bounds = bounds
-        # OpenSSL's loop over the whole handshake ends at the socket's time-out.
+        # The socket's time-out ends OpenSSL's loop over the whole handshake.
         secure.settimeout(deadline.remaining_s())
         secure.do_handshake()
     except BaseException:
@@ -221,7 +221,7 @@ def _connect(address: Address, port: int, limit_s: float, bounds: _Bounds) -> so
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    # Reading the system's certificates takes some 10 ms, so once for a process.
+    # Reading the system's certificates takes some 10 ms, so once per process.
     context = ssl.create_default_context()
     context.sslsocket_class = _TlsSocket
     context.set_alpn_protocols(["http/1.1"])

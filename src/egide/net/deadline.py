@@ -1,4 +1,4 @@
-"""One moment at which everything about a request ends."""
+"""The deadline of a whole request."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from egide.errors import FetchTimeout
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a request must be over, look-up, redirects and the last byte included.
+    """The time when a request must be over, including look-up, redirects and the last byte.
 
     Attributes:
-        limit_s: seconds that were allowed in all, for the message.
+        limit_s: the total time allowed, for the message.
         end: on the monotonic clock.
     """
 
@@ -23,14 +23,14 @@ class Deadline:
 
     @classmethod
     def after(cls, limit_s: float) -> Self:
-        """Count from now."""
+        """Set the deadline `limit_s` seconds from now."""
         return cls(limit_s, time.monotonic() + limit_s)
 
     def remaining_s(self) -> float:
-        """Return the seconds that are left, more than 0.
+        """Return the remaining seconds, more than 0.
 
         Raises:
-            FetchTimeout: none are.
+            FetchTimeout: no time is left.
         """
         left = self.end - time.monotonic()
         if left <= 0:
@@ -38,5 +38,5 @@ class Deadline:
         return left
 
     def error(self) -> FetchTimeout:
-        """Return the error that says that time is up."""
+        """Return the error for a missed deadline."""
         return FetchTimeout(limit_s=f"{self.limit_s:g}")

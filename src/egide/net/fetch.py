@@ -1,4 +1,4 @@
-"""One file from a URL that a client names, without becoming a way into one's own network."""
+"""Fetch one file from a client's URL without opening a way into the local network."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def fetch(url: str, policy: FetchPolicy) -> bytes:
-    """Fetch what a URL gives, following redirects, each of which is checked like the URL itself.
+    """Fetch a URL and follow redirects, each of which is checked like the URL itself.
 
     Args:
-        url: as a client gave it.
-        policy: what is allowed, and the bounds.
+        url: from a client.
+        policy: the allowed hosts and the bounds.
 
     Returns:
         the body of an answer with status 200.
 
     Raises:
         FetchDisabled: the policy allows no host.
-        FetchRefused: the URL, or one that it redirects to, may not be asked.
+        FetchRefused: the URL or a redirect is not allowed.
         FetchTooLarge: the body is over `policy.max_bytes`.
-        FetchTimeout: not all was there within `policy.timeout_s`.
-        FetchError: anything else, with the status if it is not 200. No message holds a part of the
-            URL, or an address.
+        FetchTimeout: the fetch took longer than `policy.timeout_s`.
+        FetchError: anything else, with the status if it is not 200. No message contains a part of
+            the URL or an address.
     """
     deadline = Deadline.after(policy.timeout_s)
     target = check_url(url, policy)
@@ -43,7 +43,7 @@ def fetch(url: str, policy: FetchPolicy) -> bytes:
         try:
             url = urljoin(url, answer)
         except ValueError:
-            raise FetchRefused(reason="it redirects to what is no URL") from None
+            raise FetchRefused(reason="it redirects to an invalid URL") from None
         following = check_url(url, policy)
         if (target.scheme, following.scheme) == ("https", "http"):
             raise FetchRefused(reason="it redirects from https to http")
@@ -52,7 +52,7 @@ def fetch(url: str, policy: FetchPolicy) -> bytes:
 
 
 def _ask(target: Target, policy: FetchPolicy, deadline: Deadline) -> bytes | str:
-    """Return the body, or where the answer redirects to."""
+    """Return the body, or the URL of a redirect."""
     with request("GET", target, policy, deadline, headers={"Accept": "*/*"}) as response:
         if response.status == 200:
             return read_answer(response, policy.max_bytes)

@@ -1,9 +1,8 @@
-"""What may be asked of whom: URLs read strictly, hosts allowed by name, addresses checked.
+"""Guard outgoing requests: strict URLs, hosts allowed by name, checked addresses.
 
-A URL is refused unless it is written in the one way that every parser reads alike. Its host must be
-allowed, is looked up once, and every address that it has must be permitted; the connection then
-goes to one of these very addresses (`egide.net.connect`), so that a second, different answer of the
-name server changes nothing.
+A URL is refused unless all parsers read it alike. Its host must be allowed. The host is looked up
+once, and all its addresses must be permitted. `egide.net.connect` then connects to one of these
+addresses, so that a later, different answer of the name server has no effect.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 MAX_URL_CHARS = 2048
 _MAX_HOST_CHARS = 253
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# No userinfo, no percent sign in the authority; a path or query of the characters of RFC 3986.
+# No userinfo and no percent sign in the authority; RFC 3986's characters in path and query.
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9.-]{1,253}))"
@@ -35,26 +34,26 @@ _URL = re.compile(
     r"(?:\#(?:[A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})*)?"
 )
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-# What parsers of URLs take for a number, and so for an IPv4 address (WHATWG URL, "ends in a
-# number"): 2130706433, 0x7f.1, 127.1.
+# URL parsers read these as numbers, and so as IPv4 addresses (WHATWG URL, "ends in a number"):
+# 2130706433, 0x7f.1, 127.1.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """Who may be asked, and how much may come back.
+    """The allowed targets of requests, and the bounds on answers.
 
     Attributes:
         allowed_hosts: exact names, literal addresses, or `*.example.org` for every name below
-            example.org; none means that nothing is allowed.
-        allowed_networks: beside the public internet, e.g. one's own; addresses in them are reached
-            only under an allowed name.
-        schemes: `https`, and `http` where that is accepted.
-        ports: that may be connected to.
-        max_bytes: of an answer.
+            example.org; if empty, nothing is allowed.
+        allowed_networks: allowed beside the public internet, e.g. the local one; addresses in them
+            are reached only through an allowed name.
+        schemes: `https`, and `http` if accepted.
+        ports: allowed ports.
+        max_bytes: the largest answer.
         timeout_s: for everything, from the look-up to the last byte after the last redirect.
-        connect_timeout_s: to reach one address, at most what is left of `timeout_s`.
-        max_redirects: that are followed, each checked like the first URL.
+        connect_timeout_s: to reach one address, within what is left of `timeout_s`.
+        max_redirects: how many are followed, each checked like the first URL.
 
     Raises:
         SettingInvalid: an allowed host is neither a name, an address nor `*.` and a name.
@@ -82,18 +81,18 @@ class FetchPolicy:
         allow_loopback: bool = False,
         **bounds: Any,
     ) -> Self:
-        """Allow the host and port of one URL, which somebody who may do so has configured.
+        """Allow only the host and port of one URL, which an operator has configured.
 
         Args:
             url: of a webhook or a partner.
             allowed_networks: as in the policy.
-            allow_http: also without encryption.
-            allow_loopback: where the URL itself names this machine (`localhost`, 127.0.0.1,
-                [::1]), reach it, without encryption too.
+            allow_http: also allow it without encryption.
+            allow_loopback: allow a URL that itself names this machine (`localhost`, 127.0.0.1,
+                [::1]), without encryption too.
             bounds: further fields of the policy.
 
         Raises:
-            FetchRefused: it is no URL that could be asked.
+            FetchRefused: the URL is invalid.
         """
         scheme, host, port, _ = _parts(url)
         if allow_loopback and _names_loopback(host):
@@ -116,7 +115,7 @@ class FetchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that may be asked, as far as its text tells.
+    """A URL that is allowed as far as its text tells.
 
     Attributes:
         host: in lower case; an IPv6 address without brackets.
@@ -130,17 +129,17 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port, as the `Host` header names them."""
+        """Host and port for the `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def check_url(url: str, policy: FetchPolicy) -> Target:
-    """Read a URL and check all that can be checked without a look-up.
+    """Parse a URL and check everything that needs no look-up.
 
     Raises:
         FetchDisabled: the policy allows no host at all.
-        FetchRefused: it is not written strictly, or scheme, host or port are not allowed.
+        FetchRefused: the URL is not strict, or its scheme, host or port is not allowed.
     """
     if not policy.allowed_hosts:
         raise FetchDisabled
@@ -154,14 +153,14 @@ def check_url(url: str, policy: FetchPolicy) -> Target:
 
 
 def resolve(target: Target, policy: FetchPolicy, deadline: Deadline) -> tuple[Address, ...]:
-    """Look a host up, once, and check every address that it has.
+    """Look a host up once and check all its addresses.
 
     Returns:
         the addresses to connect to, at least one, in the order of the look-up.
 
     Raises:
-        FetchRefused: any of them may not be reached.
-        FetchError: the host has none.
+        FetchRefused: one of the addresses may not be reached.
+        FetchError: the host has no address.
         FetchTimeout: the look-up took too long.
     """
     literal = _address(target.host)
@@ -231,8 +230,8 @@ def _names_loopback(host: str) -> bool:
 
 
 def _look_up(target: Target, deadline: Deadline) -> tuple[Address, ...]:
-    # getaddrinfo knows no time limit, so a thread waits for it; if it hangs, the thread ends when
-    # the system's resolver gives up.
+    # getaddrinfo has no time limit, so a thread waits for it; if it hangs, the thread ends when the
+    # system's resolver gives up.
     answers: queue.SimpleQueue[list[Any] | OSError | UnicodeError] = queue.SimpleQueue()
 
     def ask() -> None:

@@ -1,1 +1,1 @@
-"""Child interpreters: started in one place, told only what they need, and kept within limits."""
+"""Child interpreters: started in one place, with a bare environment and within limits."""

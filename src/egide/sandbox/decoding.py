@@ -1,8 +1,8 @@
-"""Pictures to fingerprints in child processes, for many threads at once.
+"""Compute fingerprints in child processes, for many threads at once.
 
-A server must not decode hostile files in its own process. Here each picture goes to one of a few
-children over a pipe; whichever crashes, hangs or eats memory is replaced at once, and only the
-picture that did it is refused. Why it is built so: docs/decisions/0013-decoding.md.
+A server must not decode hostile files in its own process. Each picture goes to one of a few
+children over a pipe. A child that crashes, hangs or exhausts its memory is replaced at once, and
+only its picture is refused. The reasons are in docs/decisions/0013-decoding.md.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from egide.domain.model import Fingerprint, Limits
 
 START_TIMEOUT_S = 60.0
-"""A child loads in half a second; on a machine that is busy or short of memory it takes longer."""
+"""A child loads in half a second, but needs longer on a machine that is busy or short of memory."""
 MAX_WAITING = 64
 RETRY_AFTER_S = 1
 _ATTEMPTS = 2
-# A child may have been killed by somebody, or for want of memory, and the picture be sound: only
-# at its second crash is it blamed.
+# A child may have been killed from outside or for lack of memory while its picture is sound. So a
+# picture is blamed only for its second crash.
 
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """How busy a pool is.
+    """The load of a pool.
 
     Attributes:
-        workers: children in all.
-        busy: of them, those with a picture in hand.
+        workers: the number of children.
+        busy: children that are working on a picture.
         waiting: threads that wait for a child.
-        replaced: children that died or were killed since the start, and were replaced.
+        replaced: children that died or were killed, and were replaced, since the start.
     """
 
     workers: int
@@ -71,12 +71,12 @@ class DecodingPool:
         *,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        """Prepare; nothing runs before `start`.
+        """Prepare a pool; no child runs before `start`.
 
         Args:
-            limits: on each picture; `worker_memory_bytes` bounds each child.
-            workers: children, at least 1.
-            max_waiting: threads that may wait for a child; those beyond are refused.
+            limits: for each picture; `worker_memory_bytes` bounds each child.
+            workers: number of children, at least 1.
+            max_waiting: threads that may wait for a child; further threads are refused.
         """
         self._limits = limits
         self._max_waiting = max_waiting
@@ -88,10 +88,10 @@ class DecodingPool:
         self._closed = True
 
     def start(self) -> Self:
-        """Start the children; return when all have loaded and fingerprinted a drawing.
+        """Start the children; return when each has loaded and fingerprinted a drawing.
 
         Raises:
-            NotReady: one of them does not start.
+            NotReady: a child does not start.
         """
         until = time.monotonic() + START_TIMEOUT_S
         try:
@@ -109,7 +109,7 @@ class DecodingPool:
         return self
 
     def close(self) -> None:
-        """End the children, also those with a picture in hand; who waits is refused."""
+        """End all children, even busy ones; refuse the waiting threads."""
         with self._lock:
             self._closed = True
             waiting, idle = list(self._line), self._idle
@@ -121,7 +121,7 @@ class DecodingPool:
         for child in idle:
             child.end()
         for child in self._children:
-            child.kill()  # those in use; who uses them ends them
+            child.kill()  # a busy child is then ended by its thread
 
     def __enter__(self) -> Self:
         return self.start()
@@ -135,7 +135,7 @@ class DecodingPool:
         self.close()
 
     def status(self) -> PoolStatus:
-        """How busy the pool is at this moment."""
+        """The present load of the pool."""
         with self._lock:
             busy = 0 if self._closed else len(self._children) - len(self._idle)
             return PoolStatus(len(self._children), busy, len(self._line), self._replaced)
@@ -145,19 +145,19 @@ class DecodingPool:
     ) -> Fingerprint:
         """Compute the fingerprint of one image file in a child.
 
-        Waits its turn behind the threads that came before.
+        Threads are served in order of arrival.
 
         Args:
             data: the file.
-            exact: the reference's hash, bit for bit: for registering; else the quick one.
-            name: what error messages call the picture; the child does not learn it.
+            exact: compute the reference's hash, bit for bit, for registering; else the fast one.
+            name: the picture's name in error messages; the child does not receive it.
 
         Returns:
-            as `egide.fingerprint` does, without keypoints.
+            the fingerprint as from `egide.fingerprint`, without keypoints.
 
         Raises:
-            ItemError: whatever is wrong with the picture. DecoderCrashed: it crashed two children.
-                DecodeTimeout: it took over `limits.item_timeout_s`.
+            ItemError: anything that is wrong with the picture, such as DecoderCrashed: it crashed
+                two children; DecodeTimeout: it took over `limits.item_timeout_s`.
             Overloaded: too many threads wait, or this one waited for too long.
             NotReady: the pool is closed, or children do not start.
         """
@@ -172,7 +172,7 @@ class DecodingPool:
             except ChildDied:
                 self._replace(child)
             except BaseException:
-                self._replace(child)  # it may be in the midst of a frame
+                self._replace(child)  # it may have read only a part of a message
                 raise
             else:
                 self._give_back(child)
@@ -184,7 +184,7 @@ class DecodingPool:
         raise DecoderCrashed(name=name)
 
     def _take(self) -> DecodingProcess:
-        """Return a child that is ready, and the caller's alone."""
+        """Return a ready child for the caller's use alone."""
         until = time.monotonic() + START_TIMEOUT_S
         for _ in range(len(self._children) + 1):
             child = self._next(self._limits.item_timeout_s)
@@ -214,10 +214,10 @@ class DecodingPool:
                     if place in self._line:
                         self._line.remove(place)
                 raise Overloaded(retry_after_s=RETRY_AFTER_S) from error
-            return place.result()  # a child came at the very last moment
+            return place.result()  # a child became free at the last moment
 
     def _give_back(self, child: DecodingProcess, *, loads: bool = False) -> None:
-        """Hand a child to who has waited longest, or put it by; last in line while it loads."""
+        """Give a child to the longest waiting thread, else keep it idle; `loads`: used last."""
         with self._lock:
             if not self._closed:
                 while self._line:
@@ -232,7 +232,7 @@ class DecodingPool:
     def _replace(self, child: DecodingProcess) -> None:
         with self._lock:
             self._replaced += not self._closed
-        with suppress(ChildDied):  # whoever takes it next tries again
+        with suppress(ChildDied):  # the next thread that takes it tries again
             child.start()
         self._give_back(child, loads=True)
 

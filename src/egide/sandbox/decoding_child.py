@@ -1,8 +1,8 @@
-"""One decoding process, spoken to in messages.
+"""The main program of a decoding process.
 
-Everything that comes in goes through here and not through the server's process: a decoder that
-crashes, hangs or eats memory costs the picture that did it. The protocol is in
-`egide.sandbox.decoding_messages`; what is wrong with a picture is an answer, not the end.
+Uploads are decoded here and not in the server's process: a decoder that crashes, hangs or exhausts
+memory costs only its picture. The protocol is in `egide.sandbox.decoding_messages`. An invalid
+picture gets an error as its answer and does not end the process.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer requests from standard input until it ends."""
-    # The parent decides when: Ctrl-C and systemd's SIGTERM reach the whole group at once, and the
-    # pictures in hand are to be finished.
+    # The parent decides when to end: Ctrl-C and systemd's SIGTERM reach the whole group at once,
+    # but pictures in progress must be finished.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not look like an answer
+    os.dup2(2, 1)  # a library's output must not look like an answer
     requests = sys.stdin.buffer
     parent, limits = read_settings(requests)
     end_with_parent(parent)
@@ -50,7 +50,7 @@ def main() -> None:
         if len(data) < size:
             return
         values = _fingerprint(data, limits, exact=exact)
-        del data  # while the next picture is awaited
+        del data  # free it while waiting for the next picture
         _answer(answers, values)
 
 
@@ -62,7 +62,7 @@ def _fingerprint(data: bytes, limits: Limits, *, exact: bool) -> dict[str, Any]:
         return _failed(error)
     except MemoryError:
         return _failed(DecodeFailed(name="", reason="it needs more memory than it may have"))
-    except Exception as error:  # noqa: BLE001 - an own mistake must reach the parent as an error
+    except Exception as error:  # noqa: BLE001 - a defect of ours must reach the parent
         return {"mistake": type(error).__name__}
 
 

@@ -1,15 +1,15 @@
-"""What a decoding process and its parent say to each other, and how much of it is believed.
+"""The messages between a decoding process and its parent, and the checks on answers.
 
 The parent writes one message of settings, then one for each picture; the child answers each.
-Numbers are big-endian; bytes stand as hexadecimal digits in the JSON of answers.
+Numbers are big-endian; bytes are hexadecimal digits in the JSON of answers.
 
 - settings: u32 length, then JSON `{"parent": pid, "limits": {…}}`
 - request: `REQUEST`, then the file's bytes
 - answer: u32 length, then JSON: `{"ready": true}` once, later `{"done": fingerprint}`,
   `{"failed": {"kind": error's class, "fields": {…}}}` or `{"mistake": exception's class}`
 
-A decoder that a hostile file took over could answer anything. So an answer has a greatest length,
-and every size and number in it is checked before a fingerprint is made of it.
+A hostile file could take over the decoder and answer anything. So the length of an answer is
+limited, and every size and number in it is checked before it becomes a fingerprint.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LENGTH = struct.Struct(">I")
 REQUEST = struct.Struct(">?Q")
-"""Whether exact, and how many bytes follow."""
+"""Whether to hash exactly, and the number of bytes that follow."""
 
 _VARIANT_BYTES = PDQ_BYTES * len(TRANSFORMS)
 _MAX_HASH_CHARS = 2 * _VARIANT_BYTES + 200
@@ -50,11 +50,11 @@ _MAX_NUMBER = 1 << 48
 
 
 class BadAnswer(Exception):
-    """A child said what no sound child says."""
+    """A child sent an answer that breaks the protocol."""
 
 
 def pack_settings(parent: int, limits: Limits) -> bytes:
-    """The first message, to the child."""
+    """Pack the first message to the child."""
     return _pack({"parent": parent, "limits": asdict(limits)})
 
 
@@ -66,17 +66,17 @@ def read_settings(stream: BinaryIO) -> tuple[int, Limits]:
 
 
 def pack_answer(values: dict[str, Any]) -> bytes:
-    """A message to the parent."""
+    """Pack a message to the parent."""
     return _pack(values)
 
 
 def max_answer_bytes(limits: Limits) -> int:
-    """The greatest length of an answer that a sound child gives."""
+    """The greatest length of a valid answer."""
     return 4096 + (limits.max_frames + MAX_REGIONS) * _MAX_HASH_CHARS
 
 
 def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
-    """A fingerprint as JSON takes it; keypoints are not sent."""
+    """A fingerprint as JSON values; keypoints are not sent."""
     return {
         "frames": [_pdq_values(frame) for frame in fingerprint.frames],
         "sha256": _hex(fingerprint.sha256),
@@ -105,11 +105,11 @@ def read_answer(payload: bytes, *, name: str, limits: Limits) -> Fingerprint | E
 
     Args:
         payload: an answer without its length.
-        name: what the error calls the picture, whatever the child calls it.
-        limits: that the child was given.
+        name: the picture's name in the error, whatever name the child used.
+        limits: the child's limits.
 
     Raises:
-        BadAnswer: it is none.
+        BadAnswer: the answer breaks the protocol.
     """
     try:
         values = json.loads(payload)
@@ -125,7 +125,7 @@ def read_answer(payload: bytes, *, name: str, limits: Limits) -> Fingerprint | E
 
 
 def is_ready(payload: bytes) -> bool:
-    """Whether an answer is the first one."""
+    """Whether an answer is the first one, which says that the child is ready."""
     return payload == pack_answer({"ready": True})[LENGTH.size :]
 
 

@@ -1,4 +1,4 @@
-"""One decoding process as its parent sees it: ask, wait within a time, kill."""
+"""The parent's side of one decoding process: ask, wait for a limited time, kill."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from egide.domain.model import Fingerprint, Limits
 
 _PIPE_BYTES = 1 << 20
-# A picture of 2 megapixels fits: the parent's thread hands it over at once, where a pipe of 64 KiB
-# wakes it for every piece. Linux lets any process have a megabyte.
+# Room for a picture of 2 megapixels, which the parent's thread then writes at once; a pipe of
+# 64 KiB would wake the thread for every piece. Linux allows any process a megabyte.
 _READ_BYTES = 1 << 16
 
 
 class ChildDied(Exception):
-    """The child ended, or said what no sound child says."""
+    """The child ended, or broke the protocol."""
 
 
 class ChildSilent(Exception):
@@ -41,19 +41,19 @@ class ChildSilent(Exception):
 
 
 class DecodingProcess:
-    """A place for one child, which is started anew whenever it died.
+    """A slot for one child, which is restarted after it died.
 
-    Used by one thread at a time, its owner; only `kill` may come from any other.
+    Only one thread at a time, the owner, uses it; other threads may only call `kill`.
     """
 
     command: ClassVar[tuple[str, ...]] = ("egide.sandbox.decoding_child",)
     """The module, and its arguments."""
 
     def __init__(self, limits: Limits) -> None:
-        """Prepare; nothing runs before `start`.
+        """Prepare a slot; nothing runs before `start`.
 
         Args:
-            limits: on each picture.
+            limits: for each picture.
         """
         self._limits = limits
         self._ready = False
@@ -61,10 +61,10 @@ class DecodingProcess:
         self._requests = self._answers = -1
 
     def start(self) -> None:
-        """End the child, if there is one, and start another; it loads while the caller goes on.
+        """End the child, if there is one, and start another, which loads in the background.
 
         Raises:
-            ChildDied: this machine starts no more processes.
+            ChildDied: this machine can start no more processes.
         """
         self.end()
         try:
@@ -78,17 +78,17 @@ class DecodingProcess:
         _widen(self._requests)
         for descriptor in (self._requests, self._answers):
             os.set_blocking(descriptor, False)
-        with suppress(BrokenPipeError):  # its end shows when it is awaited
+        with suppress(BrokenPipeError):  # `await_ready` notices that it ended
             os.write(self._requests, pack_settings(os.getpid(), self._limits))
 
     def await_ready(self, until: float) -> None:
-        """Wait for the child to have loaded.
+        """Wait until the child has loaded.
 
         Args:
-            until: of `time.monotonic()`.
+            until: a time of `time.monotonic()`.
 
         Raises:
-            ChildDied, ChildSilent: it never will have.
+            ChildDied, ChildSilent: the child did not load.
         """
         if self._process is None or self._process.poll() is not None:
             raise ChildDied
@@ -98,10 +98,10 @@ class DecodingProcess:
             self._ready = True
 
     def ask(self, data: bytes, *, exact: bool, name: str) -> Fingerprint | EgideError:
-        """Have one picture fingerprinted; return that, or the error to raise instead.
+        """Send one picture; return its fingerprint, or the error to raise instead.
 
         Raises:
-            ChildDied, ChildSilent: the child is of no more use.
+            ChildDied, ChildSilent: the child can no longer be used.
         """
         until = time.monotonic() + self._limits.item_timeout_s
         self._send(REQUEST.pack(exact, len(data)), until)
@@ -112,17 +112,17 @@ class DecodingProcess:
             raise ChildDied from error
 
     def kill(self) -> None:
-        """Kill the child, whoever waits for it: its owner then meets ChildDied."""
+        """Kill the child from any thread; its owner then gets ChildDied."""
         process = self._process
         if process is not None:
             process.kill()
             process.wait()
 
     def end(self) -> None:
-        """Kill the child and close its pipes; again does nothing."""
+        """Kill the child and close its pipes; a second call does nothing."""
         self.kill()
-        # Not in `kill`: a number that is closed under a thread which reads it may be another file's
-        # by then.
+        # Not in `kill`: while a thread still reads a closed descriptor, its number may be reused
+        # for another file.
         process, self._process, self._ready = self._process, None, False
         if process is not None:
             for stream in (process.stdin, process.stdout):
@@ -161,7 +161,7 @@ class DecodingProcess:
         return bytes(received)
 
     def _await(self, event: int, descriptor: int, until: float) -> None:
-        # Not `select.select`, which takes no descriptor over 1023: a server has many.
+        # `select.select` takes no descriptor over 1023, and a server has many.
         poll = select.poll()
         poll.register(descriptor, event)
         left_s = until - time.monotonic()
@@ -173,5 +173,5 @@ def _widen(descriptor: int) -> None:
     if sys.platform == "linux":
         import fcntl
 
-        with suppress(OSError):  # the limit of all pipes of a user; narrow ones are slower
+        with suppress(OSError):  # the user's limit for all pipes; narrow ones are slower
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

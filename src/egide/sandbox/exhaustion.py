@@ -1,4 +1,4 @@
-"""Telling that a machine, or a limit on this process, has no more to give."""
+"""Recognise that the machine, or a limit on this process, is exhausted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEAST_FILES = 64
-"""Files that any command may have to hold open at once."""
+"""Open files that any command may need at once."""
 _NUMBERS: dict[int, type[EgideError]] = {
     errno.EMFILE: TooManyFiles,
     errno.ENFILE: TooManyFiles,
     errno.ENOMEM: OutOfMemory,
 }
-# What the dynamic loader and `threading` say, which hand on no number.
+# Messages of the dynamic loader and `threading`, which pass on no error number.
 _WORDS: dict[str, type[EgideError]] = {
     os.strerror(errno.EMFILE): TooManyFiles,
     os.strerror(errno.ENFILE): TooManyFiles,
@@ -30,7 +30,7 @@ _WORDS: dict[str, type[EgideError]] = {
 
 
 def exhausted(error: BaseException) -> EgideError | None:
-    """Return what ran out, if that is what an error or one that led to it says; else None."""
+    """Return the matching error of ours if an error, or one of its causes, is exhaustion."""
     for one in _chain(error):
         if kind := _kind(one):
             return kind()

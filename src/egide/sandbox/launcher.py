@@ -1,7 +1,7 @@
 """The first file that a child interpreter runs: it sets the module path and runs a module.
 
-`python -P -s launcher.py FOLDERS HOME MODULE ARGUMENTS…`: a JSON list of folders, and the one that
-Egide itself is in.
+`python -P -s launcher.py FOLDERS HOME MODULE ARGUMENTS…`: FOLDERS is a JSON list, HOME the folder
+that contains Egide itself.
 """
 
 import json
@@ -18,8 +18,8 @@ def main() -> None:
     standard = os.path.dirname(os.__file__)  # noqa: PTH120 - a frozen module has it as text
     first = [standard, os.path.join(standard, "lib-dynload")]  # noqa: PTH118
     sys.path[:] = dict.fromkeys([*first, *json.loads(folders), *sys.path])
-    # The very Egide that started this one, wherever it was found, and its folder not searched for
-    # anything else.
+    # Load the same Egide that started this process, without searching its folder for anything
+    # else.
     spec = PathFinder.find_spec("egide", [home])
     assert spec is not None
     assert spec.loader is not None

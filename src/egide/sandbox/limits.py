@@ -1,4 +1,4 @@
-"""What a child process does to itself: end with its parent, and stay within its means."""
+"""Limits that a child process sets on itself: end with its parent, bound memory and files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _END_AT_ONCE = partial(os._exit, 1)
 
 
 def end_with_parent(parent: int, end: Callable[[], object] = _END_AT_ONCE) -> None:
-    """Watch in a thread, and end this process when `parent` is gone, also in the midst of work.
+    """Watch `parent` in a thread and end this process when it is gone, even in mid-work.
 
     Args:
         parent: its process id.
-        end: how; by default at once.
+        end: ends the process; by default at once.
 
-    Not `PR_SET_PDEATHSIG`: that acts when the parent's *thread* ends which started the child.
+    Not `PR_SET_PDEATHSIG`: it acts when the *thread* that started the child ends.
     """
     threading.Thread(target=_watch, args=(parent, end), name="parent-watch", daemon=True).start()
 
@@ -35,9 +35,9 @@ def _watch(parent: int, end: Callable[[], object]) -> None:
 
 
 def limit_memory(limit_bytes: int) -> None:
-    """Bound private memory; what is mapped from files is not counted.
+    """Bound private memory; mapped files do not count.
 
-    Linux only, elsewhere there is no bound; 0 means none.
+    Works on Linux only; 0 means no bound.
     """
     if limit_bytes and sys.platform == "linux":
         import resource
@@ -48,7 +48,7 @@ def limit_memory(limit_bytes: int) -> None:
 
 
 def write_no_files() -> None:
-    """Let this process write to no file: no trace of a picture, also in no core dump."""
+    """Prevent this process from writing any file, so no trace of a picture and no core dump."""
     if sys.platform != "win32":
         import resource
 

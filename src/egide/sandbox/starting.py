@@ -1,8 +1,8 @@
 """The one place that starts a Python interpreter.
 
-A child reads hostile files, often in the folder that holds them. So nothing of that folder may
-reach its module path, and nothing of the caller's environment reaches it that was not named. A test
-holds that no other module of Egide starts a process.
+A child reads hostile files, often with their folder as its working folder. So that folder must not
+be on its module path, and the child gets only named variables of the caller's environment. A test
+checks that no other module of Egide starts a process.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
 )
-"""There are as many children as the caller wants processors busy."""
+"""The caller already starts one child for each processor it wants busy."""
 _PLAIN = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 _SEARCH_PATHS = ("PATH", "LD_LIBRARY_PATH")
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _HOME = Path(__file__).parents[2]
-"""The folder that Egide was imported from: an installation, a checkout, a place on PYTHONPATH."""
+"""The folder that Egide was imported from: an installation, a checkout, an entry of PYTHONPATH."""
 
 
 def start(
@@ -40,18 +40,18 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a module of Egide in an interpreter of its own.
 
-    Its output is a pipe; what it writes to standard error is dropped, since libraries print names
-    and contents of files there.
+    Its output is a pipe. Its standard error is dropped, since libraries print names and contents
+    of files there.
 
     Args:
         module: run as `__main__`.
-        arguments: its `sys.argv[1:]`, for everyone on this machine to read.
-        environment: all that it is told besides what Python itself needs; see `variables`.
+        arguments: its `sys.argv[1:]`, which everyone on this machine can read.
+        environment: added to the variables that Python itself needs; see `variables`.
         pass_fds: file descriptors that it inherits.
         reads: whether its standard input is a pipe; else it is empty.
 
     Raises:
-        TooManyFiles, TooManyProcesses, OutOfMemory: there can be no more children.
+        TooManyFiles, TooManyProcesses, OutOfMemory: no more children can be started.
         OSError: the interpreter cannot be run for another reason.
     """
     flags = ["-P", "-s", *(("-X", "utf8") if sys.flags.utf8_mode else ())]
@@ -75,7 +75,7 @@ def start(
 
 
 def end(process: subprocess.Popen[bytes], *, timeout_s: float) -> None:
-    """Ask a child to end, and kill it where it does not in time."""
+    """Ask a child to end, and kill it after `timeout_s`."""
     process.terminate()
     try:
         process.communicate(timeout=timeout_s)
@@ -85,10 +85,10 @@ def end(process: subprocess.Popen[bytes], *, timeout_s: float) -> None:
 
 
 def bare_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What Python and its libraries need to run: no setting, no password, no key.
+    """The variables that Python and its libraries need to run: no setting, no password, no key.
 
-    Not PYTHONPATH: see `module_path`. Relative and empty entries of search paths are left out, for
-    they mean the folder that the child stands in.
+    PYTHONPATH is left out, see `module_path`. So are relative and empty entries of search paths,
+    which mean the child's working folder.
     """
     kept = {name: environment[name] for name in _PLAIN if name in environment}
     for name in _SEARCH_PATHS:
@@ -103,7 +103,7 @@ def variables(
     prefixes: Iterable[str] = (),
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Pick variables of the environment for a child, by name and by how their names begin."""
+    """Pick variables of the environment for a child, by name and by prefix."""
     names, prefixes = frozenset(names), tuple(prefixes)
     return {
         name: value
@@ -115,9 +115,9 @@ def variables(
 def module_path(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Folders that a child searches for modules, after its standard library.
 
-    They are this interpreter's, so that the extras are found wherever they were installed or named
-    by PYTHONPATH; but not the working folder, the main script's folder, or what a relative entry of
-    PYTHONPATH made of it. No file in them can take the place of a module of Python's own.
+    They are this interpreter's folders, including PYTHONPATH, so that installed extras are found.
+    The working folder, the main script's folder and relative entries of PYTHONPATH are left out.
+    No file in these folders can replace a module of the standard library.
     """
     implicit = {_real("."), *map(_real, _relative(environment.get("PYTHONPATH", "")))}
     if script := getattr(sys.modules.get("__main__"), "__file__", None):

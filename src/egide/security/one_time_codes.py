@@ -1,6 +1,6 @@
-"""One-time codes of a worker's app (TOTP): which one is taken, and what the app has to know.
+"""One-time codes of a worker's app (TOTP): checking a code, and the URI that sets up the app.
 
-SHA-1, six digits and 30 s are what every app takes; several ignore other parameters of the URI.
+Every app supports SHA-1, six digits and 30 s; several ignore other parameters of the URI.
 PyOTP, which comes with the extra `server`, makes the codes.
 """
 
@@ -20,7 +20,7 @@ STEP_S = 30
 SECRET_BYTES = 20
 """RFC 4226, section 4, R6: 160 bits are recommended."""
 STEPS_APART = 1
-"""How many steps a telephone's clock may be early or late."""
+"""Steps that a telephone's clock may be early or late."""
 
 
 def new_secret() -> bytes:
@@ -29,19 +29,19 @@ def new_secret() -> bytes:
 
 
 def accepted_step(secret: bytes, code: str, now_unix_s: float, *, after: int | None) -> int | None:
-    """The step that a code belongs to, if the code is right now and was not used before.
+    """The step of a code, if the code is valid now and was not used before.
 
-    The work is the same whatever the code is; PyOTP's own check stops at the first that is right.
+    Takes constant time; PyOTP's own check stops at the first code that fits.
 
     Args:
         secret: of the account.
-        code: as it was typed; spaces and hyphens in it do not matter.
+        code: as typed; spaces and hyphens are ignored.
         now_unix_s: the time.
-        after: the step of the last code that was accepted; only later ones are. One that has not
-            come yet was taken while the clock was ahead, and keeps nobody out.
+        after: the step of the last accepted code; only later steps are accepted. A step in the
+            future is ignored: it was accepted while the clock was ahead.
 
     Returns:
-        the step, in whole 30 s since 1970, to be kept as `after`; None for any other code.
+        the step, in whole 30 s since 1970, to be kept as `after`; None for an invalid code.
     """
     typed = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", code)).encode(errors="replace")
     current = int(now_unix_s) // STEP_S
@@ -61,7 +61,7 @@ def app_uri(secret: bytes, *, account: str, issuer: str) -> str:
     Args:
         secret: for the app to keep.
         account: the name to sign in with.
-        issuer: what the app calls this register; a colon in it is left out.
+        issuer: the register's name in the app; a colon in it is left out.
     """
     issuer = " ".join(issuer.replace(":", " ").split())
     return _app(secret).provisioning_uri(name=account, issuer_name=issuer)

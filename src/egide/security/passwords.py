@@ -1,4 +1,4 @@
-"""PINs and passwords, kept as slow hashes: Argon2id."""
+"""Hash and verify PINs and passwords with Argon2id."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 MEMORY_KIB = 64 * 1024
-"""As the second choice of RFC 9106, section 4, for 64 MiB, but in one lane: others want cores."""
+"""RFC 9106, section 4, second recommendation, but in one lane: others need the cores."""
 PASSES = 3
-# More at a time need 64 MiB each and, on two cores, get no more done.
+# Each hash needs 64 MiB, and on two cores more at a time are no faster.
 _AT_WORK = BoundedSemaphore(2)
-# Whoever floods the sign-in must not take all of the server's threads.
+# A flood of sign-ins must not take all of the server's threads.
 _IN_LINE = BoundedSemaphore(12)
 _RETRY_AFTER_S = 5
 _own = local()
@@ -41,12 +41,12 @@ def hash_password(text: str) -> str:
 
 
 def verify_password(text: str, hash_: str | None) -> bool:
-    """Whether a text is the one of a hash.
+    """Whether a PIN or password has this hash.
 
     Args:
-        text: what somebody gives.
-        hash_: of `hash_password`; None where there is none to compare with. The answer is then
-            False, after the same work, so that the time does not tell.
+        text: the PIN or password.
+        hash_: from `hash_password`; None if there is no such account. The answer is then False,
+            after the same work, so that the time reveals nothing.
 
     Raises:
         Overloaded: a dozen others are waiting; nothing was compared.
@@ -65,10 +65,10 @@ def verify_password(text: str, hash_: str | None) -> bool:
 
 @contextmanager
 def place_in_line() -> Iterator[None]:
-    """Keep a place for what this thread compares, before anything else is done for it.
+    """Reserve a place for this thread's check before any other work for the sign-in.
 
-    Whoever floods the sign-in is then sent away before the store has counted an attempt: 500 at
-    once would otherwise hold up all that writes for half a minute.
+    A flood is then refused before the store counts any attempt: counting 500 at once would block
+    all writers for half a minute.
 
     Raises:
         Overloaded: a dozen others are waiting.
@@ -87,7 +87,7 @@ def place_in_line() -> Iterator[None]:
 
 
 def _encoded(text: str) -> bytes:
-    # JSON can hold lone surrogates, which are no PIN's but must not stop the comparing.
+    # JSON can hold lone surrogates; no PIN has them, but they must not raise here.
     return text.encode(errors="surrogatepass")
 
 
@@ -102,5 +102,5 @@ def _hasher() -> PasswordHasher:
 
 @lru_cache(maxsize=1)
 def _nobodys_hash() -> str:
-    """The hash of what nobody knows."""
+    """The hash of a random password that nobody knows."""
     return hash_password(secrets.token_urlsafe())

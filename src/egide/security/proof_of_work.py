@@ -1,6 +1,6 @@
-"""Proof of work: a form costs its sender some seconds of computing, and no foreign captcha.
+"""Proof of work: a form costs its sender some seconds of computing instead of a captcha.
 
-A challenge is signed and says itself how hard it is and until when it holds, so that none is kept.
+A challenge is signed and holds its own difficulty and expiry, so none is stored.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 TTL = timedelta(hours=6)
-"""How long a challenge holds: a connection that comes back late can still send what it was for."""
+"""How long a challenge is valid: long enough to send a form after a lost connection returns."""
 _CLOCKS_DIFFER = timedelta(minutes=1)
-"""So far the clocks of processes that check each other's challenges may be apart."""
+"""How far apart the clocks of processes that check each other's challenges may be."""
 MAX_BITS = 32
 _VERSION = "v1"
 _RANDOM_BYTES = 16
@@ -32,8 +32,8 @@ def new_challenge(key: bytes, bits: int, now: datetime) -> str:
     """Make a challenge: `v1.<bits>.<expires, Unix seconds>.<random>.<mac>`, the last two base64url.
 
     Args:
-        key: secret, the same where it is checked.
-        bits: how many zero bits the proof needs, 0 to 32; each doubles the work.
+        key: secret; `solved` needs the same one.
+        bits: zero bits that the proof needs, 0 to 32; each doubles the work.
         now: UTC.
     """
     if not 0 <= bits <= MAX_BITS:
@@ -47,20 +47,20 @@ def solved(key: bytes, challenge: str, nonce: int, now: datetime) -> bytes:
     """Check a proof.
 
     Args:
-        key: that the challenge was made with.
-        challenge: as it was given out.
-        nonce: such that SHA-256 of `challenge:nonce`, the nonce in decimal, begins with as many
-            zero bits as the challenge says.
+        key: the key of `new_challenge`.
+        challenge: as issued.
+        nonce: SHA-256 of `challenge:nonce`, the nonce in decimal, must begin with as many zero
+            bits as the challenge says.
         now: UTC.
 
     Returns:
-        what tells this challenge from every other, whatever nonce solves it: 32 bytes.
+        a unique id of the challenge, 32 bytes, independent of the nonce.
 
     Raises:
         ProofInvalid: the challenge is not one of ours, or the nonce does not solve it.
-        ProofExpired: it was given out too long ago.
+        ProofExpired: the challenge has expired.
     """
-    # ASCII first: `compare_digest` takes no other text.
+    # `compare_digest` takes ASCII text only.
     if len(challenge) > _MAX_CHARS or not challenge.isascii() or not 0 <= nonce <= _MAX_NONCE:
         raise ProofInvalid
     signed, _, mac = challenge.rpartition(".")
@@ -68,7 +68,7 @@ def solved(key: bytes, challenge: str, nonce: int, now: datetime) -> bytes:
         raise ProofInvalid
     _, bits, expires, _ = signed.split(".")
     left_s = int(expires) - now.timestamp()
-    # One that would hold for longer than any does was given out by a clock that was ahead.
+    # Too long a remaining validity means that the issuer's clock was ahead.
     if not 0 < left_s <= (TTL + _CLOCKS_DIFFER).total_seconds():
         raise ProofExpired
     if leading_zero_bits(sha256(f"{challenge}:{nonce}".encode()).digest()) < int(bits):
@@ -77,7 +77,7 @@ def solved(key: bytes, challenge: str, nonce: int, now: datetime) -> bytes:
 
 
 def leading_zero_bits(digest: bytes) -> int:
-    """How many bits of a digest are zero before its first that is not."""
+    """The number of leading zero bits of a digest."""
     return 8 * len(digest) - int.from_bytes(digest).bit_length()
 
 

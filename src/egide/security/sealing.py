@@ -1,11 +1,11 @@
-"""Keypoints sealed with a key that is kept outside the store.
+"""Seal keypoints with a key that is kept outside the store.
 
 AES-256 in Galois counter mode, from `cryptography`. A sealed set is one byte of version, a random
 nonce of 96 bits, the ciphertext and a tag of 128 bits. With random nonces one key is good for 2³²
 sets (NIST SP 800-38D, section 8.3), some hundred times what a store holds.
 
-What is sealed is bound to a context, so that it opens nowhere else: a row that is moved to another
-entry, bank or store is damaged. Sealing hides neither that there is a row nor how long it is.
+A sealed set is bound to its context: a row that is moved to another entry, bank or store does not
+open there. Sealing hides neither the existence nor the length of a row.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SealBroken(ValueError):
-    """What was to be unsealed is no sealed set of this key and context."""
+    """The bytes are not a set sealed with this key and context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class KeypointKey:
     """The key that seals keypoints. Neither `repr` nor any error shows it.
 
     Attributes:
-        secret: 32 random bytes, from which what encrypts and what identifies are derived.
+        secret: 32 random bytes; the encryption key and the key id are derived from them.
     """
 
     secret: bytes = field(repr=False)
@@ -72,11 +72,11 @@ class KeypointKey:
         """Read a key from its text, base64url of 32 bytes.
 
         Args:
-            text: 43 characters, or 44 with the padding; spaces and line ends around it are allowed.
-            name: what errors call it.
+            text: 43 characters, or 44 with padding; spaces and line ends around it are allowed.
+            name: the key's name in errors.
 
         Raises:
-            KeypointKeyInvalid: it is no key. The message does not repeat it.
+            KeypointKeyInvalid: the text is not a key. The message does not repeat it.
         """
         text = text.strip()
         if not text:
@@ -95,8 +95,8 @@ class KeypointKey:
         """Read a key from its file.
 
         Raises:
-            KeypointKeyInvalid: none is there, it cannot be read, others may read it, or it is no
-                key.
+            KeypointKeyInvalid: the file is missing or unreadable, other users may read it, or it
+                holds no key.
         """
         try:
             text = read_key_file(path)
@@ -110,9 +110,9 @@ class KeypointKey:
         """Read the key from `EGIDE_PATCH_KEY`, or from the file of `key_path`.
 
         Raises:
-            KeypointKeyMissing: no variable is set, and there is no file in the usual place.
-            KeypointKeyInvalid: what is there is no key; or both variables are set, and only one of
-                them can be what was used before.
+            KeypointKeyMissing: no variable is set, and there is no file in the default place.
+            KeypointKeyInvalid: the value or file is not a key; or both variables are set, and it
+                is unclear which key was used before.
         """
         text = environment.get(KEY_VARIABLE)
         if text and environment.get(KEY_FILE_VARIABLE):
@@ -128,11 +128,11 @@ class KeypointKey:
 
     @property
     def key_id(self) -> bytes:
-        """What tells this key from others, 8 bytes; the key cannot be found from it."""
+        """An id of this key, 8 bytes; the key cannot be derived from it."""
         return self._derive(b"id")[:KEY_ID_BYTES]
 
     def seal(self, data: bytes, context: bytes) -> bytes:
-        """Encrypt and authenticate `data`, so that it opens with this key and context only.
+        """Encrypt and authenticate `data`; it opens with this key and context only.
 
         Raises:
             KeypointsUnavailable: `cryptography` is not installed.
@@ -141,10 +141,10 @@ class KeypointKey:
         return _VERSION + nonce + self._cipher().encrypt(nonce, data, _VERSION + context)
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes:
-        """Give back what was sealed.
+        """Decrypt and authenticate a sealed set.
 
         Raises:
-            SealBroken: changed, cut, of another key, context or version.
+            SealBroken: it was altered or cut, or has another key, context or version.
             KeypointsUnavailable: `cryptography` is not installed.
         """
         cipher = self._cipher()
@@ -159,11 +159,11 @@ class KeypointKey:
             raise SealBroken from None
 
     def write(self, path: Path) -> None:
-        """Write the key into a new file for its owner only, safely on the disk on return.
+        """Write the key to a new private file, which is on the disk on return.
 
         Raises:
-            KeypointKeyExists: there is something at `path`; it is never replaced.
-            OutputUnwritable: it cannot be written.
+            KeypointKeyExists: something is at `path` already; it is never replaced.
+            OutputUnwritable: the file cannot be written.
         """
         text = base64.urlsafe_b64encode(self.secret) + b"\n"
         try:
@@ -190,12 +190,13 @@ class KeypointKey:
 
 
 def read_key_file(path: Path) -> str:
-    """Read a file that holds a key, of whatever kind, as ASCII text.
+    """Read a file that holds a key of any kind, as ASCII text.
 
     Raises:
-        OSError: it cannot be read, is no plain file, or others may use it; `strerror` says which.
+        OSError: it cannot be read, is not a plain file, or other users have access; `strerror`
+            says which.
     """
-    # Of a pipe that nobody writes to, opening would wait for ever.
+    # Opening a pipe without a writer would block for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         mode = os.fstat(descriptor).st_mode
@@ -210,7 +211,7 @@ def read_key_file(path: Path) -> str:
 
 
 def require_cryptography() -> None:
-    """Find out early whether sealing is possible.
+    """Check early that sealing is possible.
 
     Raises:
         KeypointsUnavailable: `cryptography` is not installed.
@@ -222,17 +223,17 @@ def require_cryptography() -> None:
 
 
 def key_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where the key's file is: `EGIDE_PATCH_KEY_FILE`, or the usual place.
+    """Return the path of the key's file: `EGIDE_PATCH_KEY_FILE`, or the default place.
 
-    That is `egide/keypoints.key` in `XDG_CONFIG_HOME`, by default in `~/.config`.
+    The default is `egide/keypoints.key` in `XDG_CONFIG_HOME`, which defaults to `~/.config`.
 
     Raises:
-        KeypointKeyMissing: the user has no home folder, and no variable names another.
+        KeypointKeyMissing: no variable is set, and the user has no home folder.
     """
     named = environment.get(KEY_FILE_VARIABLE)
     if named:
         return Path(named)
-    # The specification has a relative path ignored.
+    # The XDG specification says to ignore a relative path.
     configured = environment.get("XDG_CONFIG_HOME", "")
     if configured.startswith("/"):
         return Path(configured, "egide", "patches.key")

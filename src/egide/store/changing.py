@@ -1,4 +1,4 @@
-"""A store that may be changed; only `egide.usecases` imports this, and import-linter holds it."""
+"""A store for changing; only `egide.usecases` may import this, which import-linter checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChangingStore(Store):
 
     @classmethod
     def of(cls, store: Store) -> Self:
-        """The same open store, to be changed; close the first one only."""
+        """The same open store, for changing; close only the original."""
         changing = cls.__new__(cls)
         changing.__dict__.update(store.__dict__)
         return changing
@@ -40,10 +40,10 @@ class ChangingStore(Store):
 
     @property
     def cases(self) -> CaseChanges:
-        """What people have registered of themselves, and what is done to it."""
+        """Cases."""
         return CaseChanges(self._database, self._identity_key, self._changing, self.actor)
 
     @property
     def upstreams(self) -> UpstreamChanges:
-        """Registers that this one follows, and what they do to the entries here."""
+        """Upstream registers, and applying their changes."""
         return UpstreamChanges(self._database, self._identity_key, self.actor, self._changing)

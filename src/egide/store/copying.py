@@ -1,7 +1,7 @@
-"""Whole stores, row by row: into a backup file, and out of one into a new database.
+"""Copy whole stores row by row: into a backup file, or from one into a new database.
 
-A backup is itself a store, in SQLite, whatever database the original is in. So a backup of one
-database restored into another is also how a register moves.
+A backup is itself an SQLite store, whatever database the original uses. So backup and restore also
+move a register to another database.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
     from egide.store.database.interface import Database
 
     OnProgress = Callable[[int, int], None]
-    """Called with rows done and rows in all."""
+    """Called with the numbers of copied rows and of all rows."""
 
-# The tables of a served register and of its pages are among those of `metadata` only once they
-# are imported.
+# `metadata` has the tables of a served register and of its pages only after their import.
 _OF_THIS_MACHINE = {unfinished_files, snapshot_files}
 _TABLES = tuple(table for table in metadata.sorted_tables if table not in _OF_THIS_MACHINE)
 assert {service_schema.log, case_schema.cases} <= set(_TABLES)
@@ -51,12 +50,12 @@ _BUSY_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What was copied.
+    """The result of copying a store.
 
     Attributes:
         store_id: of the original and of the copy.
         revision: the store's revision that was copied.
-        rows: by table.
+        rows: number of rows by table.
     """
 
     store_id: str
@@ -71,7 +70,7 @@ def back_up(
     shown = f"sqlite:///{path}"
     if os.path.lexists(path):
         raise BackupExists(name=str(path))
-    # First, so that the copy tells of itself.
+    # Logged first, so that the copy contains its own record.
     with database.write() as connection:
         _append_to_log(connection, actor=actor, action="backup")
     with (
@@ -91,22 +90,22 @@ def back_up(
 def restore_store(
     path: Path, url: str, *, actor: str = "local", on_progress: OnProgress | None = None
 ) -> Copied:
-    """Fill a new database from a backup, in one transaction: all of it, or nothing.
+    """Fill a new database from a backup in one transaction, completely or not at all.
 
     The restored store has the id, the entries, the keys and the log of the backup, and a record of
-    the restoring at the log's end. What was withdrawn after the backup was made is in it again.
+    the restore at the log's end. Entries withdrawn after the backup was made are in it again.
 
     Args:
         path: of a backup, which is any store in an SQLite file; it is not changed.
-        url: of the new store: a file that is not there yet, or an empty PostgreSQL database.
-        actor: who restores, as the log says.
-        on_progress: called with rows done and rows in all.
+        url: of the new store: a file that does not exist, or an empty PostgreSQL database.
+        actor: who restores, for the log.
+        on_progress: called with the numbers of copied rows and of all rows.
 
     Raises:
         StoreMissing, StoreForeign, StoreTooOld, StoreTooNew: the file is no backup of this version.
-        StoreNotEmpty: the new store's database has tables already.
+        StoreNotEmpty: the new database has tables already.
         BackupIncomplete: rows are missing afterwards; nothing was restored.
-        StoreError: of the kind that fits what the database reports; nothing was restored.
+        StoreError: of the kind that fits the database's error; nothing was restored.
     """
     if not path.is_file():
         raise StoreMissing(store=f"sqlite:///{path}")
@@ -136,11 +135,11 @@ def _fill(
     on_progress: OnProgress | None,
     restorer: str | None = None,
 ) -> Copied:
-    """Copy all rows in one transaction; where somebody restores them, the log tells of it there."""
+    """Copy all rows in one transaction; with a `restorer`, the target's log records it."""
     expected = {table.name: _count(source, table) for table in _TABLES}
     total, done = sum(expected.values()), 0
     with target.write(long=True) as connection:
-        _require_empty(connection, target)  # as nobody else can fill it now
+        _require_empty(connection, target)  # nobody else can fill it now
         make_tables(connection)
         for table in _TABLES:
             query = sa.select(*table.columns).execution_options(yield_per=_PAGE)
@@ -157,7 +156,7 @@ def _fill(
                 raise BackupIncomplete(store=shown, reason=reason)
         store_id: str = connection.execute(sa.select(store_meta.c.store_id)).scalar_one()
         revision = current_revision(connection)
-        # The new files hold nothing else; a snapshot that stands here already may.
+        # The new files hold nothing erased, but an existing snapshot here may.
         connection.execute(
             sa.update(store_meta).values(erased_revision=revision, erasure_pending_since=None)
         )
@@ -181,20 +180,20 @@ def _append_to_log(connection: sa.Connection, *, actor: str, action: str) -> Non
         at=int(time.time()),
         actor=actor,
         action=action,
-        # Of a record itself it would be the revision that it made, and this makes none.
+        # In `detail`: a record's own `revision` is one that it made, and this makes none.
         detail={"revision": current_revision(connection)},
     )
 
 
 @contextmanager
 def _new_file(path: Path, erasure: Erasure) -> Iterator[Path]:
-    """A file for its owner only, which gets its name at the end and replaces no other.
+    """A new private file, which gets its name at the end and never replaces a file.
 
-    If this process is killed meanwhile, the next one that opens the store removes it.
+    If this process is killed, the next one that opens the store removes the file.
 
     Raises:
-        BackupExists: meanwhile there is one of that name.
-        BackupUnwritable: it cannot be made.
+        BackupExists: a file got that name meanwhile.
+        BackupUnwritable: the file cannot be made.
     """
     try:
         with written_whole(path, replacing=False, noted=erasure.writing) as stream:

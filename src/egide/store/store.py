@@ -45,23 +45,23 @@ if TYPE_CHECKING:
 DEFAULT_URL = "sqlite:///egide.db"
 DEFAULT_BUSY_TIMEOUT_S = 10.0
 LOCAL_ACTOR = "local"
-"""Whoever uses the command line, or Python."""
+"""The actor for the command line and for Python."""
 
 
 class Store:
     """Banks and entries in a database, shared by threads and processes.
 
     `Store.open` opens one. Each of its rooms reads one kind of thing: `store.entries.get`,
-    `store.keys.list`. What changes its entries is in `egide.usecases`. All methods raise
-    StoreError of the fitting kind when the database does not play along: StoreLocked,
-    StoreReadOnly, StoreFull, StoreUnreadable; nothing was changed then.
+    `store.keys.list`. `egide.usecases` changes its entries. If the database fails, all methods
+    raise StoreError of the fitting kind (StoreLocked, StoreReadOnly, StoreFull, StoreUnreadable),
+    and nothing was changed.
 
     Attributes:
-        url: where the store is, without its password.
+        url: the store's URL, without its password.
         path: of the SQLite file; None on PostgreSQL.
-        id: a random UUID that tells this store from every other; a copy of the file has the same.
-        actor: who changes it, as its log says.
-        forgets_at_once: whether what erases also has it leave the files; see `open`.
+        id: a random UUID of the store; a copy of the file has the same one.
+        actor: who changes it, for its log.
+        forgets_at_once: whether an act that erases also cleans the files; see `open`.
     """
 
     def __init__(self, database: Database, *, forget_at_once: bool = True) -> None:
@@ -92,18 +92,18 @@ class Store:
 
         Args:
             url: an SQLAlchemy URL: `sqlite:///folder/egide.db`, `postgresql://user@host/database`.
-            create: make it where there is none; a file is readable by its owner only, a database
-                of PostgreSQL must be there and be empty.
+            create: make the store if it is missing; a file is readable by its owner only, a
+                PostgreSQL database must exist and be empty.
             busy_timeout_s: how long a write waits for another process that writes.
-            timeout_s: how long PostgreSQL has to answer, and 120 times as long where a whole store
-                is read or written; by default EGIDE_STORE_TIMEOUT_S, else 30.
-            forget_at_once: have what is erased leave the files in the same call; else whoever
-                opened the store sees to that, say every few seconds.
+            timeout_s: time limit for PostgreSQL's answers, 120 times as long if a whole store is
+                read or written; by default EGIDE_STORE_TIMEOUT_S, else 30.
+            forget_at_once: remove erased data from the files in the same call; else the caller
+                must call `forget_erased`, say every few seconds.
 
         Raises:
             UsageError: the URL is a path, in memory, or of a database that Egide cannot use.
             PostgresqlUnavailable: the extra `egide[postgresql]` is not installed.
-            StoreMissing: there is none, and `create` is False.
+            StoreMissing: there is no store, and `create` is False.
             StoreForeign: the database belongs to something else.
             StoreTooOld: `Store.upgrade` it first.
             StoreTooNew: a newer Egide wrote it.
@@ -138,28 +138,28 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Close the store; `forget_erased` is tried once more, and waiting for changes ends."""
+        """Close the store, after a last `forget_erased`; waiting for changes ends."""
         with suppress(StoreError):
             self.forget_erased()
         self._database.close()
 
     @property
     def erasure(self) -> Erasure:
-        """What was erased, and what may still hold it."""
+        """Erased data, and files that may still hold it."""
         return Erasure(self._database)
 
     def forget_erased(self) -> bool:
-        """Have what was erased leave the database's files, as far as the database can.
+        """Remove erased data from the database's files, as far as the database can.
 
-        SQLite's write-ahead log is emptied; PostgreSQL removes dead rows (`VACUUM`). Returns at
-        once where nothing was erased since, by whichever process.
+        Empties SQLite's write-ahead log, or removes PostgreSQL's dead rows (`VACUUM`). Returns at
+        once if no process has erased anything since.
 
         Returns:
-            whether nothing is left to do; False while somebody reads an earlier state of the
-            store, or the database does not play along: call it again later.
+            whether nothing is left to do; False while somebody reads an earlier state of the store
+            or the database refuses: call it again later.
 
         Raises:
-            StoreError: it cannot even be asked.
+            StoreError: the database cannot be reached.
         """
         seen = self.erasure.get()
         if seen.pending_since is None:
@@ -179,7 +179,7 @@ class Store:
         self.close()
 
     def acting_as(self, actor: str) -> Self:
-        """The same open store, in whose log another actor stands; close the first one only."""
+        """The same open store with another actor for the log; close only the original."""
         other = copy(self)
         other.actor = actor
         return other
@@ -195,33 +195,33 @@ class Store:
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Wait until the store has a later revision than `since`, or until the time is up.
 
-        For one follower, in a thread of its own, again and again: a commit of any process ends the
-        wait within some 50 ms on SQLite and at once on PostgreSQL. Others may wait beside it.
+        Meant for one follower that calls it repeatedly in its own thread: a commit of any process
+        ends the wait within some 50 ms on SQLite and at once on PostgreSQL. Others may wait too.
 
         Returns:
-            the store's revision; `since` where nothing has changed, and at once after `close`.
+            the store's revision; `since` if nothing has changed, and at once after `close`.
 
         Raises:
-            StoreUnreadable: the database cannot be reached at the moment; waiting can go on once
-                it is back, on connections that are made anew.
+            StoreUnreadable: the database cannot be reached now; wait again later, on new
+                connections.
         """
         return self._database.wait_for_change(self.revision, since, timeout_s)
 
     def backup(
         self, path: Path, *, on_progress: Callable[[int, int], None] | None = None
     ) -> Copied:
-        """Copy the store, while others use it, into a new SQLite file for its owner only.
+        """Copy the store, while others use it, to a new private SQLite file.
 
-        The copy is of one moment and is a store itself, to be kept as private as this one: it has
-        all fingerprints, and what is withdrawn later stays in it. The log says that it was made.
+        The copy shows one moment and is a store itself. Keep it as private as this one: it has all
+        fingerprints, even those that are withdrawn later. The log records the backup.
 
         Args:
-            path: where no file is yet; it appears there when it is complete.
-            on_progress: called with rows done and rows in all.
+            path: of a new file; it appears when it is complete.
+            on_progress: called with the numbers of copied rows and of all rows.
 
         Raises:
             BackupExists: there is a file already.
-            BackupUnwritable: it cannot be written.
+            BackupUnwritable: the file cannot be written.
             StoreReadOnly: the log cannot be written to.
         """
         from egide.store.copying import back_up
@@ -229,7 +229,7 @@ class Store:
         return back_up(self._database, path, actor=self.actor, on_progress=on_progress)
 
     def revision_info(self, revision: int) -> Revision:
-        """When a change was made, and what it was.
+        """The time and kind of a change.
 
         Raises:
             UsageError: there is no such revision.
@@ -241,41 +241,41 @@ class Store:
         return found
 
     def derived_key(self, purpose: str) -> bytes:
-        """A secret of this store, 32 bytes, for one purpose; its processes all have the same.
+        """A secret of this store, 32 bytes, for one purpose; the same in all processes.
 
         Args:
-            purpose: at most 16 characters of ASCII; another purpose has an unrelated key.
+            purpose: at most 16 ASCII characters; each purpose has an unrelated key.
         """
         return blake2b(digest_size=32, key=self._identity_key, person=purpose.encode()).digest()
 
     @property
     def keys(self) -> Keys:
-        """Who may ask for what."""
+        """Keys of the served register."""
         return Keys(self._database, self.actor)
 
     @property
     def approvals(self) -> Approvals:
-        """What needs a second person."""
+        """Requests that need a second person."""
         return Approvals(self._database, self.actor)
 
     @property
     def idempotency(self) -> Idempotency:
-        """Answers to writes that may be repeated."""
+        """Stored answers to writes, for repeated requests."""
         return Idempotency(self._database)
 
     @property
     def feedback(self) -> FeedbackRecords:
-        """What partners say became of matches."""
+        """Partners' feedback on matches."""
         return FeedbackRecords(self._database, self._identity_key, self.actor)
 
     @property
     def feed(self) -> Feed:
-        """What changed, for other registers to follow."""
+        """Changes, for other registers to follow."""
         return Feed(self._database)
 
     @property
     def given(self) -> Given:
-        """What is handed out, written down before it is."""
+        """Records of entries that are handed out, made beforehand."""
         return Given(self._database, self._identity_key, self.actor)
 
     @property
@@ -290,12 +290,12 @@ class Store:
 
     @property
     def webhooks(self) -> Webhooks:
-        """Who is told of what."""
+        """Webhooks."""
         return Webhooks(self._database, self.actor)
 
     @property
     def outbox(self) -> Outbox:
-        """What they are still to be told."""
+        """Messages waiting for webhooks."""
         return Outbox(self._database, self.actor)
 
     @property
@@ -305,22 +305,22 @@ class Store:
 
     @property
     def sessions(self) -> Sessions:
-        """Who is signed in."""
+        """Sessions of people who are signed in."""
         return Sessions(self._database)
 
     @property
     def cases(self) -> Cases:
-        """What people have registered of themselves."""
+        """Cases."""
         return Cases(self._database, self._identity_key)
 
     @property
     def attempts(self) -> Attempts:
-        """Who has tried to sign in to a case, counted."""
+        """Counts of attempts to sign in to a case."""
         return Attempts(self._database, self._identity_key)
 
     @property
     def partner_reads(self) -> PartnerReads:
-        """What partners were given of cases."""
+        """Images of cases that partners were given."""
         return PartnerReads(self._database)
 
     @property
@@ -340,11 +340,11 @@ class Store:
 
     @contextmanager
     def _changing(self, action: str, actor: str | None = None) -> Iterator[Change]:
-        """A change, after which nothing that it erased stays in the database's files."""
+        """A change that also removes what it erased from the database's files."""
         with change(
             self._database, action, actor=actor or self.actor, identity_key=self._identity_key
         ) as made:
             yield made
         if self.forgets_at_once and (made.erased or made.erased_entries):
-            with suppress(StoreError):  # it is done, and the store remembers what is left to do
+            with suppress(StoreError):  # the store records what is left to clean
                 self.forget_erased()

@@ -1,1 +1,1 @@
-"""Words for people: catalogues in each language, and what of a text may be shown."""
+"""Words for people: catalogues in each language, and names made safe to show."""

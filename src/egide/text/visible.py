@@ -1,8 +1,7 @@
-"""Names from a dataset made safe to read: nothing in them can hide, turn round or fill the page.
+"""Make names from a dataset safe to read: they cannot hide text, reverse it or fill the page.
 
-File names are hostile input. Escaping for HTML is the template's work; this module deals with what
-HTML lets through and a terminal obeys: control and bidirectional characters, surrogates, unbounded
-length.
+File names are hostile input. Templates escape HTML. This module handles what HTML lets through and
+a terminal obeys: control and bidirectional characters, surrogates, unbounded length.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 MAX_NAME_CHARS = 500
-"""A PAX tar header can hold a name of megabytes; the page shows this much of one."""
+"""A PAX tar header can hold a name of megabytes; only this much is shown."""
 
 # Cc control, Cf format (bidi, zero width), Cs surrogate, Co private use, Cn unassigned,
 # Zl and Zp line and paragraph separators.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Letters, symbols and marks that are drawn as nothing.
+# Letters, symbols and marks that are invisible.
 _BLANK_LETTERS = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 ) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
@@ -25,7 +24,7 @@ _BLANK_LETTERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of a name: as it is, or `escaped` for characters that could not be seen."""
+    """A run of characters of a name, as they are or `escaped` if they are not visible."""
 
     text: str
     escaped: bool
@@ -33,7 +32,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class VisibleName:
-    """A name in pieces, and how many of its characters are left out at the end."""
+    """A name in pieces, and the number of characters left out at its end."""
 
     pieces: tuple[Piece, ...]
     left_out: int
@@ -45,8 +44,7 @@ class VisibleName:
 def visible_name(name: str) -> VisibleName:
     """Split a name into readable and escaped pieces.
 
-    An escape is a piece of its own and not just a backslash in the text, so that the page can
-    set it apart from a name that really holds a backslash.
+    An escape is a separate piece, so that the page can distinguish it from a real backslash.
 
     Args:
         name: any text, lone surrogates included; characters beyond `MAX_NAME_CHARS` are counted
@@ -61,7 +59,7 @@ def visible_name(name: str) -> VisibleName:
 
 
 def visible(text: str) -> str:
-    """Return text for a terminal: what could not be seen, or would be obeyed, as escapes."""
+    """Return text for a terminal, with invisible and control characters escaped."""
     return "".join(_escape(char) if _is_hidden(char) else char for char in text)
 
 

@@ -1,7 +1,7 @@
 """Words for people: the strings of one language, and how it writes numbers, dates and lists.
 
-Strings stand in TOML files, in tables; `load_catalogue` reads one. French is written there with
-ordinary spaces: its no-break ones are set here, so none can be forgotten.
+Strings are in tables of TOML files, which `load_catalogue` reads. French is written there with
+ordinary spaces; this module sets the no-break ones, so none can be forgotten.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _FRENCH_SPACES = (
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """A language as CLDR has it, and where the house writes otherwise.
+    """A language according to CLDR, and the house style where that differs.
 
     Attributes:
-        locale: whose numbers, dates, lists, units and plurals CLDR gives.
-        first_day: of a month; `long` as every other.
-        time: after the day; CLDR's has seconds, and calls UTC TU in French.
+        locale: CLDR's locale for numbers, dates, lists, units and plurals.
+        first_day: format of the first day of a month; `long` is for all other days.
+        time: format after the day; CLDR's has seconds, and calls UTC TU in French.
     """
 
     locale: Locale
@@ -68,10 +68,10 @@ class Wording:
     """The strings and formats of one language."""
 
     def __init__(self, lang: str, strings: Mapping[str, str]) -> None:
-        """Take a language and its strings, each `section.name`, as `load_catalogue` returns them.
+        """Use a language and its strings, keyed by `section.name` as from `load_catalogue`.
 
         Raises:
-            UsageError: nothing is written in `lang`.
+            UsageError: there are no strings in `lang`.
         """
         require_language(lang)
         self.lang = lang
@@ -79,19 +79,19 @@ class Wording:
         self._style = _STYLES[lang]
 
     def has(self, key: str) -> bool:
-        """Whether a string `section.name` exists; another version may write values without one."""
+        """Whether a string `section.name` exists; values of another version may lack one."""
         return key in self._strings
 
     def text(self, key: str, /, **fields: object) -> str:
         """The string `section.name` with its placeholders filled.
 
         Raises:
-            KeyError: no such string, or a placeholder was given no value.
+            KeyError: no such string, or a placeholder without a value.
         """
         return self._strings[key].format(**fields)
 
     def unfilled(self, key: str) -> str:
-        """The string `section.name` with its placeholders as they are.
+        """The string `section.name` with its placeholders left in.
 
         Raises:
             KeyError: no such string.
@@ -99,9 +99,9 @@ class Wording:
         return self._strings[key]
 
     def plural(self, key: str, count: int, /, **fields: object) -> str:
-        """The form of a string that the language has for `count`, which fills `{count}`.
+        """The plural form of a string for `count`, which fills `{count}`.
 
-        Forms are `one` and `other`; what a language has beside them is told as `other`.
+        Forms are `one` and `other`; all further forms of a language use `other`.
         """
         form = self._style.locale.plural_form(count)
         if not self.has(f"{key}.{form}"):
@@ -117,11 +117,11 @@ class Wording:
         return format_decimal(value, _pattern(digits), locale=self._style.locale)
 
     def rate(self, per_second: float) -> str:
-        """Items a second, with a decimal only where it tells something."""
+        """Items a second, with a decimal only for small rates."""
         return self.decimal(per_second, 0 if per_second >= 10 else 1)
 
     def shortest(self, value: float) -> str:
-        """A number with the decimals that it has, up to six."""
+        """A number with as many decimals as needed, up to six."""
         return format_decimal(value, "#,##0.######", locale=self._style.locale)
 
     def day(self, when: str | datetime) -> str:
@@ -141,7 +141,7 @@ class Wording:
     def duration(self, seconds: float) -> str:
         """A span of time with its two largest units.
 
-        In the symbols of the SI, which every language shares; CLDR has `mins`, `hr` and `12m` too.
+        Uses SI symbols, which all languages share; CLDR also has `mins`, `hr` and `12m`.
         """
         if seconds < 59.95:
             return f"{self.decimal(seconds, 1)}{NO_BREAK}s"
@@ -166,22 +166,22 @@ class Wording:
         return re.sub(r"\s", NO_BREAK, text)  # English has a plain space there
 
     def listed(self, names: Sequence[str]) -> str:
-        """Names in a row, with the language's word for 'and' before the last."""
+        """Names as a list, with the language's word for 'and' before the last."""
         return format_list(names, locale=self._style.locale)
 
 
 def require_language(lang: str) -> None:
-    """Refuse a language that nothing is written in.
+    """Check that there are strings in a language.
 
     Raises:
-        UsageError: naming those that there are.
+        UsageError: there are none; the message names the known languages.
     """
     if lang not in LANGUAGES:
         raise UsageError(reason=f"nothing is written in {lang!r}: choose {' or '.join(LANGUAGES)}")
 
 
 def load_catalogue(files: Iterable[Traversable], lang: str) -> dict[str, str]:
-    """All strings of TOML files by dotted key, spaced as the language is written.
+    """All strings of TOML files by dotted key, with the language's spacing.
 
     Raises:
         UsageError: two files have the same key.

@@ -1,1 +1,1 @@
-"""Who may do what: keys, approvals, staff, sessions, and answers that may be repeated."""
+"""Access: keys, approvals, staff, sessions, and stored answers for repeated requests."""

@@ -1,4 +1,4 @@
-"""Approvals: what one person asks for and another decides."""
+"""Approvals: one person requests an act, another person decides."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NONE = "there is none of that number"
 
 
 class Approvals:
-    """The requests for a second person that a store holds."""
+    """The requests for a second person in a store."""
 
     def __init__(self, database: Database, actor: str) -> None:
         self._database = database
@@ -44,16 +44,16 @@ class Approvals:
         ttl_s: int,
         now: datetime | None = None,
     ) -> Approval:
-        """Ask for a second person; the same request again is the one that is open already.
+        """Ask for a second person; a repeated request returns the open one.
 
         Args:
-            action: what is to be done.
-            bank: with which bank, or None.
+            action: the act that needs approval.
+            bank: the bank that it concerns, or None.
             summary: what the second person is shown; never a fingerprint.
             digest: of the request.
-            by: who asks.
+            by: the requester's key.
             ttl_s: how long it may be decided and used.
-            now: the time that counts, by default the present.
+            now: the time to use; by default the present.
         """
         at = unix_seconds(now or datetime.now(UTC))
         person = same_person(by.holder)
@@ -98,14 +98,14 @@ class Approvals:
         limit: int | None = None,
         now: datetime | None = None,
     ) -> list[Approval]:
-        """Requests in the order of their making.
+        """Requests, oldest first.
 
         Args:
-            state: only those that are in it now.
-            by: only those within this key's banks.
-            after: only those of a greater number.
-            limit: at most so many.
-            now: the time that counts, by default the present.
+            state: only requests in this state now.
+            by: only requests within this key's banks.
+            after: only requests with a greater number.
+            limit: the most to return.
+            now: the time to use; by default the present.
         """
         at = unix_seconds(now or datetime.now(UTC))
         query = sa.select(approvals).where(approvals.c.id > after).order_by(approvals.c.id)
@@ -124,7 +124,7 @@ class Approvals:
         """One request.
 
         Raises:
-            ApprovalInvalid: there is none of that number.
+            ApprovalInvalid: no request has that number.
         """
         at = unix_seconds(now or datetime.now(UTC))
         with self._database.read() as connection:
@@ -133,18 +133,19 @@ class Approvals:
     def decide(
         self, approval_id: int, approve: bool, *, by: Key, now: datetime | None = None
     ) -> Approval:
-        """Approve or refuse, as a person other than the one who asked.
+        """Approve or refuse, as a person other than the requester.
 
         Args:
             approval_id: of the request.
-            approve: or refuse.
-            by: who decides.
-            now: the time that counts, by default the present.
+            approve: True to approve, False to refuse.
+            by: the decider's key.
+            now: the time to use; by default the present.
 
         Raises:
-            Forbidden: the key's role is not for this.
-            ApprovalInvalid: there is none within the key's banks, the same person asked for it
-                or may have made up one of the two, its time is up, or it is decided already.
+            Forbidden: the key's role may not approve.
+            ApprovalInvalid: no such request is within the key's banks, it was made by the same
+                person or one of the two may have invented the other, it has expired, or it is
+                decided already.
         """
         by.require(Permission.APPROVE)
         at = unix_seconds(now or datetime.now(UTC))
@@ -156,13 +157,13 @@ class Approvals:
             if person == asked:
                 raise ApprovalInvalid(
                     approval=approval_id,
-                    reason="whoever asked cannot decide: it takes another person",
+                    reason="the requester cannot decide: another person must",
                 )
             if _persons(connection, by.name) & _persons(connection, approval.requested_by):
                 raise ApprovalInvalid(
                     approval=approval_id,
-                    reason="this key and the one that asked go back to one person: it takes a key "
-                    "from the command line, or one that two people made",
+                    reason="this key and the requester's go back to one person: use a key from the "
+                    "command line, or one that two people made",
                 )
             if approval.state is not ApprovalState.PENDING:
                 raise ApprovalInvalid(approval=approval_id, reason=f"it is {approval.state}")
@@ -186,19 +187,19 @@ class Approvals:
         by: Key,
         now: datetime | None = None,
     ) -> None:
-        """Spend an approval, which works once.
+        """Use an approval, which works once.
 
         Args:
             approval_id: of the request.
-            action: that is to be done now.
-            bank: with which bank, or None.
-            digest: of the request that is being repeated.
-            by: who repeats it; any key of whoever asked that nobody else could have made up.
-            now: the time that counts, by default the present.
+            action: the act that is about to be done.
+            bank: the bank that it concerns, or None.
+            digest: of the repeated request.
+            by: any key of the requester that nobody else could have invented.
+            now: the time to use; by default the present.
 
         Raises:
-            ApprovalInvalid: it is none of that person's, it is for something else, or it is not
-                approved (any more).
+            ApprovalInvalid: it is another person's or for another request, or it is not approved
+                (any more).
         """
         at = unix_seconds(now or datetime.now(UTC))
         with self._database.write() as connection:
@@ -230,7 +231,7 @@ class Approvals:
 
 
 def _get(connection: sa.Connection, approval_id: int, at: int) -> tuple[Approval, str]:
-    """The request, and the person who made it, as `same_person` spells them."""
+    """The request and its requester, in the form of `same_person`."""
     row = None
     if 0 < approval_id <= MAX_ENTRY_ID:
         row = connection.execute(
@@ -242,10 +243,10 @@ def _get(connection: sa.Connection, approval_id: int, at: int) -> tuple[Approval
 
 
 def _persons(connection: sa.Connection, key_name: str) -> set[str]:
-    """Who may be behind a key: its holder, whoever made it alone, whoever made theirs, and so on.
+    """All persons who may be behind a key: its holder, its sole maker, that key's maker, and so on.
 
-    A holder is only a name, and whoever makes a key can invent one. What ends the chain is a key
-    of the command line, or one that was made with a second person's approval.
+    A holder is only a name, which the maker of a key can invent. The chain ends at a key of the
+    command line, or at one that was made with a second person's approval.
     """
     found: set[str] = set()
     name = key_name
@@ -271,7 +272,7 @@ def _made_by_two(connection: sa.Connection, key_name: str) -> bool:
 
 
 def _over(at: int) -> sa.ColumnElement[bool]:
-    """Whose time is up; also what was asked for while the clock was ahead, and would stand long."""
+    """Condition: expired, or made while the clock was ahead and so would last too long."""
     return sa.or_(approvals.c.expires <= at, approvals.c.requested > at + CLOCKS_DIFFER_S)
 
 

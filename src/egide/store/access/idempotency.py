@@ -1,4 +1,4 @@
-"""Answers to writes, kept a while: a client that repeats a request gets the first answer."""
+"""Answers to writes, kept for a while: a client that repeats a request gets the first answer."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from egide.store.database.interface import Database
 
 TAKEN_OVER_AFTER_S = 60
-"""A request that has run so long without an answer is taken for one whose process died."""
+"""The process of a request that has run this long without an answer is presumed dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What was answered the first time.
+    """The first answer to a request.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status.
         response: its body, JSON text without fingerprints.
     """
 
@@ -34,9 +34,9 @@ class StoredAnswer:
 
 
 class Idempotency:
-    """The answers that a store keeps, by key and by the client's token.
+    """The answers that a store keeps, by key and client's token.
 
-    A token is kept as its SHA-256. It is no act of a person, so the log does not tell of it.
+    A token is kept as its SHA-256. Nothing here is logged: it is no act of a person.
     """
 
     def __init__(self, database: Database) -> None:
@@ -45,16 +45,16 @@ class Idempotency:
     def begin(
         self, key_id: int, token: str, request_digest: bytes, *, now: datetime | None = None
     ) -> StoredAnswer | None:
-        """Ask for the first answer, or take it on oneself to give it.
+        """Return the first answer, or claim the request so that the caller answers it.
 
         Args:
-            key_id: of the key that the request came with.
-            token: that the client chose for it.
-            request_digest: of all that makes the request what it is.
-            now: the time that counts, by default the present.
+            key_id: of the request's key.
+            token: chosen by the client for this request.
+            request_digest: of the whole request.
+            now: the time to use; by default the present.
 
         Returns:
-            the first answer; None if there is none and the caller is to `finish` or `abandon`.
+            the first answer; None if the caller must answer, then `finish` or `abandon`.
 
         Raises:
             IdempotencyConflict: the token was used for another request.
@@ -86,14 +86,14 @@ class Idempotency:
             if row.status is not None:
                 return StoredAnswer(row.status, row.response)
             running = row.created + TAKEN_OVER_AFTER_S > at
-            if not running or row.created > at:  # taken over; or the clock was ahead, and is not
+            if not running or row.created > at:  # taken over, or begun while the clock was ahead
                 connection.execute(sa.update(idempotency).where(which).values(created=at))
         if running:
             raise IdempotencyBusy
         return None
 
     def finish(self, key_id: int, token: str, status: int, response: str) -> None:
-        """Keep the answer; see `StoredAnswer`."""
+        """Store the answer; see `StoredAnswer`."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(idempotency)
@@ -102,7 +102,7 @@ class Idempotency:
             )
 
     def abandon(self, key_id: int, token: str) -> None:
-        """Give no answer, so that the request may be made again; one that stands is kept."""
+        """Release the request, so that it can be made again; a stored answer is kept."""
         with self._database.write() as connection:
             connection.execute(
                 sa.delete(idempotency)
@@ -111,9 +111,9 @@ class Idempotency:
             )
 
     def forget(self, older_than: datetime, *, now: datetime | None = None) -> int:
-        """Drop what began before a time; return how many.
+        """Delete requests that began before a time; return how many.
 
-        What began while the clock was ahead counts as begun now, by default the present.
+        A request that began while the clock was ahead counts as begun `now`.
         """
         at = unix_seconds(now or datetime.now(UTC))
         created = idempotency.c.created

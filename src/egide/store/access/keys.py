@@ -1,4 +1,4 @@
-"""Keys of a served register: made, found, counted, revoked. Their secrets are not kept."""
+"""Keys of a served register: make, find, count, revoke. Their secrets are not stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_HOLDER_CHARS = 200
 MAX_PER_SECOND = 1_000_000
 MAX_PER_DAY = 10**12
 KEPT_DAYS = 31
-"""Counts of older days are dropped."""
+"""Older daily counts are deleted."""
 _COLUMNS = (
     keys.c.id,
     keys.c.name,
@@ -43,7 +43,7 @@ _COLUMNS = (
 
 
 class Keys:
-    """The keys of a store. A revoked key keeps its name, since the log tells of it."""
+    """The keys of a store. A revoked key keeps its name, since the log uses it."""
 
     def __init__(self, database: Database, actor: str) -> None:
         self._database = database
@@ -63,20 +63,20 @@ class Keys:
         """Make a key.
 
         Args:
-            name: what the log calls whoever uses it; unique for ever.
-            role: what it is for.
-            holder: the person who gets it; two keys of one holder are one person.
-            banks: names of those that it reaches; None for all, also later ones.
-            per_second: fingerprints that it may ask about in a second; by default its role's.
-            per_day: … and in a day of UTC.
-            expires: from then on it opens nothing.
+            name: the user's name in the log; never reused.
+            role: decides the key's permissions.
+            holder: the person who gets it; all keys of a holder count as one person.
+            banks: names of the banks within its scope; None for all, including later ones.
+            per_second: fingerprints that it may query per second; by default its role's rate.
+            per_day: the same per UTC day.
+            expires: when the key stops working.
 
         Returns:
-            the key, and its token, which is kept nowhere and cannot be shown again.
+            the key, and its token, which is not stored and cannot be shown again.
 
         Raises:
-            NameInvalid, KeyExists, BankMissing: the name, or a bank, will not do.
-            UsageError: nor will the holder, the rates, or an empty list of banks.
+            NameInvalid, KeyExists, BankMissing: the name or a bank is not acceptable.
+            UsageError: the holder or a rate is invalid, or the list of banks is empty.
         """
         check_name(name)
         holder = _checked_holder(holder)
@@ -134,31 +134,31 @@ class Keys:
         return created, token
 
     def find(self, handle: str) -> tuple[Key, bytes] | None:
-        """The key of that handle, expired or revoked ones too, and the SHA-256 of its secret."""
+        """The key with that handle, even if expired or revoked, and the SHA-256 of its secret."""
         with self._database.read() as connection:
             return _find(connection, keys.c.handle == handle)
 
     def get(self, name: str) -> Key:
-        """The key of that name.
+        """The key with that name.
 
         Raises:
-            KeyMissing: there is none.
+            KeyMissing: no key has that name.
         """
         with self._database.read() as connection:
             return _one(connection, keys.c.name == name, name)[0]
 
     def list(self) -> list[Key]:
-        """All keys, expired and revoked ones too, in the order of their making."""
+        """All keys, including expired and revoked ones, oldest first."""
         with self._database.read() as connection:
             scopes = _scopes(connection)
             rows = connection.execute(sa.select(*_COLUMNS).order_by(keys.c.id))
             return [_key_of(row, scopes.get(row.id, ())) for row in rows]
 
     def revoke(self, name: str) -> Key:
-        """Have a key open nothing from now on; for a revoked one nothing happens.
+        """Revoke a key; a revoked key stays as it is.
 
         Raises:
-            KeyMissing: there is none of that name.
+            KeyMissing: no key has that name.
         """
         with self._database.write() as connection:
             key, _ = _one(connection, keys.c.name == name, name)
@@ -175,12 +175,12 @@ class Keys:
             return _one(connection, keys.c.id == key.id, name)[0]
 
     def has_admin(self) -> bool:
-        """Whether any key of role admin is neither expired nor revoked."""
+        """Whether any admin key is neither expired nor revoked."""
         now = datetime.now(UTC)
         return any(key.role is Role.ADMIN and key.live(now) for key in self.list())
 
     def use(self, key_id: int, day: int, count: int) -> int:
-        """Count fingerprints that a key asked about.
+        """Count fingerprints that a key queried.
 
         Args:
             key_id: of the key.
@@ -188,7 +188,7 @@ class Keys:
             count: of fingerprints; 0 reads only.
 
         Returns:
-            how many it has asked about in all on that day.
+            the key's total on that day.
         """
         used = (
             sa.select(key_usage.c.used)
@@ -203,19 +203,19 @@ class Keys:
             return int(connection.execute(used).scalar_one())
 
     def add_within(self, key: Key, day: int, count: int, limit: int) -> bool:
-        """Count fingerprints that a key is about to add, if its holder may do so alone.
+        """Count fingerprints that a key is about to add, if its holder may add them alone.
 
-        All keys of one holder share the limit, and all requests of a day: neither a second key
-        nor many small requests get around it. What is counted stays so if the adding fails.
+        All keys of one holder, and all requests of a day, share the limit, so neither a second key
+        nor many small requests evade it. The count stays even if the adding fails.
 
         Args:
-            key: that adds.
+            key: the key that adds.
             day: in UTC, counted from 1970.
             count: of fingerprints.
-            limit: for all of the day.
+            limit: per day.
 
         Returns:
-            whether they are within the limit; if not, nothing was counted.
+            whether the total is within the limit; if not, nothing was counted.
         """
         person = same_person(key.holder)
         with self._database.write() as connection:
@@ -284,7 +284,7 @@ def _one(connection: sa.Connection, which: sa.ColumnElement[bool], name: str) ->
 
 
 def _scopes(connection: sa.Connection, key_id: int | None = None) -> dict[int, list[str]]:
-    """The names of the banks that keys are kept to, in the order of the banks' creation."""
+    """The names of the banks in each key's scope, in the order of the banks' creation."""
     query = (
         sa.select(key_banks.c.key_id, bank_table.c.name)
         .join(bank_table, bank_table.c.id == key_banks.c.bank_id)

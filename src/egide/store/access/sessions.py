@@ -1,4 +1,4 @@
-"""Sessions: who is signed in, for a while. Only a hash of a session's token is kept."""
+"""Sessions of people who are signed in. Only a hash of a session's token is stored."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _TOKEN_BYTES = 32
 TOUCH_S = 10
-"""A session's last use is written at most so often, so that a page's requests make one write."""
+"""The least time between writes of a session's last use, so that a page load makes one write."""
 
 
 class Sessions:
     """The sessions of a store.
 
-    A token has 256 random bits, so a plain hash of it says nothing; whoever reads the database can
-    take over no session.
+    A token has 256 random bits, so a plain hash is safe: nobody who reads the database can take
+    over a session.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
@@ -42,11 +42,11 @@ class Sessions:
         Args:
             kind: to a case, or as staff.
             subject_id: the number of the case, or of the member of staff.
-            idle_s: so long without use, and it is over.
-            longest_s: so long in all.
+            idle_s: the session ends after this time without use.
+            longest_s: the longest duration of the session.
 
         Returns:
-            its token, 43 characters that are safe in a cookie; it is kept nowhere.
+            its token, 43 characters that are safe in a cookie; it is not stored.
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         now = int(self._clock())
@@ -65,13 +65,13 @@ class Sessions:
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session of a token, whose idle time starts anew; None where it is over.
+        """The session of a token, or None if it is over. Restarts its idle time.
 
-        Since uses are written at most every `TOUCH_S` seconds, a session can end so much earlier;
-        and while nothing can be written, its idle time goes on.
+        Uses are written at most every `TOUCH_S` seconds, so a session can end that much early.
+        While the store cannot be written, the idle time keeps running.
 
         Raises:
-            StoreError: it cannot be read.
+            StoreError: the store cannot be read.
         """
         token_hash = _hash(token)
         now = int(self._clock())
@@ -91,15 +91,15 @@ class Sessions:
         return _session_of(row)
 
     def _touch(self, token_hash: bytes, now: int) -> bool:
-        """Write that a session is used; False where it was ended meanwhile."""
+        """Record the use of a session; False if it was ended meanwhile."""
         with self._database.write() as connection:
             used = sa.update(sessions).where(sessions.c.token_hash == token_hash).values(seen=now)
             return bool(connection.execute(used).rowcount)
 
     def end(self, token: str) -> None:
-        """End a session; for one that is over nothing happens."""
+        """End a session, unless it is over."""
         own = sessions.c.token_hash == _hash(token)
-        # Reading first: whoever sends made-up cookies holds up no writer.
+        # Read first: a flood of invented cookies must not block writers.
         with self._database.read() as connection:
             if connection.execute(sa.select(sessions.c.kind).where(own)).scalar() is None:
                 return
@@ -107,7 +107,7 @@ class Sessions:
             connection.execute(sa.delete(sessions).where(own))
 
     def end_all(self, kind: SessionKind, subject_id: int) -> None:
-        """End all sessions to a case, or of a member of staff."""
+        """End all sessions of a case or of a member of staff."""
         with self._database.write() as connection:
             end_all(connection, kind, subject_id)
 
@@ -115,7 +115,7 @@ class Sessions:
         """Delete the sessions that are over at `now`.
 
         Returns:
-            how many there were.
+            the number of deleted sessions.
         """
         with self._database.write() as connection:
             return connection.execute(
@@ -124,7 +124,7 @@ class Sessions:
 
 
 def end_all(connection: sa.Connection, kind: SessionKind, subject_id: int) -> None:
-    """End all sessions of one subject, within the write transaction that is the reason for it."""
+    """End all sessions of one subject, within the write transaction that requires it."""
     connection.execute(
         sa.delete(sessions)
         .where(sessions.c.kind == kind)
@@ -133,7 +133,7 @@ def end_all(connection: sa.Connection, kind: SessionKind, subject_id: int) -> No
 
 
 def _lives(now: int) -> sa.ColumnElement[bool]:
-    """That a session is not over; one that began while the clock was ahead is."""
+    """Condition: a session is not over; one that began while the clock was ahead is over."""
     return sa.and_(
         sessions.c.ends > now,
         sessions.c.seen + sessions.c.idle_s > now,

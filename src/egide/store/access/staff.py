@@ -1,7 +1,7 @@
-"""Accounts of a helpline's workers: made, found, renewed, shut, removed.
+"""Accounts of a helpline's workers.
 
-The store knows nothing of passwords but their Argon2id hash. The secret that an app makes codes of
-is needed in plain to check them, as a webhook's is to sign.
+Of a password the store keeps only the Argon2id hash. The secret of the one-time codes is stored in
+plain because checking needs it, as signing needs a webhook's secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COLUMNS = (staff.c.id, staff.c.name, staff.c.created, staff.c.disabled)
 
 
 class StaffAccounts:
-    """The accounts of a store. What is done with them is logged as done by `actor`."""
+    """The accounts of a store. Changes are logged under `actor`."""
 
     def __init__(self, database: Database, actor: str) -> None:
         self._database = database
@@ -37,12 +37,12 @@ class StaffAccounts:
         """Make an account.
 
         Args:
-            name: to sign in with; kept in small letters.
-            password_hash: as `egide.security.passwords` makes it.
+            name: to sign in with; stored in small letters.
+            password_hash: from `egide.security.passwords`.
             totp_secret: for the app that makes codes.
 
         Raises:
-            NameInvalid, StaffExists: the name will not do.
+            NameInvalid, StaffExists: the name is invalid or taken.
         """
         name = folded(name)
         check_name(name)
@@ -59,7 +59,7 @@ class StaffAccounts:
             return _one(connection, name)
 
     def credentials(self, name: str) -> Credentials | None:
-        """What a sign-in under that name is checked against; None where there is no account."""
+        """The credentials of an account, or None if no account has that name."""
         if not NAME.fullmatch(folded(name)):  # PostgreSQL takes no NUL
             return None
         with self._database.read() as connection:
@@ -73,26 +73,26 @@ class StaffAccounts:
         return Credentials(_staff_of(row), row.password_hash, bytes(row.totp_secret), row.last_step)
 
     def find(self, staff_id: int) -> Staff | None:
-        """The member of that number, None where there is none (any more)."""
+        """The member with that number, or None if there is no such account (any more)."""
         with self._database.read() as connection:
             return _find(connection, staff.c.id == staff_id)
 
     def list(self) -> list[Staff]:
-        """All accounts, disabled ones too, in the order of their making."""
+        """All accounts, including disabled ones, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(*_COLUMNS).order_by(staff.c.id))
             return [_staff_of(row) for row in rows]
 
     def signed_in(self, checked: Credentials, step: int) -> bool:
-        """Write down that somebody signed in with a code, if it may still be used.
+        """Record a sign-in with a code, if the code may still be used.
 
         Args:
-            checked: that the password and the code were right for.
+            checked: the credentials that the password and code were checked against.
             step: of the code.
 
         Returns:
-            False where another sign-in has used that code or a later one, or where the account
-            was disabled, renewed or removed meanwhile; nothing is written then.
+            False if another sign-in has used that code or a later one, or the account was
+            disabled, renewed or removed meanwhile; nothing is written then.
         """
         with self._database.write() as connection:
             taken = connection.execute(
@@ -120,7 +120,7 @@ class StaffAccounts:
         return bool(taken)
 
     def stands(self, staff_id: int) -> bool:
-        """Whether an account is open and was not renewed since somebody last signed in to it."""
+        """Whether an account is open and was not renewed since its last sign-in."""
         with self._database.read() as connection:
             open_ = sa.select(staff.c.id).where(
                 staff.c.id == staff_id, staff.c.disabled.is_(None), staff.c.last_step.is_not(None)
@@ -128,12 +128,12 @@ class StaffAccounts:
             return connection.execute(open_).scalar() is not None
 
     def reset(self, name: str, password_hash: str, totp_secret: bytes) -> Staff:
-        """Give an account another password and secret, and end its sessions.
+        """Give an account a new password and secret, and end its sessions.
 
-        A disabled one stays disabled.
+        A disabled account stays disabled.
 
         Raises:
-            StaffMissing: there is none of that name.
+            StaffMissing: no account has that name.
         """
         return self._change(
             name,
@@ -142,29 +142,29 @@ class StaffAccounts:
         )
 
     def disable(self, name: str) -> Staff:
-        """Shut an account and end its sessions; for one that is disabled nothing happens.
+        """Disable an account and end its sessions; a disabled account stays as it is.
 
         Raises:
-            StaffMissing: there is none of that name.
+            StaffMissing: no account has that name.
         """
         return self._change(name, "staff-disable", {"disabled": int(time.time())}, only=False)
 
     def enable(self, name: str) -> Staff:
-        """Open a disabled account again; for one that is open nothing happens.
+        """Enable a disabled account; an open account stays as it is.
 
         Raises:
-            StaffMissing: there is none of that name.
+            StaffMissing: no account has that name.
         """
         return self._change(name, "staff-enable", {"disabled": None}, only=True)
 
     def remove(self, name: str) -> Staff:
-        """Delete an account and its sessions; what the log tells of it stays.
+        """Delete an account and its sessions; its log records stay.
 
         Returns:
-            as it was.
+            the account before its removal.
 
         Raises:
-            StaffMissing: there is none of that name.
+            StaffMissing: no account has that name.
         """
         with self._database.write() as connection:
             member = _one(connection, name)
@@ -176,7 +176,7 @@ class StaffAccounts:
     def _change(
         self, name: str, action: str, values: dict[str, Any], *, only: bool | None = None
     ) -> Staff:
-        """Change an account and end its sessions; `only` one that is disabled, or that is not."""
+        """Change an account and end its sessions; `only` if it is disabled, or is not."""
         with self._database.write() as connection:
             member = _one(connection, name)
             if only is not None and only is not (member.disabled is not None):

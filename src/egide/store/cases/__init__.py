@@ -1,1 +1,1 @@
-"""Cases: what people have registered of themselves, and who may see it."""
+"""Cases: images that people registered, and access to them by number and PIN."""

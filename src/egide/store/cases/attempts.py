@@ -1,7 +1,7 @@
-"""Attempts to sign in to a case, limited by number and by where they come from.
+"""Limit attempts to sign in to a case, by case number and by origin.
 
-A number that no case has is counted like any other, so that neither the counting nor what is kept
-of it tells which numbers exist. See docs/decisions/0015-case-numbers-and-pins.md for the figures.
+Numbers without a case are counted like others, so that neither the limits nor the stored counts
+reveal which numbers exist. docs/decisions/0015-case-numbers-and-pins.md has the figures.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from egide.store.database.interface import Database
 
 KEPT_S: Final = 24 * 3600
-"""A count is forgotten so long after the last attempt, and where somebody has signed in from."""
+"""How long a count is kept after the last attempt, and the origin of a successful sign-in."""
 _SUBJECT_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How failures slow down further attempts; none is refused for good.
+    """How failures delay further attempts; nobody is locked out for good.
 
     Attributes:
-        free: so many fail without consequence.
-        first_s: the wait after the next one; each further one doubles it,
-        longest_s: … up to this.
+        free: failures without consequence.
+        first_s: the wait after the next failure; each further failure doubles it.
+        longest_s: the longest wait.
     """
 
     free: int
@@ -40,7 +40,7 @@ class Limit:
     longest_s: int
 
     def wait_s(self, failures: int) -> int:
-        """How long nobody may try again after so many failures."""
+        """The wait after this many failures."""
         if failures <= self.free:
             return 0
         doublings = min(failures - self.free - 1, 32)
@@ -48,16 +48,16 @@ class Limit:
 
 
 PAIR = Limit(free=5, first_s=30, longest_s=3600)
-"""One number from one place: somebody who mistypes, or who guesses at home."""
+"""One number from one origin: somebody who mistypes, or guesses at home."""
 CASE = Limit(free=20, first_s=60, longest_s=3600)
-"""One number from anywhere else than where it was opened with success within a day."""
+"""One number from all origins without a successful sign-in within a day."""
 ORIGIN = Limit(free=50, first_s=30, longest_s=900)
-"""One place and any numbers; a shelter, or a node of Tor, is one place for many people."""
+"""One origin and any numbers; a shelter or a Tor node is one origin for many people."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """How a subject stands; times are in Unix seconds, `next_at` is when it may be tried again."""
+    """The count of one subject; times in Unix seconds, `next_at` is the next permitted attempt."""
 
     failures: int = 0
     next_at: int = 0
@@ -67,11 +67,11 @@ class _Count:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that is under way and counts as failed until it is known to have succeeded.
+    """An attempt in progress, which counts as failed until it succeeds.
 
     Attributes:
-        pair: the subject of number and place together.
-        before: how each subject that was counted stood before, and until when it waits now.
+        pair: the subject of number and origin together.
+        before: each counted subject's earlier count, and until when it must wait now.
     """
 
     pair: bytes
@@ -79,26 +79,26 @@ class Attempt:
 
 
 class Attempts:
-    """The counts of a store. It is no act on an entry, so the log does not tell of it."""
+    """The counts of a store. They are not logged: they concern no entry."""
 
     def __init__(self, database: Database, identity_key: bytes) -> None:
         self._database = database
         self._identity_key = identity_key
 
     def begin(self, number: str, origin: str, *, now: datetime | None = None) -> Attempt:
-        """Count an attempt before it is made, so that many at once are counted too.
+        """Count an attempt before it is made, so that concurrent attempts are counted too.
 
         Args:
-            number: of a case, whether or not there is one.
-            origin: where it comes from, in whatever spelling tells one place from another.
-            now: the time that counts, by default the present.
+            number: a case number, whether or not a case has it.
+            origin: any text that identifies where the attempt comes from.
+            now: the time to use; by default the present.
 
         Raises:
-            TooManyAttempts: it must wait.
+            TooManyAttempts: the attempt must wait.
         """
         at = unix_seconds(now or datetime.now(UTC))
         subjects = self._subjects(number, origin)
-        # Reading first: whoever hammers holds up no writer.
+        # Read first: a flood of attempts must not block writers.
         with self._database.read() as connection:
             counts = _counts(connection, list(subjects))
             ahead = any(count.last > at for count in counts.values())
@@ -120,10 +120,10 @@ class Attempts:
         return Attempt(next(iter(subjects)), tuple(before))
 
     def succeed(self, attempt: Attempt, *, now: datetime | None = None) -> None:
-        """Take an attempt back that was none to guess.
+        """Uncount a successful attempt.
 
-        Its place is known from now on: for a day, failures elsewhere do not make it wait. Failures
-        elsewhere stay counted, or whoever guesses could make use of each time the owner comes.
+        Its origin is known from now on: for a day, failures elsewhere do not delay it. Failures
+        elsewhere stay counted; otherwise each visit of the owner would help someone who guesses.
         """
         at = unix_seconds(now or datetime.now(UTC))
         values = {"failures": 0, "next_at": 0, "last": at, "succeeded": at}
@@ -138,7 +138,7 @@ class Attempts:
             )
 
     def forget(self, now: datetime | None = None) -> int:
-        """Forget what has not been tried for a day; return how many subjects."""
+        """Delete counts without an attempt for a day; return how many."""
         at = unix_seconds(now or datetime.now(UTC))
         with self._database.write() as connection:
             _move_back(connection, at)
@@ -147,7 +147,7 @@ class Attempts:
             ).rowcount
 
     def _subjects(self, number: str, origin: str) -> dict[bytes, Limit]:
-        """The subjects of an attempt, the pair of number and place first."""
+        """The subjects of an attempt, the pair of number and origin first."""
         return {
             self._subject("pair", number, origin): PAIR,
             self._subject("case", number, ""): CASE,
@@ -165,10 +165,10 @@ class Attempts:
 def _check(
     counts: dict[bytes, _Count], subjects: dict[bytes, Limit], at: int
 ) -> dict[bytes, Limit]:
-    """Return what an attempt counts for; where its place is known, that is the pair alone.
+    """Return the subjects that an attempt counts for: only the pair if its origin is known.
 
     Raises:
-        TooManyAttempts: one of them must wait.
+        TooManyAttempts: one of the subjects must wait.
     """
     pair = next(iter(subjects))
     succeeded = counts[pair].succeeded if pair in counts else None
@@ -199,9 +199,9 @@ def _counts(connection: sa.Connection, subjects: list[bytes]) -> dict[bytes, _Co
 def _move_back(
     connection: sa.Connection, at: int, which: sa.ColumnElement[bool] | None = None
 ) -> None:
-    """Have what was written while the clock was ahead have happened now.
+    """Set times that were written while the clock was ahead to the present.
 
-    Else everybody waits until the time that the clock once showed comes again.
+    Otherwise everybody would wait until the clock shows that time again.
     """
     late = case_attempts.c.last - at
     moved = sa.update(case_attempts).where(case_attempts.c.last > at)
@@ -215,7 +215,7 @@ def _move_back(
 
 
 def _take_back(connection: sa.Connection, subject: bytes, old: _Count, next_at: int) -> None:
-    """Count one failure less, and wait as before unless another has failed meanwhile."""
+    """Subtract one failure, and restore the wait unless another attempt failed meanwhile."""
     waits = case_attempts.c.next_at
     connection.execute(
         sa.update(case_attempts)

@@ -1,7 +1,6 @@
-"""Cases in the store, as their owners and a helpline's staff look them up.
+"""Read cases, for their owners and a helpline's staff.
 
-In the log a case is a keyed reference, as entries are: its number is only where its owner and the
-helpline's staff look it up.
+The log names a case by a keyed reference, as it does entries; it never contains a case number.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ _REFERENCE_BYTES = 12
 
 
 class Cases:
-    """The cases of a store, to be read; see `ChangingStore.cases` for what is done to them."""
+    """The cases of a store, for reading; `ChangingStore.cases` changes them."""
 
     def __init__(self, database: Database, identity_key: bytes) -> None:
         self._database = database
         self._identity_key = identity_key
 
     def submitted(self, submission: bytes, images: Sequence[NewImage]) -> Submitted | None:
-        """What a submission has led to, or None where it is new.
+        """The result of a submission, or None if it is new.
 
         Raises:
             SubmissionConflict: it was sent before with other images.
@@ -52,16 +51,16 @@ class Cases:
             return submissions.find(connection, submission, digest)
 
     def get(self, case_id: int, now: datetime | None = None) -> Case:
-        """A case, as it is at a time, by default the present.
+        """A case at a time, by default the present.
 
         Raises:
-            CaseNotFound: there is none of that number in the store.
+            CaseNotFound: no case has that id.
         """
         with self._database.read() as connection:
             return read_case(connection, case_id, unix_seconds(now or datetime.now(UTC)))
 
     def find(self, bank: str, number: str) -> tuple[int, str] | None:
-        """The case of a bank that has this number: its id, and the hash of its PIN."""
+        """The id and PIN hash of the case in a bank that has this number."""
         with self._database.read() as connection:
             row = connection.execute(
                 sa.select(cases.c.id, cases.c.pin_hash)
@@ -79,10 +78,10 @@ class Cases:
         state: CaseState | None = None,
         trust: Trust | None = None,
     ) -> list[CaseSummary]:
-        """Cases of a bank in short, the newest first; a bank that is missing has none.
+        """Summaries of a bank's cases, newest first; a missing bank has none.
 
-        At most `limit` of those with a smaller id than `before`, as the last one of the page before
-        has; only those in this state, and only those with an active image of this trust.
+        Returns at most `limit` cases with a smaller id than `before`, the last id of the previous
+        page; only cases in `state`, and only those with an active image of `trust`.
         """
         at = unix_seconds(datetime.now(UTC))
         with self._database.read() as connection:
@@ -91,18 +90,18 @@ class Cases:
             )
 
     def count_with_active(self, bank: str, trust: Trust) -> int:
-        """How many open cases of a bank have an active image of this trust."""
+        """The number of open cases in a bank with an active image of this trust."""
         at = unix_seconds(datetime.now(UTC))
         with self._database.read() as connection:
             return count_with_active(connection, bank, at, trust)
 
     def tags(self, case_id: int, salt: bytes) -> dict[int, str]:
-        """A tag of each image of a case that is active, by its id; see `image_tag`."""
+        """A tag for each active image of a case, by the image's id; see `image_tag`."""
         with self._database.read() as connection:
             return read_tags(connection, case_id, salt)
 
     def reference(self, case_id: int) -> str:
-        """What the log calls a case: 24 hexadecimal digits, not to be guessed without the key."""
+        """The log's reference to a case: 24 hexadecimal digits, derived with a secret key."""
         digest = blake2b(
             case_id.to_bytes(8),
             digest_size=_REFERENCE_BYTES,

@@ -1,4 +1,4 @@
-"""What is done to cases: each act one transaction, its entries and the log with it."""
+"""Change cases: each act is one transaction that includes the entries and the log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _DAY_S = 24 * 3600
 
 
 class CaseChanges(Cases):
-    """The cases of a store, to be changed; the log says that the store's actor did it."""
+    """The cases of a store, for changing; the log names the store's actor."""
 
     def __init__(
         self,
@@ -64,20 +64,20 @@ class CaseChanges(Cases):
         authority: Authority = Authority.SELF,
         opened_by: str | None = None,
     ) -> Submitted:
-        """Open a case with its images, or find the one that this submission has opened.
+        """Open a case with its images, or find the case that this submission opened before.
 
         Args:
-            bank: that holds the entries; its name.
-            images: checked ones; each becomes an entry of its own source.
-            new_number: makes a case number; asked again where one is taken.
+            bank: name of the bank for the entries.
+            images: checked images; each becomes an entry with its own source.
+            new_number: makes a case number; called again if a number is taken.
             pin_hash: of the PIN.
-            lifetime: after which it expires.
-            submission: what tells this one from others, 32 bytes.
-            authority: by whose word it is opened.
+            lifetime: after which the case expires.
+            submission: unique id of this submission, 32 bytes.
+            authority: who authorised the opening.
             opened_by: the name of a member of staff, None for the person.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
             SubmissionConflict: it was sent before with other images.
         """
         digest = submissions.digest_of(images, self._identity_key)
@@ -113,17 +113,17 @@ class CaseChanges(Cases):
     def add(
         self, case_id: int, images: Sequence[NewImage], *, submission: bytes, max_images: int
     ) -> None:
-        """Add images to an open case; those that it has already are left as they are.
+        """Add images to an open case; images that it has already stay as they are.
 
         Args:
             case_id: of the case.
-            images: checked ones.
-            submission: what tells this one from others; the same again changes nothing.
-            max_images: that the case may ever have.
+            images: checked images.
+            submission: unique id of this submission; a repeated one changes nothing.
+            max_images: the most images that the case may ever have.
 
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
-            CaseFull: they would be too many; none was added.
+            CaseFull: there would be too many images; none was added.
             SubmissionConflict: it was sent before with other images, or for another case.
         """
         digest = submissions.digest_of(images, self._identity_key)
@@ -144,11 +144,11 @@ class CaseChanges(Cases):
                 self._close(change, "case-add", row)
 
     def withdraw(self, case_id: int, *, authority: Authority | None = None) -> None:
-        """Withdraw a case: its entries are erased, and no others; of an ended one nothing changes.
+        """Withdraw a case and erase its entries; an ended case does not change.
 
         Args:
             case_id: of the case.
-            authority: by whose word, for the log, where it is not the person who does it.
+            authority: for the log: who authorised it, if not the person themselves.
 
         Raises:
             CaseNotFound: there is no such case.
@@ -164,7 +164,7 @@ class CaseChanges(Cases):
             self._close(change, "case-withdraw", row)
 
     def withdraw_image(self, case_id: int, image_id: int) -> None:
-        """Withdraw one image of an open case; of one that has ended nothing changes.
+        """Withdraw one image of an open case; an ended image does not change.
 
         Raises:
             CaseNotFound, ImageMissing: there is no such case, or no such image in it.
@@ -179,9 +179,9 @@ class CaseChanges(Cases):
                 self._close(change, "case-withdraw", row)
 
     def extend(self, case_id: int, lifetime: timedelta) -> None:
-        """Have an open case, and its active entries, end so long after the present.
+        """Set the expiry of an open case and its active entries to `lifetime` from now.
 
-        Nothing changes where that is less than a day later than before.
+        Nothing changes if that is less than a day later than before.
 
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
@@ -208,14 +208,14 @@ class CaseChanges(Cases):
             self._close(change, "case-extend", row)
 
     def confirm(self, case_id: int, reason: ConfirmReason, *, image_id: int | None = None) -> None:
-        """Confirm the unverified entries of an open case, for which a helpline vouches.
+        """Confirm the unverified entries of an open case that a helpline vouches for.
 
-        What a reviewer disputes stays disputed.
+        Disputed entries stay disputed.
 
         Args:
             case_id: of the case.
             reason: for the log.
-            image_id: of the one image that is vouched for, None for all.
+            image_id: the one image to confirm, None for all.
 
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
@@ -239,10 +239,10 @@ class CaseChanges(Cases):
             self._close(change, "case-confirm", row)
 
     def expire(self, now: datetime | None = None) -> int:
-        """End the open cases whose time is up, each in a transaction of its own.
+        """End the open cases that have expired, each in its own transaction.
 
         Returns:
-            how many.
+            the number of cases ended.
         """
         at = unix_seconds(now or datetime.now(UTC))
         overdue = (
@@ -255,7 +255,7 @@ class CaseChanges(Cases):
         count = 0
         for case_id in due:
             with self._changing("case-expire") as change:
-                # Meanwhile it may have been extended, or been ended elsewhere.
+                # The case may have been extended or ended elsewhere meanwhile.
                 if change.connection.execute(overdue.where(cases.c.id == case_id)).scalar() is None:
                     continue
                 row = rows.find_row(change.connection, case_id)
@@ -267,16 +267,16 @@ class CaseChanges(Cases):
         return count
 
     def forget(self, kept: timedelta, now: datetime | None = None) -> int:
-        """Delete the cases that ended long ago, and submissions that cannot come again.
+        """Delete cases that ended long ago, and submissions that can no longer be repeated.
 
-        Nothing is left of a case then but its erased entries and what the log says.
+        Only its erased entries and its log records are left of a case then.
 
         Args:
-            kept: so long after its end a case stays.
-            now: the time that counts, by default the present.
+            kept: how long a case is kept after its end.
+            now: the time to use; by default the present.
 
         Returns:
-            how many cases.
+            the number of deleted cases.
         """
         at = unix_seconds(now or datetime.now(UTC))
         old = (
@@ -301,7 +301,7 @@ class CaseChanges(Cases):
             count += len(case_ids)
 
     def _register(self, change: Change, row: CaseRow, images: Sequence[NewImage]) -> None:
-        """Make an entry of each image, each of a source that no other entry has."""
+        """Make an entry for each image, each with a unique source."""
         registrations = [
             Registration(
                 pdqs=() if image.pdq is None else (image.pdq,),
@@ -329,7 +329,7 @@ class CaseChanges(Cases):
         )
 
     def _close(self, change: Change, action: str, row: CaseRow) -> None:
-        """Have the log tell which case it was, also where no entry has changed with it."""
+        """Log the case, even if none of its entries has changed."""
         change.detail["case"] = self.reference(row.id)
         if not change.made_revision:
             log.append(

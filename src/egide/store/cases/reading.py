@@ -1,4 +1,4 @@
-"""How cases are read: one with its images, or a page of them in short."""
+"""Read one case with its images, or a page of summaries."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 def read_case(connection: sa.Connection, case_id: int, now_unix_s: int) -> Case:
     """A case with all its images.
 
-    One that is overdue is shown as expired, whether or not that has been done to it yet.
+    An overdue case is shown as expired, even before it is marked so.
 
     Raises:
-        CaseNotFound: there is none of that number in the store.
+        CaseNotFound: no case has that id.
     """
     row = None
     if 0 < case_id <= MAX_ENTRY_ID:
@@ -85,7 +85,7 @@ def _images(connection: sa.Connection, case_id: int, *, overdue: bool) -> tuple[
 
 
 def read_tags(connection: sa.Connection, case_id: int, salt: bytes) -> dict[int, str]:
-    """A tag of each image of a case that has its SHA-256 still; see `Cases.tags`."""
+    """A tag for each image of a case that still has its SHA-256; see `Cases.tags`."""
     rows = connection.execute(
         sa.select(case_images.c.id, entries.c.sha256)
         .join(entries, entries.c.id == case_images.c.entry_id)
@@ -97,7 +97,7 @@ def read_tags(connection: sa.Connection, case_id: int, salt: bytes) -> dict[int,
 
 
 def count_with_active(connection: sa.Connection, bank: str, now_unix_s: int, trust: Trust) -> int:
-    """How many open cases of a bank have an active image of this trust."""
+    """The number of open cases in a bank with an active image of this trust."""
     return connection.execute(
         sa.select(sa.func.count())
         .select_from(cases)
@@ -117,7 +117,7 @@ def read_summaries(
     state: CaseState | None,
     trust: Trust | None,
 ) -> list[CaseSummary]:
-    """The cases of a bank in short, the newest first; see `Cases.page`."""
+    """Summaries of a bank's cases, newest first; see `Cases.page`."""
     query = (
         sa.select(cases)
         .join(banks, banks.c.id == cases.c.bank_id)
@@ -136,7 +136,7 @@ def read_summaries(
     elif state is not None:
         query = query.where(cases.c.state == state.value)
     if trust is not None:
-        # Of an overdue case nothing counts as active any more.
+        # Images of an overdue case no longer count as active.
         query = query.where(_holds_active(trust), sa.not_(overdue))
     rows = connection.execute(query).all()
     counts = _counts(connection, [row.id for row in rows])
@@ -169,7 +169,7 @@ def read_summaries(
 
 
 def _holds_active(trust: Trust) -> sa.ColumnElement[bool]:
-    """That a case has an active image of this trust."""
+    """Condition: a case has an active image of this trust."""
     return (
         sa.exists()
         .where(case_images.c.case_id == cases.c.id)
@@ -181,7 +181,7 @@ def _holds_active(trust: Trust) -> sa.ColumnElement[bool]:
 def _counts(
     connection: sa.Connection, case_ids: Sequence[int]
 ) -> dict[int, dict[tuple[str, str], int]]:
-    """How many entries each case has, by state and trust."""
+    """The number of entries of each case, by state and trust."""
     counts: dict[int, dict[tuple[str, str], int]] = {}
     rows = connection.execute(
         sa.select(case_images.c.case_id, entries.c.state, entries.c.trust, sa.func.count())
@@ -197,7 +197,7 @@ def _counts(
 def _standing(
     state: str, expires: int, ended: int | None, now_unix_s: int
 ) -> tuple[CaseState, int | None]:
-    """The state of a case, and when it ended, in Unix seconds."""
+    """The state of a case and its end, in Unix seconds."""
     if state == CaseState.OPEN and expires <= now_unix_s:
         return CaseState.EXPIRED, expires
     return CaseState(state), ended

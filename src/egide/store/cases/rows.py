@@ -1,4 +1,4 @@
-"""The rows of cases within a transaction: found, counted, ended, deleted."""
+"""Find, count, end and delete the rows of cases within a transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CaseRow(NamedTuple):
-    """A case as a change finds it; times in Unix seconds."""
+    """The row of a case; times in Unix seconds."""
 
     id: int
     bank: Bank
@@ -30,10 +30,10 @@ class CaseRow(NamedTuple):
 
 
 def find_row(connection: sa.Connection, case_id: int) -> CaseRow:
-    """The case of that id.
+    """The case with that id.
 
     Raises:
-        CaseNotFound: there is none.
+        CaseNotFound: no case has that id.
     """
     row = None
     if 0 < case_id <= MAX_ENTRY_ID:
@@ -49,11 +49,11 @@ def find_row(connection: sa.Connection, case_id: int) -> CaseRow:
 
 
 def open_row(connection: sa.Connection, case_id: int, now_unix_s: int) -> CaseRow:
-    """The case of that id, if it is open and its time is not up.
+    """The case with that id, if it is open and has not expired.
 
     Raises:
-        CaseNotFound: there is none.
-        CaseEnded: it is over.
+        CaseNotFound: no case has that id.
+        CaseEnded: the case has ended or expired.
     """
     row = find_row(connection, case_id)
     if row.state is not CaseState.OPEN:
@@ -64,13 +64,13 @@ def open_row(connection: sa.Connection, case_id: int, now_unix_s: int) -> CaseRo
 
 
 def number_is_taken(connection: sa.Connection, number: str) -> bool:
-    """Whether a case has that number, in whatever bank."""
+    """Whether a case in any bank has that number."""
     taken = sa.select(cases.c.id).where(cases.c.number == number)
     return connection.execute(taken).scalar() is not None
 
 
 def entry_of_image(connection: sa.Connection, case_id: int, image_id: int) -> int | None:
-    """The number of the entry of an image of this case, or None."""
+    """The entry number of an image of this case, or None."""
     if not 0 < image_id <= MAX_ENTRY_ID:
         return None
     return connection.execute(
@@ -83,7 +83,7 @@ def entry_of_image(connection: sa.Connection, case_id: int, image_id: int) -> in
 def entry_ids(
     connection: sa.Connection, case_id: int, which: sa.ColumnElement[bool]
 ) -> Sequence[int]:
-    """The numbers of those entries of a case that `which` picks, in order."""
+    """The numbers of a case's entries that `which` selects, in order."""
     return (
         connection.execute(
             sa.select(entries.c.id)
@@ -117,21 +117,21 @@ def active_digests(connection: sa.Connection, case_id: int) -> set[bytes]:
 
 
 def count_images(connection: sa.Connection, case_id: int) -> int:
-    """How many images a case has, those that have ended too."""
+    """The number of a case's images, including ended ones."""
     return connection.execute(
         sa.select(sa.func.count()).where(case_images.c.case_id == case_id)
     ).scalar_one()
 
 
 def end(connection: sa.Connection, case_id: int, state: CaseState, at: int) -> None:
-    """Write down that a case has ended at a time, Unix seconds; its entries are not touched."""
+    """Record the end of a case at a time, Unix seconds; its entries do not change."""
     connection.execute(
         sa.update(cases).where(cases.c.id == case_id).values(state=state.value, ended=at)
     )
 
 
 def delete(connection: sa.Connection, case_ids: Sequence[int]) -> None:
-    """Delete all that is kept of cases, apart from their entries."""
+    """Delete cases and all their data, except their entries."""
     own_images = sa.select(case_images.c.id).where(case_images.c.case_id.in_(case_ids))
     connection.execute(sa.delete(partner_reads).where(partner_reads.c.image_id.in_(own_images)))
     connection.execute(sa.delete(case_images).where(case_images.c.case_id.in_(case_ids)))

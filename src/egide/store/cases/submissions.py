@@ -1,4 +1,4 @@
-"""What was submitted lately, so that a form whose answer was lost can be sent again."""
+"""Recent submissions, so that a form whose answer was lost can be sent again."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from egide.domain.cases import NewImage
 
 KEPT_S = 24 * 3600
-"""Longer than a proof of work holds: after it, nothing can be submitted a second time."""
+"""Longer than a proof of work is valid: afterwards nothing can be submitted a second time."""
 _UNKNOWN_QUALITY = 255
 _lengths = struct.Struct(">BBB").pack
 
 
 class Submitted(NamedTuple):
-    """What a submission has led to.
+    """The result of a submission.
 
     Attributes:
         pin_hash: of the case.
-        new: whether it was done now, and not the first time it was sent.
+        new: whether it was done now; False if it is repeated.
     """
 
     case_id: int
@@ -36,9 +36,9 @@ class Submitted(NamedTuple):
 
 
 def digest_of(images: Iterable[NewImage], identity_key: bytes) -> bytes:
-    """What tells a submission from another, 32 bytes, useless without the key.
+    """A keyed digest of a submission, 32 bytes.
 
-    The PIN is no part of it: a fast hash of one would be guessed.
+    The PIN is left out: it could be guessed from a fast hash.
     """
     digest = blake2b(digest_size=32, key=identity_key, person=b"submission")
     for image in images:
@@ -50,10 +50,10 @@ def digest_of(images: Iterable[NewImage], identity_key: bytes) -> bytes:
 
 
 def find(connection: sa.Connection, submission: bytes, digest: bytes) -> Submitted | None:
-    """What a submission led to when it was sent before.
+    """The result of an earlier, equal submission.
 
     Raises:
-        SubmissionConflict: it had another content.
+        SubmissionConflict: it had other content.
     """
     row = connection.execute(
         sa.select(submissions.c.case_id, submissions.c.digest, cases.c.pin_hash)
@@ -70,14 +70,14 @@ def find(connection: sa.Connection, submission: bytes, digest: bytes) -> Submitt
 def keep(
     connection: sa.Connection, submission: bytes, digest: bytes, *, case_id: int, at: int
 ) -> None:
-    """Remember a submission, in the transaction that does what it asks for."""
+    """Record a submission, in the transaction that carries it out."""
     connection.execute(
         sa.insert(submissions).values(id=submission, case_id=case_id, digest=digest, created=at)
     )
 
 
 def forget(connection: sa.Connection, now_unix_s: int) -> None:
-    """Forget those whose time is over; those that a clock once put into the future are of now."""
+    """Delete old submissions; those dated in the future, by a clock ahead, count as of now."""
     created = submissions.c.created
     connection.execute(
         sa.update(submissions).where(created > now_unix_s).values(created=now_unix_s)
@@ -86,7 +86,7 @@ def forget(connection: sa.Connection, now_unix_s: int) -> None:
 
 
 def forget_cases(connection: sa.Connection, case_ids: Collection[int]) -> None:
-    """Forget those of these cases."""
+    """Delete the submissions of these cases."""
     connection.execute(sa.delete(submissions).where(submissions.c.case_id.in_(case_ids)))
 
 

@@ -1,1 +1,1 @@
-"""Databases: the seam that SQLite and PostgreSQL fill, opening, copying and forgetting."""
+"""Databases: one interface for SQLite and PostgreSQL, opening a store, and erasure."""

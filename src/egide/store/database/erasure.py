@@ -1,7 +1,7 @@
-"""What was erased, and what may still hold it: kept in the store, so that a kill loses nothing.
+"""Track erased data and the files that may still hold it, in the store, so it survives a kill.
 
-A change that erases says so in its own transaction; `Erasure.settled` says when the database's
-files are without it. A search snapshot tells by its revision whether it may hold something.
+A change that erases records this in its own transaction; `Erasure.settled` records that the
+database's files no longer hold the data. A search snapshot's revision tells whether it may hold it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How far erasing has come.
+    """The progress of erasure.
 
     Attributes:
-        revision: the last one that erased a fingerprint; 0 where none did.
-        pending_since: Unix seconds; since then the database's files may hold what is erased. None
-            where they hold nothing of it.
-        erasures: how many there were so far.
+        revision: the last revision that erased a fingerprint; 0 if none did.
+        pending_since: Unix seconds, since when the database's files may hold erased data; None if
+            they hold none.
+        erasures: number of erasures so far.
     """
 
     revision: int
@@ -51,7 +51,7 @@ class Erasure:
         self._database = database
 
     def get(self) -> Erased:
-        """How far erasing has come."""
+        """The progress of erasure."""
         with self._database.read() as connection:
             row = connection.execute(
                 sa.select(
@@ -63,7 +63,7 @@ class Erasure:
         return Erased(*row)
 
     def settled(self, seen: Erased) -> None:
-        """Write down that the files are without what had been erased when `seen` was read."""
+        """Record that the files no longer hold what was erased before `seen` was read."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(store_meta)
@@ -72,10 +72,10 @@ class Erasure:
             )
 
     def note_snapshot(self, path: Path) -> None:
-        """Remember that a snapshot may stand there, whoever erases, with whichever settings.
+        """Record the path of a snapshot for all processes that erase, whatever their settings.
 
-        A store that cannot be written now, as it is locked, full or read-only, is searched all the
-        same: whoever opens the snapshot next notes it.
+        A store that is locked, full or read-only does not stop the search: the next process that
+        opens the snapshot records it.
 
         Raises:
             StoreError: the store cannot be read, or reports something else.
@@ -87,20 +87,20 @@ class Erasure:
             connection.execute(sa.insert(snapshot_files).values(path=str(path.resolve())))
 
     def snapshots(self) -> list[Path]:
-        """Where snapshots may stand, on this machine or another."""
+        """Paths of possible snapshots, on this machine or another."""
         query = sa.select(snapshot_files.c.path).distinct()
         with self._database.read() as connection:
             return [Path(path) for path in connection.execute(query).scalars()]
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[None]:
-        """Have a file that is there, and empty, removed later if this process is killed meanwhile.
+        """Ensure that an existing empty file is removed later if this process is killed.
 
-        Whoever writes fingerprints to it removes it otherwise, or gives it its final name.
+        Otherwise the caller, who writes fingerprints to it, removes it or gives it its final name.
 
         Raises:
-            OSError: it cannot be locked.
-            StoreError: the store cannot remember it; nothing may be written to it then.
+            OSError: the file cannot be locked.
+            StoreError: the store cannot record the file; nothing may be written to it then.
         """
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -114,14 +114,14 @@ class Erasure:
             os.close(descriptor)
 
     def remove_abandoned(self) -> None:
-        """Remove the files that can be reached from here and whose writers were killed."""
+        """Remove the reachable files whose writers were killed."""
         with self._database.read() as connection:
             left = connection.execute(
                 sa.select(unfinished_files).order_by(unfinished_files.c.id)
             ).all()
         for number, host, path in left:
-            # A container that is started again has another name, and the same volume. Only that a
-            # file is not there says nothing of one on another machine.
+            # A restarted container has another host name but the same volume. A missing file may
+            # still exist on another machine.
             known = host == socket.gethostname() or Path(path).is_file()
             if _removed(Path(path)) and known:
                 self._end_file(number)
@@ -140,7 +140,7 @@ class Erasure:
 
 
 def _removed(path: Path) -> bool:
-    """Remove a file whose writer has ended; return whether there is none any longer."""
+    """Remove a file whose writer has ended; return whether the file is gone."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -149,14 +149,14 @@ def _removed(path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # By the name alone it might be another file meanwhile.
+        # The name may belong to another file meanwhile.
         if not os.path.samestat(os.fstat(descriptor), path.stat()):
             return True
-        # The file itself last: as long as it is there, it is locked, and somebody sees to the rest.
+        # The file itself last: while it exists it is locked, and the rest will be cleaned up.
         if not _removed_beside(path):
             return False
         path.unlink()
-    except OSError:  # it is being written, or cannot be removed
+    except OSError:  # it is being written or cannot be removed
         return False
     finally:
         os.close(descriptor)
@@ -173,12 +173,12 @@ def _removed_beside(path: Path) -> bool:
 
 
 def note_erasure(connection: sa.Connection, *, at: int, revision: int | None = None) -> None:
-    """Have the store remember that a transaction erases.
+    """Record that a transaction erases.
 
     Args:
         connection: of the transaction.
         at: Unix seconds.
-        revision: of the change, where it erases a fingerprint that a snapshot may hold.
+        revision: of the change, if it erases a fingerprint that a snapshot may hold.
     """
     values: dict[str, object] = {
         "erasure_pending_since": sa.func.coalesce(store_meta.c.erasure_pending_since, at),

@@ -1,7 +1,6 @@
-"""What a store needs of its database: transactions, errors in our own words, word of changes.
+"""The interface of a store's database: transactions, our own errors, notice of changes.
 
-`sqlite` and `postgresql` are the two that there are; the statements are the
-same for both.
+`sqlite` and `postgresql` implement it; the statements are the same for both.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from egide.errors import EgideError
 
 POLL_S = 0.1
-# A follower asks for the revision at least so often, should word of a change ever be lost.
+# A follower checks the revision at least this often, in case a notification is lost.
 _RECHECK_S = 5.0
 
 
@@ -32,7 +31,7 @@ class Database(ABC):
 
     Attributes:
         shown: the URL for messages, without its password.
-        path: of the file; None where the database is none.
+        path: of the database's file; None if it is not a file.
     """
 
     def __init__(self, engine: sa.Engine, *, shown: str, path: Path | None) -> None:
@@ -44,13 +43,13 @@ class Database(ABC):
 
     @contextmanager
     def read(self, *, long: bool = False) -> Iterator[sa.Connection]:
-        """A transaction that sees one state of the store, and never waits for a writer.
+        """A transaction that sees one state of the store and never waits for a writer.
 
         Args:
-            long: its statements read a whole store, and may take their time.
+            long: its statements read a whole store and may take long.
 
         Raises:
-            StoreError: of the kind that fits what the database reports.
+            StoreError: of the kind that fits the database's error.
         """
         with self._translated(), self._reader() as connection, connection.begin():
             if long:
@@ -61,14 +60,14 @@ class Database(ABC):
     def write(self, *, long: bool = False) -> Iterator[sa.Connection]:
         """A transaction that is the only writer from its first statement on.
 
-        One writer at a time is what makes revisions appear in order: whoever has seen revision r
-        has seen everything before it.
+        With one writer at a time revisions appear in order: a reader that has seen revision r has
+        seen everything before it.
 
         Args:
-            long: its statements write a whole store, and may take their time.
+            long: its statements write a whole store and may take long.
 
         Raises:
-            StoreError: of the kind that fits what the database reports; nothing was changed.
+            StoreError: of the kind that fits the database's error; nothing was changed.
         """
         with self._translated(writes=True), self._writer() as connection, connection.begin():
             self._exclude_writers(connection)
@@ -81,15 +80,15 @@ class Database(ABC):
     ) -> int:
         """Wait for a later revision than `since`; see `Store.wait_for_change`.
 
-        One thread is told of changes by the database; others that wait at the same time ask for
-        the revision every tenth of a second.
+        The database notifies one thread of changes; other waiting threads check the revision every
+        tenth of a second.
         """
         end = time.monotonic() + timeout_s
         told = self._watching.acquire(blocking=False)
         try:
             while not self._closed.is_set():
                 if told:
-                    self._watch()  # before the revision is read, so that none falls in between
+                    self._watch()  # before reading the revision, so that no change is missed
                 revision = current_revision()
                 left_s = end - time.monotonic()
                 if revision > since or left_s <= 0:
@@ -104,7 +103,7 @@ class Database(ABC):
                 self._watching.release()
 
     def close(self) -> None:
-        """Close the connections that are not in use, and end the waiting for changes."""
+        """Close idle connections, and end waiting for changes."""
         self._closed.set()
         with self._watching:
             self._unwatch()
@@ -112,37 +111,37 @@ class Database(ABC):
 
     @abstractmethod
     def check_place(self, *, create: bool) -> None:
-        """See that there is a database to connect to.
+        """Check that there is a database to connect to.
 
         Args:
-            create: make an empty one where that is possible.
+            create: make an empty database if possible.
 
         Raises:
-            StoreMissing, StoreUnreadable, StoreReadOnly, StoreFull: there is none.
+            StoreMissing, StoreUnreadable, StoreReadOnly, StoreFull: there is no usable database.
         """
 
     @abstractmethod
     def prepare_new(self) -> None:
-        """Set what lasts as long as the database does."""
+        """Apply the permanent settings of a new database."""
 
     @abstractmethod
     def prepare_when_written(self) -> None:
-        """Have the first write do what `prepare_new` does, where that was left out.
+        """Let the first write do what `prepare_new` does, if that was left out.
 
-        A backup is left as it can be read from a disk that cannot be written to.
+        It is left out for a backup, which must be readable from a read-only disk.
         """
 
     @abstractmethod
     def announce(self, connection: sa.Connection) -> None:
-        """Tell who waits for changes, when the transaction of `connection` is committed."""
+        """Notify those who wait for changes when the transaction of `connection` commits."""
 
     @abstractmethod
     def notice_growth(self, connection: sa.Connection) -> None:
-        """Have the database adapt to how many entries the transaction of `connection` has added."""
+        """Adapt the database to the number of entries that this transaction has added."""
 
     @abstractmethod
     def forget_erased(self) -> bool:
-        """Remove what was erased from where the database keeps it a while longer.
+        """Remove erased data from where the database still keeps it.
 
         Returns:
             whether it was done; False while somebody still reads an earlier state.
@@ -150,11 +149,11 @@ class Database(ABC):
 
     @abstractmethod
     def load(self, connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]]) -> None:
-        """Insert rows as they are, numbers included; values in the order of the columns."""
+        """Insert rows unchanged, including their numbers; values in the order of the columns."""
 
     @abstractmethod
     def end_loading(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-        """Have the numbering of loaded tables go on after their last number."""
+        """Continue the numbering of loaded tables after their last number."""
 
     @abstractmethod
     def _reader(self) -> sa.Connection:
@@ -166,39 +165,39 @@ class Database(ABC):
 
     @abstractmethod
     def _allow_long(self, connection: sa.Connection) -> None:
-        """Let the statements of this transaction take as long as work on a whole store does."""
+        """Raise this transaction's time limit for work on a whole store."""
 
     @abstractmethod
     def _exclude_writers(self, connection: sa.Connection) -> None:
-        """Have the transaction that has just begun be the only one that writes."""
+        """Make the transaction that has just begun the only writer."""
 
     @abstractmethod
     def _watch(self) -> None:
-        """Have commits from now on end `_wait`; called again where it is so already."""
+        """Let commits from now on end `_wait`; may be called repeatedly."""
 
     @abstractmethod
     def _wait(self, timeout_s: float) -> None:
-        """Return when something was committed, perhaps without need; or at `close`."""
+        """Return after a commit or `close`, or sometimes without a reason."""
 
     @abstractmethod
     def _unwatch(self) -> None:
-        """Let go of what `_watch` holds."""
+        """Release what `_watch` holds."""
 
     @abstractmethod
     def _known(self, error: BaseException | None, *, writes: bool) -> EgideError | None:
-        """The error of ours for one of the driver, or None for one that would be a defect."""
+        """Our error for a driver's error, or None if the error is a defect."""
 
     @contextmanager
     def _translated(self, *, writes: bool = False) -> Iterator[None]:
         try:
             yield
-        except sa.exc.TimeoutError as error:  # of the pool: all connections are in use
+        except sa.exc.TimeoutError as error:  # all connections of the pool are in use
             raise StoreLocked(store=self.shown) from error
-        except sa.exc.PendingRollbackError as error:  # somebody went on after an error
+        except sa.exc.PendingRollbackError as error:  # the caller continued after an error
             reason = "the connection to it broke"
             raise StoreUnreadable(store=self.shown, reason=reason) from error
         except Exception as error:
-            # Of the driver itself where it was spoken to without SQLAlchemy.
+            # The driver's own error if it was called without SQLAlchemy.
             cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             known = self._known(cause, writes=writes)
             if known is None:

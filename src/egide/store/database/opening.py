@@ -1,4 +1,4 @@
-"""Open, create and upgrade a store: which tables are there, and may this Egide use them?"""
+"""Open, create and upgrade a store, after checking whether this Egide can use its tables."""
 
 from __future__ import annotations
 
@@ -29,19 +29,18 @@ def open_database(
     busy_timeout_s: float,
     timeout_s: float | None = None,
 ) -> Database:
-    """Connect to the store at `url`, whose tables are then those of this Egide.
+    """Connect to the store at `url` and ensure that it has this Egide's tables.
 
     Args:
         url: as for `Store.open`.
-        create: make the store where there is none; two processes may do so at once.
+        create: make the store if it is missing; two processes may do so at once.
         upgrade: bring older tables up to date instead of refusing them.
         busy_timeout_s: how long to wait for another process that writes.
-        timeout_s: how long a statement may take, by default as the environment says.
+        timeout_s: how long a statement may take, by default from the environment.
 
     Raises:
-        UsageError: the URL is none that a store can have.
-        StoreError: StoreMissing, StoreForeign, StoreTooOld, StoreTooNew, or what the database
-            reports.
+        UsageError: the URL is not valid for a store.
+        StoreError: StoreMissing, StoreForeign, StoreTooOld, StoreTooNew, or the database's error.
     """
     database = connect(url, busy_timeout_s=busy_timeout_s, timeout_s=timeout_s)
     try:
@@ -66,11 +65,11 @@ def open_database(
 
 
 def connect(url: str, *, busy_timeout_s: float, timeout_s: float | None = None) -> Database:
-    """Make ready to connect to the database at `url`, whatever is in it.
+    """Prepare to connect to the database at `url`, whatever its content.
 
     Raises:
-        UsageError: the URL is none that a store can have.
-        PostgresqlUnavailable: it is of PostgreSQL, and psycopg is not installed.
+        UsageError: the URL is not valid for a store.
+        PostgresqlUnavailable: the URL is for PostgreSQL, and psycopg is not installed.
     """
     parsed = parse_url(url)
     if is_sqlite(parsed):
@@ -78,7 +77,7 @@ def connect(url: str, *, busy_timeout_s: float, timeout_s: float | None = None) 
 
         try:
             return SqliteDatabase(parsed, busy_timeout_s=busy_timeout_s)
-        except ValueError as error:  # of its driver, which reads numbers in them
+        except ValueError as error:  # the driver parses numbers in URLs
             reason = "a parameter in the store's URL cannot be understood"
             raise UsageError(reason=reason) from error
     from egide.store.database.postgresql import PostgresqlDatabase
@@ -108,7 +107,7 @@ def _create(database: Database) -> None:
     database.prepare_new()
     with database.write() as connection:
         if _schema_revision(connection, database.shown) is not None:
-            return  # another process was quicker
+            return  # another process was first
         make_tables(connection)
         connection.execute(
             sa.insert(store_meta).values(
@@ -121,7 +120,7 @@ def _create(database: Database) -> None:
 
 def make_tables(connection: sa.Connection) -> None:
     """Make the tables, or bring them up to date, within a write transaction."""
-    # 0.7 s to import, and needed once in the life of a store.
+    # Takes 0.7 s to import, and is needed only to make or upgrade a store.
     from alembic import command
     from alembic.config import Config
 

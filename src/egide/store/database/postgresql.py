@@ -1,4 +1,4 @@
-"""A store in a PostgreSQL database: transactions, errors, notifications, vacuuming."""
+"""A store in PostgreSQL: transactions, errors, notifications, vacuuming."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SECRETS = frozenset({"password", "sslpassword"})
 _POOL_SIZE = 8
 _POOL_OVERFLOW = 8
 _READERS_TIMEOUT_S = 1.0
-# How long a listener may take to see that its store was closed.
+# How long a listener may take to notice that its store was closed.
 _SLICE_S = 0.2
 _RECONNECT_EVERY_S = 0.5
 _ASK_EVERY_S = 5.0
@@ -50,25 +50,25 @@ _NETWORK_THERE = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-"""The same for the server, which else keeps the lock of a writer whose machine has vanished."""
+"""The same for the server, which otherwise keeps the lock of a writer that has vanished."""
 _LONG_FACTOR = 120
-"""Statements that go through a whole store may take so many times as long as others."""
+"""How many times longer a statement over a whole store may take than others."""
 _GRACE_S = 1.0
-"""The server ends what takes too long; who hears nothing of that gives up so much later."""
+"""The server ends slow statements; a client that is not told gives up this much later."""
 _PING_S = 5.0
-"""An idle connection answers at once, or is not used."""
+"""An idle connection must answer within this time, or it is not used."""
 
 
 class PostgresqlDatabase(Database):
     """A PostgreSQL database, or a schema of one; see `Database`."""
 
     def __init__(self, url: sa.URL, *, busy_timeout_s: float, timeout_s: float) -> None:
-        """Make ready to connect.
+        """Prepare to connect.
 
         Args:
             url: of the database.
             busy_timeout_s: how long a write waits for another.
-            timeout_s: how long one statement may take, apart from those of work on a whole store.
+            timeout_s: how long one statement may take, except for work on a whole store.
 
         Raises:
             PostgresqlUnavailable: psycopg is not installed.
@@ -83,19 +83,18 @@ class PostgresqlDatabase(Database):
         try:
             engine = sa.create_engine(
                 url,
-                # An error's text quotes its statement; with its parameters it would quote
-                # fingerprints.
+                # An error's text quotes its statement; parameters would include fingerprints.
                 hide_parameters=True,
                 connect_args={
                     name: value for name, value in arguments.items() if name not in url.query
                 },
-                # Connections that a restart of the server broke are replaced unseen.
+                # Replaces connections that a restart of the server broke.
                 pool_pre_ping=True,
                 pool_size=_POOL_SIZE,
                 max_overflow=_POOL_OVERFLOW,
                 pool_timeout=busy_timeout_s,
             )
-        except ImportError as error:  # also psycopg without its library
+        except ImportError as error:  # or psycopg lacks its library
             raise PostgresqlUnavailable from error
         self._lock_timeout_ms = max(1, round(busy_timeout_s * 1000))
         # A write that waits for another is one statement.
@@ -117,12 +116,12 @@ class PostgresqlDatabase(Database):
     def read(self, *, long: bool = False) -> Iterator[sa.Connection]:
         """A transaction that sees one state; see `Database.read`.
 
-        Rows that come in pages need a cursor in the server, which must not outlive it.
+        Rows read in pages need a server-side cursor, which must not outlive the transaction.
         """
         import psycopg
 
         with super().read(long=long) as connection:
-            # A connection that breaks meanwhile gives its `info` no more, but another error.
+            # Read now: `info` of a connection that breaks later raises another error.
             info = connection.info
             try:
                 yield connection
@@ -132,31 +131,31 @@ class PostgresqlDatabase(Database):
                         cursor.close()
 
     def check_place(self, *, create: bool) -> None:
-        """Nothing: connecting tells."""
+        """Do nothing: connecting checks it."""
 
     def prepare_new(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def prepare_when_written(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def announce(self, connection: sa.Connection) -> None:
-        """Notify who listens."""
+        """Notify listeners."""
         connection.exec_driver_sql(f"NOTIFY {_CHANNEL}")
 
     def notice_growth(self, connection: sa.Connection) -> None:
-        """Count again: a plan made for an empty bank reads the whole of it for each chunk.
+        """Update the statistics: a plan for an empty bank reads the whole bank for each chunk.
 
-        100,000 entries took six minutes to import without it.
+        Without this, 100,000 entries took six minutes to import.
         """
         self._limit(connection, self._limit_s * _LONG_FACTOR)
         connection.exec_driver_sql("ANALYZE entries")
         self._limit(connection, self._limit_s)
 
     def forget_erased(self) -> bool:
-        """Vacuum the tables whose rows are erased; dead rows stand in them until then.
+        """Vacuum the tables with erased rows, which keep dead rows until then.
 
-        Those who read an earlier state are waited for, a second at most.
+        Waits at most a second for readers of an earlier state.
         """
         with self._translated(writes=True), self._engine.connect() as plain:
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
@@ -181,7 +180,7 @@ class PostgresqlDatabase(Database):
             raw.close()
 
     def end_loading(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-        """Set the sequences, which rows with numbers of their own did not move."""
+        """Advance the sequences, which rows with given numbers did not advance."""
         for table in tables:
             if table.autoincrement_column is None:
                 continue
@@ -205,7 +204,7 @@ class PostgresqlDatabase(Database):
         return self._engine.connect()
 
     def _exclude_writers(self, connection: sa.Connection) -> None:
-        # Not a lock of a table: when the store is made, there is none. Each schema has its own.
+        # Not a table lock: a new store has no tables. Each schema has its own lock.
         connection.exec_driver_sql(
             "SELECT pg_advisory_xact_lock(%s::int, hashtext(coalesce(current_schema(), '')))",
             (_LOCK,),
@@ -215,7 +214,7 @@ class PostgresqlDatabase(Database):
         self._limit(connection, self._limit_s * _LONG_FACTOR)
 
     def _limit(self, connection: sa.Connection, limit_s: float, *, local: bool = True) -> None:
-        """Let statements take so long: until the transaction ends, or until said otherwise."""
+        """Limit the time of statements, until the transaction ends if `local`."""
         connection.exec_driver_sql(
             f"SET {'LOCAL' if local else 'SESSION'} statement_timeout = {round(limit_s * 1000)}"
         )
@@ -227,7 +226,7 @@ class PostgresqlDatabase(Database):
 
         with suppress(psycopg.Error, sa.exc.SQLAlchemyError):
             if self._listener is not None:
-                # One that is silent may be cut off: what it is not told of would be seen late.
+                # A silent listener may be disconnected and would notice changes late.
                 if time.monotonic() >= self._ask_listener_at:
                     self._listener.execute("")
                     self._ask_listener_at = time.monotonic() + _ASK_EVERY_S
@@ -280,7 +279,7 @@ class PostgresqlDatabase(Database):
         connection.limit_s = self._limit_s + _GRACE_S
 
     def _known(self, error: BaseException | None, *, writes: bool) -> EgideError | None:
-        """The error of ours.
+        """Our error for a driver's error.
 
         Source: https://www.postgresql.org/docs/current/errcodes-appendix.html.
         """
@@ -296,7 +295,7 @@ class PostgresqlDatabase(Database):
             return StoreLocked(store=self.shown)
         if full := _why_full(state, str(error)):
             return StoreFull(store=self.shown, reason=full)
-        # 0A000: a standby refuses a transaction that is to write.
+        # 0A000: a standby refuses a transaction that writes.
         if state == "25006" or (state in {"42501", "0A000"} and writes):
             return StoreReadOnly(store=self.shown)
         reason = _UNREADABLE.get(state) or _UNREADABLE.get(state[:2])
@@ -328,7 +327,7 @@ _UNREADABLE = {
     "XX001": "the database is damaged",
     "XX002": "the database is damaged",
 }
-# Of a failed connection libpq gives no code, only words.
+# For a failed connection libpq gives no code, only text.
 _WORDS = (
     ("authentication failed", "the server refuses the user or the password"),
     ("no password supplied", "the server asks for a password"),
@@ -341,8 +340,8 @@ _WORDS = (
 )
 
 
-# Only a full disk has a code of its own, and not wherever the server finds it out; this is what the
-# system says, in English, in the words of the server's error.
+# Only a full disk has its own code, and not everywhere in the server. These are the system's
+# English messages, which the server's errors quote.
 _FULL_STATES = ("53100", "58", "XX")
 _FULL_WORDS = (
     ("No space left", "the disk of its server is full"),
@@ -377,7 +376,7 @@ def _not_connected(words: str) -> str:
 
 
 def _older_readers(connection: sa.Connection, began: object) -> bool:
-    """Whether anybody still holds a view of the database from before `began`."""
+    """Whether any transaction still sees the database as it was before `began`."""
     rows: Sequence[Any] = connection.exec_driver_sql(
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"

@@ -1,7 +1,7 @@
-"""A connection to PostgreSQL that waits for no answer longer than it is told to.
+"""A connection to PostgreSQL with a time limit for every answer.
 
-A server can stop answering without a word: its process is stopped, a router drops what it should
-pass on. Neither libpq nor the system notices, as long as the other end confirms what arrives.
+A server can stop answering silently: its process is stopped, or a router drops packets. Neither
+libpq nor the system notices while the other end still acknowledges packets.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class NoAnswer(psycopg.OperationalError):
-    """The server did not answer in time; the connection is closed, since it may do so late."""
+    """The server did not answer in time. The connection is closed: an answer may come late."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection of psycopg, each of whose exchanges ends.
+    """A psycopg connection whose exchanges have a time limit.
 
     Attributes:
         limit_s: for one exchange: a statement, a page of a cursor, a part of a copy.
@@ -30,10 +30,10 @@ class BoundedConnection(psycopg.Connection[Any]):
     limit_s: float = math.inf
 
     def wait(self, gen: PQGen[Any], *arguments: Any, **options: Any) -> Any:
-        """Consume what psycopg exchanges with the server.
+        """Run one exchange of psycopg with the server.
 
         Raises:
-            NoAnswer: it is not done in time.
+            NoAnswer: the exchange takes longer than `limit_s`.
         """
         return super().wait(self._bounded(gen), *arguments, **options)
 
@@ -42,7 +42,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         try:
             state = next(exchange)
             while True:
-                # Comes back ten times a second, whether or not the server says anything.
+                # Resumes ten times a second, even if the server sends nothing.
                 ready = yield state
                 if time.monotonic() > end:
                     self.pgconn.finish()

@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 _WRITES = "egide_writes"
 _CHECKPOINT_TIMEOUT_MS = 1000
-# Of each connection. A process that serves has some ten of them, and changes touch pages all over
-# the file: with the import's cache each would come to hold all that fits.
+# For each connection. A server has some ten of them, and changes touch pages all over the file:
+# with the import's cache each connection would fill its whole cache.
 _CACHE_KIB = 4 * 1024
-# A million identities make an index of about 35 MB; a cache that holds it keeps a big import from
-# writing the same pages again and again.
+# A million identities make an index of about 35 MB. A cache that holds it prevents a big import
+# from writing the same pages repeatedly.
 _IMPORT_CACHE_KIB = 64 * 1024
 _IMPORTED = "egide_imported"
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
-# One look takes 4 µs.
+# One check takes 4 µs.
 _LOOK_EVERY_S = 0.05
-# SQLite asks for 32 KiB at once, for the index of its log.
+# SQLite allocates 32 KiB at once for the index of its log.
 _ROOM_BYTES = 64 * 1024
 _BESIDE = ("-wal", "-shm", "-journal")
 _NO_ROOM = {
@@ -59,7 +59,7 @@ class SqliteDatabase(Database):
     def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
         path = sqlite_path(url)
         assert path is not None
-        # An error's text quotes its statement; with its parameters it would quote fingerprints.
+        # An error's text quotes its statement; parameters would include fingerprints.
         engine = sa.create_engine(
             url, hide_parameters=True, connect_args={"timeout": busy_timeout_s}
         )
@@ -75,11 +75,11 @@ class SqliteDatabase(Database):
         self._prepared = True
 
     def check_place(self, *, create: bool) -> None:
-        """See that there is a file; see `Database.check_place`."""
+        """Check that there is a file; see `Database.check_place`."""
         path = self.path
         assert path is not None
         try:
-            # For the owner only: the log and its index take over the mode of the database.
+            # For the owner only; SQLite's log and index inherit the mode.
             if create and not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             elif not path.exists():
@@ -87,27 +87,27 @@ class SqliteDatabase(Database):
             elif path.is_dir():
                 raise StoreUnreadable(store=self.shown, reason="it is a folder")
         except FileExistsError:
-            return  # another process was quicker
+            return  # another process was first
         except OSError as error:
             raise file_error(error, self.shown) from error
         self._still = self._look_for_still()
 
     def _look_for_still(self) -> _Still | None:
-        """The file as it stands, if SQLite can read it only as one that nobody changes.
+        """The file's state, if SQLite can read it only as an immutable file.
 
-        In WAL mode it makes two files beside a database even to read it. Where it may not, as on
-        a disk that is mounted read-only, it is told that the file does not change; that it did
-        not is seen to by each transaction (`read`).
+        In WAL mode SQLite creates two files beside a database even to read it. If it cannot, for
+        example on a read-only disk, SQLite is told that the file is immutable; each transaction
+        (`read`) then checks that the file has not changed.
 
         Raises:
-            StoreUnreadable: what was committed last lies in a log beside it, which cannot be read.
+            StoreUnreadable: the last commits are in a log beside the file, which cannot be read.
         """
         path = self.path
         assert path is not None
         if os.access(path.parent, os.W_OK) or not _in_wal_mode(path):
             return None
         if _beside(path, "-shm").exists():
-            return None  # whoever made it may be writing; SQLite can read beside them
+            return None  # a writer may be active; SQLite can read beside it
         if _size(_beside(path, "-wal")):
             reason = "its last changes are in a log beside it that needs a disk that can be written"
             raise StoreUnreadable(store=self.shown, reason=f"{reason}: copy both files to one")
@@ -118,7 +118,7 @@ class SqliteDatabase(Database):
         """A transaction that sees one state; see `Database.read`.
 
         Raises:
-            StoreUnreadable: a file that nobody could change was changed meanwhile.
+            StoreUnreadable: a supposedly immutable file was changed meanwhile.
         """
         with super().read(long=long) as connection:
             yield connection
@@ -136,14 +136,14 @@ class SqliteDatabase(Database):
         return connection
 
     def prepare_new(self) -> None:
-        """Let readers read while a process writes; a lasting property of the file."""
+        """Let readers read while a process writes; a permanent property of the file."""
         end = time.monotonic() + self._busy_timeout_s
         while True:
             try:
                 with self._translated(writes=True):
                     self._outside_transaction("PRAGMA journal_mode=WAL")
             except StoreLocked:
-                # SQLite does not wait here when another process changes the mode at the same time.
+                # SQLite does not wait here while another process changes the mode.
                 if time.monotonic() >= end:
                     raise
                 time.sleep(0.02)
@@ -152,19 +152,19 @@ class SqliteDatabase(Database):
                 return
 
     def prepare_when_written(self) -> None:
-        """Change over then; see `Database.prepare_when_written`."""
+        """Change the mode at the first write; see `Database.prepare_when_written`."""
         self._prepared = False
 
     def announce(self, connection: sa.Connection) -> None:
-        """Nothing: whoever waits sees that the file has changed."""
+        """Do nothing: waiting threads notice that the file has changed."""
 
     def notice_growth(self, connection: sa.Connection) -> None:
-        """Give an import a cache of its size, until its connection is given back."""
+        """Give an import a larger cache, until its connection is returned."""
         connection.info[_IMPORTED] = True
         connection.exec_driver_sql(f"PRAGMA cache_size=-{_IMPORT_CACHE_KIB}")
 
     def forget_erased(self) -> bool:
-        """Empty the write-ahead log, where erased fingerprints would otherwise stay a while."""
+        """Empty the write-ahead log, which would otherwise keep erased fingerprints for a while."""
         with self._translated(writes=True):
             row = self._outside_transaction(
                 "PRAGMA wal_checkpoint(TRUNCATE)", busy_timeout_ms=_CHECKPOINT_TIMEOUT_MS
@@ -182,7 +182,7 @@ class SqliteDatabase(Database):
         )
 
     def end_loading(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-        """Nothing: SQLite's numbering goes on by itself."""
+        """Do nothing: SQLite continues the numbering by itself."""
 
     def _reader(self) -> sa.Connection:
         return self._engine.connect()
@@ -193,10 +193,10 @@ class SqliteDatabase(Database):
         return self._engine.connect().execution_options(**{_WRITES: True})
 
     def _exclude_writers(self, connection: sa.Connection) -> None:
-        """Nothing: `BEGIN IMMEDIATE` did."""
+        """Do nothing: `BEGIN IMMEDIATE` did it."""
 
     def _allow_long(self, connection: sa.Connection) -> None:
-        """Nothing: what SQLite does, this process does."""
+        """Do nothing: SQLite runs in this process and has no time limit."""
 
     def _watch(self) -> None:
         try:
@@ -220,7 +220,7 @@ class SqliteDatabase(Database):
                 return
 
     def _version(self) -> int:
-        """A number that differs once another connection, of any process, has committed."""
+        """A number that changes when another connection of any process commits."""
         version: int = self._looker.execute("PRAGMA data_version").fetchone()[0]
         return version
 
@@ -250,7 +250,7 @@ class SqliteDatabase(Database):
             raw.close()
 
     def _known(self, error: BaseException | None, *, writes: bool) -> EgideError | None:
-        """The error of ours; SQLite tells reading and writing apart by itself.
+        """Our error for a driver's error; SQLite itself distinguishes reading and writing.
 
         Source: https://www.sqlite.org/rescode.html; the low byte is the primary code.
         """
@@ -267,7 +267,7 @@ class SqliteDatabase(Database):
         if primary == sqlite3.SQLITE_READONLY:
             return StoreReadOnly(store=self.shown)
         if primary in _PERHAPS_FULL:
-            # SQLite calls only some of it full: not a quota, nor the index of its log.
+            # SQLite reports a full disk, but not a quota or a lack of space for its log's index.
             assert self.path is not None
             why = _why_unwritable(self.path)
             if why in _NO_ROOM or primary == sqlite3.SQLITE_FULL:
@@ -293,7 +293,7 @@ _UNREADABLE = {
 
 
 def sqlite_path(url: sa.URL) -> Path | None:
-    """Where the SQLite file of `url` is, or None for a database in memory."""
+    """The path of the SQLite file of `url`, or None for a database in memory."""
     database = url.database
     if not database or database == ":memory:" or url.query.get("mode") == "memory":
         return None
@@ -304,7 +304,7 @@ def sqlite_path(url: sa.URL) -> Path | None:
 
 
 def file_error(error: OSError, shown: str) -> EgideError:
-    """The error of ours for a file that cannot be made."""
+    """Our error for a file that cannot be made."""
     if isinstance(error, FileNotFoundError):
         return StoreUnreadable(store=shown, reason="its folder does not exist")
     if error.errno in _NO_WRITING:
@@ -316,7 +316,7 @@ def file_error(error: OSError, shown: str) -> EgideError:
 
 @dataclass(frozen=True, slots=True)
 class _Still:
-    """A file that nobody changes, as it was seen; two are equal if it did not change."""
+    """The observed state of an immutable file; equal states mean that it did not change."""
 
     path: Path
     inode: int
@@ -326,7 +326,7 @@ class _Still:
 
     @classmethod
     def of(cls, path: Path) -> _Still | None:
-        """What is seen of it now; None where it is gone."""
+        """The present state; None if the file is gone."""
         try:
             found = path.stat()
         except OSError:
@@ -336,7 +336,7 @@ class _Still:
 
 
 def _in_wal_mode(path: Path) -> bool:
-    """Whether the header says so; source: https://www.sqlite.org/fileformat.html, 1.3.3."""
+    """Whether the header says WAL; source: https://www.sqlite.org/fileformat.html, 1.3.3."""
     try:
         with path.open("rb") as file:
             return file.read(20)[18:] == b"\x02\x02"
@@ -356,9 +356,9 @@ def _size(path: Path) -> int:
 
 
 def _why_unwritable(path: Path) -> int:
-    """The number of the system's error for writing to a file or beside it, 0 if that goes well.
+    """The system's error number for writing to a file or beside it, 0 if that succeeds.
 
-    It is tried, since neither a quota nor a full table of files shows in the space that is free.
+    It really writes, since free space shows neither a quota nor a full inode table.
     """
     try:
         with tempfile.TemporaryFile(dir=path.parent, buffering=0) as tried:
@@ -373,7 +373,7 @@ def _why_unwritable(path: Path) -> int:
 
 
 def _set_up(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin too late; ours begin where `_begin` says.
+    # The driver begins its transactions too late; `_begin` begins ours.
     connection.isolation_level = None
     for pragma in (
         "foreign_keys=ON",
@@ -387,7 +387,7 @@ def _set_up(connection: Any, _record: object) -> None:
 
 
 def _end_import(connection: Any, record: Any) -> None:
-    """Give back the memory of an import's cache."""
+    """Release the memory of an import's cache."""
     if record.info.pop(_IMPORTED, False) and connection is not None:
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}").close()
         connection.execute("PRAGMA shrink_memory").close()

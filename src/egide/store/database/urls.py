@@ -1,4 +1,4 @@
-"""The URL of a store: which database it names, and whether a store can be there."""
+"""Parse and check the URL of a store."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg"}
 
 
 def parse_url(text: str) -> sa.URL:
-    """The URL of a store, checked for what Egide can use.
+    """Parse the URL of a store and check that Egide can use it.
 
     Returns:
-        for PostgreSQL, the URL with the driver that Egide uses.
+        the URL; for PostgreSQL, with the driver that Egide uses.
 
     Raises:
-        UsageError: it is a path, another database, SQLite in memory, or PostgreSQL without the
-            name of a database.
+        UsageError: it is a path, another kind of database, SQLite in memory, or PostgreSQL
+            without a database name.
     """
     if "://" not in text:
-        file = "egide.db" if "@" in text else text  # a URL gone wrong may hold a password
+        file = "egide.db" if "@" in text else text  # a mistyped URL may hold a password
         raise UsageError(reason=f"a store is named by a URL; for a file write sqlite:///{file}")
     try:
         url = sa.make_url(text)
@@ -46,12 +46,13 @@ def parse_url(text: str) -> sa.URL:
 
 
 def is_sqlite(url: sa.URL) -> bool:
-    """Whether a parsed URL is of an SQLite file."""
+    """Whether a parsed URL names an SQLite file."""
     return url.drivername in _SQLITE
 
 
 def _checked_postgresql(url: sa.URL) -> sa.URL:
-    # Without a name the server takes the user's, and a typing error makes a store somewhere else.
+    # Without a database name the server uses the user's, so a typing error would create a store
+    # elsewhere.
     if not (url.database or "dbname" in url.query or "service" in url.query):
         raise UsageError(
             reason="the store's URL names no database; write postgresql://host/database"

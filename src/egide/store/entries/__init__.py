@@ -1,1 +1,1 @@
-"""Banks and entries: the statements that read and change them."""
+"""Read and change banks and entries."""

@@ -1,4 +1,4 @@
-"""Banks: who has which, and how many entries are in it."""
+"""Banks, and how many entries they hold."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Banks:
         self._database = database
 
     def get(self, name: str) -> Bank:
-        """The bank of that name.
+        """The bank with that name.
 
         Raises:
-            BankMissing: there is none.
+            BankMissing: no bank has that name.
         """
         with self._database.read() as connection:
             return get_bank(connection, name)
@@ -41,7 +41,7 @@ class Banks:
         """How many entries a bank holds, by state and trust.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         with self._database.read(long=True) as connection:
             return count_entries(connection, get_bank(connection, name))
@@ -78,7 +78,7 @@ def update_bank(
     description: str | None,
     enabled: bool | None,
 ) -> Bank:
-    """Change what is given of a bank; see `BankChanges.update`."""
+    """Change the given properties of a bank; see `BankChanges.update`."""
     if radius_bits is not None:
         _check_radius(radius_bits)
     old = get_bank(change.connection, name)
@@ -105,10 +105,10 @@ def update_bank(
 
 
 def get_bank(connection: sa.Connection, name: str) -> Bank:
-    """The bank of that name.
+    """The bank with that name.
 
     Raises:
-        BankMissing: there is none.
+        BankMissing: no bank has that name.
     """
     bank = _find(connection, name)
     if bank is None:

@@ -1,4 +1,4 @@
-"""What is done to banks, entries and keypoints; each act makes one revision at most."""
+"""Change banks, entries and keypoints; each act makes at most one revision."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class BankChanges(Banks):
-    """The banks of a store, to be changed."""
+    """The banks of a store, for changing."""
 
     def __init__(self, database: Database, changing: Changing) -> None:
         super().__init__(database)
@@ -38,7 +38,7 @@ class BankChanges(Banks):
         """Add an empty, enabled bank.
 
         Raises:
-            BankNameInvalid, BankExists, RadiusInvalid: the name or the radius will not do.
+            BankNameInvalid, BankExists, RadiusInvalid: the name or the radius is not acceptable.
         """
         with self._changing("create-bank") as made:
             return create_bank(made, name, radius_bits=radius_bits, description=description)
@@ -51,11 +51,11 @@ class BankChanges(Banks):
         description: str | None = None,
         enabled: bool | None = None,
     ) -> Bank:
-        """Change what is given of a bank, and leave the rest.
+        """Change the given properties of a bank, and leave the rest.
 
         Raises:
-            BankMissing: there is none of that name.
-            RadiusInvalid: it is not within 0 to 63.
+            BankMissing: no bank has that name.
+            RadiusInvalid: the radius is outside 0–63.
         """
         with self._changing("update-bank") as made:
             return update_bank(
@@ -63,13 +63,13 @@ class BankChanges(Banks):
             )
 
     def empty(self, name: str) -> int:
-        """Disable a bank and withdraw all its entries that are not withdrawn yet, in one revision.
+        """Disable a bank and withdraw all its remaining entries, in one revision.
 
         Returns:
-            how many were withdrawn.
+            the number of withdrawn entries.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         with self._changing("empty-bank") as made:
             bank = update_bank(made, name, radius_bits=None, description=None, enabled=False)
@@ -78,7 +78,7 @@ class BankChanges(Banks):
 
 
 class EntryChanges(Entries):
-    """The entries of a store, to be changed."""
+    """The entries of a store, for changing."""
 
     def __init__(
         self,
@@ -102,22 +102,22 @@ class EntryChanges(Entries):
         outcomes: bool = False,
         keypoint_key: KeypointKey | None = None,
     ) -> Registered:
-        """Register fingerprints, as many as there are, in one transaction and in flat memory.
+        """Register any number of fingerprints in one transaction and in constant memory.
 
-        The same fingerprint of the same source is the same entry: an active one is left as it is
-        (its note, expiry and trust too), an expired one becomes active again, a withdrawn one
-        stays withdrawn and a tombstoned one stays tombstoned. Keypoints are added to an active
-        entry, or replace its own, and that is a change; without them it keeps those that it has.
+        The same fingerprint from the same source is the same entry. An active entry stays as it is,
+        including its note, expiry and trust. An expired entry becomes active again; a withdrawn or
+        tombstoned one stays so. New keypoints are added to an active entry or replace its old ones,
+        which counts as a change; without new ones it keeps the old ones.
 
         Args:
             bank: the name of the bank.
             registrations: read once; if it raises, nothing was registered.
             again: the person changed their mind: a withdrawn entry becomes active again.
             outcomes: also return the entry of each registration, in order.
-            keypoint_key: seals keypoints, and is kept nowhere in the store.
+            keypoint_key: seals keypoints; it is not stored.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
             HashInvalid: a fingerprint has the wrong length.
             UsageError: a registration holds no fingerprint or an impossible source.
             KeypointKeyMissing: a registration holds keypoints, and there is no key to seal them.
@@ -138,9 +138,9 @@ class EntryChanges(Entries):
     def withdraw(self, bank: str, entry_ids: Sequence[int]) -> int:
         """Withdraw entries: they no longer match; fingerprints, keypoints and notes are erased.
 
-        Only the keyed identity stays, so that the same fingerprint is recognised when a list
-        brings it again. Entries can be withdrawn from every state; for withdrawn ones nothing
-        happens. All of them or none.
+        Only the keyed identity stays, so that the same fingerprint is recognised in a later list.
+        Entries can be withdrawn from every state; withdrawn ones do not change. Either all are
+        withdrawn or none.
 
         Returns:
             the store's revision afterwards.
@@ -153,30 +153,30 @@ class EntryChanges(Entries):
             return made.final_revision()
 
     def withdraw_source(self, bank: str, source: str) -> int:
-        """Withdraw all that one source registered.
+        """Withdraw all entries that one source registered.
 
         Returns:
-            the store's revision afterwards; as before where the source has nothing to withdraw.
+            the store's revision afterwards; unchanged if the source has nothing to withdraw.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         with self._changing("withdraw-source") as made:
             consent.withdraw_source(made, get_bank(made.connection, bank), source)
             return made.final_revision()
 
     def expire(self, now: datetime | None = None, bank: str | None = None) -> int:
-        """Erase the active entries whose time is up, like withdrawn ones.
+        """Erase the active entries that have expired, like withdrawn ones.
 
         Args:
-            now: the time that counts, by default the present.
-            bank: only this one's.
+            now: the time to use; by default the present.
+            bank: only entries of this bank.
 
         Returns:
             how many entries expired.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         at = unix_seconds(now or datetime.now(UTC))
         with self._changing("expire") as made:
@@ -187,7 +187,7 @@ class EntryChanges(Entries):
     def tombstone(self, bank: str, entry_ids: Sequence[int]) -> int:
         """Erase active entries that are confirmed false positives: they never match again.
 
-        Only the keyed identity stays, so that the same fingerprint of that source is refused.
+        Only the keyed identity stays, so that the same fingerprint from that source is refused.
 
         Returns:
             the store's revision afterwards.
@@ -201,7 +201,7 @@ class EntryChanges(Entries):
             return made.final_revision()
 
     def confirm(self, bank: str, entry_ids: Sequence[int]) -> int:
-        """Write down that a reviewer confirmed active entries.
+        """Record that a reviewer confirmed active entries.
 
         Returns:
             the store's revision afterwards.
@@ -213,7 +213,7 @@ class EntryChanges(Entries):
         return self._set_trust("confirm", bank, entry_ids, Trust.CONFIRMED)
 
     def dispute(self, bank: str, entry_ids: Sequence[int]) -> int:
-        """Write down that a reviewer disputes active entries; otherwise as `confirm`."""
+        """Record that a reviewer disputes active entries; otherwise as `confirm`."""
         return self._set_trust("dispute", bank, entry_ids, Trust.DISPUTED)
 
     def _set_trust(self, action: str, bank: str, entry_ids: Sequence[int], trust: Trust) -> int:
@@ -223,18 +223,18 @@ class EntryChanges(Entries):
 
 
 class KeypointChanges(Keypoints):
-    """The keypoints of a store's entries, to be erased; they are kept with their entry."""
+    """The keypoints of a store's entries, for erasing; registering an entry stores them."""
 
     def __init__(self, database: Database, store_id: str, shown: str, changing: Changing) -> None:
         super().__init__(database, store_id, shown)
         self._changing = changing
 
     def erase(self, bank: str, entry_ids: Sequence[int] | None = None) -> int:
-        """Erase the keypoints of entries and leave all else of them; needs no key.
+        """Erase the keypoints of entries and nothing else; needs no key.
 
         Args:
             bank: the name of the bank.
-            entry_ids: of the bank; None for all. Nothing happens to those without keypoints.
+            entry_ids: of the bank; None for all. Entries without keypoints do not change.
 
         Returns:
             how many entries had keypoints.

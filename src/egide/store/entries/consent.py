@@ -1,4 +1,4 @@
-"""Withdraw, expire, tombstone, confirm, dispute: what happens to entries once they are there."""
+"""Withdraw, expire, tombstone, confirm and dispute entries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def withdraw(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
 
 
 def withdraw_source(change: Change, bank: Bank, source: str) -> None:
-    """Withdraw all that one source registered; see `EntryChanges.withdraw_source`."""
+    """Withdraw all entries that one source registered; see `EntryChanges.withdraw_source`."""
     _update_where(
         change,
         bank,
@@ -39,7 +39,7 @@ def withdraw_source(change: Change, bank: Bank, source: str) -> None:
 
 
 def withdraw_all(change: Change, bank: Bank) -> None:
-    """Withdraw whatever a bank holds, in whatever state; see `BankChanges.empty`."""
+    """Withdraw all entries of a bank, in any state; see `BankChanges.empty`."""
     _update_where(
         change,
         bank,
@@ -62,14 +62,14 @@ def tombstone(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
 
 
 def set_trust(change: Change, bank: Bank, entry_ids: Sequence[int], trust: Trust) -> None:
-    """Write down what a reviewer said; see `EntryChanges.confirm` and `EntryChanges.dispute`."""
+    """Record a reviewer's judgement; see `EntryChanges.confirm` and `EntryChanges.dispute`."""
     rows = _check(change.connection, bank, entry_ids, action=trust.value, allowed={State.ACTIVE})
     ids = [entry for entry, (_, old) in rows.items() if old is not trust]
     _update(change, bank, ids, {"trust": trust.value})
 
 
 def expire(change: Change, bank: Bank | None, now_unix_s: int) -> None:
-    """Erase active entries whose time is up; see `EntryChanges.expire`."""
+    """Erase active entries that have expired; see `EntryChanges.expire`."""
     _update_where(
         change,
         bank,
@@ -79,7 +79,7 @@ def expire(change: Change, bank: Bank | None, now_unix_s: int) -> None:
 
 
 def expire_source(change: Change, bank: Bank, source: str) -> None:
-    """End the active entries of a source that nobody hears from any longer; it may renew them."""
+    """Expire the active entries of a source that is no longer followed; it may renew them."""
     _update_where(
         change,
         bank,
@@ -89,7 +89,7 @@ def expire_source(change: Change, bank: Bank, source: str) -> None:
 
 
 def expire_entries(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:
-    """Erase the entries of a bank that are active, as those whose time is up."""
+    """Erase the active ones among these entries of a bank, like expired ones."""
     for chunk in _chunks(entry_ids):
         which = sa.and_(entries.c.state == State.ACTIVE.value, entries.c.id.in_(chunk))
         _update_where(change, bank, which, {**_ERASED, "state": State.EXPIRED.value})
@@ -133,7 +133,7 @@ def _check(
 def _update_where(
     change: Change, bank: Bank | None, which: sa.ColumnElement[bool], values: dict[str, Any]
 ) -> None:
-    """Update the entries that `which` picks."""
+    """Update the entries that `which` selects."""
     if bank is not None:
         which = sa.and_(entries.c.bank_id == bank.id, which)
     query = sa.select(entries.c.id).where(which).order_by(entries.c.id).limit(_CHUNK)
@@ -159,7 +159,7 @@ def _update(
         )
         change.entries += result.rowcount
         change.touch(chunk)
-        if "state" in values:  # whatever ends an entry's being active ends its keypoints
+        if "state" in values:  # an entry that is no longer active has no keypoints
             keypoint_rows.erase(change, chunk)
 
 

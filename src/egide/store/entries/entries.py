@@ -1,4 +1,4 @@
-"""Reading entries: one, many in order, what changed, and all that is active."""
+"""Read entries: one, many in order, changed ones, and all active ones."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _PAGE = 5000
 
 @dataclass(frozen=True, slots=True)
 class ActiveView:
-    """What a search snapshot is built from: one state of the store, seen at once.
+    """One state of the store, from which a search snapshot is built.
 
     Attributes:
         store_id: of the store.
-        revision: the store's revision that is seen.
-        banks: all of them, enabled or not.
-        entries: the active ones of every bank by number; can be read once, while the view is open.
+        revision: the store's revision in this view.
+        banks: all banks, enabled or not.
+        entries: active entries of every bank by number; can be read once, while the view is open.
     """
 
     store_id: str
@@ -67,18 +67,18 @@ class Entries:
         after: int = 0,
         limit: int | None = None,
     ) -> Iterator[Entry]:
-        """The entries of a bank by number, in flat memory.
+        """The entries of a bank by number, in constant memory.
 
         Args:
             bank: the name of the bank.
-            state: only those in this state.
-            trust: only those of this trust.
-            source: only those that this source registered.
+            state: only entries in this state.
+            trust: only entries with this trust.
+            source: only entries that this source registered.
             after: only entries with a greater number.
-            limit: at most so many.
+            limit: the most to return.
 
         Raises:
-            BankMissing: there is none of that name; raised at once, not at the first entry.
+            BankMissing: no bank has that name; raised at once, not at the first entry.
         """
         with self._database.read() as connection:
             held = get_bank(connection, bank)
@@ -95,22 +95,22 @@ class Entries:
     def changes(
         self, since: int, *, after_entry: int | None = None, limit: int | None = None
     ) -> Iterator[Entry]:
-        """Entries that changed after a revision: registered, withdrawn, expired, judged alike.
+        """Entries that changed after a revision: registered, withdrawn, expired or judged.
 
-        Each entry comes once, as it is now, ordered by (revision, number). A revision can hold
-        millions of entries: who reads with a `limit` goes on with both numbers of the last one,
+        Each entry comes once, in its present state, ordered by (revision, number). A revision can
+        hold millions of entries. With a `limit`, continue from both numbers of the last entry:
         `changes(last.revision, after_entry=last.id)`.
 
         Args:
             since: the last revision that is known already.
-            after_entry: of revision `since`, entries with a greater number are not known yet.
-            limit: at most so many.
+            after_entry: entries of revision `since` with a greater number are not known yet.
+            limit: the most to return.
         """
         return list_changes(self._database, since, after_entry=after_entry, limit=limit)
 
     @contextmanager
     def active(self) -> Iterator[ActiveView]:
-        """Revision, banks and active entries, all of one moment: what a snapshot is built from."""
+        """Revision, banks and active entries, all at one moment, to build a snapshot from."""
         with self._database.read(long=True) as connection:
             yield read_active(connection, self._store_id)
 
@@ -169,8 +169,8 @@ def list_changes(
     revision, entry_id = since, after_entry
     left = limit
     while left is None or left > 0:
-        # The rest of one revision first, then those after it: each is one step in the index,
-        # where `(revision, id) > (?, ?)` made SQLite walk the whole revision for every page.
+        # First the rest of one revision, then later ones: each is one step in the index. With
+        # `(revision, id) > (?, ?)` SQLite walked the whole revision for every page.
         which = (
             entries.c.revision > revision
             if entry_id is None
@@ -208,8 +208,8 @@ def read_active(connection: sa.Connection, store_id: str) -> ActiveView:
 def _fetch(database: Database, page: sa.Select[Any]) -> list[Entry]:
     """One page of entries, in a transaction of its own.
 
-    A reader that takes an hour over a list therefore holds nothing open meanwhile: an open
-    transaction would keep erased fingerprints in the write-ahead log.
+    So a reader that takes an hour over a list holds no transaction open, which would keep erased
+    fingerprints in the write-ahead log.
     """
     with database.read() as connection:
         names = bank_names(connection)

@@ -1,4 +1,4 @@
-"""Keypoints of entries: sealed rows, written and read with a key that the store does not have."""
+"""Keypoints of entries: rows sealed with a key that is not in the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _CHUNK = 100
 # Rows of about 20 KB each: a hundred at a time are 2 MB.
 
-# Not a join: SQLite would walk all entries of the bank, where those with keypoints are enough.
+# Not a join: SQLite would walk all entries of the bank instead of those with keypoints.
 _bank_id = (
     sa.select(entries.c.bank_id)
     .where(entries.c.id == keypoints.c.entry_id)
@@ -39,12 +39,12 @@ _key_ids = sa.select(keypoints.c.key_id).limit(1)
 
 
 class Sealer(NamedTuple):
-    """What seals and unseals the keypoints of one store.
+    """Seals and unseals the keypoints of one store.
 
     Attributes:
         store_id: of the store.
-        shown: its URL for messages.
-        key: or None where the caller has none.
+        shown: the store's URL for messages.
+        key: None if the caller has none.
     """
 
     store_id: str
@@ -54,14 +54,14 @@ class Sealer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SealedKeypoints:
-    """The keypoints that may be searched, seen at one moment; iterating unseals them.
+    """The searchable keypoints at one moment; iterating unseals them.
 
-    Gives entry and keypoints, by number, in flat memory; once, and while the view is open.
+    Yields entry and keypoints, by number, in constant memory; only once, while the view is open.
 
     Attributes:
-        revision: the store's revision that is seen.
-        damaged: entries whose keypoints cannot be read, which the iteration leaves out; complete
-            when it has come to its end.
+        revision: the store's revision in this view.
+        damaged: entries with unreadable keypoints, which the iteration leaves out; complete only
+            after the iteration.
     """
 
     revision: int
@@ -88,16 +88,16 @@ class Keypoints:
         *,
         now: datetime | None = None,
     ) -> Iterator[SealedKeypoints]:
-        """Revision and keypoints, all of one moment: what an index of keypoints is built from.
+        """Revision and keypoints, all at one moment, to build a keypoint index from.
 
         Args:
-            key: that sealed them.
+            key: the key that sealed them.
             banks: names; None for all.
-            now: entries that have expired by then are left out; by default the present.
+            now: entries that have expired by this time are left out; by default the present.
 
         Raises:
-            BankMissing: there is none of that name.
-            KeypointKeyWrong: they were sealed with another key; raised before any is read.
+            BankMissing: no bank has that name.
+            KeypointKeyWrong: another key sealed them; raised before any is read.
             KeypointsUnavailable: `cryptography` is not installed.
         """
         at = unix_seconds(now or datetime.now(UTC))
@@ -108,7 +108,7 @@ class Keypoints:
         """Whether any entry of these banks, by default of all, has keypoints.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         with self._database.read() as connection:
             return held(connection, banks)
@@ -117,7 +117,7 @@ class Keypoints:
         """How many entries of a bank have keypoints.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         with self._database.read(long=True) as connection:
             return count(connection, get_bank(connection, bank))
@@ -128,17 +128,17 @@ class Keypoints:
         Args:
             bank: the name of the bank.
             after: only entries with a greater number.
-            limit: at most so many.
+            limit: the most to return.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         with self._database.read() as connection:
             found = get_bank(connection, bank)
             return entry_ids(connection, found, after=after, limit=limit)
 
     def key_id(self) -> bytes | None:
-        """The `KeypointKey.key_id` that sealed the store's keypoints; None where there are none."""
+        """The `KeypointKey.key_id` that sealed the store's keypoints; None if it has none."""
         with self._database.read() as connection:
             return key_id(connection)
 
@@ -153,7 +153,7 @@ def keep(
     wanted: Mapping[bytes, KeypointSet],
     numbers: Mapping[bytes, int],
 ) -> int:
-    """Seal and store the keypoints of entries, in place of those they had.
+    """Seal and store the keypoints of entries, replacing old ones.
 
     Args:
         change: the transaction.
@@ -163,12 +163,12 @@ def keep(
         numbers: entries by their identity.
 
     Returns:
-        how many entries that this change had not touched yet were changed.
+        how many entries were changed that this change had not touched yet.
 
     Raises:
         KeypointKeyMissing: the sealer has no key.
-        KeypointKeyWrong: the store has keypoints that were sealed with another key. Mixed, a part
-            of them could never be searched, and nobody would notice.
+        KeypointKeyWrong: another key sealed the store's keypoints. With mixed keys, a part of them
+            could never be searched, and nobody would notice.
         KeypointsUnavailable: `cryptography` is not installed.
     """
     key = _checked_key(change.connection, sealer)
@@ -214,7 +214,7 @@ def _keep_chunk(
 
 
 def erase(change: Change, entry_ids: Sequence[int]) -> None:
-    """Delete the keypoints of entries; at most as many as a statement takes."""
+    """Delete the keypoints of entries, at most as many as fit in a statement."""
     if entry_ids:
         deleted = change.connection.execute(
             sa.delete(keypoints).where(keypoints.c.entry_id.in_(entry_ids))
@@ -242,8 +242,8 @@ def count(connection: sa.Connection, bank: Bank) -> int:
 
 
 def key_id(connection: sa.Connection) -> bytes | None:
-    """Which key sealed the store's keypoints, or None where there are none."""
-    # Not MAX: PostgreSQL has none for bytes before its version 18.
+    """The id of the key that sealed the store's keypoints, or None if it has none."""
+    # PostgreSQL has no MAX for bytes before version 18.
     return connection.execute(_key_ids.order_by(keypoints.c.key_id.desc())).scalar()
 
 
@@ -303,10 +303,10 @@ def _unsealed(
 
 
 def _checked_key(connection: sa.Connection, sealer: Sealer) -> KeypointKey:
-    """The sealer's key, if it sealed what is there already."""
+    """The sealer's key, checked against the keypoints in the store."""
     if sealer.key is None:
         raise KeypointKeyMissing
-    # One by one each is a step in the index; asked for together, they are a walk through it.
+    # Two queries are one step in the index each; a single query would walk through the index.
     for order in (keypoints.c.key_id.asc(), keypoints.c.key_id.desc()):
         found = connection.execute(_key_ids.order_by(order)).scalar()
         if found not in {None, sealer.key.key_id}:
@@ -326,5 +326,5 @@ def _opened(key: KeypointKey, sealed: bytes, context: bytes) -> bytes | None:
 
 
 def _context(store_id: str, bank_id: int, identity: bytes) -> bytes:
-    """What a row is bound to; no part can run into the next, since none holds a slash."""
+    """The context that a row is bound to; it is unambiguous, since no part holds a slash."""
     return f"{store_id}/{bank_id}/{identity.hex()}".encode()

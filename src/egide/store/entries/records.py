@@ -1,4 +1,4 @@
-"""What the store says beside entries and banks, and how rows become values."""
+"""Convert the rows of banks and entries to values."""
 
 from __future__ import annotations
 

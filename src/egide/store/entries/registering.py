@@ -1,4 +1,4 @@
-"""Registering: fingerprints in, each known one recognised by its keyed identity."""
+"""Register fingerprints; a known one is recognised by its keyed identity."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from egide.store.entries.revisions import Change
 
 IDENTITY_BYTES = 16
-# One statement looks up a whole chunk; SQLite takes 32 766 values in a statement.
+# One statement looks up a whole chunk; SQLite allows 32 766 values in a statement.
 _CHUNK = 2000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _lengths = struct.Struct(">IIII").pack
 
 
 class Known(NamedTuple):
-    """An entry that is there already: its number, its state, and when it ends in Unix seconds."""
+    """An existing entry: its number, its state, and its expiry in Unix seconds."""
 
     entry: int
     state: str
@@ -93,7 +93,7 @@ def register(
 def _numbers(
     change: Change, bank: Bank, identities: Sequence[bytes], kinds: Sequence[OutcomeKind]
 ) -> list[int]:
-    """The numbers of the entries that a chunk changed, or of one too many to be named."""
+    """The numbers of the entries that a chunk changed, cut at one more than the log can name."""
     made = {OutcomeKind.ADDED, OutcomeKind.RENEWED}
     changed = [one for one, kind in zip(identities, kinds, strict=True) if kind in made]
     found = find_known(change.connection, bank, changed[: MAX_SUBJECTS + 1])
@@ -108,7 +108,7 @@ def _keep_keypoints(
     identities: Sequence[bytes],
     kinds: Sequence[OutcomeKind],
 ) -> int:
-    """Keep the keypoints of a chunk; return how many known entries got others than they had."""
+    """Store the keypoints of a chunk; return how many known entries changed by that."""
     wanted = {
         identity: registration.keypoints
         for registration, identity, kind in zip(chunk, identities, kinds, strict=True)
@@ -122,16 +122,15 @@ def _keep_keypoints(
 
 
 def identity_of(registration: Registration, identity_key: bytes) -> bytes:
-    """What one source's one fingerprint is recognised by, 16 bytes, useless without the key.
+    """The keyed identity of one fingerprint from one source, 16 bytes.
 
-    Trimmed codes and keypoints are no part of it: a hash list does not have them, and an entry
-    that was registered without is still the same.
-
-    Every part is preceded by its length, so that no two registrations run into the same bytes.
+    Trimmed codes and keypoints are left out: a hash list lacks them, and the entry is the same
+    with or without them. Each part is preceded by its length, so that different registrations
+    never yield the same bytes.
 
     Raises:
         HashInvalid: a value has the wrong length.
-        UsageError: there is nothing to register, or its source or note is no storable text.
+        UsageError: there is nothing to register, or its source or note cannot be stored as text.
     """
     codes = b"".join(registration.pdqs)
     sha256 = registration.sha256 or b""
@@ -161,7 +160,7 @@ def _check(registration: Registration, sha256: bytes, md5: bytes) -> None:
 
 @lru_cache(maxsize=1024)  # the lines of a list share their source
 def _check_text(text: str, max_chars: int) -> None:
-    # Neither can be stored by every database; a file name on Linux can hold the second.
+    # Not every database can store these; a file name on Linux can hold a lone surrogate.
     if "\0" in text or _LONE_SURROGATE.search(text):
         raise UsageError(reason="a source or note is text without NUL or lone surrogates")
     if len(text) > max_chars:
@@ -176,17 +175,17 @@ def register_chunk(
     *,
     again: bool,
 ) -> list[OutcomeKind]:
-    """Register some thousand at most; whoever calls counts them and has the log name them.
+    """Register a few thousand at most; the caller counts them and names them in the log.
 
     Args:
         change: the transaction.
         bank: to register in.
-        chunk: of registrations, checked by `identity_of`.
-        identities: of each, what it is recognised by.
+        chunk: registrations, checked by `identity_of`.
+        identities: the identity of each.
         again: as for `EntryChanges.register`.
 
     Returns:
-        what was done with each.
+        the outcome of each.
     """
     found = find_known(change.connection, bank, identities)
     kinds: list[OutcomeKind] = []
@@ -213,14 +212,14 @@ def register_chunk(
                     .values(_row(registration, expires, change))
                 )
                 renewed.append(old.entry)
-                # Only overdue, it still has a note and codes that the new one may be without.
+                # An overdue entry still has a note and codes, which the new one may lack.
                 change.erased_entries |= old.state == State.ACTIVE
         if kind in {OutcomeKind.ADDED, OutcomeKind.RENEWED}:
             seen.add(identity)
         kinds.append(kind)
     if inserts:
         change.connection.execute(sa.insert(entries), inserts)
-    # … and keypoints, although the consent to them has ended.
+    # It also has keypoints, although consent to them has ended.
     keypoint_rows.erase(change, renewed)
     return kinds
 
@@ -232,8 +231,8 @@ def _decide(old: Known, expires: int | None, now: int, *, again: bool) -> Outcom
         return OutcomeKind.RENEWED if again else OutcomeKind.REFUSED
     if old.state == State.EXPIRED:
         return OutcomeKind.RENEWED
-    # Active, but overdue: its time is up although nobody has swept yet. A new registration that
-    # is overdue itself renews nothing, so that the same list twice makes one revision.
+    # Active but overdue: it has expired but was not swept yet. A new registration that is overdue
+    # itself renews nothing, so that the same list twice makes one revision.
     overdue = old.expires is not None and old.expires <= now
     if overdue and (expires is None or expires > now):
         return OutcomeKind.RENEWED
@@ -263,7 +262,7 @@ def _row(registration: Registration, expires: int | None, change: Change) -> dic
 def find_known(
     connection: sa.Connection, bank: Bank, identities: Sequence[bytes]
 ) -> dict[bytes, Known]:
-    """The entries of a bank that have these identities, some thousand at most."""
+    """The entries of a bank that have these identities, a few thousand at most."""
     rows = connection.execute(
         sa.select(entries.c.identity, entries.c.id, entries.c.state, entries.c.expires)
         .where(entries.c.bank_id == bank.id)

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
     from egide.store.database.interface import Database
 
-# Fewer rows are found quickly by any plan; counting takes PostgreSQL some milliseconds.
+# Any plan is fast for fewer rows; updating statistics takes PostgreSQL some milliseconds.
 _NOTICED_FROM = 2000
 
 
 class Change:
     """One write transaction and its revision, which is made when the first row needs it.
 
-    A call that turns out to change nothing thereby leaves no revision.
+    So a call that changes nothing makes no revision.
 
     Attributes:
         connection: where to write.
         at: Unix seconds to stamp rows with.
         entries: how many entries the change touches; counted by the caller.
-        erased: whether it erases or replaces what must not stay in the database's files,
-        erased_entries: or fingerprints of entries, which a snapshot may hold too; set by whoever
-            does so.
+        erased: whether it erases or replaces data that must not stay in the database's files; set
+            by the caller, like `erased_entries`.
+        erased_entries: whether it erases fingerprints of entries, which a snapshot may also hold.
         detail: further words for the log.
     """
 
@@ -66,9 +66,9 @@ class Change:
         self._noticed = _NOTICED_FROM
 
     def revision(self) -> int:
-        """The revision that stamps what is being changed."""
+        """The revision to stamp changed rows with."""
         if self._revision is None:
-            # Not the database's own counting: PostgreSQL's leaves gaps where a change is undone.
+            # Not a database sequence: PostgreSQL's leaves a gap when a change is rolled back.
             number = current_revision(self.connection) + 1
             self.connection.execute(
                 sa.insert(revisions).values(id=number, at=self.at, action=self._action, entries=0)
@@ -82,25 +82,25 @@ class Change:
         return self._revision is not None
 
     def final_revision(self) -> int:
-        """The store's revision when this change is committed, whether or not it made one."""
+        """The store's revision after this change is committed, whether or not it made one."""
         if self._revision is None:
             return current_revision(self.connection)
         return self._revision
 
     def touch(self, entry_ids: Iterable[int]) -> None:
-        """Have the log name these entries, unless they are too many in all."""
+        """Name these entries in the log, unless the change has too many."""
         if len(self._touched) <= log.MAX_SUBJECTS:
             self._touched.update(islice(entry_ids, log.MAX_SUBJECTS + 1))
 
     def grew(self, entries: int) -> None:
-        """Have the database notice each doubling of what this change has added."""
+        """Notify the database when the entries added by this change have doubled."""
         self._added += entries
         if self._added >= self._noticed:
             self._notice_growth(self.connection)
             self._noticed = 2 * self._added
 
     def close(self) -> None:
-        """Write down what the revision did, for readers of changes and in the log."""
+        """Record what the revision did, for readers of changes and in the log."""
         if self._revision is None:
             return
         if self.erased or self.erased_entries:
@@ -149,8 +149,8 @@ def change(database: Database, action: str, *, actor: str, identity_key: bytes) 
 
     Args:
         database: to write to.
-        action: a word for what is done, for the log.
-        actor: who does it, as the log calls them.
+        action: the act, for the log.
+        actor: their name in the log.
         identity_key: of the store; hides the numbers of entries in the log.
     """
     with database.write() as connection:
@@ -168,12 +168,12 @@ def change(database: Database, action: str, *, actor: str, identity_key: bytes) 
 
 
 def current_revision(connection: sa.Connection) -> int:
-    """The last revision, 0 for a store where nothing has happened."""
+    """The last revision, 0 for a new store."""
     return connection.execute(sa.select(sa.func.max(revisions.c.id))).scalar() or 0
 
 
 def find_revision(connection: sa.Connection, number: int) -> Revision | None:
-    """What revision `number` was, or None if there was none."""
+    """The revision with that number, or None."""
     row = connection.execute(
         sa.select(
             revisions.c.id,

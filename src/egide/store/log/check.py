@@ -1,4 +1,4 @@
-"""Whether the log is whole: its chain, and its agreement with the store's revisions and keys."""
+"""Verify the log: its chain, and its agreement with the store's revisions and keys."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class LogVerdict:
-    """A log in which nothing wrong was found.
+    """The result of a successful check.
 
     Attributes:
-        records: how many there are; also the number of the last one.
-        head: the hash of the last one.
-        first_revision: the first revision that is in the log; earlier ones were made by an Egide
-            that kept none. None where no revision is.
+        records: the number of records, and so the number of the last one.
+        head: the hash of the last record.
+        first_revision: the first revision in the log; earlier ones were made by an Egide without
+            a log. None if the log has no revision.
         anchored: whether a head that was noted elsewhere was given, and found in the chain.
     """
 
@@ -52,7 +52,7 @@ def verify(
     expected_head: tuple[int, bytes] | None,
     on_progress: Callable[[int], None] | None,
 ) -> LogVerdict:
-    """Check the log, all in one reading transaction; see `Log.verify`."""
+    """Check the log in one reading transaction; see `Log.verify`."""
     walk = _Walk()
     made: set[str] = set()
     records = read_records(connection)
@@ -85,7 +85,7 @@ def _follow(walk: _Walk, record: LogRecord) -> None:
     if record.previous != walk.hash:
         raise LogBroken(seq=record.seq, reason="it does not follow the record before it")
     if record.hash != record.computed_hash():
-        raise LogBroken(seq=record.seq, reason="its content is not what its hash was made of")
+        raise LogBroken(seq=record.seq, reason="its content does not match its hash")
     walk.seq, walk.hash = record.seq, record.hash
     if record.revision is None:
         return
@@ -98,7 +98,7 @@ def _follow(walk: _Walk, record: LogRecord) -> None:
 
 
 def _check_revisions(connection: sa.Connection, chunk: Sequence[LogRecord]) -> None:
-    """Compare the revisions that some records tell of with those that the store has."""
+    """Compare the revisions in some records with the store's."""
     logged = [record for record in chunk if record.revision is not None]
     if not logged:
         return
@@ -126,7 +126,7 @@ def _check_revisions(connection: sa.Connection, chunk: Sequence[LogRecord]) -> N
 
 
 def _check_nothing_unlogged(connection: sa.Connection, walk: _Walk, made: set[str]) -> None:
-    """Find revisions, entries, banks and keys that no record tells of."""
+    """Find revisions, entries, banks and keys without a record."""
     if walk.first_revision is not None:
         since = walk.first_revision
         total = connection.execute(
@@ -139,7 +139,7 @@ def _check_nothing_unlogged(connection: sa.Connection, walk: _Walk, made: set[st
                 .where(~sa.exists().where(log.c.revision == revisions.c.id))
             ).scalar_one()
             raise LogBroken(
-                seq=walk.seq + 1, reason=f"it is missing: nothing tells of revision {unlogged}"
+                seq=walk.seq + 1, reason=f"it is missing: no record has revision {unlogged}"
             )
     last = connection.execute(sa.select(sa.func.max(revisions.c.id))).scalar() or 0
     for table, what in ((entries, "an entry"), (banks, "a bank")):
@@ -151,5 +151,5 @@ def _check_nothing_unlogged(connection: sa.Connection, walk: _Walk, made: set[st
     for name in connection.execute(sa.select(keys.c.name).order_by(keys.c.id)).scalars():
         if name not in made:
             raise LogBroken(
-                seq=walk.seq + 1, reason=f"it is missing: nothing tells who made the key {name}"
+                seq=walk.seq + 1, reason=f"it is missing: no record tells who made the key {name}"
             )

@@ -1,8 +1,8 @@
 """The log: who did what, when, to which entry, in a chain that shows tampering.
 
-Each record holds the hash of the one before it. Entries are named by keyed references, which say
-nothing without the store and stay when a fingerprint is erased. No record holds a fingerprint, a
-note or a file name.
+Each record holds the hash of the previous one. Keyed references name entries; they are meaningless
+without the store and stay when a fingerprint is erased. No record holds a fingerprint, a note or a
+file name.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from egide.store.log.check import LogVerdict
 
 MAX_SUBJECTS = 100
-"""A record names so many entries; of more it says the revision that changed them, and how many."""
+"""The most entries that a record names; for more it has only their number and the revision."""
 _REFERENCE_BYTES = 12
 
 
 class Log:
-    """The log of a store, to be read, checked, and added to."""
+    """The log of a store: read it, check it, append to it."""
 
     def __init__(self, database: Database, identity_key: bytes, actor: str) -> None:
         self._database = database
@@ -47,12 +47,12 @@ class Log:
         entry_ids: Iterable[int] = (),
         detail: Mapping[str, str | int] | None = None,
     ) -> None:
-        """Write down an act that makes no revision, such as an export, in a transaction of its own.
+        """Record an act that makes no revision, such as an export, in its own transaction.
 
         Args:
-            action: a word for it.
-            bank: that it was done with.
-            entry_ids: that it was done with, if they are at most `MAX_SUBJECTS`.
+            action: a word for the act.
+            bank: the bank that it concerns.
+            entry_ids: the entries that it concerns, if they are at most `MAX_SUBJECTS`.
             detail: further words; never a fingerprint, a key, a note or a file name.
         """
         with self._database.write() as connection:
@@ -74,17 +74,17 @@ class Log:
         entry: int | None = None,
         banks: Collection[str] | None = None,
     ) -> Generator[LogRecord]:
-        """The records in order, in flat memory; a reading transaction stays open until the last.
+        """The records in order, in constant memory; a read transaction stays open until the last.
 
         Args:
-            after: only records of a greater number.
-            limit: at most so many.
-            entry: only records that name this entry. Acts on more than `MAX_SUBJECTS` entries at
-                once name none.
-            banks: only what was done with one of these; None for all records.
+            after: only records with a greater number.
+            limit: the most to return.
+            entry: only records that name this entry. Acts on more than `MAX_SUBJECTS` entries
+                name none.
+            banks: only records of acts with one of these; None for all records.
 
         Raises:
-            EntryMissing: there can be no such entry.
+            EntryMissing: no entry can have this number.
             LogBroken: a record cannot be read.
         """
         subject = None
@@ -100,7 +100,7 @@ class Log:
             yield from read(connection)
 
     def head(self) -> tuple[int, bytes]:
-        """Number and hash of the last record; 0 and `START` where there is none."""
+        """Number and hash of the last record; 0 and `START` if the log is empty."""
         with self._database.read() as connection:
             return _head(connection)
 
@@ -110,17 +110,17 @@ class Log:
         expected_head: tuple[int, bytes] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> LogVerdict:
-        """Check every record, the chain of them, and that they fit the store's revisions and keys.
+        """Check every record, their chain, and their agreement with the store's revisions and keys.
 
-        Whoever can write the whole database can also write a whole new chain, so the number and
-        hash of a record are to be noted elsewhere and given here.
+        Someone who can write the whole database can also write a new chain. So note the number and
+        hash of a record elsewhere and give them here.
 
         Args:
             expected_head: number and hash of a record, as noted earlier.
-            on_progress: called now and then with how many records were checked.
+            on_progress: called from time to time with the number of checked records.
 
         Raises:
-            LogBroken: naming the first record that is wrong.
+            LogBroken: a record is wrong; the message names the first one.
         """
         with self._database.read() as connection:
             return check.verify(connection, expected_head=expected_head, on_progress=on_progress)
@@ -137,7 +137,7 @@ def append(
     subjects: Iterable[str] = (),
     detail: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Write a record, within the one write transaction that does what it tells of.
+    """Write a record, within the write transaction of the act itself.
 
     Arguments are the fields of `LogRecord`.
     """
@@ -162,7 +162,7 @@ def append(
 
 
 def entry_reference(identity_key: bytes, entry_id: int) -> str:
-    """What the log calls an entry: 24 hexadecimal digits, not to be guessed without the key."""
+    """The log's reference to an entry: 24 hexadecimal digits, derived with a secret key."""
     digest = blake2b(
         entry_id.to_bytes(8), digest_size=_REFERENCE_BYTES, key=identity_key, person=b"log-entry"
     )

@@ -1,4 +1,4 @@
-"""The records of the log: their content, their hashes, how they are read."""
+"""The records of the log: content, hashes, reading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 START = bytes(32)
-"""What stands in the first record in place of a hash before it."""
+"""The `previous` hash of the first record."""
 _CHUNK = 1000
 _COLUMNS = (
     log.c.seq,
@@ -34,15 +34,15 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One thing that was done.
+    """A record of one act.
 
     Attributes:
-        seq: from 1, without a gap.
+        seq: from 1, without gaps.
         at: Unix seconds.
         actor: a key's name, `local` for the command line, `egide` for the register itself.
-        action: a word: `register`, `withdraw`, `create-key` …
-        bank: its name, or None.
-        revision: of the store, that it made; None where nothing changed that has revisions.
+        action: `register`, `withdraw`, `create-key` …
+        bank: the bank's name, or None.
+        revision: the store's revision that the act made, or None.
         subjects: references of the entries, see `egide.store.log.log.entry_reference`.
         detail: further words and numbers.
         previous: the hash of record `seq` − 1, or `START`.
@@ -61,7 +61,7 @@ class LogRecord:
     hash: bytes
 
     def computed_hash(self) -> bytes:
-        """What `hash` has to be."""
+        """The value that `hash` must have."""
         content = [
             self.seq,
             self.at,
@@ -83,17 +83,17 @@ def read_records(
     banks: Collection[str] | None = None,
     limit: int | None = None,
 ) -> Iterator[LogRecord]:
-    """The records in order, in flat memory.
+    """The records in order, in constant memory.
 
     Args:
-        connection: to read with, from the first record to the last.
-        after: only records of a greater number.
-        subject: only records that name this reference of an entry.
+        connection: stays in use from the first record to the last.
+        after: only records with a greater number.
+        subject: only records that name this entry's reference.
         banks: only records of acts with one of these; None for all.
-        limit: at most so many.
+        limit: the most to return.
 
     Raises:
-        LogBroken: a row that nothing of ours has written.
+        LogBroken: a row cannot have been written by Egide.
     """
     query = sa.select(*_COLUMNS).order_by(log.c.seq)
     if subject is not None:
@@ -112,7 +112,7 @@ def read_records(
 
 
 def canonical(value: object) -> str:
-    """The one spelling in JSON that is hashed and stored."""
+    """The canonical JSON that is hashed and stored."""
     return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 

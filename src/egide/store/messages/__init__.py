@@ -1,1 +1,1 @@
-"""Messages to webhooks: who is told of what, and what they are still to be told."""
+"""Webhooks, and the messages waiting for them."""

@@ -1,8 +1,8 @@
 """Messages to webhooks, until they are delivered or given up.
 
-A message about a change of entries is written in the transaction of that change, so that neither is
-there without the other. Several processes may deliver at once: a message is claimed for a while by
-moving on the time at which it is due.
+A message about a change of entries is written in the transaction of that change, so neither exists
+without the other. Several processes may deliver at once: a process claims a message for a while by
+postponing its due time.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from egide.store.database.interface import Database
 
 RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
-"""After each attempt but the last, which makes eight in about a day and a half."""
+"""The delay after each attempt except the last: eight attempts in about a day and a half."""
 MAX_ATTEMPTS = len(RETRY_DELAYS_S) + 1
 TEST_EVENT = "webhook.test"
-"""The type of a message that tells of nothing; it needs no subscription."""
+"""The type of a test message; it needs no subscription."""
 KEPT_DELIVERED_S = 86_400
 KEPT_DEAD_S = 30 * 86_400
 _LONGEST_WAIT_S = max(RETRY_DELAYS_S) + CLOCKS_DIFFER_S
@@ -46,13 +46,13 @@ class Outbox:
         self._actor = actor
 
     def add(self, messages: Iterable[tuple[WebhookEvent, Mapping[str, Any]]]) -> int:
-        """Write messages to whoever wants them, all in one transaction.
+        """Write messages to all subscribed webhooks in one transaction.
 
         Args:
             messages: each an event and its data, which must hold no fingerprint.
 
         Returns:
-            how many were written: none where no webhook wants any.
+            the number of messages written: 0 if no webhook subscribes to the events.
         """
         with self._database.write() as connection:
             return add_messages(connection, int(time.time()), messages)
@@ -60,18 +60,18 @@ class Outbox:
     def claim(
         self, *, limit: int, per_webhook: int, lease_s: int, now_unix_s: int | None = None
     ) -> list[Delivery]:
-        """Take messages that are due; for `lease_s` seconds no other process gets them.
+        """Claim due messages; for `lease_s` seconds no other process gets them.
 
         Args:
-            limit: at most so many.
-            per_webhook: at most so many to one, so that a slow receiver holds up no other.
-            lease_s: whoever has not said by then what became of a message is taken for dead.
+            limit: the most to return.
+            per_webhook: the most for one webhook, so that a slow one delays no other.
+            lease_s: a process that has not reported the result by then is presumed dead.
             now_unix_s: by default the present.
         """
         now = int(time.time()) if now_unix_s is None else now_unix_s
         is_due = (
             outbox.c.state == "pending",
-            # Later than any wait is what a clock that was ahead has left.
+            # A due time beyond the longest wait was written while the clock was ahead.
             sa.or_(outbox.c.next_at <= now, outbox.c.next_at > now + _LONGEST_WAIT_S),
             webhooks.c.enabled.is_(True),
         )
@@ -116,10 +116,10 @@ class Outbox:
         ]
 
     def test_message(self, webhook: str) -> Delivery:
-        """A message that tells of nothing, to be posted now and kept nowhere.
+        """A test message, to be posted now; it is not stored.
 
         Raises:
-            WebhookMissing: there is none of that name.
+            WebhookMissing: no webhook has that name.
         """
         with self._database.read() as connection:
             row = connection.execute(
@@ -139,7 +139,7 @@ class Outbox:
         )
 
     def delivered(self, delivery: Delivery, status: int) -> None:
-        """Write down that the receiver took a message."""
+        """Record that the receiver accepted a message."""
         with self._database.write() as connection:
             _settle(
                 connection,
@@ -157,14 +157,14 @@ class Outbox:
         error: str | None = None,
         now_unix_s: int | None = None,
     ) -> bool:
-        """Write down that an attempt failed; after the last one the message is dead.
+        """Record that an attempt failed; after the last one the message is dead.
 
-        A receiver that answers 410 is gone: its webhook is switched off with the message.
+        A receiver that answers 410 is gone: its webhook is disabled too.
 
         Args:
-            delivery: that failed.
-            status: what the receiver answered, if it did.
-            error: a code, if it did not.
+            delivery: the failed delivery.
+            status: the receiver's HTTP status, if it answered.
+            error: a code of ours, if it did not.
             now_unix_s: by default the present.
 
         Returns:
@@ -211,13 +211,13 @@ class Outbox:
         ]
 
     def retry(self, webhook: str) -> int:
-        """Try all dead messages to a webhook again, as if they were new, and switch it on.
+        """Retry all dead messages to a webhook as if they were new, and enable it.
 
         Returns:
-            how many there are.
+            the number of messages.
 
         Raises:
-            WebhookMissing: there is none of that name.
+            WebhookMissing: no webhook has that name.
         """
         now = int(time.time())
         with self._database.write() as connection:
@@ -242,10 +242,10 @@ class Outbox:
     def forget(self, *, now_unix_s: int | None = None) -> int:
         """Delete messages that were delivered over a day ago, or given up over 30 days ago.
 
-        What was delivered or given up while the clock was ahead counts as of now.
+        Times that were written while the clock was ahead count as now.
 
         Returns:
-            how many.
+            the number of deleted messages.
         """
         now = int(time.time()) if now_unix_s is None else now_unix_s
         old = sa.or_(
@@ -263,7 +263,7 @@ class Outbox:
             return connection.execute(sa.delete(outbox).where(old)).rowcount
 
     def counts(self) -> dict[str, int]:
-        """How many messages there are by state, `pending`, `delivered` and `dead`."""
+        """The number of messages by state: `pending`, `delivered` and `dead`."""
         query = sa.select(outbox.c.state, sa.func.count()).group_by(outbox.c.state)
         with self._database.read() as connection:
             return Counter({row[0]: row[1] for row in connection.execute(query)})
@@ -277,7 +277,7 @@ def add_messages(
     """Write messages within a transaction; see `Outbox.add`.
 
     Returns:
-        how many rows were written.
+        the number of rows written.
     """
     receivers = connection.execute(
         sa.select(webhooks.c.id, webhooks.c.events)
@@ -323,12 +323,12 @@ def announce_change(
     Args:
         connection: of the transaction.
         at: Unix seconds.
-        action: what was done, as the log says it.
-        bank: its name, None for several.
-        revision: that the change made.
-        entry_ids: of the entries; empty where they are too many to name.
-        entries: how many there are.
-        actor: who did it, as the log says it.
+        action: the act, as in the log.
+        bank: the bank's name, None for several.
+        revision: the change's revision.
+        entry_ids: of the entries; empty if they are too many to name.
+        entries: the number of entries.
+        actor: who did it, as in the log.
     """
     data = {
         "action": action,
@@ -351,7 +351,7 @@ def _body(event: str, at: int, data: Mapping[str, Any]) -> str:
 
 
 def _settle(connection: sa.Connection, delivery: Delivery, values: Mapping[str, Any]) -> None:
-    """Change a message, unless it was claimed again after the lease of this delivery."""
+    """Change a message, unless another claim replaced this delivery's expired lease."""
     connection.execute(
         sa.update(outbox)
         .where(

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of what, and the secret that signs it."""
+"""Webhooks: receivers, their events, and the secrets that sign messages."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Webhooks:
         """Add a webhook.
 
         Args:
-            name: by the rule for names of banks.
-            url: where to post; whoever calls has checked that it may be reached.
-            secret: signs what is posted.
+            name: must follow the rule for names.
+            url: where to post; the caller has checked that it may be reached.
+            secret: signs the messages.
             events: at least one.
 
         Raises:
-            NameInvalid: the name will not do.
+            NameInvalid: the name breaks the rule.
             UsageError: the URL is too long, or there is no event.
-            WebhookExists: there is one of that name.
+            WebhookExists: a webhook has that name already.
         """
         check_name(name)
         if len(url) > MAX_URL_CHARS:
             raise UsageError(reason=f"a webhook's URL has at most {MAX_URL_CHARS} characters")
         if not events:
-            raise UsageError(reason="a webhook needs an event to be told of")
+            raise UsageError(reason="a webhook needs at least one event")
         chosen = ",".join(event.value for event in WebhookEvent if event in set(events))
         at = int(time.time())
         with self._database.write() as connection:
@@ -73,10 +73,10 @@ class Webhooks:
         return self.get(name)
 
     def get(self, name: str) -> Webhook:
-        """The webhook of that name.
+        """The webhook with that name.
 
         Raises:
-            WebhookMissing: there is none.
+            WebhookMissing: no webhook has that name.
         """
         for webhook in self.list():
             if webhook.name == name:
@@ -114,7 +114,7 @@ class Webhooks:
         """Remove a webhook and all messages to it.
 
         Raises:
-            WebhookMissing: there is none of that name.
+            WebhookMissing: no webhook has that name.
         """
         with self._database.write() as connection:
             webhook_id = find_id(connection, name)
@@ -129,13 +129,13 @@ class Webhooks:
             )
 
     def failing(self) -> int:
-        """How many webhooks did not take the last message to them."""
+        """The number of webhooks that did not accept their last message."""
         query = sa.select(sa.func.count()).select_from(webhooks).where(webhooks.c.failures > 0)
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()
 
     def tested(self, name: str, *, status: int | None, error: str | None, taken: bool) -> None:
-        """Write down what became of a test message; nothing where there is no such webhook."""
+        """Record the result of a test message; does nothing if there is no such webhook."""
         at = int(time.time())
         with self._database.write() as connection:
             if _find(connection, name) is None:
@@ -150,7 +150,7 @@ class Webhooks:
             )
 
     def wanted(self) -> frozenset[WebhookEvent]:
-        """The events that any enabled webhook is told of."""
+        """The events that any enabled webhook subscribes to."""
         with self._database.read() as connection:
             rows = connection.execute(
                 sa.select(webhooks.c.events).where(webhooks.c.enabled.is_(True))
@@ -159,7 +159,7 @@ class Webhooks:
 
 
 def events_of(text: str) -> tuple[WebhookEvent, ...]:
-    """The events that a row names; those of a later Egide are passed over."""
+    """The events that a row names; unknown ones, of a later Egide, are ignored."""
     known = {event.value: event for event in WebhookEvent}
     return tuple(known[word] for word in text.split(",") if word in known)
 
@@ -168,7 +168,7 @@ def find_id(connection: sa.Connection, name: str) -> int:
     """The number of a webhook.
 
     Raises:
-        WebhookMissing: there is none of that name.
+        WebhookMissing: no webhook has that name.
     """
     found = _find(connection, name)
     if found is None:
@@ -185,15 +185,15 @@ def note_try(
     error: str | None,
     taken: bool,
 ) -> None:
-    """Write down at a webhook what became of a message to it.
+    """Record the result of a message in its webhook's row.
 
     Args:
         connection: of the transaction.
-        name: of the webhook; nothing happens where it was removed.
+        name: of the webhook; nothing happens if it was removed.
         at: Unix seconds.
-        status: that the receiver answered, if it did.
+        status: the receiver's HTTP status, if it answered.
         error: a code of ours, if it did not.
-        taken: whether the message was.
+        taken: whether the receiver accepted the message.
     """
     values: dict[str, Any] = {"last_try": at, "last_status": status, "last_error": error}
     if taken:

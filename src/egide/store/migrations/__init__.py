@@ -1,1 +1,1 @@
-"""Alembic migrations of the store, shipped with the package. There is no way down."""
+"""Alembic migrations of the store, shipped with the package. There are no downgrades."""

@@ -1,1 +1,1 @@
-"""Partners: registers that are followed, and what was given to them and said by them."""
+"""Partners: upstream registers, entries given to partners, and their feedback."""

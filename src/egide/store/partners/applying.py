@@ -1,8 +1,8 @@
-"""What a page of a partner's changes does to the entries here.
+"""Apply a page of a partner's changes to the entries here.
 
-Each entry there is an entry of its own here, so that two people's same picture stay apart here too:
-its identity is made of the partner, its number there and its fingerprint. What somebody here has
-decided stands against the partner: a tombstone, a withdrawal, and, but for a dispute, a judgement.
+Each remote entry is a separate entry here, so that the same picture from two people stays two
+entries. Its identity is made of the partner, its remote number and its fingerprint. Local decisions
+override the partner: a tombstone, a withdrawal, and a judgement unless the partner disputes it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class _Link(NamedTuple):
-    """An entry that is known already: what it is here, and what its upstream did to it.
+    """A known entry: its local state, and what its upstream did to it.
 
     Attributes:
-        trust: as the upstream had it set here last.
+        trust: the last trust that the upstream set here.
         ended: whether the upstream ended it.
     """
 
@@ -49,7 +49,7 @@ class _Link(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """An active entry there, ready to be registered here."""
+    """An active remote entry, ready to be registered here."""
 
     remote: RemoteEntry
     registration: Registration
@@ -57,16 +57,16 @@ class _Candidate(NamedTuple):
 
 
 def check_page(upstream: Upstream, page: RemoteChanges, *, ended: bool) -> None:
-    """Refuse a page that does not go on where this upstream was left.
+    """Check that a page continues from this upstream's position.
 
     Args:
-        upstream: as it is now.
-        page: what it answered.
-        ended: whether entries that ended were asked for.
+        upstream: its present state.
+        page: its answer.
+        ended: whether ended entries were requested.
 
     Raises:
-        UpstreamChanged: the page is of another register, or of an older state of it: numbers of
-            entries may then mean others than those that are known.
+        UpstreamChanged: the page is from another register, or from an older state of this one, so
+            that entry numbers may have another meaning.
         SyncError: the page contradicts itself.
     """
     name = upstream.name
@@ -81,7 +81,7 @@ def check_page(upstream: Upstream, page: RemoteChanges, *, ended: bool) -> None:
     if len({remote.id for remote in page.entries}) < len(page.entries):
         raise SyncError(upstream=name, reason="a page of its changes names an entry twice")
     if ended and any(remote.state is State.ACTIVE for remote in page.entries):
-        raise SyncError(upstream=name, reason="it gives active entries for ended ones")
+        raise SyncError(upstream=name, reason="it lists active entries as ended")
 
 
 def apply_page(
@@ -92,11 +92,11 @@ def apply_page(
     *,
     identity_key: bytes,
 ) -> Applied:
-    """Do to the entries of `bank` what a checked page says; see `Upstreams.apply`.
+    """Apply a checked page to the entries of `bank`; see `UpstreamChanges.apply`.
 
     Raises:
         SyncError: the upstream is this store itself.
-        UpstreamChanged: a number means another entry than it did.
+        UpstreamChanged: a number now means another entry than before.
     """
     connection = change.connection
     if connection.execute(sa.select(store_meta.c.store_id)).scalar() == page.store_id:
@@ -106,7 +106,7 @@ def apply_page(
     over: list[RemoteEntry] = []
     applied = Applied()
     for remote in page.entries:
-        # Overdue there and not swept yet: it is over all the same.
+        # An overdue entry that was not swept there yet has ended too.
         overdue = remote.expires is not None and unix_seconds(remote.expires) <= change.at
         if remote.state is State.ACTIVE and not overdue:
             candidate = _candidate(upstream, remote, identity_key)
@@ -173,7 +173,7 @@ def _end(
     over: Sequence[RemoteEntry],
     links: dict[int, _Link],
 ) -> Applied:
-    """End entries that ended there."""
+    """End entries that ended at the partner."""
     counts: Counter[str] = Counter()
     withdrawn: dict[int, int] = {}
     tombstoned: dict[int, int] = {}
@@ -196,7 +196,7 @@ def _end(
 
 
 def _undoes(link: _Link) -> bool:
-    """Whether it was the upstream that found a false positive, and nobody here."""
+    """Whether the upstream, and nobody here, found a false positive."""
     return link.state is State.TOMBSTONED and link.ended
 
 
@@ -209,7 +209,7 @@ def _begin(
     *,
     again: bool,
 ) -> Applied:
-    """Register entries that are active there, or follow what changed of them."""
+    """Register entries that are active at the partner, or follow their changes."""
     for one in chosen:
         link = links.get(one.remote.id)
         if link is not None and link.identity != one.identity:
@@ -272,10 +272,9 @@ def _begin(
 
 
 def _judge(change: Change, bank: Bank, known: Sequence[_Candidate], links: dict[int, _Link]) -> int:
-    """Follow what the partner's reviewers say; return of how many entries the trust changed.
+    """Follow the judgements of the partner's reviewers; return how many entries changed.
 
-    Where somebody here has judged, a dispute is heard, since it only asks for a person's look, and
-    nothing else is.
+    Where somebody here has judged, only a dispute is followed: it merely asks for a review.
     """
     wanted: dict[Trust, list[int]] = defaultdict(list)
     for one in known:
@@ -291,7 +290,7 @@ def _judge(change: Change, bank: Bank, known: Sequence[_Candidate], links: dict[
 
 
 def _reschedule(change: Change, known: Sequence[_Candidate], links: dict[int, _Link]) -> int:
-    """Take over ends that changed; return how many."""
+    """Take over changed expiry times; return how many."""
     count = 0
     for one in known:
         link = links.get(one.remote.id)

@@ -1,4 +1,4 @@
-"""What changed, in pages that another register can follow and go on from after any break."""
+"""Changes in pages, which another register can follow and resume after any break."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Feed:
-    """The changes of a store, to be followed; see `Store.feed`.
+    """The changes of a store, for followers; see `Store.feed`.
 
-    Entries that came from another register are not passed on: whoever wants them follows that one.
-    Two registers that follow each other would otherwise keep alive what one of them has withdrawn.
+    Entries from another register are not passed on; a partner can follow that register itself.
+    Otherwise two registers that follow each other would keep each other's withdrawn entries alive.
     """
 
     def __init__(self, database: Database) -> None:
@@ -45,10 +45,10 @@ class Feed:
 
         Args:
             since: the last revision that is known already.
-            after: of revision `since`, entries with a greater number are not known yet; None if
-                all of it is known.
-            limit: at most so many entries.
-            banks: names of the only ones to look at; None for all.
+            after: entries of revision `since` with a greater number are not known yet; None if
+                all of the revision is known.
+            limit: the most entries.
+            banks: only entries of these banks; None for all.
             ended_only: leave out active entries.
         """
         wanted = (
@@ -64,8 +64,8 @@ class Feed:
         with self._database.read() as connection:
             names = bank_names(connection)
             found: list[Entry] = []
-            # One revision first, then those after it: each is one step in the index, as in
-            # `reading.list_changes`.
+            # First one revision, then later ones: each is one step in the index, as in
+            # `entries.list_changes`.
             if after is not None:
                 rest = wanted.where(entries.c.revision == since, entries.c.id > after)
                 rows = connection.execute(rest.limit(limit + 1)).all()
@@ -85,6 +85,6 @@ class Feed:
             del found[limit:]
             position = Position(found[-1].revision, found[-1].id)
         elif head is not None:
-            # Past what was filtered out too, which would otherwise be looked at in every poll.
+            # Also past filtered entries, which every poll would otherwise read again.
             position = max(position, Position(head.revision, head.id))
         return FeedPage(tuple(found), revision, position, more)

@@ -1,4 +1,4 @@
-"""Feedback: what partners say became of matches, kept for each entry and partner, dated."""
+"""Partners' feedback on matches, with its time, for each entry and partner."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 class FeedbackRecords:
-    """The feedback that a store holds. It stays when an entry is withdrawn: it names no person."""
+    """The feedback in a store. It names no person, so it stays when an entry is withdrawn."""
 
     def __init__(self, database: Database, identity_key: bytes, actor: str) -> None:
         self._database = database
@@ -40,17 +40,17 @@ class FeedbackRecords:
         *,
         partner: str,
     ) -> list[int]:
-        """Keep what a partner says of entries of a bank, whatever their state; all or none.
+        """Store a partner's feedback on entries of a bank in any state; all or none.
 
-        The same once more, as after an answer that was lost on the way, is kept once.
+        Repeated feedback, as after a lost answer, is stored once.
 
         Args:
             bank: the name of the bank.
-            items: number of the entry, what became of the match, and when.
-            partner: who says so; a key's name.
+            items: entry number, kind of feedback, and time.
+            partner: the name of the partner's key.
 
         Returns:
-            the number of each.
+            the feedback's number for each item.
 
         Raises:
             BankMissing, EntryMissing: there is no such bank, or no such entry in it.
@@ -58,7 +58,7 @@ class FeedbackRecords:
         """
         latest = datetime.now(UTC) + _CLOCKS_DIFFER
         if any(unix_seconds(at) > unix_seconds(latest) for _, _, at in items):
-            raise UsageError(reason="feedback tells of what was, and a time lies in the future")
+            raise UsageError(reason="feedback is about the past, but a time is in the future")
         with self._database.write() as connection:
             bank_id = get_bank(connection, bank).id
             named = {entry for entry, _, _ in items}
@@ -87,7 +87,7 @@ class FeedbackRecords:
         return numbers
 
     def of_entry(self, bank: str, entry_id: int) -> list[Feedback]:
-        """All that was said of an entry, in the order of its arrival.
+        """All feedback on an entry, in order of arrival.
 
         Raises:
             BankMissing, EntryMissing: there is no such bank, or no such entry in it.
@@ -103,12 +103,12 @@ class FeedbackRecords:
             ]
 
     def for_upstream(self, upstream_id: int, after: int, limit: int) -> list[UpstreamFeedback]:
-        """What was said of entries that came from another register, in the order of arrival.
+        """Feedback on entries from another register, in order of arrival.
 
         Args:
-            upstream_id: the number of that register in `upstreams`.
-            after: only feedback of a greater number.
-            limit: at most so many.
+            upstream_id: that register's number in `upstreams`.
+            after: only feedback with a greater number.
+            limit: the most to return.
         """
         with self._database.read() as connection:
             rows = connection.execute(
@@ -133,7 +133,7 @@ class FeedbackRecords:
 def _keep(
     connection: sa.Connection, entry: int, partner: str, kind: FeedbackKind, at: int
 ) -> tuple[int, bool]:
-    """The number under which it stands, and whether it is new."""
+    """The feedback's number, and whether it is new."""
     known = connection.execute(
         sa.select(feedback.c.id)
         .where(feedback.c.entry_id == entry)
@@ -157,7 +157,7 @@ def _check_entry(connection: sa.Connection, bank: str, entry_id: int) -> None:
 
 
 def _known(connection: sa.Connection, bank_id: int, entry_ids: Collection[int]) -> set[int]:
-    """Those of the entries that the bank has."""
+    """The entries among these that the bank has."""
     possible = [entry for entry in entry_ids if 0 < entry <= MAX_ENTRY_ID]
     known: set[int] = set()
     for start in range(0, len(possible), _CHUNK):

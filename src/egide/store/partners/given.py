@@ -1,4 +1,4 @@
-"""What leaves the store: a record of it, and what may leave, in one transaction."""
+"""Decide and record in one transaction which entries leave the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHUNK = 2000
 
 
 class Given:
-    """Writes down what is handed out, before it is; see `egide.usecases.export`."""
+    """Records entries before they are handed out; see `egide.usecases.export`."""
 
     def __init__(self, database: Database, identity_key: bytes, actor: str) -> None:
         self._database = database
@@ -33,18 +33,18 @@ class Given:
         self._actor = actor
 
     def entries(self, key: Key, entries: Sequence[Entry], *, way: str) -> frozenset[int]:
-        """Write down that a key is given entries with their fingerprints.
+        """Record that a key is given entries with their fingerprints.
 
-        One record for each bank, and for entries of cases the time of the first reading. An entry
-        that has ended since it was read is left out: its fingerprint must not leave any more.
+        Makes one record for each bank, and stores the time of the first reading for entries of
+        cases. An entry that has ended since it was read is left out, as it must no longer leave.
 
         Args:
-            key: that they are given to.
-            entries: active ones, as they were read.
-            way: on which they leave.
+            key: the receiver.
+            entries: active entries, as they were read.
+            way: how they leave.
 
         Returns:
-            the numbers of those that may leave.
+            the numbers of the entries that may leave.
         """
         if not entries:
             return frozenset()
@@ -69,17 +69,17 @@ class Given:
         return active
 
     def bank(self, name: str, detail: Mapping[str, str | int]) -> int:
-        """Write down that a bank is exported.
+        """Record that a bank is exported.
 
         Args:
             name: of the bank.
             detail: the way, the format, the approval.
 
         Returns:
-            how many active entries it has: no more may leave.
+            the number of its active entries: no more may leave.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: no bank has that name.
         """
         at = int(time.time())
         with self._database.write() as connection:

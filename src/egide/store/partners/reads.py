@@ -1,4 +1,4 @@
-"""When partners were given the images of cases, and what they said of them."""
+"""When partners were given the images of cases, and their feedback on them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _CHUNK = 2000
 
 
 class PartnerReads:
-    """What partners have of the cases in a store: at most one row for each image and key."""
+    """The images of cases that partners were given: at most one row for each image and key."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def sent(self, case_id: int) -> list[Sent]:
-        """Which partner was given which image of a case, and when first."""
+        """Which partner was given which image of a case, and when it was first given."""
         with self._database.read() as connection:
             rows = connection.execute(
                 sa.select(partner_reads.c.image_id, keys.c.name, partner_reads.c.at)
@@ -43,7 +43,7 @@ class PartnerReads:
             return [Sent(image, partner, moment(at)) for image, partner, at in rows]
 
     def said(self, case_id: int) -> list[Said]:
-        """What was said of each image of a case: of each partner and kind the last."""
+        """The last feedback of each partner and kind on each image of a case."""
         last = sa.func.max(feedback.c.at)
         with self._database.read() as connection:
             rows = connection.execute(
@@ -60,13 +60,13 @@ class PartnerReads:
 
 
 def note_reads(connection: sa.Connection, key: Key, entries: Sequence[Entry], at: int) -> None:
-    """Write down which entries of cases a partner's key is given, within the transaction of that.
+    """Record which entries of cases a partner's key is given, within the same transaction.
 
-    Only the first time counts.
+    Only the first time is recorded.
 
     Args:
         connection: of the transaction.
-        key: that they are given to.
+        key: the receiver.
         entries: with their fingerprints.
         at: Unix seconds.
     """
@@ -82,7 +82,7 @@ def note_reads(connection: sa.Connection, key: Key, entries: Sequence[Entry], at
 
 
 def _unread(connection: sa.Connection, key_id: int, entry_ids: Sequence[int]) -> list[int]:
-    """The images of these entries that a key was not given yet."""
+    """The images of these entries that a key has not been given yet."""
     found: list[int] = []
     for start in range(0, len(entry_ids), _CHUNK):
         found.extend(

@@ -1,4 +1,4 @@
-"""What following a register does to the entries here: a page of its changes, and its end."""
+"""Effects of an upstream on the entries here: apply its changes, or remove it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class UpstreamChanges(Upstreams):
-    """The upstreams of a store, and what they do to its entries."""
+    """The upstreams of a store, and their effects on its entries."""
 
     def __init__(
         self,
@@ -38,16 +38,16 @@ class UpstreamChanges(Upstreams):
         self._changing = changing
 
     def remove(self, name: str) -> int:
-        """Follow an upstream no longer, and erase its entries like expired ones.
+        """Stop following an upstream, and erase its entries like expired ones.
 
-        Nobody would hear any longer which of them are withdrawn. Tombstones stay. Following the
-        same bank again renews what expired.
+        Otherwise withdrawals there would no longer arrive here. Tombstones stay. Following the same
+        bank again renews the expired entries.
 
         Returns:
             how many entries were erased.
 
         Raises:
-            UpstreamMissing: there is none of that name.
+            UpstreamMissing: no upstream has that name.
         """
         with self._changing("remove-upstream", self._actor) as made:
             upstream = get_upstream(made.connection, name)
@@ -63,24 +63,24 @@ class UpstreamChanges(Upstreams):
             return made.entries
 
     def apply(self, upstream: Upstream, page: RemoteChanges, *, ended: bool) -> Applied:
-        """Do to the entries here what a page says, and go on to where it ends; all or nothing.
+        """Apply a page to the entries here and advance the position; all or nothing.
 
         Args:
-            upstream: as it was read before the page was asked for.
-            page: what the upstream answered to its `position`, or to its `ended`.
-            ended: the latter; it then holds no active entry.
+            upstream: as it was read before the page was requested.
+            page: the upstream's answer for its `position`, or for its `ended`.
+            ended: whether it is for `ended`; the page then holds no active entry.
 
         Raises:
-            UpstreamMissing: it was removed meanwhile.
-            UpstreamBusy: somebody else has got on with it meanwhile; the page may be older than
-                what is here, so nothing of it is used. Read the upstream again.
-            UpstreamChanged: another register answered, or an older state of it.
-            SyncError: it was paused meanwhile, or the page contradicts itself.
+            UpstreamMissing: the upstream was removed meanwhile.
+            UpstreamBusy: another process has advanced meanwhile. The page may be out of date, so
+                it is not used; read the upstream again.
+            UpstreamChanged: another register answered, or an older state of this one.
+            SyncError: the upstream was paused meanwhile, or the page contradicts itself.
         """
         position = upstream.ended if ended else upstream.position
         following = Position(page.next_since, page.next_after)
         if not page.entries and following == position and upstream.remote_store_id is not None:
-            # Every two seconds for each upstream: nothing is written for it.
+            # This happens every two seconds for each upstream, so nothing is written.
             check_page(upstream, page, ended=ended)
             return Applied()
         with self._changing("sync", upstream.source) as made:

@@ -1,6 +1,6 @@
-"""Registers that this one follows: where they are, how far they are known, who follows them.
+"""Registers that this one follows: their addresses, positions and leases.
 
-What they do to the entries here is `egide.store.partners.upstream_changes`.
+Their effects on the entries here are in `egide.store.partners.upstream_changes`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Upstreams:
     """The upstreams of a store; see `Store.upstreams`."""
 
     def __init__(self, database: Database, actor: str) -> None:
-        """Work on a store; `actor` adds and pauses."""
+        """Use a store; `actor` is who adds and pauses, for the log."""
         self._database = database
         self._actor = actor
 
@@ -51,16 +51,16 @@ class Upstreams:
         """Add an upstream, to be followed from its beginning.
 
         Args:
-            name: by the rule for names of banks.
-            url: of the register; whoever calls has checked it.
-            key_file: absolute path of the file that holds the key for it.
+            name: must follow the rule for names.
+            url: of the register, checked by the caller.
+            key_file: absolute path of the file with its API key.
             remote_bank: the bank to follow.
-            bank: where its entries go here.
-            trust_map: what is left out is as in `DEFAULT_TRUST_MAP`.
+            bank: the local bank for its entries.
+            trust_map: missing values are as in `DEFAULT_TRUST_MAP`.
 
         Raises:
-            NameInvalid, UsageError: the name will not do, or the URL is too long.
-            UpstreamExists: there is one of that name.
+            NameInvalid, UsageError: the name breaks the rule, or the URL is too long.
+            UpstreamExists: an upstream has that name already.
             BankMissing: there is no such bank here.
         """
         check_name(name)
@@ -92,10 +92,10 @@ class Upstreams:
         return self.get(name)
 
     def get(self, name: str) -> Upstream:
-        """The upstream of that name.
+        """The upstream with that name.
 
         Raises:
-            UpstreamMissing: there is none.
+            UpstreamMissing: no upstream has that name.
         """
         with self._database.read() as connection:
             return get_upstream(connection, name)
@@ -107,10 +107,10 @@ class Upstreams:
         return [_upstream_of(row) for row in rows]
 
     def set_enabled(self, name: str, enabled: bool) -> Upstream:
-        """Pause an upstream, or go on with it where it was left.
+        """Pause an upstream, or resume it at its position.
 
         Raises:
-            UpstreamMissing: there is none of that name.
+            UpstreamMissing: no upstream has that name.
         """
         with self._database.write() as connection:
             upstream = get_upstream(connection, name)
@@ -121,18 +121,18 @@ class Upstreams:
         return self.get(name)
 
     def set_feedback_sent(self, upstream: Upstream, feedback_id: int) -> None:
-        """Write down that an upstream has all feedback up to a number."""
+        """Record that an upstream was sent all feedback up to a number."""
         with self._database.write() as connection:
             set_upstream(connection, upstream.id, feedback_sent=feedback_id)
 
     def succeeded(self, name: str, *, error: str | None = None) -> None:
-        """Write down that an upstream was followed to its end.
+        """Record that all changes of an upstream were fetched.
 
-        While nothing else changes, every ten seconds is enough.
+        If nothing else changes, this is written only every ten seconds.
 
         Args:
-            name: of the upstream; nothing happens where it was removed.
-            error: a code, where its changes are known here but it could not be told something.
+            name: of the upstream; nothing happens if it was removed.
+            error: a code if its changes were fetched but feedback could not be sent.
         """
         at = int(time.time())
         with self._database.read() as connection:
@@ -143,7 +143,7 @@ class Upstreams:
             ).one_or_none()
         if row is None:
             return
-        # A success in the future is what a clock that was ahead has left.
+        # A success in the future was written while the clock was ahead.
         fresh = row.last_success is not None and (
             0 <= at - row.last_success < _SUCCESS_WRITTEN_EVERY_S
         )
@@ -157,14 +157,14 @@ class Upstreams:
             )
 
     def failed(self, name: str, error: str) -> int:
-        """Write down that an upstream could not be followed.
+        """Record that an upstream could not be followed.
 
         Args:
-            name: of the upstream; nothing happens where it was removed.
+            name: of the upstream; nothing happens if it was removed.
             error: a code.
 
         Returns:
-            how often in a row.
+            the number of consecutive failures.
         """
         with self._database.write() as connection:
             connection.execute(
@@ -180,17 +180,17 @@ class Upstreams:
             return connection.execute(query).scalar() or 0
 
     def lease(self, name: str, holder: str, lease_s: int) -> bool:
-        """Become, or stay, the one who follows an upstream.
+        """Take or renew the lease to follow an upstream.
 
-        Two who follow at once do no harm, see `apply`, but twice the work.
+        Two processes that follow at once do no harm, see `apply`, but double the work.
 
         Args:
             name: of the upstream.
             holder: a random text of at most 36 characters.
-            lease_s: for so long, unless renewed or released.
+            lease_s: how long the lease lasts unless it is renewed or released.
 
         Returns:
-            whether it is so; False while another holds it, or where there is no such upstream.
+            whether `holder` has the lease; False while another has it, or without such an upstream.
         """
         now = int(time.time())
         with self._database.write() as connection:
@@ -201,7 +201,7 @@ class Upstreams:
                     sa.or_(
                         upstreams.c.leased_by == holder,
                         upstreams.c.leased_until <= now,
-                        # Given by a clock that was ahead: it would hold for long after its time.
+                        # Taken while the clock was ahead: it would last far too long.
                         upstreams.c.leased_until > now + lease_s + CLOCKS_DIFFER_S,
                     ),
                 )
@@ -210,7 +210,7 @@ class Upstreams:
         return result.rowcount == 1
 
     def release(self, holder: str) -> None:
-        """Let others follow whatever this one follows."""
+        """Release all leases of a holder."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(upstreams)
@@ -241,7 +241,7 @@ def _named(name: str) -> sa.Select[Any]:
 
 
 def get_upstream(connection: sa.Connection, name: str) -> Upstream:
-    """The upstream of that name, or UpstreamMissing."""
+    """The upstream with that name; raises UpstreamMissing."""
     row = connection.execute(_named(name)).one_or_none()
     if row is None:
         raise UpstreamMissing(upstream=name)

@@ -1,1 +1,1 @@
-"""The tables, by what they are for; `egide.store.migrations` makes them."""
+"""The tables, by purpose; `egide.store.migrations` creates them."""

@@ -1,7 +1,7 @@
 """The tables of the pages: cases and their images, attempts to sign in, staff, sessions.
 
-Conventions are those of `register`. No table holds an address, a name of a person or of a
-file, or what a PIN or a session's token could be read from.
+Conventions are those of `register`. No table holds an address, a person's or file's name, or a PIN
+or session token in readable form.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from egide.store.tables.register import BigId, Blob, metadata
 
-# An ended case keeps its row a while, so that its owner can see that it has ended.
+# An ended case keeps its row for a while, so that its owner can see that it has ended.
 cases = Table(
     "cases",
     metadata,
@@ -61,7 +61,7 @@ case_images = Table(
     sqlite_autoincrement=True,
 )
 
-# What was submitted lately, so that what is sent twice is done once. The digest is keyed.
+# Recent submissions, so that a repeated one is done once. The digest is keyed.
 submissions = Table(
     "submissions",
     metadata,
@@ -73,8 +73,8 @@ submissions = Table(
     Index("ix_submissions_created", "created"),
 )
 
-# Failures to sign in to a case. A subject is a keyed hash of a number, of where somebody asks from,
-# or of both, whether or not there is a case of that number.
+# Failures to sign in to a case. A subject is a keyed hash of a number, of an origin, or of both,
+# whether or not a case has that number.
 case_attempts = Table(
     "case_attempts",
     metadata,
@@ -82,12 +82,12 @@ case_attempts = Table(
     Column("failures", Integer, nullable=False),
     Column("next_at", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
-    # When somebody last signed in from there; null for other subjects.
+    # The last successful sign-in of this number from this origin; null for other subjects.
     Column("succeeded", BigInteger),
     Index("ix_case_attempts_last", "last"),
 )
 
-# When a partner was first given an image, which a later change of the entry does not alter.
+# When a partner was first given an image; a later change of the entry does not alter it.
 partner_reads = Table(
     "partner_reads",
     metadata,
@@ -102,9 +102,9 @@ staff = Table(
     Column("id", BigId, primary_key=True),
     Column("name", String(64), nullable=False),
     Column("password_hash", Text, nullable=False),
-    # Codes are made of it, so it is needed in plain.
+    # Codes are computed from it, so it is stored in plain.
     Column("totp_secret", Blob, nullable=False),
-    # Of the last code that was taken, since a code works once.
+    # The step of the last accepted code, since a code works once.
     Column("last_step", BigInteger),
     Column("created", BigInteger, nullable=False),
     Column("disabled", BigInteger),

@@ -1,8 +1,8 @@
 """The tables of a store, and which versions of them this Egide knows.
 
-Times are whole Unix seconds: they compare and sort alike in every database, and no driver gets to
-guess a time zone. States and trust levels are the words of `model`, so that a store can be
-read with any SQL client.
+Times are whole Unix seconds: they compare and sort alike in every database, and no driver can guess
+a time zone. States and trust levels are the words of `model`, so that any SQL client can read a
+store.
 """
 
 from __future__ import annotations
@@ -31,26 +31,25 @@ if TYPE_CHECKING:
 
 
 class Blob(LargeBinary):
-    """Bytes that go to the driver and come back as they are.
+    """Bytes that are passed to and from the driver unchanged.
 
-    The drivers take and return `bytes`; SQLAlchemy's wrapping in between cost a fifth of an
-    import's time.
+    The drivers take and return `bytes`; SQLAlchemy's wrapping took a fifth of an import's time.
     """
 
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> None:
-        """Bytes go in as they are."""
+        """Pass bytes in unchanged."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> None:
-        """Bytes come out as they are."""
+        """Pass bytes out unchanged."""
 
 
 SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
-"""Every migration in order, as Alembic has them; the last one is what this Egide writes."""
+"""Every Alembic migration in order; this Egide writes the last one."""
 
 MAX_ENTRY_ID = 2**63 - 1
-"""A greater number cannot be bound to a statement, so no entry has it."""
+"""A greater number cannot be bound to a statement, so no entry can have one."""
 
 metadata = MetaData(
     naming_convention={
@@ -69,11 +68,11 @@ store_meta = Table(
     Column("store_id", Text, primary_key=True),
     Column("identity_key", Blob, nullable=False),
     Column("created", BigInteger, nullable=False),
-    # The last revision that erased a fingerprint: a snapshot of an earlier one may hold it.
+    # The last revision that erased a fingerprint; a snapshot of an earlier one may hold it.
     Column("erased_revision", BigInteger, nullable=False, server_default=text("0")),
-    # Since when the database's files may hold what is erased; null where they do not.
+    # Since when the database's files may hold erased data; null if they do not.
     Column("erasure_pending_since", BigInteger),
-    # How many erasures there were, so that one which comes while the files are cleaned counts.
+    # The number of erasures, so that one during the cleaning of the files is noticed.
     Column("erasures", BigInteger, nullable=False, server_default=text("0")),
 )
 
@@ -88,8 +87,7 @@ revisions = Table(
     sqlite_autoincrement=True,
 )
 
-# Files with fingerprints that a process of ours is writing: if it is killed, the next one removes
-# them.
+# Files with fingerprints that a process is writing; if it is killed, the next process removes them.
 unfinished_files = Table(
     "unfinished_files",
     metadata,
@@ -99,8 +97,8 @@ unfinished_files = Table(
     sqlite_autoincrement=True,
 )
 
-# Where search snapshots of this store may stand: whoever erases may have other settings than
-# whoever built one.
+# Paths of possible search snapshots of this store: the process that erases may have other settings
+# than the one that built a snapshot.
 snapshot_files = Table(
     "snapshot_files",
     metadata,
@@ -142,10 +140,10 @@ entries = Table(
     Column("changed", BigInteger, nullable=False),
     Column("expires", BigInteger),
     Column("revision", BigInteger, nullable=False),
-    # How many of `pdqs`, at its end, are of frames without their borders.
+    # How many codes at the end of `pdqs` are of frames without their borders.
     Column("trimmed", SmallInteger, nullable=False, server_default=text("0")),
     # Chains of OR, most frequent word first: with IN, SQLite builds a table for each row, and the
-    # three checks took 40 % of the time of an insert.
+    # three checks took 40 % of an insert's time.
     CheckConstraint(
         "trust = 'unverified' OR trust = 'confirmed' OR trust = 'disputed'", name="trust"
     ),
@@ -153,7 +151,7 @@ entries = Table(
         "state = 'active' OR state = 'tombstoned' OR state = 'withdrawn' OR state = 'expired'",
         name="state",
     ),
-    # Only an active entry has a fingerprint: held by the database itself.
+    # Only an active entry has a fingerprint; the database itself enforces this.
     CheckConstraint(
         "state = 'active' OR (pdqs IS NULL AND sha256 IS NULL AND md5 IS NULL AND note = '')",
         name="erased",
@@ -164,7 +162,7 @@ entries = Table(
     sqlite_autoincrement=True,
 )
 
-# Partial: most entries never expire, and then the index costs nothing.
+# Partial: most entries never expire and then cost the index nothing.
 Index(
     "ix_entries_expires",
     entries.c.state,
@@ -173,13 +171,13 @@ Index(
     postgresql_where=entries.c.expires.is_not(None),
 )
 
-# A table of its own: rows of 20 KB between the entries would make every list of them slow.
+# A separate table: rows of 20 KB among the entries would slow down every list of entries.
 keypoints = Table(
     "patches",
     metadata,
     Column("entry_id", BigId, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
     Column("key_id", Blob, nullable=False),
     Column("sealed", Blob, nullable=False),
-    # Tells which keys there are, and counts, without reading the rows themselves.
+    # Finds the key ids, and counts, without reading the rows themselves.
     Index("ix_patches_key", "key_id", "entry_id"),
 )

@@ -1,7 +1,7 @@
 """The tables of a register that is served: keys, approvals, partners, webhooks, and the log.
 
-They stand in the same database as banks and entries, so that a change and what follows from it are
-one transaction. Conventions are those of `egide.store.tables.register`.
+They are in the same database as banks and entries, so that a change and its consequences are one
+transaction. Conventions are those of `egide.store.tables.register`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from egide.store.tables.register import BigId, Blob, metadata
 
-# The chain of everything that was done; `seq` has no gap, `previous` is the hash of the one before.
+# The chain of all acts; `seq` has no gaps, `previous` is the hash of the previous record.
 log = Table(
     "log",
     metadata,
@@ -33,7 +33,7 @@ log = Table(
     Column("action", String(48), nullable=False),
     Column("bank", Text),
     Column("revision", BigInteger),
-    # Keyed references to entries, joined by commas; empty where they are too many to name.
+    # Keyed references to entries, joined by commas; empty if they are too many to name.
     Column("subjects", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("previous", Blob, nullable=False),
@@ -46,7 +46,7 @@ keys = Table(
     metadata,
     Column("id", BigId, primary_key=True),
     Column("name", String(64), nullable=False),
-    # The part of a key that is no secret, by which it is looked up.
+    # The public part of a key, by which it is looked up.
     Column("handle", String(16), nullable=False),
     Column("secret_hash", Blob, nullable=False),
     Column("role", String(16), nullable=False),
@@ -71,7 +71,7 @@ key_banks = Table(
     Column("bank_id", BigId, ForeignKey("banks.id"), primary_key=True, autoincrement=False),
 )
 
-# How many fingerprints a key has asked about in a day, and how many it has added without a second
+# How many fingerprints a key has queried in a day, and how many it has added without a second
 # person; days are counted from 1970, in UTC.
 key_usage = Table(
     "key_usage",
@@ -82,8 +82,8 @@ key_usage = Table(
     Column("added", BigInteger, nullable=False),
 )
 
-# What needs a second person. Nothing of the request itself is kept, only its digest: whoever asked
-# asks again once it is approved.
+# Requests that need a second person. Only a request's digest is stored: the requester repeats the
+# request once it is approved.
 approvals = Table(
     "approvals",
     metadata,
@@ -134,8 +134,8 @@ feedback = Table(
     sqlite_autoincrement=True,
 )
 
-# Registers that this one follows. A cursor is a revision there and an entry's number in it; ended
-# entries have a cursor of their own, since withdrawals are fetched first.
+# Registers that this one follows. A cursor is a remote revision and an entry's number in it; ended
+# entries have their own cursor, since withdrawals are fetched first.
 upstreams = Table(
     "upstreams",
     metadata,
@@ -157,7 +157,7 @@ upstreams = Table(
     Column("last_success", BigInteger),
     Column("last_error", String(48)),
     Column("failures", Integer, nullable=False),
-    # The process that follows it, and until when no other does.
+    # The process that follows it, and the end of its lease.
     Column("leased_by", String(36)),
     Column("leased_until", BigInteger, nullable=False, server_default=text("0")),
     Index("uq_upstreams_name", "name", unique=True),
@@ -170,7 +170,7 @@ upstream_entries = Table(
     Column("upstream_id", BigId, ForeignKey("upstreams.id"), primary_key=True, autoincrement=False),
     Column("remote_entry", BigInteger, primary_key=True, autoincrement=False),
     Column("entry_id", BigId, ForeignKey("entries.id"), nullable=False),
-    # As the upstream had it set here: where the entry's differs, somebody here has judged.
+    # The trust that the upstream set here; if the entry's differs, somebody here has judged.
     Column("trust", String(16), nullable=False),
     # Whether it was the upstream that ended the entry, and not somebody here.
     Column("ended", Boolean(create_constraint=False), nullable=False),
@@ -183,12 +183,12 @@ webhooks = Table(
     Column("id", BigId, primary_key=True),
     Column("name", String(64), nullable=False),
     Column("url", Text, nullable=False),
-    # It signs, so it is needed in plain.
+    # It signs messages, so it is stored in plain.
     Column("secret", Blob, nullable=False),
     Column("events", Text, nullable=False),
     Column("enabled", Boolean(create_constraint=False), nullable=False),
     Column("created", BigInteger, nullable=False),
-    # What became of the last message, and how often in a row none was taken.
+    # The result of the last message, and the number of consecutive failures.
     Column("last_try", BigInteger),
     Column("last_success", BigInteger),
     Column("last_status", SmallInteger),
@@ -208,7 +208,7 @@ outbox = Table(
     Column("payload", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
-    # Due then; a process that is about to deliver moves it on, so that no other does.
+    # The due time; a process that is about to deliver postpones it, so that no other does.
     Column("next_at", BigInteger, nullable=False),
     Column("attempts", SmallInteger, nullable=False),
     Column("last_status", SmallInteger),

@@ -1,4 +1,4 @@
-"""Sealed keypoints of entries; how many of an entry's codes are of frames without their borders."""
+"""Sealed keypoints of entries; the number of an entry's codes for frames without borders."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Bring the tables to this version; nothing that stands is rewritten."""
+    """Bring the tables to this version; existing rows are not rewritten."""
     op.create_table(
         "log",
         sa.Column("seq", sa.BigInteger, autoincrement=False, nullable=False),

@@ -1,4 +1,4 @@
-"""Cases and their images, attempts to sign in, what partners were given, staff, sessions."""
+"""Cases and their images, attempts to sign in, images given to partners, staff, sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Bring the tables to this version; nothing that stands is rewritten."""
+    """Bring the tables to this version; existing rows are not rewritten."""
     op.create_table(
         "cases",
         sa.Column("id", BIG_ID, nullable=False),

@@ -1,4 +1,4 @@
-"""What is erased, and is not yet out of every file; false positives lose their fingerprints."""
+"""Erased data that is still in some file; false positives lose their fingerprints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEW = "state = 'active' OR (pdqs IS NULL AND sha256 IS NULL AND md5 IS NULL AND
 
 
 def upgrade() -> None:
-    """Bring the tables to this version, and erase what false positives still hold."""
+    """Bring the tables to this version, and erase the fingerprints of false positives."""
     zero = sa.text("0")
     for column in (
         sa.Column("erased_revision", sa.BigInteger, nullable=False, server_default=zero),
@@ -43,7 +43,7 @@ def upgrade() -> None:
             " WHERE state = 'tombstoned'"
         )
     )
-    # Whether or not there was one: an Egide before this one may have left something in the files.
+    # In any case: an earlier Egide may have left erased data in the files.
     last = connection.execute(sa.text("SELECT max(id) FROM revisions")).scalar()
     connection.execute(
         sa.text("UPDATE store_meta SET erased_revision = :revision, erasure_pending_since = :now"),
@@ -53,12 +53,12 @@ def upgrade() -> None:
 
 
 def _tighten(connection: sa.Connection) -> None:
-    """Have the database itself refuse a fingerprint on any entry that is not active."""
+    """Make the database itself refuse a fingerprint on an entry that is not active."""
     if connection.dialect.name != "sqlite":
         op.drop_constraint(op.f("ck_entries_erased"), "entries", type_="check")
         op.create_check_constraint(op.f("ck_entries_erased"), "entries", _NEW)
         return
-    # No row changes its form, so the table's text may be replaced in place; copying ten million
+    # No row changes its format, so the table's text may be replaced in place; copying ten million
     # rows took minutes. Source: https://www.sqlite.org/lang_altertable.html, section 7.
     version = connection.execute(sa.text("PRAGMA schema_version")).scalar_one()
     connection.execute(sa.text("PRAGMA writable_schema = ON"))
@@ -70,6 +70,6 @@ def _tighten(connection: sa.Connection) -> None:
         {"old": _OLD, "new": _NEW},
     )
     if done.rowcount != 1:
-        raise AssertionError("the table of entries is not as the first version made it")
+        raise AssertionError("the table of entries differs from the first version's")
     connection.execute(sa.text(f"PRAGMA schema_version = {int(version) + 1}"))
     connection.execute(sa.text("PRAGMA writable_schema = OFF"))

@@ -1,4 +1,4 @@
-"""What became of the last message to a webhook."""
+"""The result of the last message to a webhook."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Bring the tables to this version; of what was tried before nothing is known."""
+    """Bring the tables to this version; results of earlier messages are unknown."""
     for column in (
         sa.Column("last_try", sa.BigInteger, nullable=True),
         sa.Column("last_success", sa.BigInteger, nullable=True),

@@ -1,4 +1,4 @@
-"""Where search snapshots may stand."""
+"""Paths of possible search snapshots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Bring the tables to this version; snapshots in the usual places are known without."""
+    """Bring the tables to this version; snapshots in the default places need no row."""
     op.create_table(
         "snapshot_files",
         sa.Column("id", BIG_ID, nullable=False),
