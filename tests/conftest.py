@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-pytest_plugins = ["cheap", "postgres"]
+pytest_plugins = ["cheap", "postgres_fixtures"]
 
 # A shell starts its background jobs with SIGINT ignored, and every program they start ignores it
 # too; tests that interrupt one would wait for nothing.

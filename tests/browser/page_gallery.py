@@ -12,11 +12,11 @@ from unittest.mock import patch
 
 from egide import errors
 from egide.domain.cases import new_number, shown_number
+from egide.domain.staff import SESSION_IDLE_S, SESSION_LONGEST_S
 from egide.server.pages.site.page import COOKIE
 from egide.server.pages.site.page import Page as Taking
 from egide.server.pages.site.problems import answer_on_pages
 from egide.server.pages.site.site import Site
-from egide.usecases.staff import SESSION_IDLE_S, SESSION_LONGEST_S
 from egide.usecases.taking_part import TakingPart
 from pictures import encoded, pictures
 

@@ -7,7 +7,7 @@ import pytest
 from egide.store.database.interface import Database
 from egide.store.database.opening import connect
 from egide.testing import DatabaseContract
-from postgres import PostgresServer
+from postgres_fixtures import PostgresServer
 
 
 class TestSqlite(DatabaseContract):

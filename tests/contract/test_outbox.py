@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from egide.domain.partners import Delivery, WebhookEvent
+from egide.domain.partners import RETRY_DELAYS_S, Delivery, WebhookEvent
 from egide.errors import FetchTimeout, NameInvalid, UsageError, WebhookExists, WebhookMissing
 from egide.partners.delivering import deliver_due
 from egide.store.changing import ChangingStore as Store
-from egide.store.messages.outbox import KEPT_DELIVERED_S, MAX_ATTEMPTS, RETRY_DELAYS_S
+from egide.store.messages.outbox import KEPT_DELIVERED_S, MAX_ATTEMPTS
 from store_samples import picture
 
 URL = "https://hooks.example.org/egide"

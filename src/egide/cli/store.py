@@ -68,7 +68,7 @@ def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> Non
     Stop what serves the store, and make a backup with the version that you have, first.
     """
     import egide
-    from egide.live.snapshots import settle
+    from egide.live.forgetting import settle
 
     with egide.Store.upgrade(store) as opened:
         settle(opened)

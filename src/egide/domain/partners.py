@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Entry
 
+RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
+"""The delay after each attempt except the last: eight attempts in about a day and a half."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:

@@ -67,3 +67,9 @@ class Session:
     created: datetime
     ends: datetime
     idle_s: int
+
+
+SESSION_IDLE_S = 15 * 60
+"""A worker who leaves the desk is signed out after a quarter of an hour."""
+SESSION_LONGEST_S = 8 * 60 * 60
+"""… and at the end of a working day."""

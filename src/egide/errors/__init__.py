@@ -11,9 +11,9 @@ from egide.errors.access import *
 from egide.errors.audits import *
 from egide.errors.base import *
 from egide.errors.fingerprints import *
-from egide.errors.items import *
 from egide.errors.machine import *
 from egide.errors.people import *
+from egide.errors.pictures import *
 from egide.errors.reaching import *
 from egide.errors.requests import *
 from egide.errors.store import *

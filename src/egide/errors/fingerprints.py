@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from egide.errors.base import Failed, Invalid
-from egide.errors.items import ItemError
+from egide.errors.pictures import ItemError
 
 
 class HashInvalid(Invalid):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from egide.domain.model import PDQ_BYTES, Trust
-from egide.index.mih import MultiIndex
+from egide.index.multi_index import MultiIndex
 from egide.index.snapshot import DIGEST_SIGNALS, unix_us
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from egide.domain.model import SIGNAL_BYTES, Signal, Trust
 from egide.errors import SnapshotDamaged, SnapshotError
 from egide.index.bands import BANDS, BUCKETS
 from egide.index.container import read_container
-from egide.index.mih import BandLists, MultiIndex
+from egide.index.multi_index import BandLists, MultiIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

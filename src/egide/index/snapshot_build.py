@@ -12,7 +12,7 @@ from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
 from egide.errors import SnapshotError
 from egide.index.bands import BANDS, BUCKETS
 from egide.index.container import Section, array_section, write_container
-from egide.index.mih import MAX_ROWS, MIN_INDEXED_ROWS, band_list
+from egide.index.multi_index import MAX_ROWS, MIN_INDEXED_ROWS, band_list
 from egide.index.snapshot import DIGEST_SIGNALS, digest_prefix, unix_us
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from egide.errors import SnapshotNotRemoved, StoreError
+from egide.live.forgetting import settle
 from egide.live.keypoints import NO_KEYPOINTS, open_keypoints
-from egide.live.snapshots import open_snapshot, settle
+from egide.live.snapshots import open_snapshot
 from egide.matching import Holdings, Matcher, ThoroughMatcher
 from egide.settings import DEFAULT_STORE
 

@@ -1,10 +1,4 @@
-"""The search snapshot of a store: where it is, who builds it, and when it has to go.
-
-The store remembers what is to be erased, so that a kill loses none of it: every process does it
-when it starts, when it ends, and after an act that erases (`settle`). A served register does it
-beside its requests: within seconds in the database, and in the snapshot when `forget_after_s` is
-over.
-"""
+"""The search snapshot of a store: where it is, who builds it, and when it has to go."""
 
 from __future__ import annotations
 
@@ -12,7 +6,7 @@ import fcntl
 import os
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -155,29 +149,6 @@ def forget_snapshot(store: Store) -> None:
     """
     for path in _places(store):
         _forget(store, path)
-
-
-def settle(store: Store, *, snapshot: bool = True) -> bool:
-    """Have what the store has erased leave the files of this machine.
-
-    All of it is tried, whatever fails.
-
-    Args:
-        store: an open store.
-        snapshot: also remove the search snapshot, if it may hold something of it.
-
-    Returns:
-        whether the database is done; False while somebody reads an earlier state of it.
-
-    Raises:
-        SnapshotNotRemoved: a snapshot has to be deleted by hand.
-        StoreError: the store cannot be asked.
-    """
-    with ExitStack() as left:
-        if snapshot:
-            left.callback(forget_snapshot, store)
-        left.callback(store.erasure.remove_abandoned)
-        return store.forget_erased()
 
 
 def forget_other_snapshots(store: Store, *, after_s: float) -> None:

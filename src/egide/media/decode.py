@@ -16,17 +16,17 @@ from egide.errors import (
     NotAnImage,
 )
 from egide.media import extras, jpeg
-from egide.media.pixels import image_pixels
-from egide.media.plugins import (
+from egide.media.formats import Format, ends_early, sniff, webp_size
+from egide.media.pillow import (
     MIN_SIDE_PIXELS,
     MULTI_FRAME,
     is_picture,
     max_pixels_of,
     open_with_pillow,
 )
+from egide.media.pixels import image_pixels
 from egide.media.quiet import quiet
 from egide.media.read import check_size
-from egide.media.sniff import Format, ends_early, sniff, webp_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

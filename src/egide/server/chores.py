@@ -10,7 +10,8 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from egide.errors import EgideError
-from egide.live.snapshots import forget_other_snapshots, settle
+from egide.live.forgetting import settle
+from egide.live.snapshots import forget_other_snapshots
 from egide.partners.delivering import deliver_due, post_delivery
 from egide.server.http.logs import FIELDS
 from egide.usecases.follow import Follower

@@ -17,15 +17,16 @@ from egide.domain.access import Key
 from egide.domain.model import State
 from egide.domain.policy import Decision
 from egide.errors import SnapshotNotRemoved, SnapshotUnwritable, StoreError
+from egide.live.forgetting import settle
 from egide.live.rebuilding import RebuildRules
 from egide.live.register import LiveRegister
-from egide.live.snapshots import require_folder, settle, snapshot_path
+from egide.live.snapshots import require_folder, snapshot_path
 from egide.net.fetch import fetch
 from egide.sandbox.decoding import DecodingPool
 from egide.server.decisions import DecisionEvents
 from egide.server.http.auth import Authenticator
-from egide.server.http.limits import Allowances
 from egide.server.http.logs import log
+from egide.server.http.rates import Allowances
 from egide.server.metrics import Metrics
 from egide.server.settings import ServerSettings
 from egide.store import Store

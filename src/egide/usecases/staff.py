@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from egide.domain.staff import Credentials, Staff
     from egide.store import Store
 
-SESSION_IDLE_S = 15 * 60
-"""A worker who leaves the desk is signed out after a quarter of an hour."""
-SESSION_LONGEST_S = 8 * 60 * 60
-"""… and at the end of a working day."""
 DEFAULT_ISSUER = "Egide"
 
 # Crockford's base 32: no I, L, O or U. Read back, an I or L is a 1 and an O a 0.

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from egide.errors import StoreError
-from egide.live.snapshots import settle
+from egide.live.forgetting import settle
 from egide.store.changing import ChangingStore
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from egide.index import reference
-from egide.index.mih import MultiIndex
+from egide.index.multi_index import MultiIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from search_data import NOW, bank, clustered_codes, entry, flip_bits, random_codes

@@ -32,7 +32,7 @@ from store_processes import registration, withdraw_later
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from postgres import PostgresServer
+    from postgres_fixtures import PostgresServer
 
 spawn = multiprocessing.get_context("spawn")
 CODES = random_codes(200, seed=31)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from egide.store.changing import ChangingStore as Store
-from postgres import PostgresServer
+from postgres_fixtures import PostgresServer
 from recovery_processes import serve
 from register_load import BANK, STANDING, Client, Load, client, new_register, pdq, until
 

@@ -22,7 +22,7 @@ from egide.errors import (
 )
 from egide.store.changing import ChangingStore as Store
 from egide.store.tables import register as schema
-from postgres import PostgresServer, find_programs
+from postgres_fixtures import PostgresServer, find_programs
 from store_samples import picture
 
 GENEROUS_S = 30.0

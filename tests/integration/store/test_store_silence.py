@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from egide.domain.model import Registration
-    from postgres import PostgresServer
+    from postgres_fixtures import PostgresServer
 
 LIMIT_S = 1.0
 GENEROUS_S = 45.0

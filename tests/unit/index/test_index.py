@@ -9,10 +9,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.index import mih, reference
+from egide.index import multi_index as mih
+from egide.index import reference
 from egide.index.bands import BANDS, plan
 from egide.index.kernel import check_codes
-from egide.index.mih import MultiIndex
+from egide.index.multi_index import MultiIndex
 from egide.index.reference import Reference
 from egide.testing import KernelContract
 from search_data import as_tuples, clustered_codes, random_codes

@@ -24,7 +24,8 @@ from egide.errors import (
     SnapshotUnwritable,
     SnapshotVersion,
 )
-from egide.index import container, mih
+from egide.index import container
+from egide.index import multi_index as mih
 from egide.index.snapshot import Snapshot, SnapshotBank
 from egide.index.snapshot_build import build_snapshot
 from egide.testing import SearchedContract

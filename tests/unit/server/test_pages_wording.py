@@ -10,13 +10,13 @@ from string import Formatter
 import pytest
 
 from egide.domain.cases import CaseRules
+from egide.domain.staff import SESSION_IDLE_S, SESSION_LONGEST_S
 from egide.server.pages.person.session import IDLE_S, LONGEST_S
 from egide.server.pages.site.helplines import helplines
 from egide.server.pages.site.page import shown_lifetime
 from egide.server.pages.site.site import load_page_strings
 from egide.store.cases import attempts, submissions
 from egide.text.wording import LANGUAGES, Wording
-from egide.usecases.staff import SESSION_IDLE_S, SESSION_LONGEST_S
 from reading_ease import longest_sentence, reading_ease
 
 STRINGS = {lang: load_page_strings(lang) for lang in LANGUAGES}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from egide.domain.access import Key, Role
 from egide.errors import QuotaExceeded, RateLimited, StoreLocked
-from egide.server.http.limits import DAY_S, Allowances, Rates
+from egide.server.http.rates import DAY_S, Allowances, Rates
 
 
 class Clock:

@@ -155,7 +155,7 @@ def suffix_of(name: str) -> str:
 
 def is_candidate(name: str, head: bytes) -> bool:
     """Tell whether a file claims to be a picture, by its name or by its first bytes."""
-    from egide.media.sniff import sniff
+    from egide.media.formats import sniff
 
     return suffix_of(name) in IMAGE_SUFFIXES or sniff(head) is not None
 

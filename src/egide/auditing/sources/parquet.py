@@ -226,7 +226,7 @@ def _looks_like_images(file: Any, column: str, expansion: _Measured) -> bool:
     """Tell by the first values of some row groups; where all are null, only reading on can tell."""
     import pyarrow as pa
 
-    from egide.media.sniff import sniff
+    from egide.media.formats import sniff
 
     heads: list[bytes] = []
     last = file.num_row_groups - 1

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from egide.domain.access import Key, Permission, parse_token, secret_matches
 from egide.errors import RateLimited, StoreError, Unauthorized
-from egide.server.http.limits import Rates
+from egide.server.http.rates import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.domain.partners import DeadLetter, Delivery, WebhookEvent
+from egide.domain.partners import RETRY_DELAYS_S, DeadLetter, Delivery, WebhookEvent
 from egide.domain.times import CLOCKS_DIFFER_S, moment
 from egide.store.log import log
 from egide.store.messages.webhooks import events_of, find_id, note_try
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from egide.store.database.interface import Database
 
-RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
-"""The delay after each attempt except the last: eight attempts in about a day and a half."""
 MAX_ATTEMPTS = len(RETRY_DELAYS_S) + 1
 TEST_EVENT = "webhook.test"
 """The type of a test message; it needs no subscription."""

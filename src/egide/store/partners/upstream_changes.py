@@ -10,7 +10,7 @@ from egide.domain.partners import Applied, Position
 from egide.errors import SyncError, UpstreamBusy
 from egide.store.entries import consent
 from egide.store.entries.banks import get_bank
-from egide.store.partners.applying import apply_page, check_page
+from egide.store.partners.applying_pages import apply_page, check_page
 from egide.store.partners.upstreams import Upstreams, get_upstream, set_upstream
 from egide.store.tables.service import upstream_entries, upstreams
 

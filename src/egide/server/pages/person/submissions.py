@@ -14,7 +14,7 @@ from egide.domain.cases import Authority, ImageKind, NewImage
 from egide.domain.model import MIN_MATCHABLE_QUALITY
 from egide.errors import RateLimited, RequestInvalid
 from egide.security.proof_of_work import new_challenge, solved
-from egide.server.http.limits import Rates
+from egide.server.http.rates import Rates
 
 if TYPE_CHECKING:
     from egide.server.pages.site.page import Page

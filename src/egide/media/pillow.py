@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from egide.media.sniff import Format
+from egide.media.formats import Format
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
