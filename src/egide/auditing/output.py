@@ -94,7 +94,7 @@ class Output:
             if not same:
                 raise OutputMismatch(name=self.path, reason="of other sources")
         elif any((self.path / name).exists() for name in (MATCHES, SUMMARY)):
-            raise OutputMismatch(name=self.path, reason="not one that can be taken up")
+            raise OutputMismatch(name=self.path, reason="not one that can be resumed")
 
     def close(self) -> None:
         """Release the lock."""

@@ -182,7 +182,7 @@ class Scanner:
             reason = "reading it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
             yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
         except Exception as error:  # noqa: BLE001 - hostile archives make readers raise anything
-            reason = f"reading on is not possible, {type(error).__name__}"
+            reason = f"reading cannot continue, {type(error).__name__}"
             yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
 
     def _fingerprint(self, item: Item) -> Fingerprint | ItemError:

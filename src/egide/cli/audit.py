@@ -150,11 +150,11 @@ def _what_is_kept(out: Path | None) -> str:
     from egide.auditing.parts import count_kept_items
 
     if out is None:
-        return "nothing was kept; with --out an audit can go on where it stopped"
+        return "nothing was kept; with --out an audit can be resumed"
     if items := count_kept_items(Output(out).parts):
         are = "item is" if items == 1 else "items are"
         return f"{items:,} {are} kept; run the same command again to go on"
-    return "nothing was finished that can be kept; the same command begins anew"
+    return "nothing was finished that could be kept; the same command starts again"
 
 
 def _matches(count: int) -> str:
@@ -221,6 +221,6 @@ def _print_result(
         codes = ", ".join(f"{count:,} {code}" for code, count in summary.unreadable_codes.items())
         say(f"Not compared: {codes}.")
     if summary.others:
-        say(f"Files that are no pictures: {sum(summary.others.values()):,}.")
+        say(f"Files that are not pictures: {sum(summary.others.values()):,}.")
     if report is not None:
         say(f"Report: {report}")

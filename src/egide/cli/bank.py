@@ -358,7 +358,7 @@ def export(
     import egide
 
     if json and out is None:
-        raise UsageError(reason="--json describes what was written: it needs --out")
+        raise UsageError(reason="--json describes the written file: it needs --out")
     with egide.open_store(store) as opened:
         if out is None:
             egide.export_hashes(opened, name, export_stream(), list_format)

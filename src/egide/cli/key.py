@@ -104,7 +104,7 @@ def create(
         )
     ends = expires.replace(tzinfo=UTC) if expires else None
     if ends is not None and ends <= datetime.now(UTC):
-        raise UsageError(reason="--expires names a day that has come already")
+        raise UsageError(reason="--expires names a day in the past")
     with egide.open_store(store, create=True) as opened:
         key, token = opened.keys.create(
             name,
@@ -122,7 +122,7 @@ def create(
     warn(f"Key {key.name}, role {key.role}, for {reach}. It is shown this once:")
     say(token)
     warn("Keep it secret. Send it as `Authorization: Bearer KEY`.")
-    warn(f"If it gets lost or known: egide key revoke {key.name}")
+    warn(f"If it is lost or exposed: egide key revoke {key.name}")
 
 
 def list_keys(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:

@@ -162,10 +162,10 @@ def _show_new(made: NewAccount, json: bool) -> None:
     say(f"password {made.password}")
     say(made.uri)
     if is_watched():
-        warn("To be read with an app that makes six-digit codes:")
+        warn("Scan this with an app that makes six-digit codes:")
         draw(qr_code(made.uri))
     warn("They sign in under /en/staff/sign-in or /fr/staff/sign-in with name, password and code.")
-    warn(f"If either is lost or known to somebody else: egide staff reset {made.staff.name}")
+    warn(f"If either is lost or exposed: egide staff reset {made.staff.name}")
 
 
 def qr_code(text: str) -> list[str]:

@@ -220,7 +220,7 @@ def remove(
     if json:
         print_json({"name": name, "erased": erased})
     else:
-        say(f"{name} is followed no longer; {erased:,} of its entries are erased.")
+        say(f"{name} is no longer followed; {erased:,} of its entries are erased.")
 
 
 def _trust_of(text: str) -> tuple[Trust, Trust]:
@@ -269,7 +269,7 @@ def _set_enabled(name: str, store: str, json: bool, *, enabled: bool) -> None:
     if json:
         print_json(_values(upstream))
     else:
-        say(f"{name} is followed on." if enabled else f"{name} is paused.")
+        say(f"{name} is followed again." if enabled else f"{name} is paused.")
 
 
 def _show(report: SyncReport, json: bool) -> None:

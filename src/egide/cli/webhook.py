@@ -203,7 +203,7 @@ def retry(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOpti
     if json:
         print_json({"name": name, "messages": count})
     else:
-        say(f"{count:,} messages to {name} are tried again.")
+        say(f"{count:,} messages to {name} will be retried.")
 
 
 def remove(
@@ -217,7 +217,7 @@ def remove(
     if json:
         print_json({"name": name})
     else:
-        say(f"{name} is told of nothing any longer.")
+        say(f"{name} is removed.")
 
 
 def _event_of(text: str) -> WebhookEvent:

@@ -172,7 +172,7 @@ class ServerSettings(BaseSettings):
         values = {} if path is None else _read_toml(path)
         unknown = sorted(set(values) - set(cls.model_fields))
         if unknown:
-            raise SettingInvalid(name=unknown[0], reason=f"{path} sets it, and there is none")
+            raise SettingInvalid(name=unknown[0], reason=f"{path} sets it, but it does not exist")
         present = {name.upper() for name in os.environ if os.environ[name]}
         from_file = {
             name: value
@@ -238,4 +238,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
         reason = f"{path} cannot be read: {(error.strerror or '').lower()}"
         raise SettingInvalid(name=CONFIG_VARIABLE, reason=reason) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingInvalid(name=CONFIG_VARIABLE, reason=f"{path} is no TOML: {error}") from error
+        raise SettingInvalid(name=CONFIG_VARIABLE, reason=f"{path} is not TOML: {error}") from error

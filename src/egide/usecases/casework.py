@@ -89,7 +89,7 @@ class Casework:
             Overloaded: too many PINs are being hashed at this moment.
         """
         if (authority is Authority.SELF) is not (staff is None):
-            raise UsageError(reason="whoever opens a case for somebody says by whose word")
+            raise UsageError(reason="staff, and only staff, open a case on somebody's behalf")
         checked = _checked(images, submission)
         if len(checked) > self._rules.max_images:
             raise CaseFull(limit=self._rules.max_images)

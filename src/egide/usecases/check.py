@@ -297,7 +297,7 @@ def match(
 
 def _require_fingerprints(values: object) -> None:
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-        raise UsageError(reason="matching takes a list of fingerprints, also for one alone")
+        raise UsageError(reason="matching takes a list of fingerprints, even for a single one")
     for value in values:
         if not isinstance(value, Fingerprint):
             raise UsageError(

@@ -184,11 +184,11 @@ def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
     named = list(paths)
     for name in named:
         if name == "":  # `Path` takes it for the current folder
-            raise UsageError(reason="a name of a file is empty: name the current folder as .")
+            raise UsageError(reason="a file name is empty: name the current folder as .")
         # As a `Path`, it would lose a slash and be reported as a missing file.
         if isinstance(name, str) and "://" in name and not os.path.exists(name):  # noqa: PTH110
             raise UsageError(
-                reason=f"{name} is an address, and files are taken here: fetch it first, "
+                reason=f"{name} is a URL, but only files are accepted here: fetch it first, "
                 "or send it to a served register as the `url` of POST /v1/match"
             )
     return _files_in(named)

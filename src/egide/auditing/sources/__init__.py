@@ -54,7 +54,7 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
         return HashListSource(address, name)
     if suffix_of(address) in IMAGE_SUFFIXES or _sniffs(address):
         return FileSource(address, name)
-    raise SourceUnsupported(name=address, reason="its name ends in none of their suffixes")
+    raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 
 
 def read_shard(shard: Shard, limits: Limits) -> Iterator[Item | Other]:

@@ -153,7 +153,7 @@ def _open(stream: Any, name: str) -> Any:
         return pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise SourceUnreadable(
-            name=name, reason="it is no Parquet file, or it is cut; fetch or write it again"
+            name=name, reason="it is not a Parquet file, or truncated; fetch or write it again"
         ) from error
 
 

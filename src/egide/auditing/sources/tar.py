@@ -93,7 +93,7 @@ class TarSource:
                     tarinfo=_Member,
                 )
             except _DAMAGE as error:
-                raise SourceUnreadable(name=shard.name, reason="it is no tar archive") from error
+                raise SourceUnreadable(name=shard.name, reason="it is not a tar archive") from error
             try:
                 for member in archive:
                     # tarfile keeps every member it has read: a million would fill memory.
@@ -114,7 +114,7 @@ class TarSource:
             raise SourceTruncated(
                 name=shard.name,
                 items=expansion.items,
-                reason="no end mark, or data that is no member",
+                reason="no end mark, or data outside of members",
             )
 
 

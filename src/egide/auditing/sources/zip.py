@@ -92,7 +92,7 @@ class ZipSource:
                 archive = zipfile.ZipFile(stream)
             except _DAMAGE as error:
                 raise SourceUnreadable(
-                    name=shard.name, reason="it is no zip archive, or it is cut"
+                    name=shard.name, reason="it is not a zip archive, or truncated"
                 ) from error
             with archive:
                 for member in archive.infolist()[shard.start : shard.stop]:

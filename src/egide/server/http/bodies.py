@@ -234,7 +234,7 @@ async def read_form(request: Request, *, max_files: int) -> Form:
     for part in await read_parts(request, max_files=max_files, file_fields=("file",)):
         if not isinstance(part.content, bytes):
             if part.name in fields:
-                raise RequestInvalid(reason="a field other than `file` stands there twice")
+                raise RequestInvalid(reason="a field other than `file` is repeated")
             fields[part.name] = part.content
         elif part.name != "file":
             raise RequestInvalid(reason="a file has to be in a field named `file`")

@@ -150,9 +150,7 @@ class Parts:
     def _add(self, data: bytes, start: int, end: int) -> None:
         self._content += data[start:end]
         if not self._is_file and len(self._content) > _MAX_FIELD_BYTES:
-            raise RequestInvalid(
-                reason=f"a field that is no file has over {_MAX_FIELD_BYTES} bytes"
-            )
+            raise RequestInvalid(reason=f"a text field has over {_MAX_FIELD_BYTES} bytes")
 
     def _end(self) -> None:
         content = bytes(self._content)
@@ -160,7 +158,7 @@ class Parts:
         try:
             self._parts.append(Part(self._name, content if self._is_file else content.decode()))
         except UnicodeDecodeError:
-            raise RequestInvalid(reason="a field that is no file is not in UTF-8") from None
+            raise RequestInvalid(reason="a text field is not in UTF-8") from None
 
     def _end_form(self) -> None:
         self._ended = True

@@ -32,7 +32,7 @@ _DIGITS = re.compile("[0-9a-f]{64}")
 
 def _digits(text: str) -> str:
     if _DIGITS.fullmatch(text) is None:
-        raise ValueError("64 small hexadecimal digits")
+        raise ValueError("64 lower-case hexadecimal digits")
     return text
 
 
@@ -61,7 +61,7 @@ class Image(_Strict):
     def _fit(self) -> Self:
         absent = self.kind is ImageKind.DIGEST_ONLY
         if (self.pdq is None) is not absent or (self.quality is None) is not absent:
-            raise ValueError("a PDQ and its quality stand exactly where they can be searched for")
+            raise ValueError("a PDQ and its quality are given if and only if they are searchable")
         return self
 
     def fingerprints(self) -> NewImage:
@@ -87,7 +87,7 @@ class Submission(_Strict):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len({image.sha256 for image in self.images}) < len(self.images):
-            raise ValueError("a file stands there twice")
+            raise ValueError("a file is repeated")
         return self
 
     def fingerprints(self) -> list[NewImage]:

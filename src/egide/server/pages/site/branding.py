@@ -127,13 +127,13 @@ def _read_logo(path: Path | None) -> tuple[bytes | None, str]:
         return None, ""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
-        raise SettingInvalid(name="pages_logo", reason=f"{path} is no .svg, .png or .webp file")
+        raise SettingInvalid(name="pages_logo", reason=f"{path} is not a .svg, .png or .webp file")
     try:
         content = path.read_bytes()
     except OSError as error:
         reason = f"{path} cannot be read: {(error.strerror or '').lower()}"
         raise SettingInvalid(name="pages_logo", reason=reason) from error
     if len(content) > MAX_LOGO_BYTES:
-        reason = f"{path} has {len(content)} bytes, and {MAX_LOGO_BYTES} are the most"
+        reason = f"{path} has {len(content)} bytes, more than the {MAX_LOGO_BYTES} allowed"
         raise SettingInvalid(name="pages_logo", reason=reason)
     return content, kind

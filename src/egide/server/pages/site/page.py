@@ -365,7 +365,7 @@ async def _posted_fields(page: PageDep) -> Mapping[str, str]:
     fields = dict(pairs)
     page.require_token(fields.pop(CSRF_FIELD, ""))
     if len(fields) + 1 < len(pairs):
-        raise RequestInvalid(reason="a field stands there twice")
+        raise RequestInvalid(reason="a field is repeated")
     return fields
 
 
