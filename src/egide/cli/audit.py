@@ -154,7 +154,7 @@ def _what_is_kept(out: Path | None) -> str:
     if items := count_kept_items(Output(out).parts):
         are = "item is" if items == 1 else "items are"
         return f"{items:,} {are} kept; run the same command again to go on"
-    return "nothing was finished that could be kept; the same command starts again"
+    return "nothing was finished that can be kept; the same command starts again"
 
 
 def _matches(count: int) -> str:

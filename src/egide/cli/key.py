@@ -104,7 +104,7 @@ def create(
         )
     ends = expires.replace(tzinfo=UTC) if expires else None
     if ends is not None and ends <= datetime.now(UTC):
-        raise UsageError(reason="--expires names a day in the past")
+        raise UsageError(reason="--expires names a day that has come already")
     with egide.open_store(store, create=True) as opened:
         key, token = opened.keys.create(
             name,

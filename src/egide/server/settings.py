@@ -238,4 +238,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
         reason = f"{path} cannot be read: {(error.strerror or '').lower()}"
         raise SettingInvalid(name=CONFIG_VARIABLE, reason=reason) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingInvalid(name=CONFIG_VARIABLE, reason=f"{path} is not TOML: {error}") from error
+        raise SettingInvalid(name=CONFIG_VARIABLE, reason=f"{path} is no TOML: {error}") from error

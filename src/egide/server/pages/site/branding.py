@@ -127,7 +127,7 @@ def _read_logo(path: Path | None) -> tuple[bytes | None, str]:
         return None, ""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
-        raise SettingInvalid(name="pages_logo", reason=f"{path} is not a .svg, .png or .webp file")
+        raise SettingInvalid(name="pages_logo", reason=f"{path} is no .svg, .png or .webp file")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -283,7 +283,7 @@ def _parse(data: bytes, file: str, *, names: _Listing | None = None) -> _Listing
     try:
         table = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _refused(f"{file} is not TOML: {error}") from error
+        raise _refused(f"{file} is no TOML: {error}") from error
     try:
         listing = _Listing.model_validate(table)
     except ValidationError as error:
@@ -307,7 +307,7 @@ def _unfit(listing: _Listing) -> Iterator[tuple[int, str, str]]:
             if code not in listing.languages:
                 yield number, "languages", f"{code} has no name in [languages]"
         if entry.from_copy and entry.checked is None:
-            yield number, "from_copy", "this needs checked"
+            yield number, "from_copy", "this stands beside checked only"
         if (entry.country, entry.name) in seen:
             yield number, "name", "this country has a helpline of this name already"
         seen.add((entry.country, entry.name))
