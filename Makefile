@@ -5,10 +5,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
-# Of the tests, each of which may start servers and decoders of its own: one a core, four at most.
-TEST_PROCESSES ?= auto
+# Of the tests: one more than there are cores, since each waits for others a third of its time, and
+# four at most.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
+# Without compiled modules each of the processes that tests start takes half a second longer.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test check types bench bench-edits bench-service bench-browser screenshots format clean
+.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench bench-edits bench-service bench-browser screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -20,8 +23,16 @@ demo-serving: $(VENV)/.server
 demo-pages: $(VENV)/.server
 	@$(BIN)/python demo/pages.py
 
+# In the order of the folders: those in a browser take longest, so that none of them comes last.
+RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+    --no-loadscope-reorder --durations 15
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(RUN_TESTS) -m "not slow" $(PYTEST_ARGS)
+
+# Also what takes long and rarely finds anything.
+test-all: $(VENV)/.test
+	EGIDE_DOORS_EXAMPLES=10 $(RUN_TESTS) $(PYTEST_ARGS)
 
 check: $(VENV)/.check types
 	$(BIN)/ruff format --check .
@@ -29,6 +40,7 @@ check: $(VENV)/.check types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check.py
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -b dummy . build/docs-check
 
 # The scripts of the pages, through JSDoc. Only those who have Node.js check them; CI has to.
 types:
@@ -44,6 +56,24 @@ node_modules/.installed: package.json package-lock.json .npmrc
 	@npm ci --loglevel error >/dev/null
 	@touch $@
 
+# The site; a broken link or anchor, or a page that no index names, ends it.
+docs: $(VENV)/.check
+	@$(BIN)/sphinx-build -q -W --keep-going -c docs -b html . build/docs
+	@echo "Open build/docs/index.html"
+
+# The README's picture of a report.
+report-picture: $(VENV)/.test demo
+	@$(BIN)/python docs/report_picture.py
+
+# Wheel, sdist and the list of what comes with them, tried in an environment of their own.
+release: $(VENV)/.release
+	@$(BIN)/python .ci/release.py
+
+# Versions and digests of what the extras bring, and never where they came from.
+lock: $(VENV)/.release
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,heic jxl patches postgresql server,--extra $(extra)) --quiet --upgrade \
+	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
 
@@ -51,21 +81,21 @@ bench-edits: $(VENV)/.bench-edits
 	@PYTHONPATH=benchmarks $(BIN)/python -m edits $(BENCH_ARGS)
 
 bench-service: $(VENV)/.bench
-	@PYTHONPATH=benchmarks:demo:tests $(BIN)/python -m service $(BENCH_ARGS)
+	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python -m service $(BENCH_ARGS)
 
 bench-browser: $(VENV)/.bench
-	@PYTHONPATH=benchmarks:demo:tests $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
+	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
 
 # Every page and state, in both languages, light and dark, on three screens: to be looked at.
 screenshots: $(VENV)/.test
-	PYTHONPATH=demo:tests:tests/browser $(BIN)/python tests/browser/screenshots.py demo-output/screenshots $(SCREENSHOT_ARGS)
+	PYTHONPATH=demo:tests/support:tests/browser $(BIN)/python tests/browser/screenshots.py demo-output/screenshots $(SCREENSHOT_ARGS)
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) node_modules demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Egide needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -75,6 +105,10 @@ $(BIN)/python:
 $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@echo "Installing Egide into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.release: pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --group release
 	@touch $@
 
 $(VENV)/.server: pyproject.toml $(VENV)/.core

@@ -1,4 +1,4 @@
-"""Write docs/roles.md: which role may use which route, as the API's own document has it."""
+"""Write docs/reference/roles.md: which role may use which route."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from egide.domain.access import PERMISSIONS, Permission, Role
 from egide.server.app import create_app
 from egide.server.settings import ServerSettings
 
-PATH = Path(__file__).with_name("roles.md")
+PATH = Path(__file__).parent / "reference" / "roles.md"
 _HEAD = """\
 # Roles
 
@@ -16,7 +16,7 @@ Who may send what to a served register. `python docs/roles.py` writes this page 
 document; a test tries every route with every role, and with no key, an expired, a revoked and a
 wrong one, and with one that is kept to another bank, which is answered as if there were no such
 bank. `export`, another radius and a key of another role than `matcher` need a second person beside
-the permission; so does adding more than one person may in a day. See [keys](keys.md).
+the permission; so does adding more than one person may in a day. See [keys](../operate/keys.md).
 
 """
 

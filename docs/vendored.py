@@ -1,4 +1,4 @@
-"""Copy from npm what the pages and the browser tests carry, and write docs/vendored.md.
+"""Copy from npm what the pages and the browser tests carry, and write docs/reference/vendored.md.
 
 `npm ci && python docs/vendored.py` makes the copies anew; `make check` compares them with the page,
 and with the packages where these are installed.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = Path(__file__).with_name("vendored.md")
+PAGE = Path(__file__).parent / "reference" / "vendored.md"
 MODULES = ROOT / "node_modules"
 PINS = ROOT / "package.json"
 
@@ -79,7 +79,7 @@ here, every version with its pin, and the files with the packages where these ar
 - **libheif-js** goes into the package that is installed: the page where a person registers images
   loads it when, and only when, someone chooses a HEIC picture, which no browser decodes in a way
   that PDQ can use. Its notice, with how to replace it, stands
-  [beside it](../src/egide/server/pages/static/vendor/libheif/NOTICE.txt).
+  [beside it](../../src/egide/server/pages/static/vendor/libheif/NOTICE.txt).
 - **axe-core** checks the pages for accessibility in tests. It is not installed with Egide.
 - **typescript** checks the types of the pages' scripts. Nothing of it is copied.
 
@@ -135,10 +135,12 @@ def problems() -> list[str]:
             content = (ROOT / copy.target).read_bytes()
             row = package.name, pins()[package.name], package.licence
             if rows.pop(copy.target, None) != (*row, hashlib.sha256(content).hexdigest()):
-                found.append(f"{copy.target}: not the file that docs/vendored.md describes")
+                found.append(
+                    f"{copy.target}: not the file that docs/reference/vendored.md describes"
+                )
             if installed() and original(package, copy) != content:
                 found.append(f"{copy.target}: not the file of {package.name}")
-    found += [f"docs/vendored.md: nothing copies {target}" for target in rows]
+    found += [f"docs/reference/vendored.md: nothing copies {target}" for target in rows]
     for notice, name in NOTICES.items():
         if pins()[name] not in (ROOT / notice).read_text("utf-8"):
             found.append(f"{notice}: does not name {name} {pins()[name]}")

@@ -2,10 +2,11 @@
 
 import signal
 import threading
+from collections import Counter
 
-from postgres import postgres_server, postgres_store_url, postgres_url, shared_postgres_store
+import pytest
 
-__all__ = ["postgres_server", "postgres_store_url", "postgres_url", "shared_postgres_store"]
+pytest_plugins = ["cheap", "postgres"]
 
 # A shell starts its background jobs with SIGINT ignored, and every program they start ignores it
 # too; tests that interrupt one would wait for nothing.
@@ -14,3 +15,18 @@ if (
     and threading.current_thread() is threading.main_thread()
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where the time went: seconds of each folder, all processes together."""
+    seconds, tests = Counter[str](), Counter[str]()
+    for report in (one for reports in terminalreporter.stats.values() for one in reports):
+        if isinstance(report, pytest.TestReport):
+            folder = report.nodeid.partition("::")[0].rpartition("/")[0]
+            seconds[folder] += report.duration
+            tests[folder] += report.when == "call"
+    if not seconds:
+        return
+    terminalreporter.section("seconds of each folder, all processes together")
+    for folder, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent:8.1f} s {tests[folder]:6} tests  {folder}")

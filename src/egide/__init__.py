@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
     from egide.usecases.export import export_hashes
-    from egide.usecases.lists import ImportReport, import_hashes
-    from egide.usecases.registering import RegisteredFile, register
+    from egide.usecases.import_lists import ImportReport, import_hashes
+    from egide.usecases.register import RegisteredFile, register
     from egide.usecases.withdraw import (
         confirm,
         dispute,
@@ -67,9 +67,9 @@ _HOMES = {
     "egide.auditing.summary": ("AuditSummary",),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),
     "egide.usecases.export": ("export_hashes",),
-    "egide.usecases.lists": ("ImportReport", "import_hashes"),
+    "egide.usecases.import_lists": ("ImportReport", "import_hashes"),
     "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
-    "egide.usecases.registering": ("RegisteredFile", "register"),
+    "egide.usecases.register": ("RegisteredFile", "register"),
     "egide.usecases.withdraw": (
         "confirm",
         "dispute",

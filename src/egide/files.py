@@ -40,12 +40,14 @@ def written_whole(
     if not replacing and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
+    os.close(descriptor)
     unfinished = Path(name)
     try:
         with (
-            open(descriptor, "wb") as stream,  # noqa: PTH123 - a descriptor
+            unfinished.open("wb") as stream,  # by its path, so that the stream has a name
             nullcontext() if noted is None else noted(unfinished),
         ):
+            os.fchmod(stream.fileno(), _FILE_MODE)  # whatever the umask
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -1,6 +1,6 @@
 """Settings from the environment, but for the keypoint key's, which `egide.security.sealing` reads.
 
-docs/settings.md is the table of all of them.
+docs/reference/settings.md is the table of all of them.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from egide.domain.model import FeedbackKind
 from egide.errors import TooManyAttempts
 from egide.store.changing import ChangingStore
 from egide.store.tables.cases import cases, partner_reads
-from egide.usecases.staffing import Staffing
+from egide.usecases.staff import Staffing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from unittest.mock import keypoint
+from unittest.mock import patch
 
 from egide import errors
 from egide.domain.cases import new_number, shown_number
@@ -16,7 +16,7 @@ from egide.server.pages.site.page import COOKIE
 from egide.server.pages.site.page import Page as Taking
 from egide.server.pages.site.problems import answer_on_pages
 from egide.server.pages.site.site import Site
-from egide.usecases.staffing import SESSION_IDLE_S, SESSION_LONGEST_S
+from egide.usecases.staff import SESSION_IDLE_S, SESSION_LONGEST_S
 from egide.usecases.taking_part import TakingPart
 from pictures import encoded, pictures
 
@@ -283,7 +283,7 @@ class Tour:
     def without_partners(self, page: Page) -> None:
         """What says who takes part, where nobody does, and where the store cannot tell."""
         for name, found in (("without-partners", NOBODY), ("partners-unknown", None)):
-            with keypoint.object(Taking, "taking_part", found):
+            with patch.object(Taking, "taking_part", found):
                 for state, path in (("home", ""), ("how", "how"), ("privacy", "privacy")):
                     self._go(page, path)
                     self._look(f"{state}-{name}", page)

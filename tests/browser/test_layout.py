@@ -1,4 +1,7 @@
-"""Every page and state on narrow, enlarged, mirrored and two-coloured screens; what it weighs."""
+"""Every page and state on narrow, enlarged, mirrored and two-coloured screens; what it weighs.
+
+None shuts anybody out: axe finds nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from axe_checks import OF_LOOKS, violations
 from gallery_cases import PARTNERS, prepare
 from page_gallery import Tour, drawn_files
 from pages_site import pages_site
@@ -16,11 +20,15 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page, Request
 
-    from gallery_cases import Prepared
+    from axe_checks import OF_LOOKS, violations
+from gallery_cases import Prepared
 
 HERE = Path(__file__).parent
+LAYOUT = (HERE / "layout_checks.js").read_text("utf-8")
+FOCUS = (HERE / "focus_checks.js").read_text("utf-8")
 LONG_NAME = "Association d’aide aux personnes du Maine-et-Loire et du Lot"
 NARROW = {"width": 320, "height": 640}
+DESK = {"width": 1280, "height": 900}
 HALVED = {"width": 640, "height": 450}
 """What is left of 1280 × 900 at 200 %."""
 TWICE_PX = 36
@@ -43,47 +51,89 @@ def site(
 
 
 @pytest.mark.timeout(600)  # it goes through everything
-def test_every_state_fits_and_shows_its_focus(
-    site: tuple[str, Any, Prepared], browser: Browser, tmp_path: Path
+@pytest.mark.parametrize("lang", [pytest.param("en", marks=pytest.mark.slow), "fr"])
+def test_every_state_fits_shows_its_focus_and_shuts_nobody_out(
+    site: tuple[str, Any, Prepared], browser: Browser, tmp_path: Path, lang: str
 ) -> None:
-    """In French, whose words are the longer ones."""
+    """French has the longer words; the English pages differ in their words alone."""
     address, service, prepared = site
-    layout = (HERE / "layout_checks.js").read_text("utf-8")
-    focus = (HERE / "focus_checks.js").read_text("utf-8")
     found: list[str] = []
+    states: list[str] = []
 
     def look(name: str, page: Page) -> None:
-        page.set_viewport_size(NARROW)  # type: ignore[arg-type]
-        said = page.evaluate(layout)
-        page.evaluate("document.documentElement.dir = 'rtl'")
-        said += [f"right to left: {line}" for line in page.evaluate(layout)]
-        page.evaluate("document.documentElement.dir = 'ltr'")
-        # A style within the page is against its policy; one that a script sets is not.
-        page.evaluate(f"document.documentElement.style.fontSize = '{TWICE_PX}px'")
-        said += [f"large text: {line}" for line in page.evaluate(layout) if "wider" in line]
-        page.evaluate("document.documentElement.style.fontSize = ''")
-        page.set_viewport_size(HALVED)  # type: ignore[arg-type]
-        said += [f"200 %: {line}" for line in page.evaluate(layout)]
+        said = fits(page)
         if page.evaluate("document.documentElement.classList.contains('scripted')"):
-            before = page.evaluate_handle("document.activeElement")
-            page.keyboard.press("Control")  # the keyboard is in use from here on
-            said += page.evaluate(focus)
-            before.evaluate("element => element.focus()")
+            said += shows_focus(page)
+        # Where no script runs, axe does not either; and it knows nothing of paper.
+        if not name.endswith(("without-scripts", "-print")):
+            said += axe(page)
         found.extend(f"{name}: {line}" for line in said)
         states.append(name)
 
-    states: list[str] = []
     Tour(
         address,
         service,
         browser,
-        "fr",
+        lang,
         prepared=prepared,
         photos=drawn_files(tmp_path),
         look=look,
     ).all()
     assert len(states) >= LEAST_STATES
     assert "\n".join(found) == ""
+
+
+def fits(page: Page) -> list[str]:
+    """What is wrong with the layout on narrow, mirrored and enlarged screens."""
+    page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    said: list[str] = page.evaluate(LAYOUT)
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    said += [f"right to left: {line}" for line in page.evaluate(LAYOUT)]
+    page.evaluate("document.documentElement.dir = 'ltr'")
+    # A style within the page is against its policy; one that a script sets is not.
+    page.evaluate(f"document.documentElement.style.fontSize = '{TWICE_PX}px'")
+    said += [f"large text: {line}" for line in page.evaluate(LAYOUT) if "wider" in line]
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    page.set_viewport_size(HALVED)  # type: ignore[arg-type]
+    said += [f"200 %: {line}" for line in page.evaluate(LAYOUT)]
+    return said
+
+
+def shows_focus(page: Page) -> list[str]:
+    """What can have the focus and does not show it."""
+    before = page.evaluate_handle("document.activeElement")
+    page.keyboard.press("Control")  # the keyboard is in use from here on
+    said: list[str] = page.evaluate(FOCUS)
+    before.evaluate("element => element.focus()")
+    return said
+
+
+def axe(page: Page) -> list[str]:
+    """What axe finds: everything on one screen in light colours, and what another can change.
+
+    No colour depends on the width, so these two pairs tell of all four.
+    """
+    said = []
+    for size, scheme, rules in ((NARROW, "light", ()), (DESK, "dark", OF_LOOKS)):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        said += [f"{scheme}: {line}" for line in violations(page, rules)]
+    page.emulate_media(color_scheme="light")
+    return said
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_axe_finds_nothing_where_the_scripts_of_a_page_do_not_come(
+    site: tuple[str, Any, Prepared], browser: Browser, lang: str
+) -> None:
+    context = browser.new_context(viewport=NARROW)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.route("**/*.js", lambda route: route.abort())
+    for path in ("", "register/images?adult=yes", "case"):
+        page.goto(f"{site[0]}/{lang}/{path}")
+        assert page.locator(".with-script:visible").count() == 0
+        assert violations(page) == [], path
+    context.close()
 
 
 def test_buttons_have_an_edge_where_the_system_chooses_the_colours(

@@ -116,6 +116,7 @@ def yes(page: Page) -> None:
 # --- files ---
 
 
+@pytest.mark.slow
 def test_two_hundred_files_at_once_fill_a_case_and_the_rest_is_told(
     visit: Visit, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The frame of the pages in a browser: the way out, narrow and enlarged screens, no scripts."""
+"""The frame of the pages in a browser: the way out, its policy, no scripts."""
 
 from __future__ import annotations
 
@@ -171,33 +171,6 @@ def test_every_page_keeps_its_policy_and_asks_nobody_else(
     assert [text for text in complaints if "404" not in text] == []
     assert len(asked) > len(CONTENT)
     assert all(url.startswith(f"{address}/") for url in asked)
-
-
-@pytest.mark.parametrize("enlarged", [False, True], ids=["plain", "200-percent"])
-def test_nothing_is_cut_off_on_a_narrow_screen(
-    visit: Callable[..., BrowserContext], address: str, enlarged: bool
-) -> None:
-    page = visit(viewport={"width": 320, "height": 640}).new_page()
-    for path in CONTENT:
-        page.goto(f"{address}/en/{path}")
-        if enlarged:
-            page.evaluate("document.documentElement.style.fontSize = '36px'")
-        over = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert over <= 0, path
-
-
-def test_targets_are_large_enough_for_a_thumb(
-    visit: Callable[..., BrowserContext], address: str
-) -> None:
-    page = visit(viewport={"width": 320, "height": 640}).new_page()
-    page.goto(f"{address}/en/")
-    heights = page.eval_on_selector_all(
-        "a.button, a.exit, a.brand, nav a", "all => all.map(one => one.offsetHeight)"
-    )
-    assert heights
-    assert min(heights) >= 44
 
 
 def test_the_way_out_stays_in_sight(visit: Callable[..., BrowserContext], address: str) -> None:

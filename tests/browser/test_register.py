@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from PIL import Image
 
 from egide.domain.model import State
 from egide.hashing import fingerprint
+from page_steps import PIN, WAIT_MS, choose, register, send, states, to_card, to_pin
 from pages_site import pages_site
 from pictures import encoded, pictures
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from egide.domain.model import Entry
     from egide.server.service import Service
 
-PIN = "a kettle of 9 herons"
-WAIT_MS = 60_000
 MAX_IMAGES = 6
 PHONE = {"width": 360, "height": 740}
 
@@ -32,10 +30,9 @@ PHONE = {"width": 360, "height": 740}
 class Site:
     """The pages, and what is behind them; entries of the tests before do not count."""
 
-    def __init__(self, address: str, service: Service, folder: Path) -> None:
+    def __init__(self, address: str, service: Service) -> None:
         self.address = address
         self.service = service
-        self.folder = folder
         self._before = {entry.id for entry in service.store.entries.list("helpline")}
 
     def active(self) -> list[Entry]:
@@ -53,14 +50,13 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Service, Path]]:
-    folder = tmp_path_factory.mktemp("pages")
-    with pages_site(folder, case_max_images=MAX_IMAGES) as (address, service):
-        yield address, service, folder
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Service]]:
+    with pages_site(tmp_path_factory.mktemp("pages"), case_max_images=MAX_IMAGES) as site:
+        yield site
 
 
 @pytest.fixture
-def site(served: tuple[str, Service, Path]) -> Site:
+def site(served: tuple[str, Service]) -> Site:
     return Site(*served)
 
 
@@ -86,39 +82,6 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def choose(page: Page, files: list[Path]) -> None:
-    page.set_input_files("#files", files)
-    page.wait_for_selector("#file-list li")
-    page.wait_for_selector("#overall-progress", state="hidden")
-
-
-def to_pin(page: Page) -> None:
-    page.click("#to-check")
-    page.click("#to-pin")
-
-
-def send(page: Page, pin: str = PIN) -> None:
-    page.fill("#pin", pin)
-    page.fill("#pin-again", pin)
-    page.click("#pin-form button[type=submit]")
-
-
-def to_card(page: Page) -> str:
-    page.wait_for_url("**/case/card*")
-    return page.inner_text(".case-number")
-
-
-def register(site: Site, page: Page, files: list[Path]) -> str:
-    choose(site.images_page(page), files)
-    to_pin(page)
-    send(page)
-    return to_card(page)
-
-
-def states(page: Page) -> list[str | None]:
-    return [row.get_attribute("data-state") for row in page.query_selector_all("#file-list li")]
-
-
 def test_fingerprints_arrive_and_nothing_else_does(
     site: Site, page: Page, photos: list[Path]
 ) -> None:
@@ -128,7 +91,7 @@ def test_fingerprints_arrive_and_nothing_else_does(
         requests.append(request)
 
     page.on("request", keep)
-    register(site, page, photos)
+    register(page, site.address, photos)
 
     expected = [fingerprint(path) for path in photos]
     entries = site.active()
@@ -300,7 +263,7 @@ def test_two_tabs_open_two_cases(
 def test_a_session_that_ended_while_choosing_loses_nothing(
     site: Site, context: BrowserContext, page: Page, photos: list[Path]
 ) -> None:
-    number = register(site, page, photos[:1])
+    number = register(page, site.address, photos[:1])
     page.goto(f"{site.address}/en/case/add?adult=yes")
     choose(page, photos[1:3])
     other = context.new_page()
@@ -323,7 +286,7 @@ def test_a_session_that_ended_while_choosing_loses_nothing(
 def test_the_case_says_which_image_a_file_is_and_sends_nothing(
     site: Site, context: BrowserContext, page: Page, photos: list[Path], lang: str
 ) -> None:
-    register(site, page, photos[:3])
+    register(page, site.address, photos[:3])
     page.goto(f"{site.address}/{lang}/case")
     page.click(".case-images a >> nth=0")
     page.click("main form button")
@@ -397,29 +360,9 @@ def test_leaving_asks_while_something_is_unsent_but_never_at_the_exit(
     assert asked == ["beforeunload"]
 
 
-def test_pixels_that_a_browser_hides_are_told_of(
-    site: Site, page: Page, photos: list[Path]
-) -> None:
-    page.add_init_script(
-        """delete window.Worker; delete window.VideoFrame;
-        const read = CanvasRenderingContext2D.prototype.getImageData;
-        CanvasRenderingContext2D.prototype.getImageData = function (...given) {
-          const image = read.apply(this, given);
-          for (let at = 0; at < image.data.length; at += 7) image.data[at] ^= 1;
-          return image;
-        };"""
-    )
-    site.images_page(page).set_input_files("#files", photos[:2])
-    page.wait_for_selector("#canvas-notice")
-    assert "another browser" in page.inner_text("#canvas-notice")
-    page.click("#to-check")
-    assert page.is_visible("#choose")
-    assert "None of these images could be used" in page.inner_text("#choose-error")
-
-
 def test_without_workers_it_works_as_well(site: Site, page: Page, photos: list[Path]) -> None:
     page.add_init_script("delete window.Worker; delete window.WebAssembly;")
-    register(site, page, photos[:2])
+    register(page, site.address, photos[:2])
     assert len(site.active()) == 2
 
 
@@ -435,36 +378,16 @@ def test_stopping_and_going_on_loses_nothing(site: Site, page: Page, photos: lis
     assert states(page) == ["done"] * 4
 
 
-def test_withdrawing_takes_two_clicks(site: Site, page: Page, photos: list[Path]) -> None:
-    register(site, page, photos)
-    page.get_by_role("link", name="Go to my case").click()
-    page.get_by_role("link", name="Take all my images out").click()
-    page.get_by_role("button", name="Yes, take all out").click()
-    page.wait_for_selector("text=Your images are taken out")
-    assert site.active() == []
-
-
 def test_card_is_saved_as_a_file_whose_name_says_nothing(
     site: Site, page: Page, photos: list[Path]
 ) -> None:
-    number = register(site, page, photos[:1])
+    number = register(page, site.address, photos[:1])
     with page.expect_download() as saving:
         page.click("#save-card")
     assert saving.value.suggested_filename == "note.txt"
     text = saving.value.path().read_text("utf-8-sig")
     assert number in text
     assert PIN not in text
-
-
-def test_without_javascript_the_page_says_what_to_do(site: Site, browser: Browser) -> None:
-    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
-    page = context.new_page()
-    page.goto(f"{site.address}/en/register")
-    page.get_by_role("link", name="No, 18 or over").click()
-    assert "This page needs JavaScript" in page.inner_text("main")
-    assert not page.is_visible("#images-app")
-    assert page.get_by_role("link", name="See the helplines").is_visible()
-    context.close()
 
 
 def test_registering_in_french_is_all_french(site: Site, page: Page, photos: list[Path]) -> None:
@@ -475,15 +398,3 @@ def test_registering_in_french_is_all_french(site: Site, page: Page, photos: lis
     to_card(page)
     assert "Les empreintes de vos images sont enregistrées" in page.inner_text("main")
     assert page.url.split("/")[3] == "fr"
-
-
-def test_no_file_name_or_picture_reaches_the_store(
-    site: Site, page: Page, photos: list[Path]
-) -> None:
-    register(site, page, photos)
-    kept = b"".join(path.read_bytes() for path in site.folder.iterdir())
-    assert sha256(photos[0].read_bytes()).digest() in kept
-    for secret in (b"holiday", b"Sam 0", PIN.encode(), photos[0].read_bytes()[600:640]):
-        assert secret not in kept
-    # What is found is to be looked at by a person: nobody has checked it yet.
-    assert {entry.trust.value for entry in site.active()} == {"unverified"}

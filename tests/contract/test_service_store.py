@@ -30,7 +30,7 @@ from egide.live.snapshots import build_store_snapshot, snapshot_path
 from egide.store import ApprovalState, StoredAnswer
 from egide.store.changing import ChangingStore as Store
 from egide.store.entries.banks import Banks
-from egide.usecases.approving import TwoPeople
+from egide.usecases.approvals import TwoPeople
 from egide.usecases.banks import create_bank, empty_bank, update_bank
 from egide.usecases.keys import create_key, list_keys, revoke_key
 from egide.usecases.log import log_page
@@ -802,7 +802,7 @@ class TestFeedback:
 
 
 class TestLog:
-    """What differs from one database to another; the rest is in `tests/integration/test_log.py`."""
+    """What differs between databases; the rest is in `tests/integration/server/test_log.py`."""
 
     def test_chain_is_whole_after_changes_that_were_undone(self, store: Store) -> None:
         entry = registered(store, 1)

@@ -373,7 +373,7 @@ def test_a_missing_entry_is_named_and_the_others_are_left(
     numbers = register(store, picture(1))
     before = store.revision()
     with pytest.raises(EntryMissing, match=f"No entry {missing} in bank helpline"):
-        getattr(store, action)("helpline", [*numbers, missing])
+        getattr(store.entries, action)("helpline", [*numbers, missing])
     with pytest.raises(EntryMissing):
         store.entries.get("helpline", missing)
     assert store.entries.get("helpline", numbers[0]).trust is Trust.UNVERIFIED
@@ -392,10 +392,10 @@ def test_a_missing_entry_is_named_and_the_others_are_left(
 )
 def test_what_does_not_follow_is_refused(store: Store, first: str, then: str) -> None:
     done, fresh = register(store, picture(1), picture(2))
-    getattr(store, first)("helpline", [done])
+    getattr(store.entries, first)("helpline", [done])
     before = store.revision()
     with pytest.raises(StateConflict, match=f"Entry {done} is {first[:4]}"):
-        getattr(store, then)("helpline", [fresh, done])
+        getattr(store.entries, then)("helpline", [fresh, done])
     assert store.entries.get("helpline", fresh).trust is Trust.UNVERIFIED
     assert store.revision() == before
 

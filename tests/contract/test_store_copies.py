@@ -114,8 +114,8 @@ def test_nothing_is_restored_that_the_log_cannot_tell_of(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as keypoint:
-        keypoint.setattr(log, "append", killed)
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "append", killed)
         with pytest.raises(KeyboardInterrupt):
             restore_store(tmp_path / "backup.db", other_url)
     with pytest.raises(StoreMissing):

@@ -310,7 +310,7 @@ def test_whatever_ends_an_entry_ends_its_keypoints(
 @pytest.mark.parametrize("judge", ["confirm", "dispute"])
 def test_a_reviewers_word_leaves_keypoints_alone(store: Store, judge: str) -> None:
     register(store, picture(1, keypoint_set(1)))
-    getattr(store, judge)("helpline", [1])
+    getattr(store.entries, judge)("helpline", [1])
     assert kept(store) == {1: keypoint_set(1)}
 
 
@@ -320,7 +320,7 @@ def test_keypoints_alone_can_be_erased(store: Store) -> None:
     assert store.keypoints.erase("helpline", [2, 4, 2]) == 1
     assert set(kept(store)) == {1, 3}
     after = store.entries.get("helpline", 2)
-    changed = {"has_patches": False, "revision": since + 1, "changed": after.changed}
+    changed = {"has_keypoints": False, "revision": since + 1, "changed": after.changed}
     assert after == replace(entry, **changed)  # type: ignore[arg-type]
     assert [entry.id for entry in store.entries.changes(since)] == [2]
     assert store.revision_info(since + 1).action == "erase-patches"

@@ -21,7 +21,7 @@ from egide.errors import (
     UpstreamMissing,
 )
 from egide.store.changing import ChangingStore as Store
-from egide.usecases.syncing import follow_once, send_feedback, sync_once
+from egide.usecases.sync import follow_once, send_feedback, sync_once
 from store_samples import picture
 from sync_samples import Partner
 
@@ -443,7 +443,7 @@ def test_changes_count_as_followed_where_only_the_feedback_failed(
     store: Store, remote: Store, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote.entries.register("ncii", [picture(1)])
-    monkeypatch.setattr("egide.usecases.syncing.connect", lambda *_, **__: partner.client)
+    monkeypatch.setattr("egide.usecases.sync.connect", lambda *_, **__: partner.client)
     sync_once(store, "partner")
     at = datetime(2026, 11, 1, 12, tzinfo=UTC)
     store.feedback.add_all("helpline", [(1, FeedbackKind.REMOVED, at)], partner="platform")

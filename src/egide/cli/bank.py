@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Bank
     from egide.store import Store
-    from egide.usecases.registering import RegisteredFile
+    from egide.usecases.register import RegisteredFile
 
 BankArgument = Annotated[str, typer.Argument(metavar="BANK", help="The bank's name.")]
 _SHOWN_BAD_LINES = 20

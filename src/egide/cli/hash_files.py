@@ -41,7 +41,7 @@ def hash_files(
     """
     import egide
     from egide.settings import limits_from_environment
-    from egide.usecases.registering import picture_files
+    from egide.usecases.register import picture_files
 
     limits = limits_from_environment()
     mode = egide.Mode.FAST if fast else egide.Mode.EXACT

@@ -113,7 +113,7 @@ def match(
 def _of_files(files: list[str], *, keypoints: bool) -> list[tuple[str, Fingerprint | ItemError]]:
     import egide
     from egide.settings import limits_from_environment
-    from egide.usecases.registering import picture_files
+    from egide.usecases.register import picture_files
 
     limits = limits_from_environment()
     queries: list[tuple[str, Fingerprint | ItemError]] = []

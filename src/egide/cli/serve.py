@@ -52,7 +52,9 @@ def serve(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings as TOML; see docs/settings.md."),
+        typer.Option(
+            "--config", metavar="FILE", help="Settings as TOML; see docs/reference/settings.md."
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -24,7 +24,7 @@ from egide.errors import ServerUnavailable
 
 if TYPE_CHECKING:
     from egide.domain.staff import Staff
-    from egide.usecases.staffing import NewAccount
+    from egide.usecases.staff import NewAccount
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="The name to sign in with, also used in the log.")
@@ -146,7 +146,7 @@ def _staffing() -> Any:
         import pyotp  # noqa: F401
         import segno  # noqa: F401
 
-        from egide.usecases.staffing import Staffing
+        from egide.usecases.staff import Staffing
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "egide":
             raise

@@ -29,7 +29,7 @@ from egide.errors import EgideError, UsageError
 if TYPE_CHECKING:
     from egide.domain.partners import Upstream
     from egide.store import Store
-    from egide.usecases.syncing import SyncReport
+    from egide.usecases.sync import SyncReport
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The partner's name here.")]
 
@@ -90,7 +90,7 @@ def add(
     """
     import egide
     from egide.partners.client import partner_policy
-    from egide.usecases.syncing import read_key_file
+    from egide.usecases.sync import read_key_file
 
     trusts = dict(_trust_of(text) for text in trust or ())
     partner_policy(url, allow_http=allow_http)
@@ -161,7 +161,7 @@ def run(
     """
     import egide
     from egide.net.addresses import own_networks
-    from egide.usecases.syncing import sync_once
+    from egide.usecases.sync import sync_once
 
     with egide.open_store(store) as opened:
         if watch:
@@ -209,7 +209,7 @@ def remove(
     they come back. It tells the number and asks; without a terminal it needs --yes.
     """
     import egide
-    from egide.usecases.syncing import remove_upstream
+    from egide.usecases.sync import remove_upstream
 
     with egide.open_store(store) as opened:
         upstream = opened.upstreams.get(name)
@@ -238,8 +238,8 @@ def _watch(store: Store, json: bool) -> None:
     from functools import partial
 
     from egide.net.addresses import own_networks
-    from egide.usecases.following import Follower
-    from egide.usecases.syncing import connect
+    from egide.usecases.follow import Follower
+    from egide.usecases.sync import connect
 
     def show(name: str, outcome: SyncReport | EgideError) -> None:
         if isinstance(outcome, EgideError):

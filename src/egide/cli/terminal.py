@@ -2,7 +2,7 @@
 
 All output of commands passes through here. Data is shown, never interpreted: control characters,
 escape sequences, bidirectional and invisible characters, line breaks, lone surrogates, Rich's
-markup. `tests/unit/test_cli_printing.py` checks that no other module of the command line prints.
+markup. `tests/unit/cli/test_cli_printing.py` checks that no other module of the commands prints.
 """
 
 from __future__ import annotations

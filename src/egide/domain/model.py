@@ -355,7 +355,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one file may ask of this machine; every field is a setting, see docs/settings.md."""
+    """How much one file may ask of this machine: settings, see docs/reference/settings.md."""
 
     max_file_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 178_000_000

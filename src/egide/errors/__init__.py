@@ -4,149 +4,16 @@ One root, `EgideError`. Below it stand categories, such as `Missing` and `Busy`,
 code and the HTTP status; below these the errors, in a module for each room of the house. Each has a
 stable `code`, and its docstring is its message: the fields in braces are the keyword arguments of
 the constructor. Messages name the thing that is wrong and the remedy. They are shown to the person
-at the terminal and stored in audit reports, never written to a log. `docs/errors.md` lists them all.
+at the terminal and stored in audit reports, never written to a log. `docs/reference/errors.md` lists them all.
 """
 
-from egide.errors.access import ApprovalInvalid as ApprovalInvalid
-from egide.errors.access import ApprovalNeeded as ApprovalNeeded
-from egide.errors.access import Forbidden as Forbidden
-from egide.errors.access import KeyExists as KeyExists
-from egide.errors.access import KeyMissing as KeyMissing
-from egide.errors.access import NameInvalid as NameInvalid
-from egide.errors.access import QuotaExceeded as QuotaExceeded
-from egide.errors.access import RateLimited as RateLimited
-from egide.errors.access import Unauthorized as Unauthorized
-from egide.errors.audits import AuditError as AuditError
-from egide.errors.audits import ColumnMissing as ColumnMissing
-from egide.errors.audits import OutputBusy as OutputBusy
-from egide.errors.audits import OutputMismatch as OutputMismatch
-from egide.errors.audits import OutputUnreadable as OutputUnreadable
-from egide.errors.audits import OutputUnwritable as OutputUnwritable
-from egide.errors.audits import ProtocolUnsupported as ProtocolUnsupported
-from egide.errors.audits import SourceError as SourceError
-from egide.errors.audits import SourceExpands as SourceExpands
-from egide.errors.audits import SourceMissing as SourceMissing
-from egide.errors.audits import SourceTruncated as SourceTruncated
-from egide.errors.audits import SourceUnreadable as SourceUnreadable
-from egide.errors.audits import SourceUnsupported as SourceUnsupported
-from egide.errors.audits import WorkerFailed as WorkerFailed
-from egide.errors.base import Busy as Busy
-from egide.errors.base import Conflict as Conflict
-from egide.errors.base import EgideError as EgideError
-from egide.errors.base import Exit as Exit
-from egide.errors.base import Failed as Failed
-from egide.errors.base import Invalid as Invalid
-from egide.errors.base import Missing as Missing
-from egide.errors.base import Refused as Refused
-from egide.errors.base import TooLarge as TooLarge
-from egide.errors.base import Unavailable as Unavailable
-from egide.errors.fingerprints import HashInvalid as HashInvalid
-from egide.errors.fingerprints import KeypointKeyExists as KeypointKeyExists
-from egide.errors.fingerprints import KeypointKeyInvalid as KeypointKeyInvalid
-from egide.errors.fingerprints import KeypointKeyMissing as KeypointKeyMissing
-from egide.errors.fingerprints import KeypointKeyWrong as KeypointKeyWrong
-from egide.errors.fingerprints import KeypointsDamaged as KeypointsDamaged
-from egide.errors.fingerprints import KeypointsError as KeypointsError
-from egide.errors.fingerprints import KeypointsUnavailable as KeypointsUnavailable
-from egide.errors.fingerprints import LineError as LineError
-from egide.errors.fingerprints import NothingToCompare as NothingToCompare
-from egide.errors.fingerprints import SchemaTooNew as SchemaTooNew
-from egide.errors.fingerprints import SnapshotDamaged as SnapshotDamaged
-from egide.errors.fingerprints import SnapshotError as SnapshotError
-from egide.errors.fingerprints import SnapshotMissing as SnapshotMissing
-from egide.errors.fingerprints import SnapshotNotRemoved as SnapshotNotRemoved
-from egide.errors.fingerprints import SnapshotUnwritable as SnapshotUnwritable
-from egide.errors.fingerprints import SnapshotVersion as SnapshotVersion
-from egide.errors.items import ArchiveNotOpened as ArchiveNotOpened
-from egide.errors.items import DecodeFailed as DecodeFailed
-from egide.errors.items import DecoderCrashed as DecoderCrashed
-from egide.errors.items import DecodeTimeout as DecodeTimeout
-from egide.errors.items import FileEmpty as FileEmpty
-from egide.errors.items import FileMissing as FileMissing
-from egide.errors.items import FileTooLarge as FileTooLarge
-from egide.errors.items import FileUnreadable as FileUnreadable
-from egide.errors.items import FormatUnsupported as FormatUnsupported
-from egide.errors.items import ImageTooLarge as ImageTooLarge
-from egide.errors.items import ImageTooSmall as ImageTooSmall
-from egide.errors.items import ImageTruncated as ImageTruncated
-from egide.errors.items import ItemError as ItemError
-from egide.errors.items import LinkNotFollowed as LinkNotFollowed
-from egide.errors.items import MemberEncrypted as MemberEncrypted
-from egide.errors.items import NotAnImage as NotAnImage
-from egide.errors.items import ValueMissing as ValueMissing
-from egide.errors.machine import AddressDenied as AddressDenied
-from egide.errors.machine import AddressInUse as AddressInUse
-from egide.errors.machine import AddressUnknown as AddressUnknown
-from egide.errors.machine import AddressUnusable as AddressUnusable
-from egide.errors.machine import ConfirmationNeeded as ConfirmationNeeded
-from egide.errors.machine import Interrupted as Interrupted
-from egide.errors.machine import OutOfMemory as OutOfMemory
-from egide.errors.machine import ServerUnavailable as ServerUnavailable
-from egide.errors.machine import SettingInvalid as SettingInvalid
-from egide.errors.machine import TooManyFiles as TooManyFiles
-from egide.errors.machine import TooManyProcesses as TooManyProcesses
-from egide.errors.machine import Unexpected as Unexpected
-from egide.errors.machine import UsageError as UsageError
-from egide.errors.people import CaseChanged as CaseChanged
-from egide.errors.people import CaseEnded as CaseEnded
-from egide.errors.people import CaseFull as CaseFull
-from egide.errors.people import CaseNotFound as CaseNotFound
-from egide.errors.people import CaseNumberInvalid as CaseNumberInvalid
-from egide.errors.people import FormExpired as FormExpired
-from egide.errors.people import ImageMissing as ImageMissing
-from egide.errors.people import PinRefused as PinRefused
-from egide.errors.people import ProofExpired as ProofExpired
-from egide.errors.people import ProofInvalid as ProofInvalid
-from egide.errors.people import SignInNeeded as SignInNeeded
-from egide.errors.people import StaffExists as StaffExists
-from egide.errors.people import StaffMissing as StaffMissing
-from egide.errors.people import StaffRefused as StaffRefused
-from egide.errors.people import SubmissionConflict as SubmissionConflict
-from egide.errors.people import TooManyAttempts as TooManyAttempts
-from egide.errors.reaching import FetchDisabled as FetchDisabled
-from egide.errors.reaching import FetchError as FetchError
-from egide.errors.reaching import FetchRefused as FetchRefused
-from egide.errors.reaching import FetchTimeout as FetchTimeout
-from egide.errors.reaching import FetchTooLarge as FetchTooLarge
-from egide.errors.reaching import SyncError as SyncError
-from egide.errors.reaching import UpstreamBusy as UpstreamBusy
-from egide.errors.reaching import UpstreamChanged as UpstreamChanged
-from egide.errors.reaching import UpstreamExists as UpstreamExists
-from egide.errors.reaching import UpstreamKeyInvalid as UpstreamKeyInvalid
-from egide.errors.reaching import UpstreamMissing as UpstreamMissing
-from egide.errors.reaching import UpstreamRefused as UpstreamRefused
-from egide.errors.reaching import WebhookExists as WebhookExists
-from egide.errors.reaching import WebhookMissing as WebhookMissing
-from egide.errors.reaching import WebhookRefused as WebhookRefused
-from egide.errors.requests import BatchTooLarge as BatchTooLarge
-from egide.errors.requests import BodyTooLarge as BodyTooLarge
-from egide.errors.requests import IdempotencyBusy as IdempotencyBusy
-from egide.errors.requests import IdempotencyConflict as IdempotencyConflict
-from egide.errors.requests import MethodNotAllowed as MethodNotAllowed
-from egide.errors.requests import NotReady as NotReady
-from egide.errors.requests import Overloaded as Overloaded
-from egide.errors.requests import PathMissing as PathMissing
-from egide.errors.requests import RegisterStale as RegisterStale
-from egide.errors.requests import RequestInvalid as RequestInvalid
-from egide.errors.requests import RequestTimeout as RequestTimeout
-from egide.errors.store import BackupExists as BackupExists
-from egide.errors.store import BackupIncomplete as BackupIncomplete
-from egide.errors.store import BackupUnwritable as BackupUnwritable
-from egide.errors.store import BankExists as BankExists
-from egide.errors.store import BankMissing as BankMissing
-from egide.errors.store import BankNameInvalid as BankNameInvalid
-from egide.errors.store import EntryMissing as EntryMissing
-from egide.errors.store import LogBroken as LogBroken
-from egide.errors.store import PostgresqlUnavailable as PostgresqlUnavailable
-from egide.errors.store import RadiusInvalid as RadiusInvalid
-from egide.errors.store import StateConflict as StateConflict
-from egide.errors.store import StoreError as StoreError
-from egide.errors.store import StoreForeign as StoreForeign
-from egide.errors.store import StoreFull as StoreFull
-from egide.errors.store import StoreLocked as StoreLocked
-from egide.errors.store import StoreMissing as StoreMissing
-from egide.errors.store import StoreNotEmpty as StoreNotEmpty
-from egide.errors.store import StoreReadOnly as StoreReadOnly
-from egide.errors.store import StoreTooNew as StoreTooNew
-from egide.errors.store import StoreTooOld as StoreTooOld
-from egide.errors.store import StoreUnreadable as StoreUnreadable
+from egide.errors.access import *
+from egide.errors.audits import *
+from egide.errors.base import *
+from egide.errors.fingerprints import *
+from egide.errors.items import *
+from egide.errors.machine import *
+from egide.errors.people import *
+from egide.errors.reaching import *
+from egide.errors.requests import *
+from egide.errors.store import *

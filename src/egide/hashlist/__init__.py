@@ -1,6 +1,7 @@
 """Hash lists: fingerprints in text files, as others give them and as Egide exports them.
 
-The formats are in docs/hash-lists.md. `egide.hashlist.write` is for `egide.usecases.export` alone.
+The formats are in docs/reference/hash-lists.md. `egide.hashlist.write` is for
+`egide.usecases.export` alone.
 """
 
 from egide.hashlist.read import read_hash_list

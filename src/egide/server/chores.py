@@ -13,8 +13,8 @@ from egide.errors import EgideError
 from egide.live.snapshots import forget_other_snapshots, settle
 from egide.partners.delivering import deliver_due, post_delivery
 from egide.server.http.logs import FIELDS
-from egide.usecases.following import Follower
-from egide.usecases.syncing import connect
+from egide.usecases.follow import Follower
+from egide.usecases.sync import connect
 from egide.usecases.withdraw import expire
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from egide.server.http.logs import log
 from egide.server.metrics import Metrics
 from egide.server.settings import ServerSettings
 from egide.store import Store
-from egide.usecases.case_review import CaseReview
-from egide.usecases.casework import Casework
+from egide.usecases.cases import Casework
+from egide.usecases.review import CaseReview
 
 _logger = logging.getLogger("egide.server")
 _PATIENCE_S = 2.0

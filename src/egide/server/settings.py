@@ -1,7 +1,7 @@
 """Settings of a served register: from the environment, then from a TOML file.
 
-docs/settings.md lists them all. A setting `name` is `EGIDE_NAME` in the environment and `name` in
-the file.
+docs/reference/settings.md lists them all. A setting `name` is `EGIDE_NAME` in the environment and
+`name` in the file.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 
 
 class ServerSettings(BaseSettings):
-    """How a register is served; every field is described in docs/settings.md."""
+    """How a register is served; every field is described in docs/reference/settings.md."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True

@@ -8,7 +8,7 @@ from egide.domain.access import Permission
 from egide.domain.model import DEFAULT_RADIUS_BITS
 from egide.errors import BankExists, BankMissing
 from egide.store.changing import ChangingStore
-from egide.usecases.approving import TwoPeople
+from egide.usecases.approvals import TwoPeople
 from egide.usecases.withdraw import settle_after_act
 
 if TYPE_CHECKING:

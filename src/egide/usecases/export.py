@@ -22,7 +22,7 @@ from egide.domain.partners import Position
 from egide.errors import EntryMissing, StoreError
 from egide.hashlist import HashListFormat
 from egide.hashlist.write import csv_pieces, write_hash_list
-from egide.usecases.approving import TwoPeople
+from egide.usecases.approvals import TwoPeople
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

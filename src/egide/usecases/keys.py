@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from egide.domain.access import MADE_ALONE, Permission
 from egide.errors import KeyExists, KeyMissing
-from egide.usecases.approving import TwoPeople
+from egide.usecases.approvals import TwoPeople
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -202,6 +202,7 @@ def way_to_pixels(page: Page) -> str:
     return way
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_private_window_whose_canvases_are_noisy(site: Site, tmp_path: Path) -> None:
     """As those of earlier versions were, which changed what `getImageData` reads too.
@@ -236,6 +237,7 @@ def test_a_private_window_whose_canvases_are_noisy(site: Site, tmp_path: Path) -
         assert page.complaints() == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_private_window_as_firefox_opens_it(site: Site, tmp_path: Path) -> None:
     paths = drawn(tmp_path)[:2]
@@ -248,6 +250,7 @@ def test_a_private_window_as_firefox_opens_it(site: Site, tmp_path: Path) -> Non
         assert page.complaints() == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_browser_like_tors_refuses_to_guess_and_decodes_heic_slowly(
     site: Site, tmp_path: Path

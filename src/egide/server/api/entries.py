@@ -31,7 +31,7 @@ from egide.server.api.schemas.register import (
 from egide.server.api.scope import ApprovalHeader, permitted_in_bank
 from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
-from egide.usecases.registering_by_key import register_batch
+from egide.usecases.register_by_key import register_batch
 from egide.usecases.withdraw import confirm, dispute, tombstone, withdraw
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from egide.errors import RequestInvalid
 from egide.server.api.schemas.common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas.register import NewEntries, NewEntry, Source
 from egide.server.http.bodies import parse_in_turn
-from egide.usecases.registering import registration_of
-from egide.usecases.registering_by_key import Batch
+from egide.usecases.register import registration_of
+from egide.usecases.register_by_key import Batch
 
 if TYPE_CHECKING:
     from egide.server.api.idempotency import Write

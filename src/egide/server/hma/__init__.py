@@ -1,6 +1,6 @@
 """Routes and formats of Meta's Hasher-Matcher-Actioner, so that its clients only change a URL.
 
-docs/hma.md lists the differences.
+docs/reference/hma.md lists the differences.
 """
 
 from egide.server.hma.answers import answer_as_hma

@@ -20,8 +20,8 @@ from egide.server.hma.media import PDQ, check_signal_type, pdq_of, picture_of, s
 from egide.server.service import ServiceDep
 from egide.store import OutcomeKind
 from egide.usecases.export import give_entry
-from egide.usecases.registering import registration_of
-from egide.usecases.registering_by_key import Batch, register_batch
+from egide.usecases.register import registration_of
+from egide.usecases.register_by_key import Batch, register_batch
 from egide.usecases.withdraw import withdraw
 
 if TYPE_CHECKING:

@@ -163,7 +163,7 @@ class EntryShown(Answer):
     note: str
     signals: list[str] = Field(description="The kinds of hash that can match it.")
     pdq_count: int
-    has_keypoints: bool
+    has_patches: bool
     quality: int | None
     added: ShownTime
     changed: ShownTime
@@ -183,7 +183,7 @@ class EntryShown(Answer):
             note=entry.note,
             signals=[name for name, value in held.items() if value],
             pdq_count=len(entry.pdqs),
-            has_keypoints=entry.has_keypoints,
+            has_patches=entry.has_keypoints,
             quality=entry.quality,
             added=entry.added,
             changed=entry.changed,

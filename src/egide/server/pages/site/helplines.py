@@ -1,8 +1,8 @@
 """Helplines by country, in the person's language.
 
 They come from `helplines.toml`, or from an operator's own file (setting `pages_helplines`) in the
-same format; docs/helplines.md describes it and how it is kept current. Any mistake refuses the
-whole file: half a list would hide a helpline from those who need it.
+same format; docs/helpline/helplines.md describes it and how it is kept current. Any mistake refuses
+the whole file: half a list would hide a helpline from those who need it.
 """
 
 from __future__ import annotations

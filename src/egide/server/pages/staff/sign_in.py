@@ -13,7 +13,7 @@ from egide.server.pages.site.page import FieldsDep, Page, PageDep
 from egide.server.pages.staff import cases as staff_cases
 from egide.server.pages.staff import register as staff_register
 from egide.server.pages.staff.session import READ, signed_in_staff
-from egide.usecases.staffing import SESSION_IDLE_S, SESSION_LONGEST_S, Staffing
+from egide.usecases.staff import SESSION_IDLE_S, SESSION_LONGEST_S, Staffing
 
 router = APIRouter()
 router.include_router(staff_cases.router)

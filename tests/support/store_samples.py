@@ -1,0 +1,51 @@
+"""Registrations of nothing in particular, each its own."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from egide.domain.model import Registration
+
+
+def code(number: int) -> bytes:
+    """32 bytes that look like a PDQ or a SHA-256."""
+    return sha256(b"%d" % number).digest()
+
+
+def picture(number: int, **fields: object) -> Registration:
+    """A registration with all fingerprints; `fields` are of `Registration`."""
+    one = Registration(
+        pdqs=(code(number), code(-number - 1)),
+        sha256=code(10**6 + number),
+        md5=code(2 * 10**6 + number)[:16],
+        quality=90,
+        note=f"note {number}",
+    )
+    return replace(one, **fields)  # type: ignore[arg-type]
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """Copy the SQLite file of a store that is closed; the copy has an id of its own."""
+    shutil.copy(source, target)
+    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+        connection.execute("UPDATE store_meta SET store_id = ?", (str(uuid4()),))
+
+
+def migrated_to(url: str, revision: str) -> None:
+    """Make the tables of an older version in an empty database."""
+    from alembic import command
+    from alembic.config import Config
+
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "egide.store:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()

@@ -1,0 +1,139 @@
+"""A partner's register for tests: another store, asked without a network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import cast
+
+from egide.domain.access import Role
+from egide.domain.model import Entry, FeedbackKind, State
+from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
+from egide.partners.client import RegisterClient
+from egide.store.changing import ChangingStore as Store
+from served_process import Server, started
+
+
+class Partner:
+    """Answers like API v1 of the register of `store`.
+
+    Attributes:
+        asked: the positions that changes were asked from, and whether for ended ones only.
+        before: called before each answer; it may raise, or change the store.
+    """
+
+    def __init__(self, store: Store, name: str = "partner") -> None:
+        self.store = store
+        self.name = name
+        self.asked: list[tuple[int, int | None, bool]] = []
+        self.before: Callable[[Partner], None] = lambda _: None
+
+    @property
+    def client(self) -> RegisterClient:
+        return cast(RegisterClient, self)
+
+    def changes(
+        self,
+        since: int,
+        after: int | None = None,
+        limit: int = 1000,
+        bank: str | None = None,
+        only_ended: bool = False,
+    ) -> RemoteChanges:
+        self.asked.append((since, after, only_ended))
+        self.before(self)
+        banks = None if bank is None else [bank]
+        page = self.store.feed.page(
+            since, after=after, limit=limit, banks=banks, ended_only=only_ended
+        )
+        return RemoteChanges(
+            entries=tuple(
+                RemoteEntry(
+                    id=entry.id,
+                    bank=entry.bank,
+                    revision=entry.revision,
+                    state=entry.state,
+                    trust=entry.trust,
+                    pdqs=entry.pdqs if entry.state is State.ACTIVE else (),
+                    sha256=entry.sha256 if entry.state is State.ACTIVE else None,
+                    md5=entry.md5 if entry.state is State.ACTIVE else None,
+                    quality=entry.quality,
+                    added=entry.added,
+                    changed=entry.changed,
+                    expires=entry.expires,
+                )
+                for entry in page.entries
+            ),
+            next_since=page.next.since,
+            next_after=page.next.after,
+            revision=page.revision,
+            store_id=self.store.id,
+            more=page.more,
+        )
+
+    def send_feedback(self, feedback: Sequence[RemoteFeedback]) -> None:
+        self.before(self)
+        for said in feedback:
+            self.store.feedback.add_all(
+                said.bank, [(said.entry, FeedbackKind(said.kind), said.at)], partner=self.name
+            )
+
+
+DEADLINE_S = 60.0
+
+
+class Pair:
+    """A register `remote`, and `here`, which follows its bank `ncii` into `partners`."""
+
+    def __init__(self, folder: Path, running: ExitStack) -> None:
+        self.running = running
+        self.folders = {name: folder / name for name in ("remote", "here")}
+        for one in self.folders.values():
+            one.mkdir()
+        self.remote = running.enter_context(self._open("remote"))
+        self.remote.banks.create("ncii")
+        self.here = running.enter_context(self._open("here"))
+        self.here.banks.create("partners")
+        _, token = self.remote.keys.create("here", Role.PARTNER, "the other register")
+        self.key_file = folder / "partner.key"
+        self.write_key(token)
+
+    def _open(self, name: str) -> Store:
+        return Store.open(f"sqlite:///{self.folders[name] / 'egide.db'}", create=True)
+
+    def write_key(self, token: str) -> None:
+        self.key_file.write_text(f"{token}\n")
+        self.key_file.chmod(0o600)
+
+    def serve(self, name: str, port: int = 0) -> Server:
+        server = self.running.enter_context(
+            started(
+                self.folders[name],
+                "--port",
+                str(port),
+                EGIDE_SYNC_INTERVAL_S="0.2",
+            )
+        )
+        server.await_address()
+        return server
+
+    def sync(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "egide.cli.main", "sync", *arguments, "--json"],
+            cwd=self.folders["here"], env=dict(os.environ), text=True, capture_output=True,
+            check=False, timeout=DEADLINE_S,
+        )  # fmt: skip
+
+    def add(self, url: str) -> None:
+        done = self.sync(
+            "add", "helpline", url, "--key-file", str(self.key_file),
+            "--from", "ncii", "--into", "partners",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def held(self) -> list[Entry]:
+        return list(self.here.entries.list("partners"))

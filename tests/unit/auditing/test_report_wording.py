@@ -1,0 +1,169 @@
+"""The strings of the report page: complete in both languages, and written as each language is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from string import Formatter
+from typing import Any
+
+import pytest
+
+import report_samples as samples
+from egide.auditing.report import report
+from egide.auditing.report.report import load_strings, report_wording
+from egide.errors import EgideError, ItemError, KeypointsError, SourceError, UsageError
+from egide.text.wording import LANGUAGES, Wording
+
+ENGLISH, FRENCH = report_wording("en"), report_wording("fr")
+
+
+def placeholders(text: str) -> set[tuple[str | None, str | None]]:
+    return {(name, None) for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def subclasses(kind: type[EgideError]) -> set[type[EgideError]]:
+    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
+
+
+def test_both_languages_have_the_same_strings() -> None:
+    assert load_strings("en").keys() == load_strings("fr").keys()
+
+
+def test_both_languages_fill_the_same_placeholders() -> None:
+    english, french = load_strings("en"), load_strings("fr")
+    assert [key for key, text in english.items() if not text.strip()] == []
+    filled = [{key: placeholders(text) for key, text in of.items()} for of in (english, french)]
+    assert filled[0] == filled[1]
+
+
+def test_every_reason_for_an_unreadable_item_has_words() -> None:
+    codes = {kind.code for kind in subclasses(ItemError) | subclasses(SourceError)}
+    worded = {key.removeprefix("codes.") for key in load_strings("en") if key.startswith("codes.")}
+    assert worded == codes | {"unknown"}
+
+
+def test_everything_that_can_stand_in_the_way_of_keypoints_has_words() -> None:
+    of_one_entry_or_of_making_a_key = {"patches-error", "patches-damaged", "patch-key-exists"}
+    codes = {kind.code for kind in subclasses(KeypointsError)} - of_one_entry_or_of_making_a_key
+    worded = {key.removeprefix("hindrance.") for key in load_strings("en") if "hindrance." in key}
+    assert worded == codes | {"unknown"}
+
+
+def keypoints(**changes: Any) -> dict[str, Any]:
+    return samples.summary()["patches"] | changes
+
+
+def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
+    """Audits that between them make the page say all it can say."""
+    banks = [{"name": f"bank{n}", "radius_bits": 31, "entries": 1} for n in range(6)]
+    codes = {key.removeprefix("codes."): 1 for key in load_strings("en") if "codes." in key}
+    kinds = [key.removeprefix("kinds.") for key in load_strings("en") if "kinds." in key]
+    sources = [{"name": kind, "kind": kind, "shards": 1, "items": 1} for kind in kinds]
+    one = {
+        "items": 1,
+        "matched_items": 1,
+        "matches": 1,
+        "unreadable": 1,
+        "not_matchable": 1,
+        "distances": {"1": 1},
+        "others": {"": 1},
+    }
+    nothing = {"matched_items": 0, "matches": 0, "distances": {}}
+    rows, broken = samples.matches(), samples.unreadable()
+    long_name = "x" * 501
+    codes_of_keypoints = [
+        key.removeprefix("hindrance.") for key in load_strings("en") if "hindrance." in key
+    ]
+    second_tier = [
+        keypoints(searched=False),
+        keypoints(pictures=0),
+        keypoints(pictures=1, damaged=1, not_enough_detail=1),
+        keypoints(damaged=2),
+        *(keypoints(searched=False, code=code) for code in codes_of_keypoints),
+    ]
+    return [
+        *((samples.summary(**nothing, patches=found), [], []) for found in second_tier),
+        (samples.summary(matches=1), [replace(samples.by_keypoints(1), inliers=1)], []),
+        (samples.summary(banks=banks, unreadable_codes=codes, sources=sources), rows, broken),
+        (samples.summary(**one, scanned_items=1, radius_bits=1), [samples.match()], broken[:1]),
+        (samples.summary(**nothing, throughput=[[0, 0], [60, 100]], items=1), [], []),
+        (samples.summary(**nothing, throughput=[[0, 0], [20_000, 9]], mode="exact"), [], []),
+        (samples.summary(**nothing, banks=banks[:2], throughput=[], radius_bits=20), [], broken),
+        (samples.summary(**nothing, banks=banks, resumed=True, scanned_items=9), [], []),
+        *((samples.summary(**nothing, sources=[], **one), [], []) for one in in_vain(banks)),
+        (
+            samples.summary(
+                **nothing, banks=[], not_compared="no-bank", items=1, resumed=True, scanned_items=0
+            ),
+            [],
+            [],
+        ),
+        *(
+            (samples.summary(**nothing, banks_disabled=["a", "b"][:count]), [], [])
+            for count in (1, 2)
+        ),
+        (samples.summary(**nothing, items=0, unreadable=0, not_matchable=0), [], []),
+        (
+            samples.summary(matches=14, banks=banks[:2]),
+            [samples.match(long_name, offset=2)] * 12,
+            broken[:37],
+        ),
+        (samples.summary(matches=2, unreadable=3), [samples.match(long_name)], broken[:1]),
+        (samples.summary(matches=2), [samples.match(long_name + "x")], []),
+    ]
+
+
+def in_vain(banks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Changes to an audit that compared nothing with any entry, for one item and for two."""
+    reasons: list[dict[str, Any]] = [
+        {"not_compared": "no-bank", "banks": []},
+        {"not_compared": "bank-disabled", "banks": [], "banks_disabled": ["a"]},
+        {"not_compared": "bank-empty", "banks": banks[:1]},
+        {"not_compared": "no-picture", "banks": banks[:1]},
+    ]
+    return [{**reason, "items": items} for reason in reasons for items in (1, 2)]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_string_is_missing_or_unused(lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: set[str] = set()
+
+    class Listening(Wording):
+        def text(self, key: str, /, **fields: object) -> str:
+            said.add(key)
+            return super().text(key, **fields)
+
+    monkeypatch.setattr(report, "report_wording", lambda lang: Listening(lang, load_strings(lang)))
+    for summary, matches, unreadable in audits():
+        report.render_report(
+            summary, matches, unreadable, lang=lang, generated=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+    assert load_strings(lang).keys() - said == set()
+
+
+def test_french_marks_are_never_parted_from_their_word() -> None:
+    for summary, matches, unreadable in audits():
+        page = report.render_report(
+            summary, matches, unreadable, lang="fr", generated=samples.GENERATED
+        )
+        text = re.sub(r"<style>.*?</style>|<[^>]+>|&#?\w+;", "", page, flags=re.DOTALL)
+        assert not re.search(r" [:;?!»]|« ", text)
+        assert "\u00a0:" in text
+
+
+def test_french_strings_use_the_typographic_apostrophe() -> None:
+    assert not [key for key, text in load_strings("fr").items() if "'" in text]
+
+
+def test_an_unknown_language_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match=r"'de'.*en or fr"):
+        report_wording("de")
+
+
+def test_zero_is_plural_in_english_and_singular_in_french() -> None:
+    assert ENGLISH.plural("matches.bits", 0) == "0 bits"
+    assert FRENCH.plural("matches.bits", 0) == "0 bit"
+    assert ENGLISH.plural("matches.bits", 1) == "1 bit"
+    assert FRENCH.plural("matches.bits", 2) == "2 bits"
