@@ -1,4 +1,4 @@
-"""The folder an audit writes to: its lock, its plan, its parts, and the tables made of them."""
+"""The folder an audit writes to: its lock, plan and parts, and the tables made from them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _FLUSH_ROWS = 4096
 class Output:
     """An audit's folder.
 
-    `.audit/` in it holds the work: `manifest.json` (which audit this is), `plan.jsonl` (a shard a
-    line) and `parts/`. The tables beside it are made when every part exists.
+    Its subfolder `.audit/` holds the work: `manifest.json` (which audit this is), `plan.jsonl`
+    (one shard per line) and `parts/`. The tables beside it are written once every part exists.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Output:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Turn failures to write into errors that name the folder."""
+        """Turn an OSError into an error that names the folder."""
         try:
             yield
         except OSError as error:
@@ -57,9 +57,9 @@ class Output:
         """Create the folder, take its lock, and check that it belongs to this audit.
 
         Raises:
-            OutputBusy: another process is at work on it.
-            OutputMismatch: it holds the audit of other sources, and not `fresh`.
-            OutputUnwritable: it cannot be written.
+            OutputBusy: another process is using the folder.
+            OutputMismatch: the folder holds an audit of other sources, and `fresh` is not set.
+            OutputUnwritable: the folder cannot be written.
         """
         with self.writing():
             make_private_folder(self.path)
@@ -94,15 +94,15 @@ class Output:
             if not same:
                 raise OutputMismatch(name=self.path, reason="of other sources")
         elif any((self.path / name).exists() for name in (MATCHES, SUMMARY)):
-            raise OutputMismatch(name=self.path, reason="not one that can be taken up")
+            raise OutputMismatch(name=self.path, reason="not one that can be resumed")
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
 
     def write_plan(self, planned: Iterable[tuple[str, Shard]]) -> None:
-        """Write the plan, a shard a line, so that it need not stay in memory."""
+        """Write the plan, one shard per line, so that it need not stay in memory."""
         with self.writing(), written_whole(self._plan) as stream:
             for shard_id, shard in planned:
                 line = json.dumps({"id": shard_id, "shard": shard.to_json()}) + "\n"
@@ -116,7 +116,7 @@ class Output:
                 yield values["id"], Shard.from_json(values["shard"])
 
     def kept(self, shard_id: str) -> Kept:
-        """Return what stands on disk of a shard."""
+        """Return which parts of a shard are on disk."""
         return read_kept(self.parts, shard_id)
 
     def findings(self, shard_id: str, kept: Kept) -> Iterator[Finding]:
@@ -126,7 +126,7 @@ class Output:
                 yield from read_findings(part_path(self.parts, shard_id, number))
 
     def merge(self, totals: Totals) -> None:
-        """Write the two tables from the parts, in the order of the plan, and add up `totals`."""
+        """Write the two tables from the parts, in the order of the plan, and fill in `totals`."""
         wanted: set[str] = set()
         with (
             self.writing(),
@@ -161,7 +161,7 @@ class Output:
 
 
 class _Table:
-    """Rows on their way into a Parquet file, some thousand in memory at a time."""
+    """Writes rows to a Parquet file, a few thousand in memory at a time."""
 
     def __init__(self, writer: Any, schema: Any) -> None:
         self._writer = writer
@@ -182,7 +182,7 @@ class _Table:
 
 @contextmanager
 def _table(path: Path, schema: Any) -> Iterator[_Table]:
-    """Write a Parquet file row by row; it replaces the old one only when it is whole."""
+    """Write a Parquet file row by row; it replaces the old file only once complete."""
     import pyarrow.parquet as pq
 
     with written_whole(path) as stream, pq.ParquetWriter(stream, schema) as writer:

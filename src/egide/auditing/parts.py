@@ -1,4 +1,4 @@
-"""Part files: some hundred items of a shard on disk. What stands there is done: so it resumes."""
+"""Part files: a few hundred items of a shard on disk. An audit resumes after the existing parts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _UNREADABLE_FIELDS = tuple(field.name for field in fields(UnreadableRow))
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What stands on disk of a shard.
+    """The parts of a shard that are on disk.
 
     Attributes:
-        parts: the counts of its parts, in order, up to the first that is missing or damaged.
+        parts: the counts of its parts, in order, up to the first missing or damaged one.
     """
 
     parts: tuple[dict[str, Any], ...]
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of the shard is missing."""
+        """Whether all parts of the shard are present."""
         return bool(self.parts) and bool(self.parts[-1]["last"])
 
     @property
@@ -47,12 +47,12 @@ class Kept:
 
 
 def part_path(folder: Path, shard_id: str, number: int) -> Path:
-    """Return where a part of a shard stands."""
+    """Return the path of a part."""
     return folder / f"{shard_id}.{number}.parquet"
 
 
 def write_part(folder: Path, shard_id: str, number: int, part: Part) -> None:
-    """Write a part so that it exists whole or not at all.
+    """Write a part, whole or not at all.
 
     Raises:
         OutputUnwritable: the disk is full, or the folder cannot be written.
@@ -71,7 +71,7 @@ def write_part(folder: Path, shard_id: str, number: int, part: Part) -> None:
 
 
 def read_kept(folder: Path, shard_id: str) -> Kept:
-    """Return what stands on disk of a shard."""
+    """Return which parts of a shard are on disk."""
     parts: list[dict[str, Any]] = []
     while not (parts and parts[-1]["last"]):
         counts = _read_counts(part_path(folder, shard_id, len(parts)))
@@ -82,12 +82,12 @@ def read_kept(folder: Path, shard_id: str) -> Kept:
 
 
 def count_kept_items(folder: Path) -> int:
-    """Return how many items the parts in a folder hold, of whichever shards."""
+    """Return how many items the parts in a folder hold, over all shards."""
     return sum((_read_counts(path) or {"items": 0})["items"] for path in folder.glob("*.parquet"))
 
 
 def _read_counts(path: Path) -> dict[str, Any] | None:
-    """Return a part's counts, or None where there is no part, or a damaged one."""
+    """Return a part's counts; None if the part is missing or damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

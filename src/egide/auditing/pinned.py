@@ -1,4 +1,4 @@
-"""What one audit searches, held open until its end whatever becomes of the store meanwhile."""
+"""What one audit searches, held open until its end, even if the store changes meanwhile."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ _ATTEMPTS = 3
 
 
 class Pinned:
-    """A snapshot and, if asked for, a keypoint index, both of the same revision of the store.
+    """A snapshot and, on request, a keypoint index of the same revision of the store.
 
-    Workers get both as open file descriptors: those that start later search the same revision,
-    even when another process has replaced the snapshot by then, and the index is in no file that
-    has a name.
+    Workers inherit both as open file descriptors. So workers that start later search the same
+    revision, even if another process has replaced the snapshot; and the index needs no named file.
 
     Attributes:
-        snapshot: opened and verified.
+        snapshot: open and verified.
         inherit: the file descriptors that workers need.
     """
 
@@ -45,7 +44,7 @@ class Pinned:
         """Open both.
 
         Raises:
-            KeypointsError: keypoints were asked for and cannot be searched, and nobody is told.
+            KeypointsError: keypoints cannot be searched, and there is no `on_keypoints_error`.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             self._keypoints: OpenKeypoints = NO_KEYPOINTS
@@ -63,7 +62,7 @@ class Pinned:
                     opened.callback(self._keypoints.index.close)
                     self.inherit += (self._keypoints.index.fileno(),)
                 same = self._keypoints.revision == self.snapshot.revision
-                # In a store that never rests, entries that came in between have one tier only.
+                # If the store changes constantly, entries added in between have only one tier.
                 if not thorough or same or attempt == _ATTEMPTS:
                     self._resources = opened.pop_all()
                     return
@@ -80,13 +79,13 @@ class Pinned:
         return self._keypoints.index is not None
 
     def paths(self) -> dict[str, str | None]:
-        """Where workers that inherit the descriptors find both."""
+        """Paths of both, for workers that inherit the descriptors."""
         index = self._keypoints.index
         keypoints = None if index is None else f"/dev/fd/{index.fileno()}"
         return {"snapshot": str(self.snapshot.path), "patches": keypoints}
 
     def summary(self, *, thorough: bool, not_enough_detail: int) -> KeypointsSummary:
-        """What the audit says of its second tier."""
+        """Summarize the search by keypoints."""
         index, error = self._keypoints.index, self._keypoints.error
         return KeypointsSummary(
             searched=thorough and error is None,
@@ -101,4 +100,4 @@ def _pin_snapshot(store: Store) -> int:
     while True:
         with open_snapshot(store) as snapshot, suppress(FileNotFoundError):
             return os.open(snapshot.path, os.O_RDONLY)
-        # A withdrawal in another process has just removed it; the next one is without it.
+        # A withdrawal in another process just removed the snapshot; the next one omits its entries.

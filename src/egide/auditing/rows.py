@@ -1,4 +1,4 @@
-"""What an audit finds, as values and as table schemas: matches and unreadable items."""
+"""Findings of an audit, as values and as table schemas: matches and unreadable items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MatchRow:
-    """An item of the dataset met an entry of a bank: one row of `matches.parquet`.
+    """An item that matches an entry of a bank: one row of `matches.parquet`.
 
     Attributes:
         item, shard: names, as the source gives them.
@@ -24,11 +24,11 @@ class MatchRow:
         signal, transform, trust: values of the enumerations of those names in `egide.domain.model`.
         distance: in bits; 0 for an exact digest, None for keypoints.
         frame: which frame of the item, 0 for a still picture.
-        width, height: of the item's first frame in stored pixels; 0 where they are not known.
+        width, height: of the item's first frame in stored pixels; 0 if unknown.
         rectangle: left, top, width, height of the part that matched; None for the whole frame.
-        inliers, coverage, agreement, matrix: of `KeypointEvidence`; None but for tier 1.
-        polygon: x, y, x, y … of the registered picture's outline in the item; None but for tier 1.
-        sha256: of the item's bytes, hexadecimal; None where only a hash list was audited.
+        inliers, coverage, agreement, matrix: of `KeypointEvidence`; only in tier 1, else None.
+        polygon: x, y, x, y … of the registered picture's outline in the item; only in tier 1.
+        sha256: of the item's bytes, hexadecimal; None if only a hash list was audited.
     """
 
     item: str
@@ -117,7 +117,7 @@ def unreadable_row(item: str, shard: str, error: EgideError) -> UnreadableRow:
 
 
 def printable(name: str) -> str:
-    """Return a name that every table can hold: undecodable bytes of a path become escapes."""
+    """Return a name that any table can hold: undecodable bytes become escapes."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Run an audit: plan, scan, merge; resume by keeping what is done."""
+"""Run an audit: plan, scan, merge. A resumed audit keeps finished parts."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ _SAMPLES = 200
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an audit has come. Bytes are what the sources say of themselves, so an estimate.
+    """Progress of an audit. Bytes are an estimate, from what the sources declare.
 
     Attributes:
-        phase: `preparing` (what is searched), `listing`, `scanning` or `merging`.
-        shards_kept, bytes_kept: taken over from a run before; among `shards_done`, `bytes_done`.
+        phase: `preparing` (opening the index), `listing`, `scanning` or `merging`.
+        shards_kept, bytes_kept: from an earlier run; included in `shards_done`, `bytes_done`.
         items: read in this run.
         seconds: of scanning, in this run.
     """
@@ -70,30 +70,30 @@ class Progress:
 class Audit:
     """One audit of some sources against a store. Iterate over it once; then read `summary`.
 
-    Yields a `MatchRow` for each entry that an item met and an `UnreadableRow` for each item that
-    could not be compared, shard by shard as they are done. Items that met nothing are only counted.
-    Breaking off loses nothing that was done where `out` is given: the same call goes on from there.
+    Yields a `MatchRow` for each entry that an item matches, and an `UnreadableRow` for each item
+    that could not be compared, as shards finish. Items without a match are only counted. With
+    `out`, an interrupted audit loses no finished part: the same call resumes it.
 
     Args:
         sources: paths or fsspec URLs of folders, pictures, tar, zip or Parquet files, hash lists.
-        store: an open store; the audit speaks of its revision at the moment of the call.
+        store: an open store; the audit searches its revision at the moment of the call.
         out: folder for `matches.parquet`, `unreadable.parquet` and `summary.json`; it also makes
             the audit resumable. None keeps nothing.
         banks: names; None for all enabled ones. A disabled one is never searched.
         radius_bits: 0–63 instead of each bank's own.
         mode: how pixels are read, see `egide.Mode`.
         workers: processes, at least 1.
-        columns: image columns of Parquet files; empty to find them.
-        limits: what one file may ask of this machine.
-        thorough: also find edited copies by keypoints, where entries have them.
-        on_keypoints_error: called, if given, with what stands in the way of that (no key, another
-            key, no OpenCV), and the audit goes on without; by default the error is raised.
-        fresh: forget what an earlier run left in `out`.
+        columns: image columns of Parquet files; empty to detect them.
+        limits: on what one file may ask of this machine.
+        thorough: also find edited copies by keypoints, if entries have them.
+        on_keypoints_error: called with an error that prevents this (no key, another key, no
+            OpenCV); the audit continues without keypoints. By default the error is raised.
+        fresh: discard what an earlier run left in `out`.
         on_progress: called several times a second.
 
     Raises:
         SourceError: a source does not exist or is of no known kind.
-        BankMissing, RadiusInvalid, UsageError: of the arguments.
+        BankMissing, RadiusInvalid, UsageError: an argument is invalid.
         OutputBusy, OutputMismatch, OutputUnwritable: `out` cannot be used.
         KeypointsError: keypoints were asked for and cannot be searched.
     """
@@ -117,7 +117,7 @@ class Audit:
     ) -> None:
         if not sources:
             raise UsageError(reason="name at least one source to audit")
-        if "" in sources:  # as of a variable that is not set; fsspec would list the whole disk
+        if "" in sources:  # e.g. from an unset variable; fsspec would list the whole disk
             raise UsageError(reason="a source has no name: name a path or an address")
         if workers < 1:
             raise UsageError(reason="an audit needs at least one worker")
@@ -175,7 +175,7 @@ class Audit:
             output.write_summary(self.summary.to_json())
 
     def _salt(self, pinned: Pinned) -> str:
-        """Digest all that a part depends on besides its shard: another value, another part."""
+        """Digest everything besides its shard that a part depends on, to name the part."""
         snapshot = pinned.snapshot
         values = [
             __version__,
@@ -350,7 +350,7 @@ class _Run:
         while kept:
             yield from finish(*kept.pop())
         self.scan_seconds = round(self._scanning_s, 3)
-        # The last one is the whole, so that a chart of them has the same average.
+        # The last sample is the total, so that a chart of the samples has the same average.
         while len(self.samples) > 1 and self.samples[-1][0] >= self.scan_seconds:
             self.samples.pop()
         self.samples.append((self.scan_seconds, self.scanned))
@@ -366,7 +366,7 @@ class _Run:
 
 
 def _not_compared(matcher: Matcher, totals: Totals) -> str | None:
-    """Why nothing was compared with any entry; None where something was."""
+    """Why no entry was compared; None if some were."""
     snapshot = matcher.snapshot
     if not snapshot.banks:
         return "no-bank"

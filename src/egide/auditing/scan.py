@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from egide.matching import Matcher, ThoroughMatcher
 
 Outcome = Fingerprint | ItemError | SourceError | None
-"""A fingerprint, why there is none, or None of what is no picture."""
+"""A fingerprint, the error instead of one, or None for a file that is not a picture."""
 PART_ITEMS = 512
-"""Items after which what was found is put on disk: a killed audit repeats at most this many a
-worker, and no shard's rows fill memory. Searched for together: 8 codes each, enough to spread the
-cost of a search."""
+"""Items per part file: a killed audit repeats at most this many per worker, and rows do not fill
+memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
 BATCH_KEYPOINTED_ITEMS = 64
-"""With keypoints, which take up to a third of a megabyte an item and are searched one by one."""
+"""Smaller with keypoints: they take up to a third of a megabyte an item, searched one by one."""
 
 
 @dataclass(slots=True)
@@ -35,12 +34,12 @@ class Part:
     """The result of up to `PART_ITEMS` items of a shard.
 
     Attributes:
-        position: how far into the shard it goes, in items and other files.
-        last: whether nothing of the shard comes after it.
-        items: everything that is or claims to be a picture: `hashed + unreadable`.
+        position: where it ends in the shard, in items and other files.
+        last: whether it is the last part of the shard.
+        items: all files that are or claim to be pictures: `hashed + unreadable`.
         not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
-        not_enough_detail: hashed, but with too few keypoints to be searched for by them.
-        others: files that are no pictures, counted by suffix.
+        not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
+        others: files that are not pictures, counted by suffix.
         digest: SHA-256 over name and content digest of each item in order.
     """
 
@@ -77,12 +76,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """What every shard of one audit is scanned with.
+    """Scans the shards of one audit.
 
     Attributes:
-        thorough: also look for keypoints; `matcher` knows how to search for them.
+        thorough: also compute keypoints; `matcher` must be able to search them.
         on_item: called before each item is read, with its number in the shard and the bytes so
-            far; and with -1 when the scanner does other work.
+            far; and with -1 while the scanner does other work.
     """
 
     matcher: Matcher | ThoroughMatcher
@@ -99,17 +98,17 @@ class Scanner:
         stop_at: int | None = None,
         start: int = 0,
     ) -> Iterator[Part]:
-        """Scan one shard, and yield its parts: the same ones wherever an earlier scan stopped.
+        """Scan one shard and yield its parts, the same ones wherever an earlier scan stopped.
 
         Args:
             shard: what to read.
-            poisoned: items that brought a worker down before, by number, and how: they become
+            poisoned: errors, by number, of items that crashed a worker before; they become
                 unreadable rows without being decoded again.
-            stop_at: give up reading before this item: reading it brought a worker down.
-            start: the `position` of the last part that is there already.
+            stop_at: stop before this item, because reading it crashed a worker.
+            start: the `position` of the last existing part.
 
         Yields:
-            counts and rows; an item or source that cannot be read is a row in it.
+            counts and rows; an unreadable item or source is a row.
         """
         part, digest = Part(), hashlib.sha256()
         batch: list[tuple[Item, Fingerprint]] = []
@@ -151,7 +150,7 @@ class Scanner:
         stop_at: int | None,
         start: int,
     ) -> Iterator[tuple[int, Item | Other, Outcome]]:
-        """Yield what stands from `start` on: its number, and its fingerprint or why it has none."""
+        """Yield number, item and outcome of each item from `start` on."""
         number = bytes_read = 0
         whole = Item(shard.name, b"")
         try:
@@ -167,7 +166,7 @@ class Scanner:
                 if isinstance(item, Item) and isinstance(item.content, bytes):
                     bytes_read += len(item.content)
                 if number < start:
-                    pass  # it stands in a part
+                    pass  # an existing part holds it
                 elif isinstance(item, Other):
                     yield number, item, None
                 elif number in poisoned:
@@ -183,7 +182,7 @@ class Scanner:
             reason = "reading it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
             yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
         except Exception as error:  # noqa: BLE001 - hostile archives make readers raise anything
-            reason = f"reading on is not possible, {type(error).__name__}"
+            reason = f"reading cannot continue, {type(error).__name__}"
             yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
 
     def _fingerprint(self, item: Item) -> Fingerprint | ItemError:

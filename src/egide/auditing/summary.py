@@ -1,4 +1,4 @@
-"""Add the parts of an audit up: counts, digests, tables."""
+"""Add up the parts of an audit: counts and digests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUMMARY_SCHEMA = 3
 
 @dataclass(frozen=True, slots=True)
 class BankSummary:
-    """A bank that was searched, as it stood at the revision of the audit."""
+    """A bank that was searched, at the revision of the audit."""
 
     name: str
     radius_bits: int
@@ -39,14 +39,14 @@ class SourceSummary:
 
 @dataclass(frozen=True, slots=True)
 class KeypointsSummary:
-    """Whether edited copies were looked for by their keypoints.
+    """The search for edited copies by keypoints.
 
     Attributes:
-        searched: by `--thorough`, and with nothing in the way.
-        code: of the error that was in the way; None where there was none.
+        searched: whether it was asked for (`--thorough`) and possible.
+        code: of the error that prevented it, or None.
         pictures: registered pictures whose keypoints were searched.
         damaged: registered pictures whose keypoints could not be read.
-        not_enough_detail: items with too few keypoints to be searched for by them.
+        not_enough_detail: items with too few keypoints for the search.
     """
 
     searched: bool
@@ -58,21 +58,20 @@ class KeypointsSummary:
 
 @dataclass(frozen=True, slots=True)
 class AuditSummary:
-    """What `summary.json` holds.
+    """The content of `summary.json`.
 
     Attributes:
-        items: everything that is or claims to be a picture: `hashed + unreadable`.
+        items: all files that are or claim to be pictures: `hashed + unreadable`.
         not_matchable: hashed, of too low a PDQ quality; only exact digests were compared.
         ways: matches by the way they were found: `file`, `whole`, `part` or `patches`.
-        radius_bits: the radius given for this audit, or None where each bank's own was used.
-        others: files that are no pictures, counted by suffix; they were not compared.
+        radius_bits: the radius given for this audit, or None if each bank's own was used.
+        others: files that are not pictures, counted by suffix; they were not compared.
         dataset_sha256: over name and content digest of every item, in order.
-        not_compared: why nothing was compared with any entry: `no-bank`, `bank-disabled`,
-            `bank-empty` or `no-picture`; None where something was.
-        banks_disabled: banks that were named for this audit and not searched.
-        scanned_items: what this run read itself, the rest being taken over from a run before
-            (`resumed`); `scan_seconds`: the time that took, without what came before and after it;
-            `items_per_s`: the one divided by the other.
+        not_compared: why no entry was compared: `no-bank`, `bank-disabled`, `bank-empty` or
+            `no-picture`; None if some were.
+        banks_disabled: banks that were named for this audit but not searched.
+        scanned_items: items that this run read itself; an earlier run read the others (`resumed`).
+        scan_seconds: time of scanning alone; `items_per_s`: `scanned_items` per second of it.
         seconds: wall time of this run, with listing and merging.
         throughput: samples of (seconds of scanning, items scanned).
     """

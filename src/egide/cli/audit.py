@@ -1,4 +1,4 @@
-"""`egide audit`: which files here are copies of images whose people said no?"""
+"""`egide audit`: find copies of registered images in a dataset."""
 
 from __future__ import annotations
 
@@ -60,13 +60,14 @@ def audit(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Where results go; makes it resumable."),
+        typer.Option("--out", metavar="FOLDER", help="Write results here; makes it resumable."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     bank: BanksOption = None,
     radius: RadiusOption = None,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, help="Processes; by default one a core.")
+        int,
+        typer.Option("--workers", metavar="N", min=1, help="Processes; by default one per core."),
     ] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     column: Annotated[
         list[str] | None,
@@ -75,25 +76,25 @@ def audit(
         ),
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact/--fast", help="Decode JPEG in full instead of at a fraction.")
+        bool, typer.Option("--exact/--fast", help="Decode JPEG at full instead of reduced size.")
     ] = False,
     thorough: Annotated[
         bool,
-        typer.Option("--thorough", help="Also search by keypoints, where entries have them."),
+        typer.Option("--thorough", help="Also search by keypoints, if entries have them."),
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Scan everything again, whatever --out holds.")
+        bool, typer.Option("--fresh", help="Scan everything again; discard earlier results.")
     ] = False,
     lang: LanguageOption = Language.EN,
     json: JsonOption = False,
 ) -> None:
     """Compare every picture of a dataset with the banks.
 
-    Interrupted or killed, the same command goes on where it stopped. With --out it writes
-    matches.parquet, unreadable.parquet, summary.json and report.html. With --thorough, entries
-    registered with --patches are also found in copies that were cropped, written on or changed in
-    part; it takes several times as long. Exits with 0 if nothing matched, 1 if something did, 3 if
-    nothing could be compared, or nothing matched and --thorough could not be done.
+    With --out it writes matches.parquet, unreadable.parquet, summary.json and report.html; after an
+    interruption, the same command resumes. With --thorough, entries registered with --patches are
+    also found in copies that were cropped, written on or changed in part; this takes several times
+    as long. Exits with 0 if nothing matched, 1 if something did, 3 if nothing could be compared, or
+    if nothing matched and the search by keypoints was not possible.
     """
     import egide
     from egide.settings import limits_from_environment
@@ -149,11 +150,11 @@ def _what_is_kept(out: Path | None) -> str:
     from egide.auditing.parts import count_kept_items
 
     if out is None:
-        return "nothing was kept; with --out an audit can go on where it stopped"
+        return "nothing was kept; with --out an audit can be resumed"
     if items := count_kept_items(Output(out).parts):
         are = "item is" if items == 1 else "items are"
         return f"{items:,} {are} kept; run the same command again to go on"
-    return "nothing was finished that can be kept; the same command begins anew"
+    return "nothing was finished that can be kept; the same command starts again"
 
 
 def _matches(count: int) -> str:
@@ -220,6 +221,6 @@ def _print_result(
         codes = ", ".join(f"{count:,} {code}" for code, count in summary.unreadable_codes.items())
         say(f"Not compared: {codes}.")
     if summary.others:
-        say(f"Files that are no pictures: {sum(summary.others.values()):,}.")
+        say(f"Files that are not pictures: {sum(summary.others.values()):,}.")
     if report is not None:
         say(f"Report: {report}")

@@ -1,4 +1,4 @@
-"""`egide bank …`: make banks, fill them, hand them on."""
+"""`egide bank …`: create, fill and export banks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def create(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Create a bank, and the store if there is none."""
+    """Create a bank, and the store if it does not exist."""
     import egide
     from egide.usecases.banks import create_bank
 
@@ -162,22 +162,22 @@ def add(
         list[str], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
     ],
     source: Annotated[
-        str, typer.Option("--source", help="Who they come from: a case, a person, a list.")
+        str, typer.Option("--source", help="Where they come from: a case, a person, a list.")
     ] = "local",
     note: Annotated[str, typer.Option("--note", help="Free text, erased on withdrawal.")] = "",
     expires: Annotated[
         datetime | None,
-        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day (UTC) on which they end."),
+        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day (UTC) on which they expire."),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Also take back in what was withdrawn before.")
+        bool, typer.Option("--again", help="Also register what was withdrawn before.")
     ] = False,
     keypoints: Annotated[
         bool,
         typer.Option(
             "--patches",
-            help="Also keep keypoints, sealed with the key of `egide key patches`: finds heavily "
-            "edited copies, and tells more of a picture. For those who agreed to it.",
+            help="Also keep keypoints, sealed with the key of `egide key patches`. They find "
+            "heavily edited copies but reveal more of a picture: ask the person first.",
         ),
     ] = False,
     store: StoreOption = DEFAULT_STORE,
@@ -185,7 +185,7 @@ def add(
 ) -> None:
     """Register pictures: fingerprints are stored, pictures never.
 
-    What was withdrawn before, or judged to be a false positive, is refused. Exits with 1 if a file
+    A picture that was withdrawn, or judged a false positive, is refused. Exits with 1 if a file
     was refused or could not be used, and with 3 if none could be used.
     """
     import egide
@@ -266,14 +266,14 @@ def import_list(
         typer.Option(
             "--signal",
             metavar="|".join(SIGNAL_BYTES),
-            help="What plain lines of 64 digits are (pdq unless given).",
+            help="Signal of plain lines of 64 digits; by default pdq.",
         ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--source", help="Who the list is from; by default its name.")
+        str | None, typer.Option("--source", help="Where the list is from; by default its name.")
     ] = None,
     trust: Annotated[
-        Trust, typer.Option("--trust", help="What to think of its entries.")
+        Trust, typer.Option("--trust", help="Trust given to its entries.")
     ] = Trust.UNVERIFIED,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -281,9 +281,9 @@ def import_list(
     """Register the hashes of a list.
 
     Its lines are plain hexadecimal digits, or `signal_type value`, or ThreatExchange's CSV.
-    Bad lines are reported with their numbers and left out; the rest goes in as one change.
-    Importing twice changes nothing. What was withdrawn before, or judged to be a false positive,
-    is refused. Exits with 1 if a line was refused or left out, and with 3 if all were left out.
+    Bad lines are reported by number and left out; the rest is imported as one change.
+    Importing twice changes nothing. A hash that was withdrawn, or judged a false positive, is
+    refused. Exits with 1 if a line was refused or left out, and with 3 if all were left out.
     """
     import egide
 
@@ -342,28 +342,28 @@ def export(
     name: BankArgument,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Where to write; by default the terminal."),
+        typer.Option("--out", metavar="FILE", help="Output file; by default standard output."),
     ] = None,
     list_format: Annotated[
         HashListFormat,
-        typer.Option("--format", help="csv keeps everything; the others hashes only."),
+        typer.Option("--format", help="csv keeps all fields; the others only hashes."),
     ] = HashListFormat.CSV,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Write the active entries of a bank as a hash list.
 
-    Fingerprints are personal data: hand them only to whom the people agreed to.
+    Fingerprints are personal data: give them only to recipients that the people agreed to.
     """
     import egide
 
     if json and out is None:
-        raise UsageError(reason="--json describes what was written: it needs --out")
+        raise UsageError(reason="--json describes the written file: it needs --out")
     with egide.open_store(store) as opened:
         if out is None:
             egide.export_hashes(opened, name, export_stream(), list_format)
             return
-        opened.banks.get(name)  # before anything is made at `out`
+        opened.banks.get(name)  # fails before `out` is created
         with _written_whole(out, opened) as stream:
             count = egide.export_hashes(opened, name, stream, list_format)
     if json:
@@ -374,9 +374,9 @@ def export(
 
 @contextmanager
 def _written_whole(path: Path, store: Store) -> Iterator[TextIO]:
-    """Give a stream to a file for the owner only, which takes its place when it is complete.
+    """Open a private file for writing; it appears at `path` once complete.
 
-    The store remembers it until then: should this process be killed, another one removes it.
+    The store records the unfinished file: if this process is killed, another one removes the file.
     """
     try:
         path = path.resolve()
@@ -387,13 +387,13 @@ def _written_whole(path: Path, store: Store) -> Iterator[TextIO]:
         with written_whole(path, noted=store.erasure.writing) as binary:
             stream = TextIOWrapper(binary, encoding="utf-8", newline="")
             yield stream
-            stream.detach()  # all is written, and the file is closed by whoever opened it
+            stream.detach()  # flushed; `written_whole` closes the file
     except OSError as error:
         raise OutputUnwritable(name=path, reason=error.strerror) from error
 
 
 def keypoint_values(store: Store, bank: Bank) -> dict[str, Any]:
-    """Return which entries of a bank have keypoints, the first of them by number."""
+    """Return how many entries of a bank have keypoints, and the first of them."""
     key_id = store.keypoints.key_id()
     return {
         "with_patches": store.keypoints.count(bank.name),

@@ -1,4 +1,4 @@
-"""`egide bank …`: look at single entries, and change what has been said of them."""
+"""`egide bank …`: show entries, and change their state or trust."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def list_entries(
     trust: Annotated[Trust | None, typer.Option("--trust", help="Only these.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Only of this source.")] = None,
     after: AfterOption = 0,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most entries to list.")] = 100,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """List entries by number. Fingerprints are not shown; `bank export` hands them out."""
+    """List entries by number, without fingerprints; `bank export` writes those."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -145,17 +145,17 @@ def withdraw(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--source", help="Instead: everything that this source registered."),
+        typer.Option("--source", help="Instead of numbers: all entries of this source."),
     ] = None,
     yes: YesOption = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """End consent: entries stop matching and are erased.
+    """Withdraw entries: they stop matching and are erased.
 
-    Their fingerprints, keypoints and notes go, here and in the search snapshot.
-    This cannot be undone from here: the pictures are needed to register them again.
-    With --source it says how many there are, and asks; without a terminal it needs --yes.
+    Their fingerprints, keypoints and notes are erased, here and in the search snapshot.
+    This cannot be undone: only the pictures can be registered again.
+    With --source it tells the number and asks; without a terminal it needs --yes.
     """
     import egide
 
@@ -179,7 +179,7 @@ def drop_keypoints(
     name: BankArgument,
     entries: Annotated[
         list[int] | None,
-        typer.Argument(metavar="ENTRY", min=1, help="Numbers; by default all of the bank."),
+        typer.Argument(metavar="ENTRY", min=1, help="Numbers; by default the whole bank."),
     ] = None,
     yes: YesOption = False,
     store: StoreOption = DEFAULT_STORE,
@@ -187,8 +187,8 @@ def drop_keypoints(
 ) -> None:
     """Erase the keypoints of entries and keep the entries.
 
-    They go on to match by the other fingerprints. Needs no key, so it also helps when that is lost.
-    Of a whole bank it says how many there are, and asks; without a terminal it needs --yes.
+    The entries still match by their other fingerprints. Works without the key, so also if it is
+    lost. For a whole bank it tells the number and asks; without a terminal it needs --yes.
     """
     import egide
     from egide.usecases.withdraw import drop_keypoints
@@ -210,9 +210,9 @@ def confirm_entries(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Say after review that entries are right.
+    """Confirm entries after review.
 
-    Only confirmed entries may be acted on without another look.
+    Only a match on a confirmed entry may block without another review.
     """
     from egide.usecases.withdraw import confirm
 
@@ -225,9 +225,9 @@ def dispute_entries(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Say that entries are in doubt.
+    """Dispute entries.
 
-    They still match, and ask for review.
+    They still match, and their matches ask for review.
     """
     from egide.usecases.withdraw import dispute
 
@@ -240,9 +240,9 @@ def tombstone_entries(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Say that entries are false positives.
+    """Mark entries as false positives.
 
-    They stop matching for good, also if imported again.
+    They never match again, even if imported again.
     """
     from egide.usecases.withdraw import tombstone
 
@@ -256,9 +256,9 @@ def expire(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Erase entries whose time is over.
+    """Erase expired entries.
 
-    They stopped matching when it was; this removes their fingerprints.
+    They stopped matching when they expired; this removes their fingerprints.
     """
     import egide
 
@@ -278,7 +278,7 @@ def _change(url: str, bank: str, change: Callable[[Store], int], word: str, json
         before = opened.revision()
         revision = change(opened)
         made = opened.revision_info(revision) if revision > before else None
-        # Where this changed nothing, the last revision may be somebody else's.
+        # If this changed nothing, the last revision may be somebody else's.
         count = made.entries if made is not None and made.bank == bank else 0
     if json:
         print_json({"action": word, "entries": count, "revision": revision})

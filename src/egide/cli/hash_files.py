@@ -28,16 +28,16 @@ def hash_files(
         bool,
         typer.Option(
             "--fast/--exact",
-            help="Decode JPEG at a fraction of its size, or in full (the default).",
+            help="Decode JPEG at a reduced size, or in full (the default).",
         ),
     ] = False,
-    json: JsonOption = True,  # noqa: ARG001 - always so; accepted for uniformity
+    json: JsonOption = True,  # noqa: ARG001 - always JSON; accepted for uniformity
 ) -> None:
     """Print the fingerprint of each file as a line of JSON.
 
-    Lines hold file, sha256, md5, pdq (64 hex digits), quality, width, height; or file and error.
-    An animation has one more field, frames, with the PDQ of each distinct frame. Exits with 1 if a
-    file could not be used, and with 3 if none could.
+    Each line has file, sha256, md5, pdq (64 hex digits), quality, width, height; or file and error.
+    An animation also has frames, the PDQ of each distinct frame. Exits with 1 if a file could not
+    be used, and with 3 if none could.
     """
     import egide
     from egide.settings import limits_from_environment

@@ -1,4 +1,4 @@
-"""`egide key …`: the keys of a served register, and the one that seals keypoints."""
+"""`egide key …`: the keys of a served register, and the key that seals keypoints."""
 
 from __future__ import annotations
 
@@ -54,46 +54,46 @@ def add_to(app: typer.Typer) -> None:
 
 
 def create(
-    role: Annotated[Role, typer.Option("--role", help="What it is for.")],
+    role: Annotated[Role, typer.Option("--role", help="What it may do.")],
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="What the log calls whoever uses it.")
+        str, typer.Option("--name", metavar="NAME", help="The name of its user in the log.")
     ],
     holder: Annotated[
         str | None,
         typer.Option(
             "--holder",
             metavar="PERSON",
-            help="Who gets it; two keys of one holder are one person. "
-            "Needed for curators, moderators and admins; otherwise the name by default.",
+            help="Who gets it; two keys of one holder count as one person. "
+            "Required for curators, moderators and admins; by default the name.",
         ),
     ] = None,
     banks: Annotated[
         list[str] | None,
         typer.Option(
-            "--bank", metavar="BANK", help="Keep it to this bank; repeat for more. By default all."
+            "--bank", metavar="BANK", help="Limit it to this bank; repeat for more. Default: all."
         ),
     ] = None,
     expires: Annotated[
         datetime | None,
-        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day (UTC) on which it ends."),
+        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day (UTC) on which it expires."),
     ] = None,
     per_second: Annotated[
         int | None,
         typer.Option(
             "--per-second",
             metavar="N",
-            help="Fingerprints that it may ask about in a second; by default its role's.",
+            help="Fingerprints that it may ask about per second; by default its role's.",
         ),
     ] = None,
     per_day: Annotated[
-        int | None, typer.Option("--per-day", metavar="N", help="… and in a day of UTC.")
+        int | None, typer.Option("--per-day", metavar="N", help="… and per UTC day.")
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Make a key for a served register, and print it: this once, and never again.
+    """Make a key for a served register, and print it once.
 
-    The store keeps only a hash of it.
+    It is never shown again: the store keeps only its hash.
     """
     import egide
 
@@ -122,7 +122,7 @@ def create(
     warn(f"Key {key.name}, role {key.role}, for {reach}. It is shown this once:")
     say(token)
     warn("Keep it secret. Send it as `Authorization: Bearer KEY`.")
-    warn(f"If it gets lost or known: egide key revoke {key.name}")
+    warn(f"If it is lost or exposed: egide key revoke {key.name}")
 
 
 def list_keys(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
@@ -159,9 +159,9 @@ def list_keys(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> N
 def revoke(
     name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Have a key open nothing any more, within a second in every process that serves.
+    """Revoke a key: within a second it opens nothing in any serving process.
 
-    Its name stays taken, since the log tells of it.
+    Its name stays taken, since the log names it.
     """
     import egide
 
@@ -206,14 +206,14 @@ def keypoints(
         ),
     ] = None,
     show_id: Annotated[
-        bool, typer.Option("--show-id", help="Make none: print which key is in use.")
+        bool, typer.Option("--show-id", help="Make no key: print the id of the key in use.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
     """Make the key that seals keypoints.
 
-    It is written into a file for you alone, and never replaces one. Keep a copy of it, apart from
-    the store and its backups. Without it no keypoint can be read; it is never printed.
+    It is written to a new file that only you can read, and never printed. Keep a copy apart from
+    the store and its backups. Without the key no keypoint can be read.
     """
     from egide.security.sealing import KeypointKey, key_path
 

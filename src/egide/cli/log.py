@@ -1,4 +1,4 @@
-"""`egide log …`: check the log, read it, hand it on."""
+"""`egide log …`: verify, show and export the log."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def verify(
         typer.Option(
             "--head",
             metavar="SEQ:HASH",
-            help="A head that was noted elsewhere: only with it a log that was written anew shows.",
+            help="A head noted elsewhere: only with it is a wholly rewritten log detected.",
         ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
@@ -68,8 +68,8 @@ def verify(
 ) -> None:
     """Check that nothing in the log was changed, left out or added.
 
-    Prints the head: number and hash of the last record. Note it somewhere else than the store, and
-    give it the next time. Exit code 3 where the log was tampered with.
+    Prints the head: number and hash of the last record. Note it outside the store, and pass it
+    the next time. Exits with 3 if the log was tampered with.
     """
     import egide
 
@@ -102,19 +102,19 @@ def verify(
 def show(
     entry: Annotated[
         tuple[str, int] | None,
-        typer.Option("--entry", metavar="BANK ID", help="Only what names this entry."),
+        typer.Option("--entry", metavar="BANK ID", help="Only records that name this entry."),
     ] = None,
     after: AfterOption = 0,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, help="At most so many; without it the last."),
+        typer.Option("--limit", metavar="N", min=1, help="Most records; by default the last ones."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Show who did what, when.
 
-    Entries are named by references that say nothing without the store. An act on more than 100
+    Entries are named by references that mean nothing without the store. An act on more than 100
     entries names none of them.
     """
     import egide
@@ -137,13 +137,13 @@ def show(
 
 
 def export(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A file that is not there.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A new file.")],
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Write the whole log as JSON lines, readable by you alone.
+    """Write the whole log as JSON lines, to a file that only you can read.
 
-    It holds no fingerprint, but who did what and when. It is a record of the log itself, too.
+    It tells who did what and when, and holds no fingerprint. The log also records the export.
     """
     import egide
 
@@ -158,7 +158,7 @@ def export(
 
 
 def _show_checked(records: int) -> None:
-    # Some 45 µs a record: of a million, that is longer than one likes to wait without a word.
+    # Some 45 µs a record: a million would take 45 s without any output.
     show_count(f"{records:,} records checked")
 
 

@@ -49,11 +49,11 @@ _TYPERS_USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
 class _ReaderGone(Exception):
-    """Nobody reads the output any longer."""
+    """The reader of the output has gone."""
 
 
 class _Commands(TyperGroup):
-    """Turns what Typer would end with into errors of ours: its exit code 1 here means a match."""
+    """Turns interrupts into our errors: Typer would exit with 1, which here means a match."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -72,8 +72,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
         "Exit codes: 0 nothing matched or all went well; 1 something matched, or some files or "
-        "lines could not be used or were refused; 2 wrong usage, or nobody agreed to what would be "
-        "erased; 3 the command could not do its work; 130 interrupted."
+        "lines could not be used or were refused; 2 wrong usage, or the erasure was not confirmed; "
+        "3 the command could not do its work; 130 interrupted."
     ),
 )
 
@@ -93,9 +93,9 @@ def egide(
         ),
     ] = False,
 ) -> None:
-    """Find copies of images whose people said no, in datasets and uploads.
+    """Find copies of images shared without consent, in datasets and uploads.
 
-    Fingerprints are kept in banks; pictures never are. Start with `egide bank create NAME`.
+    Banks keep fingerprints, never pictures. Start with `egide bank create NAME`.
     """
 
 
@@ -116,7 +116,7 @@ app.add_typer(bank_app, name="bank")
 key_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Keys: of a served register, and the one that seals keypoints.",
+    help="Keys of a served register, and the key that seals keypoints.",
     epilog=examples("egide key create --role matcher --name uploads", "egide key patches"),
 )
 key.add_to(key_app)
@@ -124,7 +124,7 @@ app.add_typer(key_app, name="key")
 log_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The log of everything that was done: check it, read it, hand it on.",
+    help="The log of everything that was done: verify, show, export.",
     epilog=examples("egide log verify", "egide log show --entry helpline 17"),
 )
 log.add_to(log_app)
@@ -151,7 +151,7 @@ app.add_typer(sync_app, name="sync")
 webhook_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Webhooks: who is told of what happens here.",
+    help="Webhooks: services that are told of events.",
     epilog=examples("egide webhook add reviews https://… --event decision.review"),
 )
 webhook.add_to(webhook_app)
@@ -169,7 +169,7 @@ app.add_typer(store_app, name="store")
 def main() -> None:
     """Run the command line and exit with its code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # not so under nohup
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores them
             signal.signal(number, _interrupt)
     prepare()
     threading.excepthook = _show_thread_ended
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and say what went wrong; return its exit code.
+    """Run a command and report its error; return its exit code.
 
     Args:
         arguments: as on a command line, without the program's name.
@@ -185,11 +185,11 @@ def run(arguments: Sequence[str]) -> int:
     json = "--json" in arguments
     try:
         require_files()
-        # Typer prints its messages as they are: their words may come from a file's name.
+        # Not Typer's own mode: it prints messages unescaped, and they may hold a file's name.
         command = _command()
         code: int | None = command(list(arguments), prog_name="egide", standalone_mode=False)
     except EgideError as error:
-        # Of what ran out, whatever else it led to: that is the reason, and its remedy helps.
+        # If a resource ran out, that is the cause, whatever followed, and its remedy helps.
         shown = exhausted(error) or error
         _show(shown, json)
         return shown.exit
@@ -197,11 +197,11 @@ def run(arguments: Sequence[str]) -> int:
         _show_usage(error, json)
         return Exit.USAGE
     except (BrokenPipeError, _ReaderGone):
-        # The reader, such as `head`, has what it wanted.
+        # The reader, such as `head`, has read enough.
         let_go_of_output()
         return Exit.FAILED
     except OSError as error:
-        # Whoever touches files turns their errors into ours; what is left is the output itself.
+        # Errors of other files are ours by now; this one is of the output itself.
         with suppress(OSError):
             reason = error.strerror or type(error).__name__
             unwritable = OutputUnwritable(name="standard output", reason=reason.lower())
@@ -209,10 +209,10 @@ def run(arguments: Sequence[str]) -> int:
         let_go_of_output()
         return Exit.FAILED
     except UnicodeEncodeError:
-        # Only names of files may hold such bytes; a database takes none.
+        # Only file names may hold such bytes; databases reject them.
         _show(UsageError(reason="a name or text was given that is not UTF-8"), json)
         return Exit.USAGE
-    except Exception as error:  # noqa: BLE001 - Python would exit with 1: something matched
+    except Exception as error:  # noqa: BLE001 - Python would exit with 1, which means a match
         with suppress(OSError):
             if (ran_out := exhausted(error)) is None:
                 _show_places(error.__traceback__)
@@ -223,7 +223,7 @@ def run(arguments: Sequence[str]) -> int:
 
 @cache
 def _command() -> Any:
-    return typer.main.get_command(app)  # as long as half of what Python needs to start
+    return typer.main.get_command(app)  # takes half as long as Python's start
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -236,7 +236,7 @@ def _show_thread_ended(thread: threading.ExceptHookArgs) -> None:
 
 
 def _show_places(places: TracebackType | None) -> None:
-    # Places in the code only: the text of an error may hold a name or a fingerprint.
+    # Only places in the code: the text of an error may hold a name or a fingerprint.
     for place in traceback.extract_tb(places):
         warn(f"  {place.filename}:{place.lineno} {place.name}")
 

@@ -60,7 +60,7 @@ def match(
     keypoints: Annotated[
         bool,
         typer.Option(
-            "--patches/--no-patches", help="Also search by keypoints, where entries have them."
+            "--patches/--no-patches", help="Also search by keypoints, if entries have them."
         ),
     ] = True,
     json: JsonOption = False,
@@ -68,10 +68,10 @@ def match(
     """Search the banks for pictures or PDQ hashes.
 
     Mirrored and rotated copies are found too (not from a --pdq, which has only one orientation),
-    and those within a border, a collage or a screenshot. Entries registered with --patches are
+    and copies within a border, a collage or a screenshot. Entries registered with --patches are
     also found in copies that were cropped, written on or changed in part.
     Exits with 0 if nothing matched, 1 if something did, 3 if nothing matched and something could
-    not be compared: a file that cannot be read, a bank that is disabled, no entry at all.
+    not be compared: an unreadable file, a disabled bank, or no entry at all.
     """
     import egide
     from egide.live.keypoints import can_search_keypoints
@@ -192,7 +192,7 @@ def _print_result(
 
 
 def explanation(match: Match, query: Fingerprint) -> str | None:
-    """Say where in the query an entry was found, and why; None where it is all of the query."""
+    """Say where in the query an entry was found, and why; None if it is the whole query."""
     size = f"of {query.width}×{query.height} pixels"
     if match.rectangle is not None:
         part = match.rectangle

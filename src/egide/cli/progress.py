@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, else an occasional line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE_EVERY_S = 30.0
 
 @contextmanager
 def show_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Give a function that shows the progress of an audit on standard error."""
+    """Yield a function that shows the progress of an audit on standard error."""
     if quiet:
         yield lambda _progress: None
     elif is_watched():
@@ -69,7 +69,7 @@ def describe(progress: Progress) -> str:
 
 
 def remaining_s(progress: Progress) -> float | None:
-    """Return the time left, judged by the bytes read so far, or None while it cannot be told."""
+    """Return the time left, estimated from the bytes read so far; None while unknown."""
     done = progress.bytes_done - progress.bytes_kept
     left = progress.bytes_total - progress.bytes_done
     if progress.phase != "scanning" or done <= 0 or progress.seconds < 1:

@@ -27,13 +27,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
-    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `egide audit --out` wrote.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of `egide audit --out`.")
+    ],
     lang: LanguageOption = Language.EN,
     json: JsonOption = False,
 ) -> None:
     """Write the page of a finished audit again.
 
-    Nothing is scanned; the page is made of the tables in the folder.
+    Nothing is scanned: the page is made from the tables in the folder.
     """
     import egide
 

@@ -1,4 +1,4 @@
-"""`egide serve`: the register over HTTP."""
+"""`egide serve`: serve the register over HTTP."""
 
 from __future__ import annotations
 
@@ -28,29 +28,27 @@ def add_to(app: typer.Typer) -> None:
 def serve(
     store: Annotated[
         str | None,
-        typer.Option("--store", metavar="URL", help="The database; it is made if there is none."),
+        typer.Option("--store", metavar="URL", help="The database; created if missing."),
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option("--host", metavar="ADDRESS", help="Listen there; by default 127.0.0.1."),
+        typer.Option("--host", metavar="ADDRESS", help="Listening address; by default 127.0.0.1."),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            "--port", metavar="N", min=0, max=65535, help="By default 8000; 0 for any that is free."
+            "--port", metavar="N", min=0, max=65535, help="By default 8000; 0 for any free port."
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", metavar="N", min=1, help="Processes that decode; by default one a core."
+            "--workers", metavar="N", min=1, help="Decoding processes; by default one per core."
         ),
     ] = None,
     pages: Annotated[
         bool | None,
-        typer.Option(
-            "--pages/--no-pages", help="Also the pages on which people register; by default not."
-        ),
+        typer.Option("--pages/--no-pages", help="Also serve the pages for people; by default not."),
     ] = None,
     config: Annotated[
         Path | None,
@@ -62,7 +60,7 @@ def serve(
 ) -> None:
     """Serve the register over HTTP until the process is told to end.
 
-    Where no admin has a key, one is made and printed, this once. The log goes to standard error.
+    If no admin has a key, one is made and printed once. The log goes to standard error.
     """
     try:
         from egide.server.running import run

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from egide.usecases.staff import NewAccount
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="What they sign in with, and the log calls them.")
+    str, typer.Argument(metavar="NAME", help="The name to sign in with, also used in the log.")
 ]
 IssuerOption = Annotated[
-    str, typer.Option("--issuer", metavar="TEXT", help="What their app calls this register.")
+    str, typer.Option("--issuer", metavar="TEXT", help="The name of this register in their app.")
 ]
 _ISSUER = "Egide"
 _QUIET_MODULES = 2
-"""Light modules around the QR code. The standard's four make it too tall for 24 lines; readers
-find it with two."""
+"""Light modules around the QR code. With the standard's four it is too tall for 24 lines; two are
+enough for readers."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,10 +57,10 @@ def add(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Make an account, and print its password and the code for an app: this once, and never again.
+    """Make an account, and print its password and the code for an app, once.
 
-    The store keeps only a hash of the password. Have the worker beside you: they read the QR code
-    with an app that makes six-digit codes, and write down the password.
+    They are never shown again; the store keeps only a hash of the password. Have the worker beside
+    you: they scan the QR code with an authenticator app, and write down the password.
     """
     import egide
 
@@ -71,7 +71,7 @@ def add(
 
 
 def list_staff(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """List the accounts, without anything to sign in with."""
+    """List the accounts, without their secrets."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -95,9 +95,9 @@ def reset(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Give an account another password and app secret, and sign it out everywhere.
+    """Give an account a new password and app secret, and sign it out everywhere.
 
-    For a lost telephone or password. What they had before opens nothing any more.
+    For a lost telephone or password. The old ones stop working.
     """
     import egide
 
@@ -112,7 +112,7 @@ def reset(
 def disable(
     name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Shut an account, and sign it out everywhere at once."""
+    """Disable an account, and sign it out everywhere at once."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -122,7 +122,7 @@ def disable(
 def enable(
     name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Open a disabled account again, with the password and the app that it had."""
+    """Enable a disabled account again, with its old password and app secret."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -132,7 +132,7 @@ def enable(
 def remove(
     name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Delete an account. What they did stays in the log, under their name."""
+    """Delete an account. Its acts stay in the log, under its name."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -140,7 +140,7 @@ def remove(
 
 
 def _staffing() -> Any:
-    """The class that makes accounts, which needs packages that only a served register has."""
+    """Import the class that makes accounts; it needs packages that only a served register has."""
     try:
         import argon2  # noqa: F401
         import pyotp  # noqa: F401
@@ -162,14 +162,14 @@ def _show_new(made: NewAccount, json: bool) -> None:
     say(f"password {made.password}")
     say(made.uri)
     if is_watched():
-        warn("To be read with an app that makes six-digit codes:")
+        warn("Scan this with an app that makes six-digit codes:")
         draw(qr_code(made.uri))
     warn("They sign in under /en/staff/sign-in or /fr/staff/sign-in with name, password and code.")
-    warn(f"If either is lost or known to somebody else: egide staff reset {made.staff.name}")
+    warn(f"If either is lost or exposed: egide staff reset {made.staff.name}")
 
 
 def qr_code(text: str) -> list[str]:
-    """Return a QR code as lines; what is drawn are its light modules."""
+    """Return a QR code as lines; its light modules are drawn."""
     import segno
 
     drawn = StringIO()

@@ -42,7 +42,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def info(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Show which store this is and at which revision."""
+    """Show the store's id and revision."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -63,9 +63,9 @@ def info(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 
 
 def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Bring an older store to this version's schema.
+    """Upgrade an older store to this version's schema.
 
-    Stop what serves the store, and make a backup with the version that you have, first.
+    First stop all processes that serve the store, and make a backup with the old version.
     """
     import egide
     from egide.live.forgetting import settle
@@ -82,11 +82,11 @@ def upgrade(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> Non
 def backup(
     file: BackupArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Copy the store, while others use it, into a new file.
+    """Copy the store, even while in use, into a new file.
 
-    The file is a store of its own, in SQLite, whatever database the original is in. It holds all
-    fingerprints, so keep it as private as the store. What is withdrawn later is still in it: delete
-    old backups, and withdraw again after restoring one.
+    The file is an SQLite store, whatever database the original is in. It holds all fingerprints, so
+    keep it as private as the store. Later withdrawals do not reach it: delete old backups, and
+    withdraw again after you restore one.
     """
     import egide
 
@@ -103,11 +103,11 @@ def backup(
 def restore(
     file: BackupArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Fill a new store from a backup: a new file, or an empty database of PostgreSQL.
+    """Fill a new store from a backup: a new file, or an empty PostgreSQL database.
 
-    Any store in a file will do, so this is also how to move from SQLite to PostgreSQL. Stop what
-    uses the old store first. What was withdrawn after the backup was made is in the store again:
-    withdraw it before anything uses the new one.
+    It takes any store in a file, so it can also move a store from SQLite to PostgreSQL. First stop
+    all processes that use the old store. Entries that were withdrawn after the backup are in the
+    new store again: withdraw them before anything uses it.
     """
     from egide.store.copying import restore_store
 

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from egide.store import Store
     from egide.usecases.sync import SyncReport
 
-NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="What the partner is called here.")
-]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The partner's name here.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -65,7 +63,7 @@ def add(
     key_file: Annotated[
         Path,
         typer.Option(
-            "--key-file", metavar="FILE", help="Holds the key for it; readable by you alone."
+            "--key-file", metavar="FILE", help="Holds the key for it; only you may read it."
         ),
     ],
     remote_bank: Annotated[str, typer.Option("--from", metavar="BANK", help="The bank there.")],
@@ -75,13 +73,13 @@ def add(
         typer.Option(
             "--trust",
             metavar="THERE=HERE",
-            help="What a partner's word counts for, such as confirmed=confirmed. "
-            "By default nothing of a partner is confirmed here.",
+            help="Trust here for a trust there, such as confirmed=confirmed. "
+            "By default no entry of a partner is confirmed here.",
         ),
     ] = None,
     allow_http: Annotated[
         bool,
-        typer.Option("--allow-http", help="Also without encryption: everyone on the way sees it."),
+        typer.Option("--allow-http", help="Allow http: everyone on the way can read the key."),
     ] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -110,7 +108,7 @@ def add(
 
 
 def list_upstreams(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """List the registers that this one follows, and how far it has got with each."""
+    """List the registers that this one follows, and the progress with each."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -151,15 +149,15 @@ def list_upstreams(store: StoreOption = DEFAULT_STORE, json: JsonOption = False)
 
 def run(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Only this one; by default all.")
+        str | None, typer.Argument(metavar="[NAME]", help="Only this partner; by default all.")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on until interrupted.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Continue until interrupted.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Take over what partners have, now; with --watch, everything they do from now on.
+    """Take over the changes of partners now; with --watch, also all later ones.
 
-    Each page is one transaction: interrupted anywhere, the next run goes on from there.
+    Each page is one transaction: after an interruption, the next run continues from there.
     """
     import egide
     from egide.net.addresses import own_networks
@@ -188,14 +186,14 @@ def run(
 
 
 def pause(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Stop following a partner for a while. Its withdrawals do not arrive meanwhile."""
+    """Pause following a partner. Its withdrawals do not arrive meanwhile."""
     _set_enabled(name, store, json, enabled=False)
 
 
 def resume(
     name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Go on following a partner from where it was left."""
+    """Resume following a partner from where it stopped."""
     _set_enabled(name, store, json, enabled=True)
 
 
@@ -205,10 +203,10 @@ def remove(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Follow a partner no longer, and erase its entries here.
+    """Stop following a partner, and erase its entries here.
 
-    Nobody would hear any longer which of them are withdrawn. Added again, they come back. It says
-    how many there are, and asks; without a terminal it needs --yes.
+    Withdrawals would no longer arrive, so the entries cannot stay. If the partner is added again,
+    they come back. It tells the number and asks; without a terminal it needs --yes.
     """
     import egide
     from egide.usecases.sync import remove_upstream
@@ -222,7 +220,7 @@ def remove(
     if json:
         print_json({"name": name, "erased": erased})
     else:
-        say(f"{name} is followed no longer; {erased:,} of its entries are erased.")
+        say(f"{name} is no longer followed; {erased:,} of its entries are erased.")
 
 
 def _trust_of(text: str) -> tuple[Trust, Trust]:
@@ -251,7 +249,7 @@ def _watch(store: Store, json: bool) -> None:
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # so in a job in the background
+        if signal.getsignal(number) is not signal.SIG_IGN:  # a background job ignores it
             signal.signal(number, lambda *_: stopped.set())
     follower = Follower(
         store, connect=partial(connect, allowed_networks=own_networks()), on_round=show
@@ -271,7 +269,7 @@ def _set_enabled(name: str, store: str, json: bool, *, enabled: bool) -> None:
     if json:
         print_json(_values(upstream))
     else:
-        say(f"{name} is followed on." if enabled else f"{name} is paused.")
+        say(f"{name} is followed again." if enabled else f"{name} is paused.")
 
 
 def _show(report: SyncReport, json: bool) -> None:

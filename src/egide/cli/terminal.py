@@ -1,9 +1,8 @@
 """What the commands share: options, exit codes, and the one place that prints.
 
-Everything that a command prints passes through here, and whatever data holds is shown, never
-obeyed: control characters, escape sequences, characters that turn text round or cannot be seen,
-line breaks, lone surrogates, Rich's markup. No other module of the command line writes, as
-`tests/unit/cli/test_cli_printing.py` holds.
+All output of commands passes through here. Data is shown, never interpreted: control characters,
+escape sequences, bidirectional and invisible characters, line breaks, lone surrogates, Rich's
+markup. `tests/unit/cli/test_cli_printing.py` checks that no other module of the commands prints.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ YesOption = Annotated[
 ]
 AfterOption = Annotated[
     int,
-    # No database counts further.
+    # The largest number in a database.
     typer.Option(
-        "--after", metavar="NUMBER", min=0, max=2**63 - 1, help="Only those after this one."
+        "--after", metavar="NUMBER", min=0, max=2**63 - 1, help="Only those after this number."
     ),
 ]
 BanksOption = Annotated[
@@ -83,7 +82,7 @@ MATCH_COLUMNS = (
 
 
 def examples(*lines: str) -> str:
-    """Return an epilog with examples, which help shows line by line."""
+    """Return a help epilog that shows examples line by line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -103,13 +102,13 @@ def warn(text: str) -> None:
 
 
 def print_json(values: Any) -> None:
-    """Print one JSON document on one line, at once."""
+    """Print a JSON document on one line, and flush."""
     sys.stdout.write(_json(values) + "\n")
     sys.stdout.flush()
 
 
 def print_list(values: Iterable[Any]) -> None:
-    """Print what a command lists as one JSON array, an element a line, in flat memory."""
+    """Print values as one JSON array, one element per line, in constant memory."""
     before = "["
     for value in values:
         sys.stdout.write(before + _json(value))
@@ -132,7 +131,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    # Rich reads markup and emoji names in every string that it is given, but not in a Text.
+    # Rich interprets markup and emoji names in strings, but not in a Text.
     table = Table(
         title=Text(visible(title)) if title else None,
         title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
@@ -162,7 +161,7 @@ def match_cells(match: Match | MatchRow) -> list[str]:
 
 
 def draw(lines: Iterable[str]) -> None:
-    """Print a drawing of our own on standard error, white on black; no data may be in it."""
+    """Print our own drawing on standard error, white on black; it must contain no data."""
     sys.stderr.writelines(f"\x1b[97;40m{line}\x1b[0m\n" for line in lines)
     sys.stderr.flush()
 
@@ -183,8 +182,7 @@ def progress_bar() -> Iterator[Callable[[str, str, int | None, int], None]]:
     """Show a bar on standard error.
 
     Yields:
-        what changes it: takes a description, a state, the total (None: not known) and how much of
-        it is done.
+        a function to change the bar: description, state, total (None: unknown), amount done.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -211,7 +209,7 @@ def progress_bar() -> Iterator[Callable[[str, str, int | None, int], None]]:
 
 
 def export_stream() -> TextIO:
-    """Standard output for a list of fingerprints: as it is, but where a terminal would obey it."""
+    """Standard output for a list of fingerprints; escaped only if it is a terminal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     return cast(TextIO, _ForTerminals(sys.stdout)) if sys.stdout.isatty() else sys.stdout
@@ -223,7 +221,7 @@ def input_stream() -> BinaryIO:
 
 
 class _ForTerminals(io.TextIOBase):
-    """Passes on text line by line, with what would be obeyed made visible."""
+    """Passes text on line by line, with control characters escaped."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -240,8 +238,8 @@ def confirm_erasing(what: str, *, yes: bool) -> None:
     """Ask before much is erased at once.
 
     Args:
-        what: will be erased, with how many; such as `21 entries of bank helpline`.
-        yes: it was agreed to beforehand.
+        what: will be erased, with the number, such as `21 entries of bank helpline`.
+        yes: confirmed beforehand.
 
     Raises:
         ConfirmationNeeded: the answer was no, or there is no terminal to ask on.
@@ -260,17 +258,17 @@ def confirm_erasing(what: str, *, yes: bool) -> None:
 
 
 def prepare() -> None:
-    """Ready the streams and what libraries would print on them by themselves."""
+    """Prepare the streams, and the warnings that libraries print on them."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that is not of UTF-8
+            stream.reconfigure(errors="backslashreplace")  # for a terminal without UTF-8
     logging.getLogger().addHandler(_Warnings(logging.WARNING))
     logging.captureWarnings(capture=True)
 
 
 def _open_closed_streams() -> None:
-    """Let nothing that is opened later take the place of a stream that the caller has closed."""
+    """Open closed standard streams, so that no later file takes their descriptors."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             opened = os.open(os.devnull, os.O_RDWR)
@@ -281,7 +279,7 @@ def _open_closed_streams() -> None:
 
 
 def let_go_of_output() -> None:
-    """Keep Python from writing again, at its end, what could not be written."""
+    """Keep Python from writing the failed output again when it exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -294,7 +292,7 @@ class _Warnings(logging.Handler):
 
 
 def _json(values: Any) -> str:
-    # ASCII but for DEL, which JSON leaves as it is; it can only stand within strings.
+    # `dumps` gives ASCII but does not escape DEL, which can only occur within strings.
     return json.dumps(values).replace("\x7f", "\\u007f")
 
 

@@ -1,4 +1,4 @@
-"""`egide webhook …`: who is told of what happens here."""
+"""`egide webhook …`: services that are told of events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from egide.domain.partners import DeadLetter, Webhook, WebhookEvent
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The webhook's name.")]
 _SHOWN = 100
 
 
@@ -48,7 +48,7 @@ def add_to(app: typer.Typer) -> None:
 
 def add(
     name: NameArgument,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where messages are posted to.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Messages are posted here.")],
     events: Annotated[
         list[str],
         typer.Option(
@@ -60,9 +60,9 @@ def add(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Tell a URL of events, in messages signed in the Standard Webhooks way.
+    """Tell a URL of events, in messages signed as Standard Webhooks specifies.
 
-    The secret that signs them is printed this once. `egide serve` delivers the messages.
+    The signing secret is printed once. `egide serve` delivers the messages.
     """
     import egide
     from egide.net.addresses import WEBHOOK_NETWORKS, own_networks
@@ -82,7 +82,7 @@ def add(
 
 
 def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """List the webhooks, how many messages wait for each, and what became of the last one."""
+    """List the webhooks, with the messages that wait for each and the last answer."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -164,9 +164,9 @@ def dead(
 def send_test_message(
     name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Send a webhook a signed message that tells of nothing, and say what comes back.
+    """Send a webhook a signed test message, and show the answer.
 
-    Exit status 1 if it was not taken.
+    Exits with 1 if the message was not taken.
     """
     import egide
     from egide.net.addresses import WEBHOOK_NETWORKS, own_networks
@@ -195,7 +195,7 @@ def send_test_message(
 
 
 def retry(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Try all messages to a webhook again that were given up, and switch it on."""
+    """Retry all messages to a webhook that were given up, and enable the webhook."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -203,13 +203,13 @@ def retry(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOpti
     if json:
         print_json({"name": name, "messages": count})
     else:
-        say(f"{count:,} messages to {name} are tried again.")
+        say(f"{count:,} messages to {name} will be retried.")
 
 
 def remove(
     name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
 ) -> None:
-    """Remove a webhook and all messages to it that wait."""
+    """Remove a webhook and all messages that wait for it."""
     import egide
 
     with egide.open_store(store) as opened:
@@ -217,7 +217,7 @@ def remove(
     if json:
         print_json({"name": name})
     else:
-        say(f"{name} is told of nothing any longer.")
+        say(f"{name} is removed.")
 
 
 def _event_of(text: str) -> WebhookEvent:

@@ -1,1 +1,1 @@
-"""The register in memory: it follows the store, is rebuilt beside it, and answers what matches."""
+"""The register in memory: it follows the store, rebuilds its snapshot, and finds matches."""

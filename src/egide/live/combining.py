@@ -1,4 +1,4 @@
-"""Look-ups that come at once are searched together: one search of many costs less than many."""
+"""Search concurrent look-ups together: one search for many costs less than many searches."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from egide.matching import Found
 
     Question = tuple[tuple[str, ...] | None, int | None]
-    """The banks, and the radius in bits."""
+    """Bank names, and the radius in bits."""
     Search = Callable[[Sequence[Fingerprint], Question], Found]
 
 MAX_COMBINED_CODES = 512
-"""30 to 50 ms of one core at a million codes: what one may have to wait for."""
+"""Bounds the wait: this many take 30 to 50 ms of one core at a million codes."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A look-up that is searched by another's thread, or whose thread is to search for others."""
+    """A look-up in the queue: another thread answers it, or its own thread answers the queue."""
 
     fingerprints: Sequence[Fingerprint]
     question: Question
@@ -33,21 +33,21 @@ class _Waiting:
 
 
 class Combiner:
-    """Lets one thread search at a time, for all that asked while the one before it searched.
+    """Let one thread search at a time, for all look-ups that arrived during the search before.
 
-    Nobody waits for company: who comes alone is searched for at once. With one thread searching
-    the others hold no turn of the interpreter, which is what makes many small searches slow.
+    A look-up that comes alone is searched at once. While one thread searches, the others do not
+    compete for the interpreter, which is what makes many small searches slow.
     """
 
     def __init__(self, search: Search) -> None:
-        """Combine calls of `search`, which answers each fingerprint by itself."""
+        """Combine calls of `search`, which must answer each fingerprint independently."""
         self._search = search
         self._lock = Lock()
         self._waiting: list[_Waiting] = []
         self._busy = False
 
     def search(self, fingerprints: Sequence[Fingerprint], question: Question) -> Found:
-        """Do what `search` does; what that raises, all raise who asked the same question."""
+        """Call `search`; an error is raised to every caller with the same question."""
         codes = sum(map(_count_codes, fingerprints))
         if codes > MAX_COMBINED_CODES:
             return self._search(fingerprints, question)
@@ -66,7 +66,7 @@ class Combiner:
         return own.found
 
     def _search_for_all(self) -> None:
-        """Search for those who wait, oldest first, then wake them and the next to do so."""
+        """Search for the waiting look-ups, oldest first; wake their threads and the next one."""
         with self._lock:
             taken, codes = 0, 0
             for each in self._waiting:
@@ -93,7 +93,7 @@ class Combiner:
     def _answer(self, question: Question, alike: Sequence[_Waiting]) -> None:
         try:
             found = self._search([one for each in alike for one in each.fingerprints], question)
-        except BaseException as error:  # noqa: BLE001 - each who asked raises it
+        except BaseException as error:  # noqa: BLE001 - every caller raises it
             for each in alike:
                 each.error = error
             return

@@ -1,8 +1,8 @@
 """Erased fingerprints leave every file of this machine: the database, snapshots, leftovers.
 
-The store remembers what is to be erased, so that a kill loses none of it: every process does it
-when it starts, when it ends, and after an act that erases. A served register does it beside its
-requests: within seconds in the database, and in the snapshot when `forget_after_s` is over.
+The store records pending erasures, so a killed process loses none. Every process completes them at
+start, at exit, and after each act that erases. A served register completes them beside its
+requests: in the database within seconds, in the snapshot after `forget_after_s`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def settle(store: Store, *, snapshot: bool = True) -> bool:
-    """Have what the store has erased leave the files of this machine.
+    """Remove erased fingerprints from the files of this machine.
 
-    All of it is tried, whatever fails.
+    Every step is tried, even if another fails.
 
     Args:
         store: an open store.
-        snapshot: also remove the search snapshot, if it may hold something of it.
+        snapshot: also remove the search snapshot, if it may hold erased fingerprints.
 
     Returns:
-        whether the database is done; False while somebody reads an earlier state of it.
+        whether the database is done; False while another reader uses an earlier state of it.
 
     Raises:
-        SnapshotNotRemoved: a snapshot has to be deleted by hand.
-        StoreError: the store cannot be asked.
+        SnapshotNotRemoved: a snapshot must be deleted by hand.
+        StoreError: the store cannot be read.
     """
     with ExitStack() as left:
         if snapshot:

@@ -1,4 +1,4 @@
-"""Keypoints of a store, made ready to be searched, or the reason why they cannot be."""
+"""Prepare the keypoints of a store for searching, or say why they cannot be searched."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenKeypoints:
-    """What `open_keypoints` found.
+    """Result of `open_keypoints`.
 
     Attributes:
-        index: what is searched; None where there is nothing to search, or `error` says why not.
+        index: the search index; None if the store has no keypoints or on `error`.
         revision: the store's revision that was read.
-        damaged: entries whose keypoints could not be read; their pictures have to be registered
-            again.
+        damaged: entries with unreadable keypoints; their pictures must be registered again.
     """
 
     index: KeypointIndex | None
@@ -36,7 +35,7 @@ class OpenKeypoints:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Forget the index."""
+        """Close the index."""
         if self.index is not None:
             self.index.close()
 
@@ -50,12 +49,12 @@ def can_search_keypoints(
     banks: Sequence[str] | None = None,
     on_error: Callable[[KeypointsError], None] | None = None,
 ) -> bool:
-    """Whether a query's keypoints are of use: the store has some, and their key is at hand.
+    """Whether keypoints can be searched: the store has some, and their key is available.
 
     Args:
         store: an open store.
         banks: names; None for all.
-        on_error: called with what is in the way, instead of raising it.
+        on_error: called with the error instead of raising it.
 
     Raises:
         KeypointsError: the store has keypoints that cannot be searched.
@@ -78,17 +77,17 @@ def open_keypoints(
     banks: Sequence[str] | None = None,
     on_error: Callable[[KeypointsError], None] | None = None,
 ) -> OpenKeypoints:
-    """Unseal the keypoints of a store into a search index, which is kept in memory only.
+    """Unseal the keypoints of a store into a search index, in memory only.
 
-    The key is that of the environment, see `egide.security.sealing`.
+    The key comes from the environment, see `egide.security.sealing`.
 
     Args:
         store: an open store.
         banks: names; None for all.
-        on_error: called with what is in the way, instead of raising it.
+        on_error: called with the error instead of raising it.
 
     Raises:
-        KeypointsError: there is no key, it is another one, or the extra is missing.
+        KeypointsError: the key is missing or wrong, or the extra is not installed.
     """
     revision = store.revision()
     if not store.keypoints.held(banks):

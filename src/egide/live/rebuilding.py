@@ -1,8 +1,8 @@
-"""Building the search snapshot beside those who search: in a child of low priority, one at a time.
+"""Build the search snapshot in a low-priority child process, one at a time, while others search.
 
-This module, run with the snapshot's path and its parent's number, is that child. It is told the
-store's URL by its environment, since command lines are for everyone to read and the URL may hold a
-password.
+Run as a program, with the snapshot's path and the parent's process id, this module is that child.
+It takes the store's URL from the environment: the URL may hold a password, and everyone can read
+command lines.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RebuildRules:
-    """When a snapshot is built anew.
+    """When to rebuild a snapshot.
 
     Attributes:
-        min_changes: that many in memory are never too many,
-        changes_share: nor is that share of the snapshot's entries.
-        forget_after_s: for so long a snapshot may hold a fingerprint that the store has erased.
+        min_changes: changes in memory that never require a rebuild.
+        changes_share: the same, as a share of the snapshot's entries; the larger limit counts.
+        forget_after_s: how long a snapshot may hold a fingerprint that the store has erased.
     """
 
     min_changes: int = 50_000
@@ -60,16 +60,16 @@ class RebuildRules:
     forget_after_s: float = 900.0
 
     def most_changes(self, index: LiveIndex) -> int:
-        """How many changes after the snapshot of a live index are not too many."""
+        """The most changes that a live index may hold on top of its snapshot."""
         return max(self.min_changes, int(self.changes_share * index.base.entry_count))
 
     def due(self, index: LiveIndex, *, file_exists: bool, now_s: float) -> bool:
-        """Say whether a live index needs a new snapshot.
+        """Whether a live index needs a new snapshot.
 
         Args:
-            index: as it is now.
-            file_exists: whether the snapshot's file is there; a withdrawal may have removed it.
-            now_s: of `time.monotonic`.
+            index: the live index.
+            file_exists: whether the snapshot's file exists; a withdrawal may have removed it.
+            now_s: the present, by `time.monotonic`.
         """
         if not file_exists:
             return True
@@ -80,14 +80,14 @@ class RebuildRules:
 
 
 class Rebuilder:
-    """Starts the child, ends it, and tries again later where it failed.
+    """Starts and ends the child process; retries later after a failure.
 
     Attributes:
-        failure: the code of the last build's error; None after a success.
+        failure: the error code of the last build; None after a success.
     """
 
     def __init__(self, url: str, path: Path) -> None:
-        """Build the snapshot of a store.
+        """Prepare to build the snapshot of a store.
 
         Args:
             url: of the store, with its password.
@@ -109,7 +109,7 @@ class Rebuilder:
     def start(self) -> None:
         """Start the child, unless one runs, another process builds, or it is too soon.
 
-        Where nothing can be written, that is a build which failed.
+        An unwritable folder counts as a failed build.
         """
         if self._child is not None or time.monotonic() < self._not_before_s:
             return
@@ -133,7 +133,7 @@ class Rebuilder:
             self._fail(error.code)
 
     def poll(self) -> None:
-        """See whether the child has ended, and how."""
+        """Record the outcome of the child once it has ended."""
         child = self._child
         if child is None or child.poll() is None:
             return
@@ -145,7 +145,7 @@ class Rebuilder:
         if child.returncode == 0:
             self.failure = None
             self._failures = 0
-            # Half of one core at most, however often entries end.
+            # However often entries end, builds take at most half of one core.
             self._not_before_s = now_s + (now_s - self._started_s)
             return
         self._fail(said.decode("utf-8", "replace").strip() or f"status {child.returncode}")
@@ -159,30 +159,30 @@ class Rebuilder:
         self._failures += 1
 
     def close(self) -> None:
-        """End the child, if one runs; it takes back what it has written."""
+        """End the child, if one runs; it removes its unfinished file."""
         child, self._child = self._child, None
         if child is not None:
             end(child, timeout_s=_STOP_TIMEOUT_S)
 
 
 def _database_variables(url: str) -> dict[str, str]:
-    """What a store on PostgreSQL reads from the environment besides the URL."""
+    """The environment variables that a PostgreSQL store reads besides its URL."""
     if url.startswith("sqlite"):
         return {}
-    # libpq's names have no underscore; others that begin so are not its own.
+    # libpq's names have no underscore; other names that begin with PG are not libpq's.
     own = {name: value for name, value in variables(prefixes=("PG",)).items() if "_" not in name}
     return {**own, **variables(_READ_TOO)}
 
 
 def main() -> int:
-    """Be the child: build once, and say the code of what went wrong."""
+    """Run as the child: build once; on failure, print the error code."""
     from egide.store import Store
 
-    # By default the signal would leave the unfinished file behind.
+    # The default handler would leave the unfinished file behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.nice(_NICENESS)
     path, parent = Path(sys.argv[1]), int(sys.argv[2])
-    # By the signal, which takes back what was written.
+    # The signal's handler removes the unfinished file.
     end_with_parent(parent, partial(os.kill, os.getpid(), signal.SIGTERM))
     try:
         with building(path, wait=False) as free:
@@ -193,7 +193,7 @@ def main() -> int:
                     build_store_snapshot(store, path)
                 finally:
                     if os.getppid() != parent:
-                        # It may hold what was withdrawn meanwhile, and nobody else sees to that.
+                        # It may hold entries withdrawn meanwhile, and no parent will remove it.
                         forget_snapshot(store)
     except EgideError as error:
         sys.stdout.write(error.code)

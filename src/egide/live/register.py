@@ -1,4 +1,4 @@
-"""A register that is searched while it changes: it follows the store in a thread of its own."""
+"""A register that stays searchable while it changes: its own thread follows the store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from egide.store import Store
 
 _WAIT_S = 0.5
-"""How long one wait for a change lasts; also how often the snapshot's file is looked at."""
+"""The longest wait for a change; also how often the snapshot's file is checked."""
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 5.0
 _SILENT_AFTER_S = 2.0
@@ -41,17 +41,17 @@ _CHANGES_PER_VIEW = 5000
 _MAX_CHANGES_PER_VIEW = 20_000
 """A change of more entries than this takes effect in parts; 20 MiB while it is read."""
 _FINGERPRINTS_PER_SEARCH = 1024
-"""Of a large batch: between two of them others get their turn."""
+"""A large batch is cut into searches of this size; other threads get their turn in between."""
 _DEFAULT_RULES = RebuildRules()
 
 log = logging.getLogger(__name__)
 
 
 class LiveRegister:
-    """Matches against a store as it is now: a change by any process is matched within a second.
+    """Matches against the present store: a change by any process takes effect within a second.
 
-    `search` and the properties are for any thread. While the store cannot be reached, matching goes
-    on with what was known last; `age_s` tells how old that is, `stalled_s` whether it gets older.
+    `search` and the properties are thread-safe. While the store is unreachable, matching uses the
+    last known state: `age_s` is its age, and `stalled_s` grows while the store is silent.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class LiveRegister:
         """Prepare to follow a store.
 
         Args:
-            store: open until this is closed.
-            url: of the store with its password, for the process that builds snapshots; None where
-                there is none in it.
-            rules: when to build a snapshot anew; None for never, where another process does.
+            store: stays open until this is closed.
+            url: of the store with its password, for the process that builds snapshots; None if
+                the URL has no password.
+            rules: when to rebuild the snapshot; None for never: another process does so.
         """
         self._store = store
         self._path = snapshot_path(store)
@@ -81,15 +81,15 @@ class LiveRegister:
         self._holdings = Holdings()
 
     def start(self) -> None:
-        """Start to follow, in a thread; a missing snapshot is built first."""
+        """Start to follow in a thread, which first builds a missing snapshot."""
         self._thread.start()
 
     def wait_until_ready(self, timeout_s: float) -> bool:
-        """Wait until there is something to search; return whether there is."""
+        """Wait until the register can be searched; return whether it can."""
         return self._ready.wait(timeout_s)
 
     def close(self) -> None:
-        """Stop following, and end a build."""
+        """Stop following, and end a running build."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_TIMEOUT_S)
@@ -102,29 +102,29 @@ class LiveRegister:
         banks: Collection[str] | None = None,
         radius_bits: int | None = None,
     ) -> Found:
-        """Match fingerprints by digests and PDQ; their `patches` are not looked at.
+        """Match fingerprints by digests and PDQ; their keypoints are ignored.
 
-        The store is asked only for a bank that the index does not know: matching goes on while it
-        cannot be reached.
+        The store is asked only about banks that the index does not know. So matching continues
+        while the store is unreachable.
 
         Args:
-            fingerprints: any number; those that come at once from several threads are searched
-                together.
+            fingerprints: any number; concurrent calls from several threads are searched together.
             banks: names; None for all enabled ones.
             radius_bits: 0–63 instead of each bank's own.
 
         Returns:
-            for each fingerprint its matches, nearest first, see `Matcher.match`; in which banks.
+            the matches of each fingerprint, nearest first (see `Matcher.match`), and the banks
+            that were searched.
 
         Raises:
-            BankMissing, RadiusInvalid: of the arguments.
+            BankMissing, RadiusInvalid: an argument is invalid.
             NotReady: nothing can be searched yet.
-            StoreError: the store cannot tell whether there is a bank.
+            StoreError: the store cannot tell whether a bank exists.
         """
         if banks is None:
             return self._combiner.search(fingerprints, (None, radius_bits))
         known = self.bank_names
-        # Made within the last second, and without an entry so far; or there is none.
+        # Such a bank is under a second old and still empty, or it does not exist.
         new = [self._store.banks.get(name) for name in banks if name not in known]
         found = self._combiner.search(
             fingerprints, (tuple(name for name in banks if name in known), radius_bits)
@@ -152,7 +152,7 @@ class LiveRegister:
 
     @property
     def revision(self) -> int:
-        """The store's revision of which, and before which, no change is missing.
+        """The last revision up to which every change of the store is included.
 
         Raises:
             NotReady: nothing can be searched yet.
@@ -161,14 +161,14 @@ class LiveRegister:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the last moment when no change of the store was missing."""
+        """Seconds since this register last held every change of the store."""
         return time.monotonic() - self._current_at_s
 
     @property
     def stalled_s(self) -> float:
         """Seconds since the store last gave changes, or was known to have no more.
 
-        It does not grow while a long import is taken in; it does while the store is silent.
+        It grows while the store is silent, but not while a long import is being read.
         """
         followed = self._followed
         moved_at_s = self._current_at_s if followed is None else followed.moved_at_s
@@ -176,7 +176,7 @@ class LiveRegister:
 
     @property
     def silent(self) -> bool:
-        """Whether the store has not answered for so long that no look-up should wait for it."""
+        """Whether the store has been silent too long for a look-up to wait for it."""
         return self.stalled_s > _SILENT_AFTER_S
 
     @property
@@ -189,19 +189,19 @@ class LiveRegister:
         return frozenset(bank.name for bank in self._view().banks)
 
     def require_bank(self, name: str) -> None:
-        """Refuse a bank that is none.
+        """Refuse the name of a bank that does not exist.
 
         Raises:
             BankMissing: there is no bank of that name.
             NotReady: nothing can be searched yet.
-            StoreError: it is unknown here, and the store cannot tell.
+            StoreError: the name is unknown here, and the store cannot tell.
         """
         if name not in self.bank_names:
             self._store.banks.get(name)
 
     @property
     def entry_count(self) -> int:
-        """How many entries can match, and the expired ones that the store has not erased yet.
+        """How many entries can match, plus expired ones that the store has not erased yet.
 
         Raises:
             NotReady: nothing can be searched yet.
@@ -210,7 +210,7 @@ class LiveRegister:
 
     @property
     def held_changes(self) -> int:
-        """How many changes are in this process's memory, and not in the snapshot.
+        """How many changes are in this process's memory but not in the snapshot.
 
         Raises:
             NotReady: nothing can be searched yet.
@@ -219,7 +219,7 @@ class LiveRegister:
 
     @property
     def failure(self) -> str | None:
-        """The code of what stands in the way of following, or of building a snapshot; or None."""
+        """The error code of the last attempt to follow or to build a snapshot, or None."""
         return self._failure or self._rebuilder.failure
 
     def _index(self) -> LiveIndex:
@@ -248,18 +248,18 @@ class LiveRegister:
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
 
     def _keep_current(self) -> None:
-        """Wait for one change at most, and take in all there are."""
+        """Wait for a change, for a limited time, then take in all changes."""
         store = self._store
         if self._followed is not None and self._next is None:
             store.wait_for_change(self._followed.index.view.revision, _WAIT_S)
         at_s = time.monotonic()
         revision = store.revision()
         if self._followed is None or revision < self._followed.index.view.revision:
-            # Nothing yet, or the store is one from before, restored.
+            # Nothing is loaded yet, or the store was restored to an earlier state.
             loaded = self._load(revision)
             self._followed, self._next = loaded, None
-            # It is mapped: what was erased since it was built needs no name on the disk until the
-            # next one stands.
+            # The file is mapped, so its name can go. It may hold erased fingerprints, which must
+            # not stay on disk until the next build.
             forget_snapshot(store)
         else:
             self._followed.advance(store, revision)
@@ -268,11 +268,11 @@ class LiveRegister:
         self._renew(self._followed, revision)
 
     def _load(self, revision: int) -> _Followed:
-        """Open the snapshot and read what changed since; build one where that is too much."""
+        """Open the snapshot and read later changes; build a new one if there are too many."""
         opened = self._open()
         if opened is not None and self._catch_up(opened, revision):
             return opened
-        # Whoever starts at the same time waits, and then finds a new file.
+        # Another process that starts at the same time waits here, then finds a new file.
         with building(self._path, wait=True):
             opened = self._open()
             if opened is None or not self._catch_up(opened, revision):
@@ -288,11 +288,11 @@ class LiveRegister:
         return opened.advance(self._store, revision, limit=most)
 
     def _open(self) -> _Followed | None:
-        """Open the snapshot, if it is one of this store that its changes lead on from."""
+        """Open the snapshot, if it is of this store and the store's changes continue it."""
         try:
             identity = _identity(self._path)
             snapshot = Snapshot.open(self._path)
-            # Later than the store is the snapshot of one that was restored to an earlier state.
+            # A snapshot is later than its store if the store was restored to an earlier state.
             if snapshot.store_id == self._store.id and snapshot.revision <= self._store.revision():
                 return _Followed(LiveIndex(snapshot), identity)
         except (OSError, SnapshotError):
@@ -300,7 +300,7 @@ class LiveRegister:
         return None
 
     def _renew(self, followed: _Followed, revision: int) -> None:
-        """Have a snapshot built where one is due; change over to one that stands there."""
+        """Start a build if one is due; switch to a new snapshot once it exists."""
         self._rebuilder.poll()
         try:
             there = _identity(self._path)
@@ -313,7 +313,7 @@ class LiveRegister:
             if self._next is None:
                 self._unusable = there
         if self._next is not None:
-            # One page a round: meanwhile the one in use is kept current too.
+            # One page a round, so that the snapshot in use stays current meanwhile.
             if self._next.advance(self._store, revision, limit=_CHANGES_PER_VIEW):
                 self._followed, self._next = self._next, None
             return
@@ -326,7 +326,7 @@ class LiveRegister:
         ):
             self._rebuilder.start()
         else:
-            self._rebuilder.failure = None  # what failed is needed no longer
+            self._rebuilder.failure = None  # the failed build is no longer needed
 
 
 @dataclass(slots=True)
@@ -335,9 +335,9 @@ class _Followed:
 
     Attributes:
         index: for searching.
-        file: which file the snapshot is.
-        since: the last revision of which a change was read.
-        after_entry: the last entry of that revision that was read; None for all.
+        file: device and inode of the snapshot's file.
+        since: the revision of the last change that was read.
+        after_entry: the last entry read of that revision; None if all were read.
         moved_at_s: when changes were last taken in, by `time.monotonic`.
     """
 
@@ -355,8 +355,8 @@ class _Followed:
 
         Args:
             store: to follow.
-            revision: the store's revision, seen before.
-            limit: at most so many changes.
+            revision: the store's revision, as seen before this call.
+            limit: of changes to read.
 
         Returns:
             whether no change up to `revision` is missing.
@@ -369,7 +369,7 @@ class _Followed:
         for some in _batches(changes):
             read += len(some)
             last = some[-1]
-            # More of the last one's revision may come.
+            # More changes of the last revision may follow.
             seen = max(self.index.view.revision, last.revision - 1)
             self.index.apply(some, banks=store.banks.list, revision=seen)
             self.since, self.after_entry = last.revision, last.id
@@ -378,13 +378,13 @@ class _Followed:
                 ended = self._forget_ended(store, max(ended, (last.revision, last.id)))
         if read == limit:
             return False
-        # A revision is committed whole: of the last one that was read nothing is missing.
+        # A revision is committed whole, so the last one that was read is complete.
         self.since, self.after_entry = max(self.since, revision), None
         self.index.apply((), banks=store.banks.list, revision=self.since)
         return True
 
     def _forget_ended(self, store: Store, position: tuple[int, int]) -> tuple[int, int]:
-        """Let entries that have ended vanish before all of a long import is read."""
+        """Drop ended entries early, before the whole of a long import is read."""
         since, after = position
         page = store.feed.page(since, after=after, limit=_CHANGES_PER_VIEW, ended_only=True)
         if page.entries:
@@ -395,7 +395,7 @@ class _Followed:
 
 
 def _batches(changes: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Cut changes into runs that hold whole revisions, but for immense ones."""
+    """Cut changes into batches of whole revisions; a very large revision is split."""
     batch: list[Entry] = []
     for entry in changes:
         if batch and (

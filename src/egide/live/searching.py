@@ -1,4 +1,4 @@
-"""Opening a store, and the snapshot in which it is searched."""
+"""Open a store, and search it through its snapshot."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 def open_store(url: str = DEFAULT_STORE, *, create: bool = False) -> Store:
     """Open the store at `url`, an SQLAlchemy URL such as `sqlite:///folder/egide.db`.
 
-    Where a process was killed, what it left of erased fingerprints in files is removed first.
+    Erased fingerprints that a killed process left in files are removed first.
 
     Args:
         url: of the database.
-        create: make it where there is none.
+        create: create the database if it does not exist.
 
     Raises:
-        StoreError: StoreMissing, StoreTooOld, StoreTooNew and others, each with its remedy.
+        StoreError: StoreMissing, StoreTooOld, StoreTooNew and others, each naming its remedy.
     """
     from egide.store import Store  # 0.3 s to import
 
     store = Store.open(url, create=create)
-    # A store that is only read, or busy, is settled by whoever can; withdrawing says what is left.
+    # Another process settles a store that is read-only or busy here; withdrawing reports the rest.
     with suppress(StoreError, SnapshotNotRemoved):
         settle(store)
     return store
 
 
 class StoreSearch:
-    """Searches a store as it is when it is asked, by its snapshot, and by keypoints.
+    """Searches the present state of a store, by its snapshot and by keypoints.
 
     Attributes:
-        stalled_s: 0, as nothing is searched but the present.
-        age_s: alike.
+        stalled_s: 0, as only the present is searched.
+        age_s: 0, likewise.
     """
 
     stalled_s = 0.0
@@ -60,9 +60,9 @@ class StoreSearch:
         """Search an open store.
 
         Args:
-            store: open for as long as it is searched.
-            on_keypoints_error: called, if given, with what stands in the way of searching by
-                keypoints, and the search goes on without; by default the error is raised.
+            store: stays open while it is searched.
+            on_keypoints_error: called with an error that prevents the search by keypoints; the
+                search continues without them. By default the error is raised.
         """
         self._store = store
         self._on_keypoints_error = on_keypoints_error
@@ -73,7 +73,7 @@ class StoreSearch:
         return frozenset(bank.name for bank in self._store.banks.list())
 
     def require_bank(self, name: str) -> None:
-        """Refuse a bank that is none.
+        """Refuse the name of a bank that does not exist.
 
         Raises:
             BankMissing: there is no bank of that name.
@@ -87,7 +87,7 @@ class StoreSearch:
         banks: Collection[str] | None = None,
         radius_bits: int | None = None,
     ) -> Found:
-        """Match fingerprints, and by keypoints those that have any.
+        """Match fingerprints; those with keypoints also by keypoints.
 
         Args:
             fingerprints: any number.
@@ -95,10 +95,10 @@ class StoreSearch:
             radius_bits: 0–63 instead of each bank's own.
 
         Returns:
-            for each fingerprint its matches, nearest first; and in which banks.
+            the matches of each fingerprint, nearest first, and the banks that were searched.
 
         Raises:
-            BankMissing, RadiusInvalid: of the arguments.
+            BankMissing, RadiusInvalid: an argument is invalid.
             KeypointsError: keypoints were asked for and cannot be searched.
         """
         keypoints = NO_KEYPOINTS

@@ -1,4 +1,4 @@
-"""The search snapshot of a store: where it is, who builds it, and when it has to go."""
+"""The search snapshot of a store: where it is, who builds it, and when it must be removed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _BUILD_ATTEMPTS = 3
 
 
 def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
-    """Open the search snapshot of a store at its present revision, building it where needed.
+    """Open the search snapshot of a store at its present revision; build it if needed.
 
-    Of a store that never rests it is the snapshot of a moment ago, whose file has no name any
-    longer if something was erased meanwhile.
+    If the store changes constantly, the snapshot is a moment old. Its file is then already unlinked
+    if something was erased meanwhile.
 
     Args:
         store: an open store.
@@ -37,7 +37,7 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
 
     Raises:
         SnapshotUnwritable: it cannot be written; EGIDE_SNAPSHOT_DIR names another folder.
-        SnapshotNotRemoved: it may hold what was erased, and has to be deleted by hand.
+        SnapshotNotRemoved: it may hold erased fingerprints and must be deleted by hand.
     """
     path = snapshot_path(store)
     snapshot = _current(store, path, verify=verify)
@@ -45,8 +45,8 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
         store.erasure.note_snapshot(path)
         return snapshot
     with building(path, wait=True):
-        # Whoever was waited for may have built it. One of an earlier revision may hold what has
-        # been erased since, and a withdrawal in another process may just have removed it.
+        # The process before us may have built it. A snapshot of an earlier revision may hold
+        # erased fingerprints, and a withdrawal in another process may just have removed it.
         attempts = 0
         while (snapshot := _current(store, path, verify=verify)) is None:
             build_store_snapshot(store, path)
@@ -55,17 +55,17 @@ def open_snapshot(store: Store, *, verify: bool = False) -> Snapshot:
                 with suppress(SnapshotMissing):
                     snapshot = Snapshot.open(path, verify=verify)
                     break
-    if attempts:  # whoever withdrew while it was built found no file to remove
+    if attempts:  # a withdrawal during the build found no file to remove
         forget_snapshot(store)
     return snapshot
 
 
 def _current(store: Store, path: Path, *, verify: bool) -> Snapshot | None:
-    """The snapshot of the store's present revision, where it stands and is sound."""
+    """The snapshot, if it is intact and of the store's present revision."""
     try:
         snapshot = Snapshot.open(path, verify=verify)
     except SnapshotError:
-        return None  # absent, damaged or of another version: it is only a copy
+        return None  # missing, damaged or of another version: it is only a copy
     if snapshot.store_id == store.id and snapshot.revision == store.revision():
         return snapshot
     snapshot.close()
@@ -77,7 +77,7 @@ def build_store_snapshot(store: Store, path: Path) -> None:
 
     Raises:
         SnapshotUnwritable: it cannot be written; nothing is left behind.
-        StoreError: the store cannot be read, or cannot remember where the snapshot stands.
+        StoreError: the store cannot be read, or cannot record where the snapshot is.
     """
     store.erasure.note_snapshot(path)
     with store.entries.active() as active:
@@ -93,19 +93,19 @@ def build_store_snapshot(store: Store, path: Path) -> None:
 
 @contextmanager
 def building(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Be the only process of this machine that builds a snapshot; the system ends that with it.
+    """Hold the lock to build a snapshot on this machine; the system frees it if the process dies.
 
-    What a build left behind that was killed is removed then.
+    The holder first removes the unfinished files of a killed build.
 
     Args:
         path: of the snapshot.
-        wait: for another process that builds; else see what is yielded.
+        wait: until another process has finished its build.
 
     Yields:
-        whether this process is the one.
+        whether this process holds the lock; always True with `wait`.
 
     Raises:
-        SnapshotUnwritable: no permission, no such folder.
+        SnapshotUnwritable: no permission, or no such folder.
     """
     lock = path.with_name(f"{path.name}.lock")
     try:
@@ -127,10 +127,10 @@ def building(path: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def require_folder(path: Path) -> None:
-    """Find out now whether a snapshot can be written in its folder.
+    """Check that a snapshot can be written in its folder.
 
     Raises:
-        SnapshotUnwritable: there is no such folder, or nothing can be written there.
+        SnapshotUnwritable: the folder does not exist or is not writable.
     """
     try:
         with tempfile.TemporaryFile(dir=path.parent):
@@ -141,10 +141,10 @@ def require_folder(path: Path) -> None:
 
 
 def forget_snapshot(store: Store) -> None:
-    """Remove the snapshots that may hold what the store has erased, and builds that were killed.
+    """Remove snapshots that may hold erased fingerprints, and the files of killed builds.
 
     Raises:
-        SnapshotNotRemoved: one is still there, and has to be deleted by hand.
+        SnapshotNotRemoved: one remains and must be deleted by hand.
         StoreError: the store cannot say what it has erased.
     """
     for path in _places(store):
@@ -152,21 +152,21 @@ def forget_snapshot(store: Store) -> None:
 
 
 def forget_other_snapshots(store: Store, *, after_s: float) -> None:
-    """Do so beside a served register with those that it does not search, once they have stood long.
+    """Remove old snapshots that a served register does not search, as `forget_snapshot` does.
 
-    They are of commands, or of another server, with other settings.
+    They come from commands, or from another server with other settings.
 
     Args:
         store: that is served.
-        after_s: for so long one may stand.
+        after_s: the age at which such a snapshot is removed.
 
     Raises:
         SnapshotNotRemoved, StoreError: as for `forget_snapshot`.
     """
     own = snapshot_path(store).resolve()
     for path in _places(store):
-        with suppress(OSError):  # most are not there
-            # Later than now is what a clock that was ahead has left.
+        with suppress(OSError):  # most do not exist
+            # A file time in the future comes from a clock that was ahead.
             if path != own and not 0 <= time.time() - path.stat().st_mtime < after_s:
                 _forget(store, path)
 
@@ -186,25 +186,25 @@ def _forget(store: Store, path: Path) -> None:
 def may_hold_erased(store: Store, path: Path) -> bool:
     """Whether a snapshot's file may hold a fingerprint that the store has erased.
 
-    So it is if it was built before the last erasure; or of another store, or a later state of this
-    one, which was then restored: their revisions tell nothing.
+    It may if it was built before the last erasure. It also may if it belongs to another store, or
+    to a later state of a store that was restored: their revisions cannot be compared.
     """
     try:
         with Snapshot.open(path) as snapshot:
-            # In this order: what is built meanwhile is of a revision that is there already.
+            # Read in this order: a snapshot built meanwhile is of a revision that exists already.
             revision, erased = snapshot.revision, store.erasure.get().revision
             return snapshot.store_id != store.id or not erased <= revision <= store.revision()
     except SnapshotMissing:
         return False
     except SnapshotError:
-        return True  # nobody can tell, and it is only a copy
+        return True  # unknown, and it is only a copy
 
 
 def snapshot_path(store: Store) -> Path:
-    """Return where the snapshot of a store stands.
+    """Return the path of a store's snapshot.
 
-    In EGIDE_SNAPSHOT_DIR, else beside the store's file, else, as for a backup on a read-only disk,
-    in a private cache of the user's.
+    The folder is EGIDE_SNAPSHOT_DIR, else that of the store's file if it is writable, else the
+    user's private cache.
     """
     folder = snapshot_dir()
     file = store.path
@@ -222,14 +222,14 @@ def snapshot_path(store: Store) -> Path:
 
 
 def _places(store: Store) -> list[Path]:
-    """Where a snapshot of a store may stand: with this setting or without, or with another one."""
+    """All paths where a snapshot of a store may be, whatever the settings were."""
     usual = [] if store.path is None else [_beside(store.path)]
     folders = (folder for folder in (snapshot_dir(), cache_dir()) if folder is not None)
     usual += [folder / f"{store.id}.snapshot" for folder in folders]
     noted = (
         path
         for path in store.erasure.snapshots()
-        # Another user's is seen to by them; where the store was moved from, another may stand.
+        # Another user removes their own; the place that a store was moved from may hold another's.
         if os.access(path.parent, os.W_OK) and not _of_another(store, path)
     )
     return list(dict.fromkeys([*(path.resolve() for path in usual), *noted]))

@@ -1,1 +1,1 @@
-"""Other machines that Egide speaks with: registers that it follows, services that it tells."""
+"""Other machines that Egide talks to: registers that it follows, services that it notifies."""

@@ -1,7 +1,7 @@
-"""Another register's API v1, as one that follows it asks it: changes, feedback.
+"""Client for another register's API v1: read its changes, send it feedback.
 
-What comes back is another organisation's and may be damaged or hostile: an answer is used only if
-all of it is as API v1 promises.
+An answer comes from another organisation and may be damaged or hostile. It is used only if all of
+it conforms to API v1.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from egide.net.addresses import Network
 
 MAX_PAGE = 1000
-"""Entries that one request for changes may ask for."""
+"""Most entries in one request for changes."""
 MAX_CODES = 128
-"""PDQ codes of one entry; an animation has at most `Limits.max_frames`, 32."""
+"""Most PDQ codes of one entry; an animation has at most `Limits.max_frames`, 32."""
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _ITEMS_AROUND = 64
 _ITEMS_OF_ENTRY = MAX_CODES + 32
 KEY = re.compile(r"[!-~]{1,512}")
-"""What the key of another register may look like."""
+"""The form of another register's key."""
 _STORE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BANK = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STATES = frozenset(State)
@@ -53,18 +53,18 @@ _DONE = frozenset({200, 201, 202, 204})
 def partner_policy(
     url: str, *, allowed_networks: tuple[Network, ...] = (), allow_http: bool = False, **bounds: Any
 ) -> FetchPolicy:
-    """Allow one partner's register; also the check of a URL that is to become a partner's.
+    """Return the policy to fetch from one partner's register; also validates a new partner's URL.
 
-    A URL that names this machine itself is allowed, without encryption too: nothing leaves it.
+    A URL of this machine itself is allowed, even without encryption: nothing leaves the machine.
 
     Args:
         url: of the register, without `/v1`.
-        allowed_networks: of one's own, beside the public internet.
+        allowed_networks: private networks, in addition to the public internet.
         allow_http: also without encryption, which shows the key to everyone on the way.
-        bounds: further fields of the policy; 30 s and 32 MiB where none are given.
+        bounds: further fields of the policy; by default 30 s and 32 MiB.
 
     Raises:
-        FetchRefused: it cannot be a register's URL.
+        FetchRefused: the URL cannot be a register's.
     """
     return FetchPolicy.for_url(
         url,
@@ -76,17 +76,17 @@ def partner_policy(
 
 
 class RegisterClient:
-    """Asks another register. It keeps no connection, so it needs no closing.
+    """Client for one register. It keeps no connection, so it needs no closing.
 
     Args:
         url: of the register, without `/v1`; it may have a path.
-        key: of it, with the role `partner`. No message and no `repr` shows it.
+        key: for that register, with the role `partner`. No message and no `repr` shows it.
         policy: what may be reached; `partner_policy` makes it.
-        name: what errors call the register; its host by default.
+        name: of the register in errors; its host by default.
 
     Raises:
-        FetchRefused: the URL may not be asked.
-        SettingInvalid: the key is empty or holds what no key does.
+        FetchRefused: the policy forbids the URL.
+        SettingInvalid: the key is empty or contains invalid characters.
     """
 
     def __init__(self, url: str, key: str, policy: FetchPolicy, *, name: str = "") -> None:
@@ -114,15 +114,15 @@ class RegisterClient:
         """Ask for the next page of changes after a position.
 
         Args:
-            since: the last revision that is known; 0 from the start.
-            after: of revision `since`, the last entry that is known; None for all of it.
-            limit: entries at most, 1 to `MAX_PAGE`.
+            since: the last known revision; 0 for the start.
+            after: the last known entry of revision `since`; None if all of them are known.
+            limit: most entries in the page, 1 to `MAX_PAGE`.
             bank: the only bank to ask for.
             only_ended: leave out active entries.
 
         Raises:
-            UpstreamRefused: it does not take the key.
-            SyncError: it cannot be reached, or its answer is not as promised.
+            UpstreamRefused: the register rejects the key.
+            SyncError: the register cannot be reached, or its answer is invalid.
         """
         query: dict[str, str | int] = {"since": since, "limit": limit}
         if after is not None:
@@ -146,11 +146,11 @@ class RegisterClient:
         return page
 
     def send_feedback(self, feedback: Sequence[RemoteFeedback]) -> None:
-        """Tell the register what became of matches. The same again is taken as the same.
+        """Tell the register what became of matches. Sending the same again counts once.
 
         Raises:
-            UpstreamRefused: it does not take the key.
-            SyncError: it cannot be reached, or did not take all of it.
+            UpstreamRefused: the register rejects the key.
+            SyncError: the register cannot be reached, or did not accept all of it.
         """
         body = json.dumps(
             {
@@ -165,7 +165,7 @@ class RegisterClient:
                 ]
             }
         ).encode("ascii")
-        # Derived from what is sent: a repetition after a lost answer counts once.
+        # Derived from the body: a repetition after a lost answer counts once.
         once = hashlib.sha256(body).hexdigest()
         headers = {"Content-Type": "application/json", "Idempotency-Key": once}
         self._ask("POST", "/v1/feedback", headers, body)
@@ -183,7 +183,7 @@ class RegisterClient:
             ) as response:
                 if response.status in {401, 403}:
                     raise UpstreamRefused(upstream=self.name, status=response.status)
-                # A redirect is not followed: the key would go along.
+                # A redirect is not followed: it would receive the key.
                 if response.status not in ({200} if body is None else _DONE):
                     raise SyncError(
                         upstream=self.name, reason=f"it answered with status {response.status}"
@@ -223,7 +223,7 @@ def _entry(node: Node) -> RemoteEntry:
     if state is State.ACTIVE and not (pdqs or sha256 or md5):
         raise node.get("fingerprint").error()
     if state in {State.WITHDRAWN, State.EXPIRED}:
-        # A register that sends them all the same must not keep a withdrawal from counting here.
+        # If a register sends them nevertheless, the withdrawal must still take effect here.
         pdqs, sha256, md5 = (), None, None
     return RemoteEntry(
         id=node.get("id").integer(1),
@@ -254,10 +254,10 @@ def _fingerprint(node: Node) -> tuple[tuple[bytes, ...], bytes | None, bytes | N
 
 
 def _require_progress(page: RemoteChanges, asked: tuple[int, int | None]) -> None:
-    """Refuse a page that repeats, goes back, or would be asked for again for ever."""
+    """Refuse a page that repeats entries, goes back, or would be requested for ever."""
     since, after = asked
     start = (since, after or 0)
-    # All of revision `since` is known where no entry of it was named.
+    # Without `after`, all of revision `since` is known.
     last = (since, float("inf") if after is None else after)
     for entry in page.entries:
         if (entry.revision, entry.id) <= last:

@@ -1,4 +1,4 @@
-"""Delivering messages to webhooks: several at once, few to one, each until it is taken or dead."""
+"""Deliver messages to webhooks: several at once, few to one, each until accepted or given up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AT_ONCE_TO_ONE = 2
 LEASE_S = 60
 """Longer than an attempt can take, see `egide.partners.webhooks.webhook_policy`."""
 TAKEN = range(200, 300)
-"""Statuses of answers by which a receiver says that it has a message."""
+"""Statuses by which a receiver accepts a message."""
 
 
 class _Fate(StrEnum):
@@ -33,7 +33,7 @@ class _Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of messages: taken, to be tried again, given up."""
+    """Counts of messages: accepted, to be retried, given up."""
 
     delivered: int
     failed: int
@@ -58,15 +58,14 @@ def post_delivery(delivery: Delivery, *, allowed_networks: tuple[Network, ...] =
 
 
 def deliver_due(store: Store, post: Callable[[Delivery], int]) -> Delivered:
-    """Try the messages that are due, some at once; call it again as long as any was tried.
+    """Deliver some of the due messages, in parallel; repeat while any was tried.
 
     Args:
         store: whose outbox is delivered; several processes may do so at once.
         post: sends one message and returns the status of the answer.
 
     Raises:
-        StoreError: what became of a message cannot be written down; it is tried again, under the
-            same identifier.
+        StoreError: an outcome cannot be recorded; the message is retried with the same id.
     """
     due = store.outbox.claim(limit=AT_ONCE, per_webhook=AT_ONCE_TO_ONE, lease_s=LEASE_S)
     if not due:

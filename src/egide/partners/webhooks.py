@@ -1,4 +1,4 @@
-"""Messages to the services that asked for them, signed in the Standard Webhooks way.
+"""Post messages to webhooks, signed as Standard Webhooks specifies.
 
 Source: https://www.standardwebhooks.com/, specification 1.0: the headers `webhook-id`,
 `webhook-timestamp` and `webhook-signature`, HMAC-SHA256 with a symmetric secret.
@@ -30,7 +30,7 @@ _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,48}")
 
 
 def new_secret() -> str:
-    """Make a random secret of 32 bytes, as the receiver's library takes it."""
+    """Make a random secret of 32 bytes, in the format of Standard Webhooks libraries."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode("ascii")
 
 
@@ -41,15 +41,15 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
         secret: `whsec_` and base64 of 24 to 64 bytes.
         message_id: 1 to 48 letters, digits, hyphens or underscores; a full stop would let one
             message pass as another.
-        timestamp: Unix seconds of this try to deliver it.
-        body: exactly what is sent.
+        timestamp: of this delivery attempt, in Unix seconds.
+        body: the exact bytes that are sent.
 
     Returns:
         the value of `webhook-signature`.
 
     Raises:
-        SettingInvalid: the secret is none. The message does not repeat it.
-        ValueError: the identifier is not of this form.
+        SettingInvalid: the secret is malformed. The message does not repeat it.
+        ValueError: the identifier is malformed.
     """
     if not _MESSAGE_ID.fullmatch(message_id):
         raise ValueError("a message's identifier is letters, digits, hyphens and underscores")
@@ -65,16 +65,16 @@ def webhook_policy(
     allow_http: bool = False,
     **bounds: Any,
 ) -> FetchPolicy:
-    """Allow delivery to one webhook's URL; also the check of a URL that is to become a webhook's.
+    """Return the policy to post to one webhook; also validates a new webhook's URL.
 
     Args:
         url: of the webhook.
-        allowed_networks: of one's own, beside the public internet.
+        allowed_networks: private networks, in addition to the public internet.
         allow_http: also without encryption.
-        bounds: further fields of the policy; the time limit is 10 s where none is given.
+        bounds: further fields of the policy; the time limit is 10 s by default.
 
     Raises:
-        FetchRefused: it cannot be a webhook's URL.
+        FetchRefused: the URL cannot be a webhook's.
     """
     bounds = {"timeout_s": 10.0, **bounds, "max_bytes": _MAX_ANSWER_BYTES}
     policy = FetchPolicy.for_url(
@@ -95,10 +95,10 @@ def post(url: str, secret: str, message_id: str, body: bytes, policy: FetchPolic
         policy: what may be reached; `webhook_policy` makes it.
 
     Returns:
-        the status of the answer; redirects are not followed. The answer itself is not looked at.
+        the status of the answer; redirects are not followed. The answer's body is ignored.
 
     Raises:
-        FetchRefused: the URL, or what its host leads to, may not be reached.
+        FetchRefused: the policy forbids the URL or the address of its host.
         FetchTimeout: no answer within `policy.timeout_s`.
         FetchError: no connection, no valid certificate, no HTTP.
     """
@@ -115,7 +115,7 @@ def post(url: str, secret: str, message_id: str, body: bytes, policy: FetchPolic
     try:
         with request("POST", target, policy, deadline, headers=headers, body=body) as response:
             status = response.status
-            # Some receivers fail when they are hung up on before they have written their answer.
+            # Some receivers fail if the connection closes before their answer is written.
             response.read(_MAX_ANSWER_BYTES)
     except FetchError:
         if status is None:

@@ -1,1 +1,1 @@
-"""The register over HTTP: a thin shell around the store, the live index and the decoders."""
+"""The register over HTTP: a thin layer on the store, the live index and the decoders."""

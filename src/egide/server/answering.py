@@ -1,4 +1,4 @@
-"""From fingerprints and files to answers, in a thread: what all matching routes share."""
+"""Turn fingerprints and files into answers, in a thread, for all matching routes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Json(Response):
-    """An answer in JSON; a batch of ten thousand is written in 10 ms, a third of `json.dumps`."""
+    """A JSON answer; it writes a batch of ten thousand in 10 ms, a third of `json.dumps`."""
 
     media_type = "application/json"
 
@@ -33,11 +33,11 @@ class Json(Response):
 
 
 def checking(service: Service, key: Key, banks: Collection[str] | None) -> Check:
-    """Settle where a key's question is searched, before it is paid for.
+    """Settle which banks a key's query searches, before the key is charged.
 
     Args:
         service: that answers.
-        key: that asks.
+        key: of the caller.
         banks: to search; None for all that the key reaches.
 
     Raises:
@@ -61,7 +61,7 @@ def ask(
         RegisterStale, NotReady: nothing can be answered at present.
     """
     checked = check.ask(fingerprints)
-    # No radius is the caller's here, so all are decided.
+    # The caller chooses no radius here, so every answer has a decision.
     decisions = [answer.decision for answer in checked.answers if answer.decision is not None]
     service.decided(key, decisions)
     return checked, decisions
@@ -73,12 +73,12 @@ def answer_fingerprints(
     fingerprints: Sequence[Fingerprint],
     banks: Collection[str] | None,
 ) -> dict[str, Any]:
-    """Count, search and decide.
+    """Charge the key, search and decide.
 
     Args:
         service: that answers.
-        key: that asks, and pays for each fingerprint.
-        fingerprints: what is asked about.
+        key: of the caller; it is charged for each fingerprint.
+        fingerprints: the queries.
         banks: to search; None for all that the key reaches.
 
     Returns:
@@ -86,7 +86,7 @@ def answer_fingerprints(
 
     Raises:
         BankMissing, RegisterStale, NotReady, StoreError: see `Check.within`.
-        RateLimited, QuotaExceeded: the key has asked too much.
+        RateLimited, QuotaExceeded: the key's rate or quota is used up.
     """
     check = checking(service, key, banks)
     service.allowances.spend(key, len(fingerprints))
@@ -94,12 +94,12 @@ def answer_fingerprints(
 
 
 def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[str, Any]:
-    """Count, decode, search and decide for one picture, which is not kept.
+    """Charge the key, decode, search and decide for one picture, which is not kept.
 
     Args:
         service: that answers.
-        key: that asks, and pays.
-        check: of `checking`.
+        key: of the caller; it is charged.
+        check: from `checking`.
         data: of the file.
 
     Returns:
@@ -108,8 +108,8 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
     Raises:
         ItemError: the file cannot be used.
         Overloaded: too many pictures wait for a decoder.
-        RegisterStale: nothing is to be answered at present.
-        RateLimited, QuotaExceeded: the key has asked too much.
+        RegisterStale: stale queries are refused.
+        RateLimited, QuotaExceeded: the key's rate or quota is used up.
     """
     service.allowances.spend(key, 1)
     fingerprint = service.decoding.fingerprint(data)
@@ -120,9 +120,9 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
 def answer_files(
     service: Service, key: Key, files: Sequence[bytes], banks: Collection[str] | None
 ) -> dict[str, Any]:
-    """Answer for several pictures; one that cannot be used costs no other.
+    """Answer for several pictures; an unusable one does not affect the others.
 
-    Args and raises as `answer_fingerprints`, but for errors of one file, which stand in its place.
+    Args and raises as `answer_fingerprints`; the error of one file takes the place of its answer.
 
     Returns:
         the fields of `FilesResponse`.
@@ -147,7 +147,7 @@ def answer_files(
 def compare_fingerprints(a: Fingerprint, b: Fingerprint) -> dict[str, Any]:
     """Return the fields of `CompareResponse`.
 
-    The first frames' PDQ are compared; where the variants of `b` are known, the nearest of them.
+    The PDQs of the first frames are compared; if `b` has variants, the nearest one counts.
     """
     distance = transform = None
     if a.pdq is not None and b.pdq is not None:
@@ -188,7 +188,7 @@ def _several(checked: Checked, decisions: Sequence[Decision]) -> dict[str, Any]:
 
 
 def _searched(checked: Checked) -> dict[str, Any]:
-    """What was searched, and what was not: the fields of `SearchedAnswer`."""
+    """The fields of `SearchedAnswer`: what was searched, and what was not."""
     return {
         "revision": checked.revision,
         "age_s": round(checked.age_s, 3),

@@ -1,4 +1,4 @@
-"""The application: its routes, and what every request passes through."""
+"""The application: its routes, and the layers that every request passes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _API = (
     export,
     status,
 )
-"""In the order in which the document tells of them."""
+"""In the order of the document."""
 _SPARE_THREADS = 8
 
 
@@ -71,12 +71,12 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
 
     Args:
         settings: of the server.
-        service: one that runs already, and that the caller closes; by default the application
-            opens one when it starts and closes it when it ends.
+        service: a running service that the caller closes; by default the application opens one
+            at its start and closes it at its end.
 
     Raises:
-        SettingInvalid: the pages are on, and what they are to look like will not do.
-        BankNameInvalid, StoreError: they are on, and their bank cannot be made.
+        SettingInvalid: the pages are on, and their branding or helplines are invalid.
+        BankNameInvalid, StoreError: the pages are on, and their bank cannot be made.
     """
 
     @asynccontextmanager
@@ -112,7 +112,7 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        # It would lead to whatever host the request names.
+        # The redirect would lead to whatever host the request names.
         redirect_slashes=False,
         servers=[{"url": settings.public_url}] if settings.public_url else None,
         generate_unique_id_function=operation_id,
@@ -125,7 +125,7 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
     if settings.hma_enabled:
         identifying["/hma/"] = identify_caller
         answering = partial(answer_as_hma, answering)
-    # The last one that is added is the first that a request passes.
+    # A request passes the last added middleware first.
     app.add_middleware(Admission, settings=settings, identify=identifying)
     app.add_middleware(Envelope, answering=answering)
     add_handlers(app, answering)
@@ -143,10 +143,10 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
 
 
 def prepare(app: FastAPI) -> None:
-    """Make what the first requests would make: the document, and the templates of the pages.
+    """Build in advance what the first requests would build: the document and the templates.
 
-    It takes the interpreter a second or two. Eight visitors who came first would compile a template
-    each, and nothing else would be answered meanwhile.
+    This takes a second or two of the interpreter. The first eight visitors would each compile a
+    template, and nothing else would be answered meanwhile.
     """
     app.openapi()
     site: Site | None = getattr(app.state, "site", None)

@@ -1,4 +1,4 @@
-"""Threads that run beside the requests: quotas, what is forgotten, partners, webhooks."""
+"""Background threads: quotas, erasure and expiry, partners, webhooks."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _JOIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """Something that is done again and again.
+    """A repeated task.
 
     Attributes:
-        every_s: from the end of one time to the next.
-        also_last: whether it is done once more at the end.
+        every_s: pause between two runs.
+        also_last: whether to run it once more at the end.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Chore:
 
 
 class Chores:
-    """One thread a chore; a chore that fails is logged by its code and done again."""
+    """Runs each chore in its own thread; a failed chore is logged by its code and runs again."""
 
     def __init__(self, service: Service) -> None:
-        """Do the chores of a running service; nothing runs yet."""
+        """Prepare the chores of a running service; `start` begins."""
         self._stopping = Event()
         self._chores = chores(service, self._stopping.is_set)
         self._threads: list[Thread] = []
@@ -68,7 +68,7 @@ class Chores:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Let each chore finish what it does, then end its thread; before the store is closed."""
+        """Let each chore finish, then end its thread; call this before the store is closed."""
         self._stopping.set()
         self._follower.stop()
         for thread in self._threads:
@@ -92,10 +92,10 @@ def _do(chore: Chore) -> None:
 
 
 def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
-    """Return what is to be done again and again for a service.
+    """Return the chores of a service.
 
     Args:
-        service: that runs.
+        service: a running one.
         stopping: whether it is about to end.
     """
     store, settings = service.store, service.settings
@@ -124,7 +124,7 @@ def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
 
 
 def _deliver(service: Service, stopping: Callable[[], bool]) -> None:
-    """Deliver all that is due, and forget what was delivered long ago.
+    """Deliver all due messages, and delete those delivered long ago.
 
     Raises:
         StoreError: of the service's store.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from egide.store import Store
 
 MAX_WAITING = 10_000
-"""Decisions that wait to be written. A second's worth of many; more only while the store stalls."""
+"""Most decisions that wait to be written: more than a second's worth, unless the store stalls."""
 _BATCH = 500
 _WANTED_FOR_S = 1.0
 _EVENTS = {
@@ -35,8 +35,8 @@ _logger = logging.getLogger("egide.server")
 class DecisionEvents:
     """Turns decisions into messages after their answer, so that no request waits for a write.
 
-    Nothing is done, and nothing is written, for events that no webhook wants. Where the store
-    cannot be written to, decisions wait; those that find no more room are counted and logged.
+    Events that no webhook wants are ignored. While the store cannot be written, decisions wait;
+    once the queue is full, further ones are counted and logged.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class DecisionEvents:
         max_waiting: int = MAX_WAITING,
         silent: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Work on a store; nothing is read yet.
+        """Prepare to fill a store's outbox; nothing is read yet.
 
         Args:
             store: whose outbox is filled.
-            count_unsent: told how many decisions found no room.
-            max_waiting: so many have.
-            silent: whether the store is known not to answer: no answer waits for it then.
+            count_unsent: called with the number of decisions that were dropped.
+            max_waiting: size of the queue.
+            silent: whether the store is known not to respond; then no request waits for it.
         """
         self._store = store
         self._count_unsent = count_unsent
@@ -65,7 +65,7 @@ class DecisionEvents:
         self._wanted_at: float | None = None
 
     def offer(self, key: Key, decisions: Sequence[Decision]) -> None:
-        """Take decisions; returns at once. What is allowed, or matched nothing, is no event."""
+        """Queue decisions without waiting; `allow`, or a decision without matches, is no event."""
         wanted = self._wanted_events()
         if not wanted:
             return
@@ -83,10 +83,10 @@ class DecisionEvents:
             log(_logger, logging.ERROR, "decisions not sent to webhooks", count=unsent)
 
     def flush(self) -> None:
-        """Write what waits to the outbox.
+        """Write the queue to the outbox.
 
         Raises:
-            StoreError: it cannot be written; it goes on waiting.
+            StoreError: the outbox cannot be written; the decisions stay in the queue.
         """
         with self._writing:
             while self._waiting:
@@ -102,7 +102,7 @@ class DecisionEvents:
             return self._wanted
         if self._wanted_at is None or now - self._wanted_at >= _WANTED_FOR_S:
             self._wanted_at = now
-            # Where the store does not answer, what was wanted before still is.
+            # If the store does not respond, keep the last known events.
             with suppress(StoreError):
                 self._wanted = self._store.webhooks.wanted()
         return self._wanted

@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can answer, and what it has counted."""
+"""Routes for operators: liveness, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(tags=["operations"])
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Whether the process lives", response_description="It does.")
 async def healthz() -> dict[str, str]:
-    """Answer as long as the process does; look at `/readyz` before sending requests."""
+    """Answer while the process lives; check `/readyz` before you send requests."""
     return {"status": "ok"}
 
 
@@ -32,7 +32,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(service: ServiceDep) -> dict[str, str]:
     """Answer 503 while the index loads, or once it may be out of date.
 
-    `failure` is the code of what keeps the index from being renewed, where something does.
+    `failure` is the error code if the index cannot be renewed.
     """
     require_ready(service)
     failure = service.live.failure
@@ -43,8 +43,8 @@ def require_ready(service: Service) -> None:
     """Refuse to answer from an index that is not loaded or may be out of date.
 
     Raises:
-        NotReady: it is not loaded, and why not.
-        RegisterStale: the store is silent for too long.
+        NotReady: the index is not loaded; it gives the reason.
+        RegisterStale: the store has been silent for too long.
     """
     if not service.live.ready:
         failure = service.live.failure
@@ -61,14 +61,14 @@ def require_ready(service: Service) -> None:
 
 @router.get("/metrics", summary="Counts and times for Prometheus", response_class=Response)
 async def metrics(request: Request, service: ServiceDep) -> Response:
-    """Answer any key, or a network of the setting `metrics_networks` without one."""
+    """Answer any key; networks of the setting `metrics_networks` need none."""
     if not within(request, service.settings.metrics_networks):
         (await identify(request)).require(Permission.STATUS)
     return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
 def within(request: Request, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    """Return whether the other end of the connection is in one of these networks."""
+    """Whether the peer's address is in one of these networks."""
     try:
         address = ip_address(address_of(request))
     except ValueError:

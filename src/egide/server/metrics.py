@@ -1,4 +1,4 @@
-"""What Prometheus may read: counts and times, nothing of entries, banks or keys."""
+"""Metrics for Prometheus: counts and times, without data of entries, banks or keys."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Metrics:
     """The counters of one service."""
 
     def __init__(self, live: LiveRegister, decoding: DecodingPool) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second number for each, which nobody asked for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # unneeded second series of each counter
         self._registry = CollectorRegistry()
         for own in (ProcessCollector, PlatformCollector, GCCollector):
             own(registry=self._registry)
@@ -81,7 +81,7 @@ class Metrics:
         self._seconds.labels(route).observe(took_s)
 
     def count_decisions(self, action: Action, count: int = 1) -> None:
-        """Count what was decided of pictures or fingerprints."""
+        """Count decisions on pictures or fingerprints."""
         self._decisions.labels(action.value).inc(count)
 
     def count_unsent(self, count: int = 1) -> None:
@@ -95,27 +95,27 @@ class Metrics:
         self._deliveries.labels("dead").inc(done.dead)
 
     def set_webhooks_failing(self, count: int) -> None:
-        """Show how many webhooks did not take the last message to them."""
+        """Set how many webhooks did not take their last message."""
         self._failing.set(count)
 
     def text(self) -> bytes:
-        """Return all of it in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
 class _Present(Collector):
-    """What is read when it is asked for."""
+    """Metrics that are read on request."""
 
     def __init__(self, live: LiveRegister, decoding: DecodingPool) -> None:
         self._live = live
         self._decoding = decoding
 
     def describe(self) -> Iterable[Metric]:
-        """Say nothing in advance: the index may not be loaded yet."""
+        """Describe nothing in advance: the index may not be loaded yet."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the numbers of this moment."""
+        """Yield the present values."""
         yield GaugeMetricFamily(
             "egide_ready", "1 once the index is loaded.", value=float(self._live.ready)
         )

@@ -1,4 +1,4 @@
-"""The process that serves: its socket, its signals, and the end of all that it started."""
+"""The serving process: its socket, its signals, and its orderly end."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ FIRST_KEY = "first-admin"
 FIRST_HOLDER = "first admin"
 _BACKLOG = 2048
 _SWITCH_INTERVAL_S = 0.0005
-# A search lets the thread that takes requests go on ten times as often as by itself: at 200
-# look-ups/s among a million entries the 99th percentile went from 27 to 10 ms.
+# During a search, the thread that takes requests then runs ten times as often as by default. At 200
+# look-ups/s among a million entries, the 99th percentile fell from 27 to 10 ms.
 _MAX_FIRST_KEYS = 100
 _KERNEL_BYTES = 256 * 1024
-"""That the system keeps of each connection in each direction, and as much for itself. Left alone
-it takes 4 to 6 MB of an answer that nobody reads: 280 connections a gigabyte."""
+"""Kernel buffer of each connection in each direction; the kernel doubles it. By default it takes 4
+to 6 MB of an answer that nobody reads: 280 connections fill a gigabyte."""
 _TICKS_A_LOOK = 10
 _M_MMAP_THRESHOLD = -3
-"""Of glibc's malloc.h."""
+"""From glibc's malloc.h."""
 _LARGE_BYTES = 256 * 1024
 _VARIABLE = "MALLOC_MMAP_THRESHOLD_"
 
@@ -61,13 +61,13 @@ def run(
 
     Args:
         settings: of the server.
-        on_first_key: called with the token of an admin's key, if there was none and it was made.
-        on_listening: called with the address, once requests are taken.
+        on_first_key: called with the token of the first admin key, if one was made.
+        on_listening: called with the address, once requests are accepted.
 
     Raises:
-        StoreError: the store cannot be opened, StoreTooOld among them.
+        StoreError: the store cannot be opened, for instance StoreTooOld.
         SnapshotUnwritable: the folder for the search snapshot cannot be used.
-        AddressUnusable: nothing can listen at the address; of the fitting kind.
+        AddressUnusable: the server cannot listen at the address; one of its kinds.
         NotReady: the decoders do not start.
     """
     logs.configure(settings)
@@ -99,7 +99,7 @@ def run(
 
 
 def make_first_key(keys: Keys) -> str | None:
-    """Make an admin's key where there is none that is live; return its token, or None."""
+    """Make an admin key if no live one exists; return its token, or None."""
     for number in range(1, _MAX_FIRST_KEYS):
         if keys.has_admin():
             return None
@@ -107,17 +107,17 @@ def make_first_key(keys: Keys) -> str | None:
         try:
             return keys.create(name, Role.ADMIN, FIRST_HOLDER)[1]
         except KeyExists:
-            continue  # revoked since, or another process has just made it
+            continue  # revoked meanwhile, or another process just made it
     return None
 
 
 def return_large_blocks() -> None:
-    """Have blocks from 256 KiB on stand alone, so that the system has them back once freed.
+    """Allocate blocks from 256 KiB on by mmap, so that freed ones return to the system.
 
-    By itself glibc raises that limit with each large block that is freed, up to 32 MiB. The arrays
-    of the live index, which replace each other as it grows, then leave holes behind: 6,000 changes
-    left 22 MiB, and with this 6 MiB, which is what they hold. Where the C library is another one,
-    or the environment sets the limit, nothing happens.
+    By default glibc raises this threshold with each large block that is freed, up to 32 MiB. The
+    arrays of the growing live index replace each other and then leave holes: 6,000 changes left
+    22 MiB, and with this 6 MiB, their true size. With another C library, or if the environment sets
+    the threshold, nothing happens.
     """
     if not sys.platform.startswith("linux") or _VARIABLE in os.environ:
         return
@@ -160,11 +160,11 @@ def _shown(listening: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Ends gracefully at the first signal and at once at the second, and is no failure then."""
+    """Ends gracefully at the first signal, at once at the second; neither counts as a failure."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals for as long as requests are served."""
+        """Handle the signals while requests are served."""
         before = {
             number: signal.signal(number, self.handle_exit)
             for number in (signal.SIGINT, signal.SIGTERM)
@@ -176,7 +176,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look after connections once a second, ten ticks."""
+        """Check the connections once a second, every ten ticks."""
         if counter % _TICKS_A_LOOK == 0:
             now = asyncio.get_running_loop().time()
             for connection in tuple(self.server_state.connections):
@@ -185,7 +185,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End, or end at once."""
+        """End gracefully; at the second signal, end at once."""
         del sig, frame
         if self.should_exit:
             self.force_exit = True

@@ -1,4 +1,4 @@
-"""What the routes work with: one store, one live index, one pool of decoders, one set of limits."""
+"""The state behind the routes: one store, one live index, one pool of decoders, the limits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COUNTS_LAST_S = 1.0
 
 
 class EntryCounts:
-    """Counts that are kept while the store does not change: counting a million takes 0.1 s."""
+    """Counts of entries, cached while the store does not change: a million takes 0.1 s to count."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class EntryCounts:
         """Return how many active entries a bank has, or had a second ago.
 
         Raises:
-            BankMissing: there is none of that name.
+            BankMissing: there is no such bank.
         """
         with self._lock:
             revision, now = self._store.revision(), time.monotonic()
@@ -69,14 +69,14 @@ class Service:
     """A register that is being served.
 
     Attributes:
-        settings: it was opened with these.
-        store: writes go through `acting`, so that the log names who did them.
-        live: answers what matches.
-        decoding: turns uploads into fingerprints, in processes of their own.
-        authenticator: tells who sends a request.
-        allowances: how much each key may still ask.
+        settings: that it was opened with.
+        store: writes go through `acting`, so that the log names the actor.
+        live: finds matches.
+        decoding: turns uploads into fingerprints, in separate processes.
+        authenticator: identifies the sender of a request.
+        allowances: how much each key may still use.
         counts: how many entries each bank has.
-        metrics: what is counted.
+        metrics: for Prometheus.
         events: decisions on their way to webhooks.
     """
 
@@ -92,10 +92,10 @@ class Service:
 
     @classmethod
     def open(cls, settings: ServerSettings) -> Self:
-        """Open the store, creating it where there is none; nothing runs yet.
+        """Open the store, and create it if it does not exist; nothing runs yet.
 
         Raises:
-            StoreError: of the fitting kind, StoreTooOld among them.
+            StoreError: one of its kinds, for instance StoreTooOld.
             SnapshotUnwritable: the folder for the search snapshot cannot be used.
         """
         store = Store.open(
@@ -135,7 +135,7 @@ class Service:
     def start(self) -> None:
         """Start the decoders and the index.
 
-        A large index goes on loading; `live.ready` says when it is done.
+        A large index continues to load; `live.ready` tells when it is loaded.
 
         Raises:
             NotReady: the decoders do not start.
@@ -147,7 +147,7 @@ class Service:
         self.live.wait_until_ready(_PATIENCE_S)
 
     def close(self) -> None:
-        """Stop all of it, in the order in which the one needs the other."""
+        """Stop everything, in the order of dependence."""
         self.decoding.close()
         self.live.close()
         try:
@@ -157,18 +157,18 @@ class Service:
         self.store.close()
 
     def acting(self, actor: str) -> Store:
-        """The store, in whose log `actor` stands, a key's name."""
+        """The store, whose log names `actor`, a key's name."""
         return self.store.acting_as(actor)
 
     @property
     def casework(self) -> Casework:
-        """What people may do with their cases."""
+        """The acts of people on their cases."""
         settings = self.settings
         return Casework(self.store, settings.pages_bank, settings.case_rules)
 
     @property
     def case_review(self) -> CaseReview:
-        """What a helpline's workers may do with the cases."""
+        """The acts of a helpline's workers on the cases."""
         settings = self.settings
         return CaseReview(self.store, settings.pages_bank, settings.case_rules)
 
@@ -176,13 +176,13 @@ class Service:
         """Fetch a picture from an allowed host.
 
         Raises:
-            FetchError: one of its kinds, FetchDisabled where no host is allowed.
+            FetchError: one of its kinds; FetchDisabled if no host is allowed.
         """
         return fetch(url, self.settings.fetch_policy)
 
     @property
     def stale(self) -> bool:
-        """Whether the store has been silent for so long that answers are stale."""
+        """Whether the store has been silent so long that answers are stale."""
         return self.live.stalled_s > self.settings.stale_after_s
 
     def decided(self, key: Key, decisions: Sequence[Decision]) -> None:
@@ -199,7 +199,7 @@ def service_of(request: Request) -> Service:
 
 
 async def _served(request: Request) -> Service:
-    # What is no coroutine FastAPI calls in a thread: 0.5 of the 3.3 ms that a look-up took.
+    # FastAPI calls a plain function in a thread: that took 0.5 of a look-up's 3.3 ms.
     return service_of(request)
 
 

@@ -1,7 +1,7 @@
 """Settings of a served register: from the environment, then from a TOML file.
 
-docs/reference/settings.md is the table of all of them. A setting `name` is `EGIDE_NAME` in the
-environment and `name` in the file.
+docs/reference/settings.md lists them all. A setting `name` is `EGIDE_NAME` in the environment and
+`name` in the file.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _LIMITS = Limits(
     item_timeout_s=20.0,
     worker_memory_bytes=1024 * MIB,
 )
-"""An audit reads what its owner chose; here strangers choose: a WebP of 34 bytes may claim 178
-megapixels, which take 3 GB, and hold a decoder for a minute."""
+"""Stricter than for an audit, whose owner chose the files: a stranger's WebP of 34 bytes may claim
+178 megapixels, take 3 GB, and hold a decoder for a minute."""
 
 
 def _listed(value: object) -> object:
-    """Split what the environment holds as one text, separated by commas."""
+    """Split a value of the environment at its commas."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
 
 def _named(value: object) -> object:
-    """Read what the environment holds as JSON."""
+    """Read a value of the environment as JSON."""
     if isinstance(value, str):
         try:
             return json.loads(value)
@@ -61,7 +61,7 @@ def _named(value: object) -> object:
 
 
 def _shown(name: str) -> str:
-    """A name as it is shown, without spaces around it."""
+    """Strip a name to be shown on pages; refuse unprintable ones."""
     text = name.strip()
     if not text or not text.isprintable():
         raise ValueError("a name that cannot be shown")
@@ -161,18 +161,18 @@ class ServerSettings(BaseSettings):
 
         Args:
             config: a TOML file; by default the one that EGIDE_CONFIG names, if any.
-            given: settings that come before the environment; those that are None do not count.
+            given: settings that override the environment; None values are ignored.
 
         Raises:
-            SettingInvalid: naming the setting, or the file.
-            UsageError: a limit on pictures is no positive number.
+            SettingInvalid: it names the setting or the file.
+            UsageError: a limit on pictures is not a positive number.
         """
         named = os.environ.get(CONFIG_VARIABLE)
         path = config or (Path(named) if named else None)
         values = {} if path is None else _read_toml(path)
         unknown = sorted(set(values) - set(cls.model_fields))
         if unknown:
-            raise SettingInvalid(name=unknown[0], reason=f"{path} sets it, and there is none")
+            raise SettingInvalid(name=unknown[0], reason=f"{path} sets it, but it does not exist")
         present = {name.upper() for name in os.environ if os.environ[name]}
         from_file = {
             name: value
@@ -190,7 +190,7 @@ class ServerSettings(BaseSettings):
         return settings
 
     def check(self) -> None:
-        """Find out now what would fail later.
+        """Check now what would otherwise fail later.
 
         Raises:
             SettingInvalid, UsageError: see `fetch_policy` and `limits`.
@@ -199,16 +199,16 @@ class ServerSettings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """What one picture may ask of a decoder, from the environment.
+        """The limits on decoding one picture, from the environment.
 
         Raises:
-            UsageError: a value is no positive number.
+            UsageError: a value is not a positive number.
         """
         return limits_from_environment(defaults=_LIMITS)
 
     @property
     def case_rules(self) -> CaseRules:
-        """How long cases last, and how many images they hold."""
+        """The rules of cases: their lifetime and number of images."""
         return CaseRules(max_images=self.case_max_images, lifetime_days=self.case_lifetime_days)
 
     @property
@@ -216,7 +216,7 @@ class ServerSettings(BaseSettings):
         """Which URLs may be fetched, and how much of them.
 
         Raises:
-            SettingInvalid: `fetch_hosts` holds something that is no host.
+            SettingInvalid: an item of `fetch_hosts` is not a host.
         """
         try:
             return FetchPolicy(

@@ -1,1 +1,1 @@
-"""What people do with a register: each act once, with all its duties; see docs/decisions/0016."""
+"""The acts on a register, each implemented once with all its duties; see docs/decisions/0016."""

@@ -1,4 +1,4 @@
-"""What takes two people: many additions, exports, other radii, keys that can do more than match."""
+"""Acts that take two people: bulk additions, exports, other radii, keys for more than matching."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from egide.store import Store
 
 DEFAULT_BULK_LIMIT = 1000
-"""Fingerprints that one person may add in a day, with all their keys and requests together."""
+"""Fingerprints that one person may add in a day, over all their keys and requests."""
 APPROVAL_TTL_S = 7 * 24 * 3600
 _DAY_S = 24 * 3600
 
 
 class TwoPersonAct(StrEnum):
-    """What a key alone is not enough for."""
+    """An act that one key alone cannot do."""
 
     BULK = "bulk-register"
     EXPORT = "export"
@@ -41,13 +41,13 @@ _SPOKEN = {
 
 
 class TwoPeople:
-    """Lets an act pass, or files the request for a second person.
+    """Permits an approved act, or files a request for a second person.
 
-    An act without an approval raises `ApprovalNeeded`, which names the request that was filed. The
-    second person decides it; then the same request is repeated with its number, and the approval
-    is spent. It is spent too if what it was for fails afterwards: a new one is then needed.
+    An act without an approval raises `ApprovalNeeded`, which names the filed request. A second
+    person decides on it. Then the act is repeated with the request's number, and the approval is
+    spent, even if the act fails afterwards: a new one is then needed.
 
-    On the command line there is no key and no second person: whoever has the database has all.
+    The command line needs no key and no second person: its user has the database anyway.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class TwoPeople:
     def check_bulk(
         self, key: Key, bank: str, count: int, digest: bytes, approval_id: int | None = None
     ) -> None:
-        """Let fingerprints be added, up to the limit of their key's holder for a day of UTC.
+        """Permit adding fingerprints, within the limit of the key's holder per UTC day.
 
         Args:
-            key: that adds them.
-            bank: to which.
-            count: of fingerprints in the request, whether or not the bank has them already.
-            digest: of the request: 32 bytes over all that it would add.
-            approval_id: of an approval for it. Such additions do not count towards the limit.
+            key: of the person who adds them.
+            bank: that they are added to.
+            count: of fingerprints in the request, including those that the bank already has.
+            digest: of the request: 32 bytes over everything it would add.
+            approval_id: of its approval; approved additions do not count towards the limit.
 
         Raises:
-            ApprovalNeeded: they go beyond the limit.
-            ApprovalInvalid: the approval does not serve here.
+            ApprovalNeeded: the limit would be exceeded.
+            ApprovalInvalid: the approval is not for this request.
         """
         act = TwoPersonAct.BULK
         if approval_id is None and self._store.keys.add_within(
@@ -85,11 +85,11 @@ class TwoPeople:
         self._check(act, key, bank, {"fingerprints": count}, digest, approval_id)
 
     def check_export(self, key: Key, bank: str, approval_id: int | None = None) -> None:
-        """Let a bank be exported, with an approval only.
+        """Permit exporting a bank, only with an approval.
 
         Raises:
-            ApprovalNeeded: there is none.
-            ApprovalInvalid: it does not serve here.
+            ApprovalNeeded: no approval was given.
+            ApprovalInvalid: the approval is not for this request.
         """
         self._check(TwoPersonAct.EXPORT, key, bank, {}, sha256(bank.encode()).digest(), approval_id)
 
@@ -102,23 +102,23 @@ class TwoPeople:
         *,
         old_radius_bits: int | None,
     ) -> None:
-        """Let a bank have another radius, with an approval only.
+        """Permit changing the radius of a bank, only with an approval.
 
         Args:
-            key: of whoever wants it.
+            key: of the person who asks.
             bank: its name.
-            radius_bits: to be.
-            approval_id: of an approval for it.
-            old_radius_bits: that the bank has; None for one that is to be made.
+            radius_bits: the new radius.
+            approval_id: of its approval.
+            old_radius_bits: the present radius; None for a new bank.
 
         Raises:
-            ApprovalNeeded: there is no approval.
-            ApprovalInvalid: it does not serve here.
+            ApprovalNeeded: no approval was given.
+            ApprovalInvalid: the approval is not for this request.
         """
         summary = {"radius_bits": radius_bits}
         if old_radius_bits is not None:
             summary["old_radius_bits"] = old_radius_bits
-        # The old one is no part of it: what was agreed to is the radius that the bank will have.
+        # The digest leaves out the old radius: the approval is for the new one.
         new = "new" if old_radius_bits is None else "changed"
         digest = sha256(f"{bank}:{radius_bits}:{new}".encode()).digest()
         self._check(TwoPersonAct.RADIUS, key, bank, summary, digest, approval_id)
@@ -126,17 +126,17 @@ class TwoPeople:
     def check_key(
         self, key: Key, asked: Mapping[str, str | int], bank: str | None, approval_id: int | None
     ) -> None:
-        """Let a key be made that can do more than match, with an approval only.
+        """Permit making a key that can do more than match, only with an approval.
 
         Args:
-            key: of whoever makes it.
-            asked: all that is asked of the new one; `key` is its name. The second person sees it.
-            bank: the only one that it reaches; None for several or all.
-            approval_id: of an approval for it.
+            key: of the person who makes it.
+            asked: all properties of the new key, `key` being its name. The second person sees them.
+            bank: the only bank that it reaches; None for several or all.
+            approval_id: of its approval.
 
         Raises:
-            ApprovalNeeded: there is none.
-            ApprovalInvalid: it does not serve here.
+            ApprovalNeeded: no approval was given.
+            ApprovalInvalid: the approval is not for this request.
         """
         digest = sha256(canonical(dict(asked)).encode()).digest()
         self._check(TwoPersonAct.KEY, key, bank, asked, digest, approval_id)

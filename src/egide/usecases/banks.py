@@ -1,4 +1,4 @@
-"""Banks: made, changed, emptied. A key needs a second person for any radius but the usual one."""
+"""Make, change and empty banks. With a key, any radius but the default takes a second person."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def create_bank(
     Args:
         store: an open store.
         name: of the bank.
-        radius_bits: matches are within so many bits of 256.
+        radius_bits: the greatest distance of a match, in bits of 256.
         description: what it is for.
         enabled: whether searches use it.
-        by: the key of whoever makes it; None for whoever has the database.
+        by: the key of the person who makes it; None for direct access to the database.
         approval_id: of a second person's approval, if there is one.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        BankMissing: the name is not within the key's banks.
-        BankNameInvalid, BankExists, RadiusInvalid: the name or the radius will not do.
+        Forbidden: the key's role does not permit it.
+        BankMissing: the name is not among the key's banks.
+        BankNameInvalid, BankExists, RadiusInvalid: the name or the radius is not acceptable.
         ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_radius`.
     """
     if by is not None:
@@ -64,28 +64,28 @@ def update_bank(
     by: Key | None = None,
     approval_id: int | None = None,
 ) -> Bank:
-    """Change what is given of a bank, and leave the rest.
+    """Change the given properties of a bank.
 
     Args:
         store: an open store.
         name: of the bank.
-        radius_bits: matches are within so many bits of 256.
+        radius_bits: the greatest distance of a match, in bits of 256.
         description: what it is for.
         enabled: whether searches use it.
-        by: the key of whoever changes it; None for whoever has the database.
+        by: the key of the person who changes it; None for direct access to the database.
         approval_id: of a second person's approval, if there is one.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        BankMissing: there is none of that name, or the key does not reach it.
-        RadiusInvalid: it is not within 0 to 63.
+        Forbidden: the key's role does not permit it.
+        BankMissing: there is no such bank, or the key does not reach it.
+        RadiusInvalid: the radius is not within 0 to 63.
         ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_radius`.
     """
     if by is not None:
         store = _managed(store, name, by)
         old_bits = store.banks.get(name).radius_bits
         if radius_bits == old_bits:
-            radius_bits = None  # it stays, whatever somebody else makes of it meanwhile
+            radius_bits = None  # no change: do not undo somebody else's change meanwhile
         if radius_bits is not None:
             TwoPeople(store).check_radius(
                 by, name, radius_bits, approval_id, old_radius_bits=old_bits
@@ -96,17 +96,17 @@ def update_bank(
 
 
 def empty_bank(store: Store, name: str, *, by: Key | None = None) -> int:
-    """Disable a bank and withdraw all that it holds, whatever its state; its name stays.
+    """Disable a bank and withdraw all its entries, whatever their state; its name remains.
 
-    All of it or nothing. Once more after a break does what was left to do.
+    All entries are withdrawn or none. A call after an interruption completes the rest.
 
     Returns:
         how many entries were withdrawn.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        BankMissing: there is none of that name, or the key does not reach it.
-        SnapshotNotRemoved: withdrawn, but the snapshot has to be deleted by hand.
+        Forbidden: the key's role does not permit it.
+        BankMissing: there is no such bank, or the key does not reach it.
+        SnapshotNotRemoved: withdrawn, but the snapshot must be deleted by hand.
     """
     if by is not None:
         by.require(Permission.WITHDRAW)
@@ -123,7 +123,7 @@ def _managed(store: Store, name: str, by: Key) -> Store:
 
 
 def _require_free(store: Store, name: str) -> None:
-    """Find what stands in the way before anybody is asked, and before their approval is spent."""
+    """Fail before a second person is asked, and before an approval is spent."""
     try:
         store.banks.get(name)
     except BankMissing:

@@ -1,4 +1,4 @@
-"""What a person, or a helpline for them, does with a case."""
+"""The acts on a case, by its person or by a helpline for them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from egide.store import Store
 
 OWNER_ACTOR = "case:owner"
-"""What the log calls whoever has a case's number and PIN; no key can have such a name."""
+"""How the log names the holder of a case's number and PIN; no key can have such a name."""
 REGISTER_ACTOR = "egide"
 _SUBMISSION_BYTES = 32
 _MAX_QUALITY = 100
@@ -49,7 +49,7 @@ _MAX_QUALITY = 100
 class Casework:
     """The cases of one bank, under one set of rules. Threads and processes may share a store.
 
-    All methods raise StoreError of the fitting kind when the database does not play along.
+    All methods raise a StoreError if the database fails.
     """
 
     def __init__(self, store: Store, bank: str, rules: CaseRules | None = None) -> None:
@@ -59,7 +59,7 @@ class Casework:
 
     @property
     def rules(self) -> CaseRules:
-        """What holds for every case."""
+        """The rules that hold for every case."""
         return self._rules
 
     def open(
@@ -71,26 +71,25 @@ class Casework:
         authority: Authority = Authority.SELF,
         staff: str | None = None,
     ) -> Case:
-        """Open a case; its entries are unverified and can be found at once.
+        """Open a case; its entries are unverified and can match at once.
 
         Args:
-            images: at least one; a file that is there twice counts once.
-            pin: that leads back to the case, with its number.
-            submission: 32 bytes of `solved`; sent again, it gives the same case again.
-            authority: by whose word; `SELF` exactly where `staff` is None.
-            staff: the name of who opens it for somebody.
+            images: at least one; a repeated file counts once.
+            pin: that opens the case later, together with its number.
+            submission: 32 bytes from `solved`; a repetition returns the same case.
+            authority: on whose behalf; `SELF` if and only if `staff` is None.
+            staff: the name of the worker who opens it for somebody.
 
         Raises:
             PinRefused: the PIN is too easy to guess.
             CaseFull: there are more images than a case may hold.
             SubmissionConflict: it was sent before with other images or with another PIN.
-            UsageError, HashInvalid: an image's fingerprints are none, or the authority does not
-                fit.
-            BankMissing: the bank is not there.
+            UsageError, HashInvalid: a fingerprint is invalid, or `authority` contradicts `staff`.
+            BankMissing: the bank does not exist.
             Overloaded: too many PINs are being hashed at this moment.
         """
         if (authority is Authority.SELF) is not (staff is None):
-            raise UsageError(reason="whoever opens a case for somebody says by whose word")
+            raise UsageError(reason="staff, and only staff, open a case on somebody's behalf")
         checked = _checked(images, submission)
         if len(checked) > self._rules.max_images:
             raise CaseFull(limit=self._rules.max_images)
@@ -119,19 +118,19 @@ class Casework:
         submission: bytes,
         staff: str | None = None,
     ) -> Case:
-        """Add images to an open case; those that it has already are left as they are.
+        """Add images to an open case; images that it already has stay unchanged.
 
         Args:
             case_id: of the case.
             images: at least one.
-            submission: 32 bytes of `solved`; sent again, it changes nothing more.
-            staff: the name of who adds them for somebody.
+            submission: 32 bytes from `solved`; a repetition changes nothing.
+            staff: the name of the worker who adds them for somebody.
 
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
-            CaseFull: they would be too many; none was added.
+            CaseFull: there would be too many; none was added.
             SubmissionConflict: it was sent before with other images, or for another case.
-            UsageError, HashInvalid: an image's fingerprints are none.
+            UsageError, HashInvalid: a fingerprint is invalid.
         """
         checked = _checked(images, submission)
         self.get(case_id)
@@ -144,16 +143,16 @@ class Casework:
         """Find a case by its number and PIN.
 
         Args:
-            number: however it is typed; see `egide.domain.cases.parse_number`.
-            pin: however it is spelt; see `egide.domain.cases.normal_pin`.
-            origin: where somebody asks from; kept as a keyed hash, for a day.
+            number: in any spelling that `egide.domain.cases.parse_number` reads.
+            pin: in any spelling that `egide.domain.cases.normal_pin` reads.
+            origin: where the request comes from; kept as a keyed hash, for a day.
 
         Raises:
-            CaseNumberInvalid: that can be no case's number; this is not counted as an attempt.
-            CaseNotFound: they do not fit together, after the same work whether or not there is a
-                case of that number.
-            TooManyAttempts: saying after how many seconds to try again.
-            Overloaded: too many sign in at this moment; this is not counted as an attempt.
+            CaseNumberInvalid: this cannot be a case number; it does not count as an attempt.
+            CaseNotFound: number and PIN do not match. The work is the same whether or not the
+                number exists.
+            TooManyAttempts: says after how many seconds to try again.
+            Overloaded: too many sign in at this moment; it does not count as an attempt.
         """
         number = parse_number(number)
         with place_in_line():
@@ -167,10 +166,10 @@ class Casework:
         return self.get(found[0])
 
     def get(self, case_id: int) -> Case:
-        """A case that somebody has signed in to, as it is now.
+        """The present state of a case that somebody has signed in to.
 
         Raises:
-            CaseNotFound: it is no longer kept.
+            CaseNotFound: the case is no longer kept.
         """
         case = self._store.cases.get(case_id)
         if case.bank != self._bank:
@@ -178,24 +177,24 @@ class Casework:
         return case
 
     def image_tags(self, case: Case, salt: bytes) -> dict[int, str]:
-        """What tells the images of a case apart on one page, by their ids; of active ones only.
+        """Tags that tell the active images of a case apart on one page, by image id.
 
         See `egide.domain.cases.image_tag`.
         """
         return self._store.cases.tags(case.id, salt)
 
     def partners(self, case: Case, now: datetime | None = None) -> dict[int, list[PartnerStatus]]:
-        """What happened to each image at each partner, dated, in the order of time.
+        """What happened to each image at each partner, with dates, in order of time.
 
-        A partner that was given an image and has said nothing of it for `no_answer_days` is said
-        to have given no answer, as long as its key opens the bank.
+        A partner that received an image and has not answered for `no_answer_days` gets the state
+        `NO_ANSWER`, while its key reaches the bank.
 
         Args:
-            case: of which.
-            now: the time that counts, by default the present.
+            case: the case.
+            now: the reference time; by default the present.
 
         Returns:
-            by the id of the image; an empty list for one that no partner was given yet.
+            a list by image id; empty if no partner has received the image yet.
         """
         now = now or datetime.now(UTC)
         statuses: dict[int, list[PartnerStatus]] = {image.id: [] for image in case.images}
@@ -220,14 +219,14 @@ class Casework:
     def withdraw(
         self, case_id: int, *, authority: Authority | None = None, staff: str | None = None
     ) -> Case:
-        """Withdraw a case: its fingerprints are erased at once and its partners told.
+        """Withdraw a case: erase its fingerprints at once and tell the partners.
 
-        The same pictures in another case stay. For a case that has ended nothing happens.
+        The same pictures in another case stay. A case that has ended does not change.
 
         Args:
             case_id: of the case.
-            authority: by whose word, where somebody else does it; it is logged.
-            staff: the name of who withdraws it for somebody.
+            authority: on whose behalf, if somebody else withdraws it; it is logged.
+            staff: the name of the worker who withdraws it for somebody.
 
         Raises:
             CaseNotFound: there is no such case.
@@ -249,7 +248,7 @@ class Casework:
         return self.get(case_id)
 
     def extend(self, case_id: int, *, staff: str | None = None) -> Case:
-        """Have an open case last a whole lifetime from now on.
+        """Extend an open case to a full lifetime from now.
 
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
@@ -259,22 +258,22 @@ class Casework:
         return self.get(case_id)
 
     def expire(self, now: datetime | None = None) -> int:
-        """End the cases whose time is up, of all banks; return how many."""
+        """End the expired cases of all banks; return how many."""
         count = self._store.acting_as(REGISTER_ACTOR).cases.expire(now)
         settle_after_act(self._store)
         return count
 
     def forget(self, now: datetime | None = None) -> int:
-        """Delete cases that ended `kept_days` ago, old submissions, and counts of attempts.
+        """Delete cases that ended `kept_days` ago, old submissions, and attempt counts.
 
         Returns:
-            how many cases.
+            how many cases were deleted.
         """
         self._store.attempts.forget(now)
         return self._store.cases.forget(timedelta(days=self._rules.kept_days), now)
 
     def ends_soon(self, case: Case, now: datetime | None = None) -> bool:
-        """Whether the owner of an open case is to be told that it expires."""
+        """Whether to warn the owner of an open case that it expires soon."""
         left = case.expires - (now or datetime.now(UTC))
         return case.state is CaseState.OPEN and left <= timedelta(days=self._rules.warning_days)
 
@@ -286,7 +285,7 @@ class Casework:
         return self._store.acting_as(OWNER_ACTOR if staff is None else f"staff:{staff}")
 
     def _following(self, bank: str, now: datetime) -> set[str]:
-        """The partners that can read the bank now."""
+        """The names of partners that can read the bank now."""
         return {
             key.name
             for key in self._store.keys.list()
@@ -295,7 +294,7 @@ class Casework:
 
 
 def _number_without(pin: str) -> str:
-    """A case number that the PIN, if it is one of digits, is no part of."""
+    """Make a case number that does not contain the PIN."""
     plain = "".join(pin.split())
     while plain in (number := new_number()):
         pass
@@ -303,12 +302,12 @@ def _number_without(pin: str) -> str:
 
 
 def _checked(images: Iterable[NewImage], submission: bytes) -> list[NewImage]:
-    """The images as they are registered, each file once.
+    """Return the images as they are registered, each file once.
 
     Raises:
         HashInvalid: a fingerprint has the wrong length.
-        UsageError: there is no image, a digest is no picture's, or a quality or the submission's
-            id is impossible.
+        UsageError: there is no image, a digest is not of a picture, or a quality or the
+            submission's id is invalid.
     """
     if len(submission) != _SUBMISSION_BYTES:
         raise UsageError(reason="a submission has an id of 32 bytes")
@@ -329,7 +328,7 @@ def _checked_image(image: NewImage) -> NewImage:
         raise UsageError(reason=reason)
     if image.pdq is None or image.kind is ImageKind.DIGEST_ONLY:
         return replace(image, kind=ImageKind.DIGEST_ONLY, pdq=None, quality=None)
-    # Of too little detail, it would find pictures that have nothing to do with the person.
+    # A PDQ of too little detail would match pictures that have nothing to do with the person.
     if (
         image.quality is None
         or not Pdq(image.pdq, image.quality).matchable

@@ -1,14 +1,13 @@
-"""The one door for asking whether something matches: where to look, search, decide.
+"""The one door to ask whether something matches: choose the banks, search, decide.
 
-The rules, for the API, the HMA mount, the command line and Python alike:
+The same rules hold for the API, the HMA mount, the command line and Python:
 
-- A disabled bank is never searched, also where it is named; a bank that is missing is an error.
-- `Fingerprint.matchable` says which query is *not matchable*: no PDQ of it may be searched for,
-  since it has too little detail or none is known. Only identical files could be found.
-- Where no bank holds an entry that can match, nothing was compared, and that is said.
-- Where the store has been silent for too long, that is said too, and `StaleAnswers` says what is
-  answered then.
-- A decision rests on the banks' own radii; with a radius of the caller there is none.
+- A disabled bank is never searched, even if it is named; a missing bank is an error.
+- A query is *not matchable* (`Fingerprint.matchable`) if its PDQ is unknown or has too little
+  detail to be searched. Only identical files can then be found.
+- If no bank holds an entry that can match, the answer says that nothing was compared.
+- If the store has been silent for too long, the answer says so; `StaleAnswers` sets what else.
+- A decision rests on the banks' own radii; with a caller's radius there is no decision.
 """
 
 from __future__ import annotations
@@ -35,25 +34,25 @@ if TYPE_CHECKING:
 
 
 class StaleAnswers(StrEnum):
-    """What is answered once the store has been silent for too long."""
+    """How to answer once the store has been silent for too long."""
 
     SAY = "say"
-    """The same as ever; the answer says that it is stale."""
+    """As usual; the answer says that it is stale."""
     REVIEW = "review"
-    """And nothing is allowed: what did not match asks for review."""
+    """Also stale, and nothing is allowed: a query without a match asks for review."""
     REFUSE = "refuse"
-    """Nothing: the question is refused."""
+    """Refuse the query."""
 
 
 class Searcher(Protocol):
-    """What is searched: a live register, or a store as it is now."""
+    """Something to search: a live register, or the present state of a store."""
 
     @property
     def bank_names(self) -> Collection[str]:
         """The names of all banks, the disabled ones too."""
 
     def require_bank(self, name: str) -> None:
-        """Refuse a bank that is none.
+        """Refuse the name of a bank that does not exist.
 
         Raises:
             BankMissing: there is no bank of that name.
@@ -62,7 +61,7 @@ class Searcher(Protocol):
 
     @property
     def age_s(self) -> float:
-        """Seconds since the last moment when no change of the store was missing."""
+        """Seconds since every change of the store was last included."""
 
     @property
     def stalled_s(self) -> float:
@@ -75,7 +74,7 @@ class Searcher(Protocol):
         banks: Collection[str] | None = None,
         radius_bits: int | None = None,
     ) -> Found:
-        """Match fingerprints; None is for all enabled banks, and for each bank's own radius.
+        """Match fingerprints; None means all enabled banks, and each bank's own radius.
 
         Raises:
             BankMissing: there is no bank of that name.
@@ -84,12 +83,12 @@ class Searcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of one fingerprint.
+    """The answer for one fingerprint.
 
     Attributes:
         matchable: see `Fingerprint.matchable`.
         matches: nearest first.
-        decision: None where the caller chose the radius.
+        decision: None if the caller chose the radius.
     """
 
     matchable: bool
@@ -99,16 +98,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is known of all that was asked about, and what it was not compared with.
+    """The answers to all fingerprints, and which banks they were compared with.
 
     Attributes:
         answers: one for each fingerprint, in order.
         revision: the store's revision that was searched.
-        age_s: seconds for which changes of the store may be missing.
-        stale: whether the store was silent for longer than it may be.
+        age_s: how many seconds of the store's changes may be missing.
+        stale: whether the store has been silent for too long.
         searched: the names of the banks that were searched.
         nothing_to_compare: whether none of them holds an entry that can match.
-        disabled: the names of banks that were asked for and are not searched.
+        disabled: the names of requested banks that are disabled, hence not searched.
     """
 
     answers: tuple[Answer, ...]
@@ -120,10 +119,10 @@ class Checked:
     disabled: tuple[str, ...]
 
     def require_compared(self) -> None:
-        """Refuse to take for 'no match' what was not compared.
+        """Refuse to report 'no match' if nothing was compared.
 
         Raises:
-            NothingToCompare: saying why.
+            NothingToCompare: with the reason.
         """
         if not self.nothing_to_compare:
             return
@@ -134,7 +133,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Where to look, settled before anything is paid for or decoded; `ask` as often as needed."""
+    """Which banks to search, settled before any cost or decoding; `ask` as often as needed."""
 
     _searcher: Searcher
     _banks: tuple[str, ...] | None
@@ -153,21 +152,21 @@ class Check:
         stale_after_s: float = inf,
         stale_answers: StaleAnswers = StaleAnswers.REVIEW,
     ) -> Self:
-        """Settle where to look.
+        """Settle which banks to search.
 
         Args:
-            searcher: that is asked.
-            reach: the banks that whoever asks may learn of; None for all.
-            banks: those that are asked for; None for all within reach.
-            radius_bits: 0–63 instead of each bank's own; there is no decision then.
-            stale_after_s: for so long the store may be silent.
-            stale_answers: what is answered after that.
+            searcher: that is searched.
+            reach: the banks that the caller may know of; None for all.
+            banks: the requested banks; None for all within reach.
+            radius_bits: 0–63 instead of each bank's own; there is then no decision.
+            stale_after_s: how long the store may be silent.
+            stale_answers: how to answer after that.
 
         Raises:
-            BankMissing: one that is asked for is none; or out of reach, as if there were none.
-            RegisterStale: nothing is to be answered at present.
+            BankMissing: a requested bank does not exist or is out of reach.
+            RegisterStale: stale queries are refused, and the store is silent.
             NotReady: nothing can be searched yet.
-            StoreError: the store cannot tell whether there is a bank.
+            StoreError: the store cannot tell whether a bank exists.
         """
         names: tuple[str, ...] | None = None
         if banks is not None:
@@ -191,12 +190,12 @@ class Check:
 
         Raises:
             RegisterStale, NotReady: nothing can be answered at present.
-            RadiusInvalid: it is outside 0–63.
+            RadiusInvalid: the radius is outside 0–63.
             KeypointsError: keypoints were asked for and cannot be searched.
-            UsageError: something else than fingerprints was given.
+            UsageError: an argument is not a fingerprint.
         """
         _require_fingerprints(fingerprints)
-        # Before the search: an answer is never newer than it says.
+        # Read before the search: an answer must not claim to be newer than it is.
         stale, age_s = self._require_current(), self._searcher.age_s
         found = self._searcher.search(
             fingerprints, banks=self._banks, radius_bits=self._radius_bits
@@ -229,7 +228,7 @@ class Check:
         return Answer(fingerprint.matchable, tuple(matches), decision)
 
     def _require_current(self) -> bool:
-        """Say whether answers are stale, unless they are refused then."""
+        """Return whether answers are stale; raise if stale queries are refused."""
         stalled_s = self._searcher.stalled_s
         stale = stalled_s > self._stale_after_s
         if stale and self._stale_answers is StaleAnswers.REFUSE:
@@ -245,23 +244,23 @@ def check(
     radius_bits: int | None = None,
     on_keypoints_error: Callable[[KeypointsError], None] | None = None,
 ) -> Checked:
-    """Search a store for fingerprints, and by keypoints for those that have any; decide.
+    """Search a store for fingerprints, also by keypoints if they have any, and decide.
 
     Args:
         store: an open store.
-        fingerprints: of `fingerprint`, or made of hash values.
+        fingerprints: from `fingerprint`, or made from hash values.
         banks: names; None for all enabled ones. A disabled one is never searched.
-        radius_bits: 0–63 instead of each bank's own; there is no decision then.
-        on_keypoints_error: called, if given, with what stands in the way of searching by keypoints,
-            and the search goes on without; by default the error is raised.
+        radius_bits: 0–63 instead of each bank's own; there is then no decision.
+        on_keypoints_error: called with an error that prevents the search by keypoints; the search
+            continues without them. By default the error is raised.
 
     Returns:
-        an answer for each fingerprint, and what it was compared with: look at `nothing_to_compare`
-        before taking it for 'no match'.
+        an answer for each fingerprint, and the banks it was compared with. Look at
+        `nothing_to_compare` before you conclude 'no match'.
 
     Raises:
-        BankMissing, RadiusInvalid: of the arguments.
-        UsageError: something else than fingerprints was given.
+        BankMissing, RadiusInvalid: an argument is invalid.
+        UsageError: an argument is not a fingerprint.
         KeypointsError: keypoints were asked for and cannot be searched.
     """
     searcher = StoreSearch(store, on_keypoints_error=on_keypoints_error)
@@ -276,13 +275,13 @@ def match(
     radius_bits: int | None = None,
     on_keypoints_error: Callable[[KeypointsError], None] | None = None,
 ) -> list[list[Match]]:
-    """Search as `check` does, for the matches alone.
+    """Search as `check` does, but return only the matches.
 
     Returns:
-        for each fingerprint its matches, nearest first.
+        the matches of each fingerprint, nearest first.
 
     Raises:
-        NothingToCompare: no bank that is searched holds an entry that can match.
+        NothingToCompare: no searched bank holds an entry that can match.
         BankMissing, RadiusInvalid, UsageError, KeypointsError: as for `check`.
     """
     checked = check(
@@ -298,7 +297,7 @@ def match(
 
 def _require_fingerprints(values: object) -> None:
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-        raise UsageError(reason="matching takes a list of fingerprints, also for one alone")
+        raise UsageError(reason="matching takes a list of fingerprints, even for a single one")
     for value in values:
         if not isinstance(value, Fingerprint):
             raise UsageError(

@@ -1,11 +1,11 @@
-"""Every way on which fingerprints leave the register: each with its permission and its record.
+"""Every way that fingerprints leave the register, each with its permission and log record.
 
-- A whole bank: with a key, by two people, once for each approval; on the command line and in
-  Python by whoever has the database.
-- What changed, and one entry: to keys of partners, whose making took two people.
+- A whole bank: with a key, by two people, once per approval; or on the command line and in
+  Python, by anyone with access to the database.
+- Changes, and single entries: with partners' keys, each of which took two people to make.
 
-What the log cannot tell of does not leave. What has ended leaves without its fingerprint. A backup
-is a way too: `Store.backup` writes it into the log itself.
+A fingerprint leaves only after the log has recorded it. An ended entry leaves without its
+fingerprint. Backups count too: `Store.backup` writes its own log record.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from egide.store import Store
 
 _PAGE = 500
-"""Entries that are read at a time: an export that is taken slowly holds no more that may end."""
+"""Entries read at a time: a slow export holds few entries that may end meanwhile."""
 
 
 class Way(StrEnum):
-    """On which fingerprints leave, as the log calls it."""
+    """The way that fingerprints leave, as the log names it."""
 
     LOCAL = "local"
     """The command line, or Python."""
@@ -51,11 +51,11 @@ def export_hashes(
 ) -> int:
     """Write the active entries of a bank as a hash list; return how many.
 
-    The log tells of it before the first line is written.
+    The log records the export before the first line is written.
 
     Raises:
-        BankMissing: there is none of that name.
-        StoreError: the log cannot be written; nothing left.
+        BankMissing: there is no such bank.
+        StoreError: the log cannot be written; nothing was exported.
     """
     detail = {"way": Way.LOCAL.value, "format": hash_list_format.value}
     count = store.given.bank(bank, detail)
@@ -65,19 +65,19 @@ def export_hashes(
 def export_with_key(store: Store, bank: str, *, key: Key, approval_id: int | None) -> Iterator[str]:
     """Export the active entries of a bank as CSV, in pieces, with a second person's approval.
 
-    The log tells of it before the first piece is read: from then on fingerprints may have left.
+    The log records the export before the first piece is read.
 
     Args:
         store: an open store.
         bank: a bank's name.
-        key: of whoever exports.
+        key: of the person who exports.
         approval_id: of the second person's approval, if there is one.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        BankMissing: the key does not reach the bank, or there is none.
+        Forbidden: the key's role does not permit it.
+        BankMissing: there is no such bank, or the key does not reach it.
         ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_export`.
-        StoreError: the log cannot be written; nothing left.
+        StoreError: the log cannot be written; nothing was exported.
     """
     key.require(Permission.EXPORT)
     key.require_bank(bank)
@@ -100,25 +100,24 @@ def give_changes(
     bank: str | None = None,
     ended_only: bool = False,
 ) -> FeedPage:
-    """Give a key the next changes after a position, active entries with their fingerprints.
+    """Give a key the next changes after a position; active entries include their fingerprints.
 
-    Where the log cannot be written, what has ended is still told of: a page ends before its first
-    active entry then, and one that begins with an active entry is refused. Pages of ended entries
-    alone are never refused for that.
+    If the log cannot be written, ended entries are still given: the page stops before its first
+    active entry. It is refused only if it begins with an active entry.
 
     Args:
         store: an open store.
-        key: of whoever follows.
-        since: the last revision that is known already.
-        after: of it, the last entry that is known; None for all of it.
-        limit: at most so many entries.
-        bank: only this one's.
+        key: of the follower.
+        since: the last known revision.
+        after: the last known entry of revision `since`; None if all of them are known.
+        limit: most entries in the page.
+        bank: the only bank to include.
         ended_only: leave out active entries.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        BankMissing: the key does not reach the bank, or there is none.
-        StoreError: the store cannot be read, or the log not written.
+        Forbidden: the key's role does not permit it.
+        BankMissing: there is no such bank, or the key does not reach it.
+        StoreError: the store cannot be read, or the log cannot be written.
     """
     key.require(Permission.READ_CHANGES)
     banks = key.scoped(None if bank is None else [bank])
@@ -141,7 +140,7 @@ def give_changes(
             raise
         end = Position(ended[-1].revision, ended[-1].id)
         return replace(page, entries=tuple(ended), next=end, more=True)
-    # Whatever ended since the page was read stands in a later one, as it is now.
+    # An entry that ended since the page was read appears in a later page.
     left = (one for one in entries if one.state is not State.ACTIVE or one.id in given)
     return replace(page, entries=tuple(left))
 
@@ -149,12 +148,12 @@ def give_changes(
 def give_entry(store: Store, key: Key, bank: str, entry_id: int) -> Entry:
     """Give a key one entry, with its fingerprint while it is active.
 
-    What came from another register is not passed on, as in `give_changes`.
+    An entry from another register is not passed on, as in `give_changes`.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        BankMissing: the key does not reach the bank, or there is none.
-        EntryMissing: there is none of that number to be given.
+        Forbidden: the key's role does not permit it.
+        BankMissing: there is no such bank, or the key does not reach it.
+        EntryMissing: there is no such entry that may be given.
         StoreError: the log cannot be written; the fingerprint did not leave.
     """
     key.require(Permission.READ_CHANGES)
@@ -169,7 +168,7 @@ def give_entry(store: Store, key: Key, bank: str, entry_id: int) -> Entry:
 
 
 def _as_it_leaves(entry: Entry) -> Entry:
-    """An entry without what must not leave: of one that has ended, the fingerprint."""
+    """Return an entry as it may leave: without its fingerprint if it has ended."""
     state = State.EXPIRED if _is_over(entry) else entry.state
     if state is State.ACTIVE:
         return entry
@@ -177,7 +176,7 @@ def _as_it_leaves(entry: Entry) -> Entry:
 
 
 def _is_over(entry: Entry) -> bool:
-    """Whether an entry is still called active although its time is up."""
+    """Whether an entry is past its expiry although its state is still active."""
     return (
         entry.state is State.ACTIVE
         and entry.expires is not None
@@ -186,7 +185,7 @@ def _is_over(entry: Entry) -> bool:
 
 
 def _active(store: Store, bank: str, count: int) -> Iterator[Entry]:
-    """The active entries of a bank, at most as many as the log tells of, each read when it goes."""
+    """Yield active entries of a bank, read page by page, at most as many as the log records."""
     after = 0
     while count > 0:
         page = list(

@@ -1,4 +1,4 @@
-"""Following all upstreams, each in a thread of its own, so that a broken one holds up no other."""
+"""Follow all upstreams, each in its own thread, so that a broken one does not delay the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_INTERVAL_S = 2.0
 LEASE_S = 20
-"""After so long a process that died is replaced by another."""
+"""How soon another process takes over from one that died."""
 MAX_BACKOFF_S = 300.0
 _LOOK_EVERY_S = 1.0
 _JOIN_S = 40.0
@@ -33,15 +33,15 @@ _logger = logging.getLogger("egide.sync")
 
 
 def backoff_s(failures: int) -> float:
-    """How long to wait after so many failures in a row: 1 s doubled up to 5 min, with jitter."""
+    """How long to wait after consecutive failures: 1 s, doubled up to 5 min, with jitter."""
     longest = min(MAX_BACKOFF_S, 2.0 ** min(max(failures, 1) - 1, 16))
-    # Half of it at least; the jitter keeps many followers from coming back at the same moment.
+    # The jitter, down to half, keeps many followers from returning at the same moment.
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 @dataclass(slots=True)
 class _Worker:
-    """The thread that follows one upstream, and what it knows between two rounds."""
+    """State, between rounds, of the thread that follows one upstream."""
 
     name: str
     holder: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -56,8 +56,8 @@ class _Worker:
 class Follower:
     """Follows every enabled upstream of a store until it is stopped.
 
-    Of several processes, one at a time follows an upstream. Upstreams that are added, paused or
-    removed meanwhile, by any process, are noticed within a second.
+    Only one process at a time follows an upstream. Any process may add, pause or remove upstreams;
+    the follower notices within a second.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class Follower:
         connect: Callable[[Upstream], RegisterClient] = connect,
         on_round: Callable[[str, SyncReport | EgideError], None] | None = None,
     ) -> None:
-        """Nothing runs yet.
+        """Prepare to follow; `start` begins.
 
         Args:
-            store: of this register; stays the caller's.
-            interval_s: between two questions to an upstream that is known to its end.
+            store: of this register; the caller closes it.
+            interval_s: pause between requests to an upstream with no further changes.
             connect: makes the client for an upstream.
-            on_round: told of each round that changed something or failed, in its thread.
+            on_round: called after each round that changed something or failed, in its thread.
         """
         self._store = store
         self._interval_s = interval_s
@@ -90,7 +90,7 @@ class Follower:
         self._supervisor.start()
 
     def stop(self) -> None:
-        """End after the page that is being taken; what is left is taken the next time."""
+        """Stop after the current page; the rest is taken the next time."""
         self._stopping.set()
         if self._supervisor is not None:
             self._supervisor.join(_JOIN_S)
@@ -106,7 +106,7 @@ class Follower:
                     running = self._threads.get(upstream.name)
                     if upstream.enabled and (running is None or not running.is_alive()):
                         self._begin(upstream.name)
-            except Exception as error:  # noqa: BLE001 - the next look may find the store again
+            except Exception as error:  # noqa: BLE001 - the next attempt may succeed
                 if not isinstance(error, EgideError):
                     _logger.error("cannot look for upstreams: %s", type(error).__name__)
             self._stopping.wait(_LOOK_EVERY_S)
@@ -128,7 +128,7 @@ class Follower:
                 self._store.upstreams.release(worker.holder)
 
     def _round(self, worker: _Worker) -> float | None:
-        """Follow once; return how long to wait, or None where there is nothing left to follow."""
+        """Follow once; return how long to wait, or None if the upstream is gone or paused."""
         try:
             upstream = self._store.upstreams.get(worker.name)
             if not upstream.enabled:
@@ -175,7 +175,7 @@ class Follower:
         return held
 
     def _tell(self, worker: _Worker, client: RegisterClient) -> None:
-        """Send feedback; that it fails must not keep withdrawals from coming in."""
+        """Send feedback; a failure must not keep withdrawals from coming in."""
         if time.monotonic() < worker.feedback_due:
             return
         try:
@@ -191,7 +191,7 @@ class Follower:
 
     def _failed(self, worker: _Worker, code: str, error: EgideError) -> float:
         worker.failures += 1
-        with suppress(EgideError):  # where the store itself is what fails
+        with suppress(EgideError):  # the store itself may be what fails
             self._store.upstreams.failed(worker.name, code)
         if worker.last_error != code:
             _log(logging.WARNING, "upstream cannot be followed", worker.name, code=code)

@@ -1,4 +1,4 @@
-"""Hash lists to entries. The way back is `egide.usecases.export`."""
+"""Import hash lists as entries. For the way back, see `egide.usecases.export`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of the lines of a hash list."""
+    """Counts of what became of a hash list's lines."""
 
     added: int
     renewed: int
@@ -39,18 +39,18 @@ def import_hashes(
     trust: Trust = Trust.UNVERIFIED,
     on_bad_line: Callable[[BadLine], None] | None = None,
 ) -> ImportReport:
-    """Register the lines of a hash list in one transaction; a bad line costs no other.
+    """Register the lines of a hash list in one transaction; bad lines are left out.
 
     Args:
         store: an open store.
         bank: a bank's name.
         stream: the list; see docs/reference/hash-lists.md for its formats.
-        name: what messages call the list, and the entries' source unless `source` says another or
-            the list names its own.
-        signal: what plain lines of digits are, where their length does not tell.
+        name: of the list in messages; also the entries' source, unless `source` or the list gives
+            another.
+        signal: of plain lines of digits whose length does not tell it.
         source: overrides every source in the list.
-        trust: what to think of the entries; a list's own claim is not believed.
-        on_bad_line: called with each line that was left out.
+        trust: of the entries; the list's own claim is ignored.
+        on_bad_line: called with each bad line.
 
     Raises:
         BankMissing, SchemaTooNew, StoreError: nothing was imported.
@@ -69,7 +69,7 @@ def import_hashes(
                 yield replace(registration, source=source) if source else registration
 
     registered = ChangingStore.of(store).entries.register(bank, registrations())
-    settle_after_act(store)  # what was overdue and is renewed may hold less than it did
+    settle_after_act(store)  # renewing an overdue entry may have erased some of it
     return ImportReport(
         added=registered.added,
         renewed=registered.renewed,

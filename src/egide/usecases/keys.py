@@ -1,4 +1,4 @@
-"""Keys made and revoked with a key: nobody gives out more than they have, or makes up a person."""
+"""Make and revoke keys with a key: nobody gives more rights than they have, or invents a person."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def create_key(
     expires: datetime | None = None,
     approval_id: int | None = None,
 ) -> tuple[Key, str]:
-    """Make a key with a key; for the other arguments and what is returned see `Keys.create`.
+    """Make a key with a key; see `Keys.create` for what is returned.
 
-    The new one reaches no bank that the old one does not: with a key that is kept to some banks,
-    leaving out `banks` means all of those. One that can do more than match takes two people.
+    The new key reaches only banks that `by` reaches; without `banks`, all of those. A key that can
+    do more than match takes two people.
 
     Args:
         store: an open store.
-        by: the key of whoever makes it.
-        name: of the new one.
-        role: what it is for.
+        by: the key of the person who makes it.
+        name: of the new key.
+        role: of the new key.
         holder: the person who gets it.
         banks: that it reaches.
-        per_second: fingerprints that it may ask about in a second.
-        per_day: … and in a day of UTC.
+        per_second: fingerprints that it may ask about per second.
+        per_day: … and per UTC day.
         expires: when it ends.
         approval_id: of a second person's approval, if there is one.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        BankMissing: a bank is not there, or out of the key's scope.
+        Forbidden: the role of `by` does not permit it.
+        BankMissing: a bank does not exist, or `by` does not reach it.
         NameInvalid, KeyExists, UsageError: as for `Keys.create`.
         ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_key`.
     """
@@ -83,21 +83,21 @@ def create_key(
 
 
 def list_keys(store: Store, by: Key) -> list[Key]:
-    """The keys that a key may revoke, in the order of their making.
+    """The keys that `by` may revoke, oldest first.
 
     Raises:
-        Forbidden: its role is not for this.
+        Forbidden: the role of `by` does not permit it.
     """
     by.require(Permission.MANAGE_KEYS)
     return [key for key in store.keys.list() if _within(key, by)]
 
 
 def revoke_key(store: Store, by: Key, name: str) -> Key:
-    """Revoke a key with a key; for a revoked one nothing happens.
+    """Revoke a key with a key; a revoked key does not change.
 
     Raises:
-        Forbidden: the key's role is not for this.
-        KeyMissing: there is none of that name, or it reaches banks that `by` does not.
+        Forbidden: the role of `by` does not permit it.
+        KeyMissing: there is no such key, or it reaches banks that `by` does not.
     """
     by.require(Permission.MANAGE_KEYS)
     if not _within(store.keys.get(name), by):
@@ -106,7 +106,7 @@ def revoke_key(store: Store, by: Key, name: str) -> Key:
 
 
 def _require_possible(store: Store, name: str, banks: Collection[str] | None) -> None:
-    """Find what stands in the way before anybody is asked, and before their approval is spent."""
+    """Fail before a second person is asked, and before an approval is spent."""
     for bank in banks or ():
         store.banks.get(bank)
     try:

@@ -1,4 +1,4 @@
-"""The log, as the holder of a key may read it."""
+"""Read the log with a key."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def log_page(
 ) -> list[LogRecord]:
     """Records of the log in order.
 
-    With a key that is kept to some banks, only what was done with those: the rest tells of others.
+    A key that is restricted to some banks gets only the records of those.
 
     Args:
         store: an open store.
-        by: the key of whoever reads.
-        after: only records of a greater number.
-        limit: at most so many.
+        by: the reader's key.
+        after: only records with a greater number.
+        limit: of records.
         entry: only records that name this entry.
 
     Raises:
-        Forbidden: the key's role is not for this.
+        Forbidden: the key's role does not permit it.
         EntryMissing, LogBroken: as for `Log.records`.
     """
     by.require(Permission.READ_LOG)

@@ -1,4 +1,4 @@
-"""Pictures to entries."""
+"""Register pictures as entries."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _REGISTER_CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class RegisteredFile:
-    """What became of one file that was to be registered.
+    """What became of one file to register.
 
     Attributes:
-        file: as it was named.
-        entry: the entry's id, or None where there is an error.
-        outcome: `added`, `renewed` (it had expired or been withdrawn), `known` (it was there
-            already), `refused` (withdrawn or found false before, and it stays so), or `failed`.
-        matchable: False where the picture has too little detail: only identical files will match.
-        keypoints: where they were asked for: `stored`, or `not-enough-detail`, which means that
-            the entry has none; empty where they were not asked for or there is no active entry.
+        file: its path as given.
+        entry: the entry's id; None on error.
+        outcome: `added`, `renewed` (it had expired or been withdrawn), `known` (it was registered
+            already), `refused` (it stays withdrawn or a false positive), or `failed`.
+        matchable: False if the picture has too little detail: only identical files will match.
+        keypoints: `stored`, or `not-enough-detail` if the entry has none; empty if they were not
+            asked for or there is no active entry.
     """
 
     file: str
@@ -61,27 +61,27 @@ def register(
     keypoint_key: KeypointKey | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[RegisteredFile]:
-    """Fingerprint pictures and put the fingerprints into a bank; the pictures stay where they are.
+    """Register the fingerprints of pictures in a bank; the pictures stay where they are.
 
-    Yields an outcome for each file, in order. A file that cannot be read costs no other one.
+    Yields an outcome for each file, in order. An unreadable file does not affect the others.
 
     Args:
         store: an open store.
         bank: a bank's name.
         files: pictures, or folders of pictures.
-        source: who they come from: the same picture of another source is another entry.
+        source: of the pictures; the same picture from another source is another entry.
         note: free text, erased with the fingerprint on withdrawal.
-        expires: when the entries end by themselves.
-        again: also take back in what was withdrawn before.
-        keypoints: also keep the keypoints of each picture, sealed, so that heavily edited copies
-            are found. They tell far more of the picture than the other fingerprints do.
-        keypoint_key: seals them; by default that of the environment, see `KeypointKey.load`.
-        limits: what one file may ask of this machine.
+        expires: when the entries expire.
+        again: also register what was withdrawn before.
+        keypoints: also keep each picture's keypoints, sealed, to find heavily edited copies. They
+            reveal far more of the picture than the other fingerprints do.
+        keypoint_key: seals them; by default the key of the environment, see `KeypointKey.load`.
+        limits: on what one file may ask of this machine.
 
     Raises:
-        BankMissing, StoreError: nothing of the chunk in hand was registered.
-        KeypointsError: keypoints cannot be found or sealed, or are sealed with another key; raised
-            before any file is read.
+        BankMissing, StoreError: nothing of the current chunk was registered.
+        KeypointsError: keypoints cannot be computed or sealed, or the store uses another key;
+            raised before any file is read.
     """
     store.banks.get(bank)
     key = _ready_for_keypoints(store, keypoint_key) if keypoints else None
@@ -120,7 +120,7 @@ def _register(
     registered = ChangingStore.of(store).entries.register(
         bank, registrations, again=again, outcomes=True, keypoint_key=key
     )
-    settle_after_act(store)  # what was overdue and is renewed may hold less than it did
+    settle_after_act(store)  # renewing an overdue entry may have erased some of it
     outcomes = zip(registered.outcomes, registrations, strict=True)
     for file, outcome in files:
         if isinstance(outcome, ItemError):
@@ -135,7 +135,7 @@ def _register(
 
 
 def _ready_for_keypoints(store: Store, key: KeypointKey | None) -> KeypointKey:
-    """Find what stands in the way of keeping keypoints, before any picture is read."""
+    """Return the keypoint key; fail before any picture is read if keypoints cannot be kept."""
     require_opencv()
     require_cryptography()
     key = key or KeypointKey.load()
@@ -155,7 +155,7 @@ def registration_of(
 ) -> Registration:
     """Return what a bank keeps of a picture: digests, and the PDQ of frames with enough detail.
 
-    Keypoints are kept if they were asked for and are enough to tell the picture from others.
+    Keypoints are kept if they were computed and suffice to tell the picture from others.
     """
     keypoints = None if print_.keypoints is None else registered_keypoints(print_.keypoints)
     return Registration(
@@ -174,21 +174,21 @@ def registration_of(
 
 
 def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Yield the files named, and those in the folders named, in path order.
+    """Yield the named files and the files in the named folders, in path order.
 
-    Links to folders are not followed. What cannot be looked at is yielded too: opening it says why.
+    Links to folders are not followed. Unreadable paths are yielded too: opening them tells why.
 
     Raises:
-        UsageError: an address is named, or an empty name; before any file is.
+        UsageError: a name is a URL or empty; raised before any file is yielded.
     """
     named = list(paths)
     for name in named:
-        if name == "":  # to `Path` it is the folder one stands in
-            raise UsageError(reason="a name of a file is empty: name the current folder as .")
-        # A path would lose a slash of it, and be a file that is missing.
+        if name == "":  # `Path` takes it for the current folder
+            raise UsageError(reason="a file name is empty: name the current folder as .")
+        # As a `Path`, it would lose a slash and be reported as a missing file.
         if isinstance(name, str) and "://" in name and not os.path.exists(name):  # noqa: PTH110
             raise UsageError(
-                reason=f"{name} is an address, and files are taken here: fetch it first, "
+                reason=f"{name} is a URL, but only files are accepted here: fetch it first, "
                 "or send it to a served register as the `url` of POST /v1/match"
             )
     return _files_in(named)
@@ -206,6 +206,6 @@ def _files_in(paths: Iterable[str | Path]) -> Iterator[Path]:
                 try:
                     waiting.extend(sorted(found.iterdir(), reverse=True))
                 except OSError:
-                    yield found  # opening it says what is wrong
+                    yield found  # opening it tells why
             elif os.path.isfile(found) or not os.path.exists(found):  # noqa: PTH110, PTH113
                 yield found

@@ -1,4 +1,4 @@
-"""What the holder of a key registers: always under the key's name, never believed unseen."""
+"""Register with a key: always under the key's name, always unverified."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 def source_of(key: Key, within: str = "") -> str:
-    """The source of what a key registers: `key:NAME`, or `key:NAME/…` with the holder's own word.
+    """The source of a key's entries: `key:NAME`, or `key:NAME/…` with the holder's own name for it.
 
-    No key can register as another, so that everything from one can be withdrawn by its source, and
-    nobody takes back in what somebody else withdrew.
+    No key can register as another. So all entries of one key can be withdrawn by source, and nobody
+    can renew what somebody else withdrew.
     """
     return f"key:{key.name}/{within}" if within else f"key:{key.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the holder of a key wants a bank to hold.
+    """A request to register entries with a key.
 
     Attributes:
-        registrations: `source` is the holder's own word for it, or empty.
-        again: also take back in what had been withdrawn from the same source.
-        digest: of the request, 32 bytes, for a second person.
-        approval_id: of that person's approval, if there is one.
+        registrations: `source` is the holder's own name for it, or empty.
+        again: also renew what was withdrawn from the same source.
+        digest: of the request, 32 bytes; the approval is bound to it.
+        approval_id: of a second person's approval, if there is one.
     """
 
     registrations: Sequence[Registration]
@@ -49,24 +49,24 @@ class Batch:
 def register_batch(
     store: Store, bank: str, batch: Batch, *, key: Key, bulk_limit: int
 ) -> Registered:
-    """Register what the holder of a key sent, in one transaction: all of it or nothing.
+    """Register a batch in one transaction: all of it or nothing.
 
     Args:
         store: an open store.
         bank: a bank's name.
-        batch: what they sent.
-        key: theirs.
+        batch: the request.
+        key: of the sender.
         bulk_limit: fingerprints that one person may add in a day.
 
     Raises:
-        BankMissing: the key does not reach the bank, or there is none.
-        RequestInvalid: a fingerprint is no picture's.
+        BankMissing: there is no such bank, or the key does not reach it.
+        RequestInvalid: a fingerprint is not of a picture.
         ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_bulk`.
     """
     key.require_bank(bank)
     store.banks.get(bank)
     registrations = list(_checked(batch.registrations, key))
-    # By the codes, since one entry takes as many as an animation has frames.
+    # Count codes: one entry has as many as the animation has frames.
     count = sum(max(1, len(registration.pdqs)) for registration in registrations)
     two_people = TwoPeople(store, bulk_limit)
     two_people.check_bulk(key, bank, count, batch.digest, batch.approval_id)
@@ -75,7 +75,7 @@ def register_batch(
         .acting_as(key.name)
         .entries.register(bank, registrations, again=batch.again, outcomes=True)
     )
-    settle_after_act(store)  # what was overdue and is renewed may hold less than it did
+    settle_after_act(store)  # renewing an overdue entry may have erased some of it
     return registered
 
 

@@ -1,6 +1,6 @@
-"""The cases of a bank as a helpline's workers meet them: by number and date, to be vouched for.
+"""The cases of a bank as a helpline's workers see them: by number and date, to be confirmed.
 
-What a worker does is logged as done by `staff:NAME`. Nothing here gives a fingerprint or a PIN.
+The log names the worker as `staff:NAME`. Nothing here returns a fingerprint or a PIN.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CaseList:
     """A page of cases, the newest first.
 
     Attributes:
-        older: what to give as `before` for the next page; None where this is the last.
+        older: the value of `before` for the next page; None on the last page.
     """
 
     cases: tuple[CaseSummary, ...]
@@ -33,10 +33,10 @@ class CaseList:
 
 
 class CaseReview:
-    """What workers may do with the cases of one bank."""
+    """The acts of workers on the cases of one bank."""
 
     def __init__(self, store: Store, bank: str, rules: CaseRules) -> None:
-        """Take a store, the bank that people register in, and what holds for every case."""
+        """Take a store, the bank that people register in, and the rules of its cases."""
         self._store = ChangingStore.of(store)
         self._bank = bank
         self._casework = Casework(store, bank, rules)
@@ -49,11 +49,11 @@ class CaseReview:
         state: CaseState | None = None,
         trust: Trust | None = None,
     ) -> CaseList:
-        """Some cases in short.
+        """Summaries of cases, one page.
 
         Args:
-            limit: at most so many.
-            before: `older` of the page before, None for the first page.
+            limit: of cases in the page.
+            before: `older` of the previous page; None for the first page.
             state: only those in this state.
             trust: only those with an active image of this trust.
         """
@@ -64,10 +64,10 @@ class CaseReview:
         return CaseList(shown, shown[-1].id if len(found) > limit else None)
 
     def find(self, number: str) -> int:
-        """The id of the case with this number, as somebody read it out.
+        """Find the id of a case by its number, as somebody read it out.
 
         Raises:
-            CaseNumberInvalid: it can be no case number.
+            CaseNumberInvalid: this cannot be a case number.
             CaseNotFound: there is no such case, or no longer.
         """
         found = self._store.cases.find(self._bank, parse_number(number))
@@ -79,7 +79,7 @@ class CaseReview:
         """A case with its images.
 
         Raises:
-            CaseNotFound: there is none of that id in the bank.
+            CaseNotFound: the bank has no case with that id.
         """
         return self._casework.get(case_id)
 
@@ -99,15 +99,13 @@ class CaseReview:
         staff: Staff,
         image_id: int | None = None,
     ) -> Case:
-        """Vouch for an open case: its unverified images are confirmed from now on.
-
-        What a reviewer disputes stays disputed.
+        """Confirm the unverified images of an open case; disputed images stay disputed.
 
         Args:
             case_id: of the case.
             reason: how the worker knows; it is logged.
-            staff: who vouches.
-            image_id: of the one image that they vouch for, None for all.
+            staff: the worker.
+            image_id: of one image to confirm; None for all.
 
         Raises:
             CaseNotFound, CaseEnded: there is no such case, or it is not open.
@@ -123,11 +121,11 @@ class CaseReview:
         Args:
             case_id: of the case.
             authority: how they asked; it is logged.
-            staff: who does it.
+            staff: the worker.
 
         Raises:
-            CaseNotFound, CaseEnded: there is no such case, or it is over already.
-            UsageError: the authority is the person's own, and a worker acts for others.
+            CaseNotFound, CaseEnded: there is no such case, or it has ended already.
+            UsageError: the authority is the person's own, but a worker acts for others.
         """
         if authority is Authority.SELF:
             raise UsageError(reason="a worker withdraws for somebody else: say how they asked")

@@ -1,7 +1,4 @@
-"""What a helpline's workers do: sign in, see the cases, confirm them, withdraw them on request.
-
-They see no picture, no fingerprint and no PIN.
-"""
+"""Accounts of a helpline's workers, and signing in to them."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ISSUER = "Egide"
 
-# Crockford's base 32: no I, L, O or U. Read back, an I or L is a 1 and an O a 0.
+# Crockford's base 32 has no I, L, O or U. When read, I and L count as 1, and O as 0.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _GROUPS = 4
 _GROUP_CHARS = 4
@@ -35,11 +32,11 @@ _NO_SECRET = bytes(totp.SECRET_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What a worker is given, to be shown once.
+    """A worker's new credentials, to be shown once.
 
     Attributes:
-        password: 80 random bits in four groups; the store keeps an Argon2id hash of it.
-        uri: for the app that makes codes; it holds the account's secret.
+        password: 80 random bits in four groups; the store keeps its Argon2id hash.
+        uri: for the authenticator app; it contains the account's secret.
     """
 
     staff: Staff
@@ -58,11 +55,11 @@ class Staffing:
         """Make an account.
 
         Args:
-            name: to sign in with, kept in small letters; what the log calls them, as `staff:NAME`.
-            issuer: what the worker's app calls this register.
+            name: to sign in with, stored in lower case; the log writes `staff:NAME`.
+            issuer: the name of this register in the worker's app.
 
         Raises:
-            NameInvalid, StaffExists: the name will not do.
+            NameInvalid, StaffExists: the name is not acceptable.
         """
         password, secret = new_password(), totp.new_secret()
         staff = self._store.staff.create(name, _hashed(password), secret)
@@ -72,30 +69,30 @@ class Staffing:
         """Give an account another password and secret, and end its sessions.
 
         Raises:
-            StaffMissing: there is none of that name.
+            StaffMissing: there is no such account.
         """
         password, secret = new_password(), totp.new_secret()
         staff = self._store.staff.reset(name, _hashed(password), secret)
         return NewAccount(staff, password, _uri(staff, secret, issuer))
 
     def sign_in(self, name: str, password: str, code: str, *, origin: str) -> Staff:
-        """Check who signs in.
+        """Authenticate a worker.
 
-        Whatever is wrong, the answer and the work are the same: one Argon2id, three codes.
+        Whatever is wrong, the answer and the work are the same: one Argon2id hash, three codes.
 
         Args:
-            name: of the account; capitals and spaces around it do not matter.
+            name: of the account; case and surrounding spaces are ignored.
             password: as it was typed.
-            code: of the worker's app; each is accepted once.
-            origin: where the request comes from, of which nothing is kept but a keyed hash.
+            code: from the worker's app; each is accepted once.
+            origin: where the request comes from; only a keyed hash is kept.
 
         Raises:
-            StaffRefused: they do not fit together, or the account is disabled.
-            TooManyAttempts: too many of late, with this name or from there.
-            Overloaded: too many sign in at once; nothing is counted.
+            StaffRefused: the credentials are wrong, or the account is disabled.
+            TooManyAttempts: too many recent attempts with this name or from this origin.
+            Overloaded: too many sign in at once; it does not count as an attempt.
         """
         with place_in_line():
-            # No case number looks like this.
+            # No case number has this form.
             attempt = self._store.attempts.begin(f"staff:{folded(name)[:64]}", origin)
             found = self._store.staff.credentials(name)
             step = self._accepted(found, password, code)
@@ -105,7 +102,7 @@ class Staffing:
         return found.staff
 
     def _accepted(self, found: Credentials | None, password: str, code: str) -> int | None:
-        """The step of the code, if it and the password are those of an account that is open."""
+        """The time step of the code, if code and password are right and the account is enabled."""
         right = verify_password(read_back(password), None if found is None else found.password_hash)
         step = totp.accepted_step(
             _NO_SECRET if found is None else found.totp_secret,
@@ -119,14 +116,14 @@ class Staffing:
 
 
 def new_password() -> str:
-    """Make a password of 80 random bits: four groups of four, without letters that look alike."""
+    """Make a password of 80 random bits: four groups of four, without look-alike letters."""
     return "-".join(
         "".join(secrets.choice(_ALPHABET) for _ in range(_GROUP_CHARS)) for _ in range(_GROUPS)
     )
 
 
 def read_back(password: str) -> str:
-    """What of a password counts: its 16 characters, each read as the one it looks like."""
+    """Normalize a typed password: its 16 characters, with look-alikes replaced."""
     typed = unicodedata.normalize("NFKC", password).lower()
     return re.sub(r"[\s‐-―-]", "", typed).translate(_MISREAD)
 

@@ -1,4 +1,4 @@
-"""Following another register: withdrawals first, then everything, a page a transaction."""
+"""Follow another register: withdrawals first, then everything, one transaction per page."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from egide.store import Store
 
 ENDED_EVERY_S = 2.0
-"""So often, between pages of a long catching-up, withdrawals are asked for again."""
+"""How often withdrawals are asked for again while a long catch-up runs."""
 _FEEDBACK_PAGE = 500
 _MAX_BUSY = 100
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What following an upstream did.
+    """Result of following an upstream.
 
     Attributes:
         upstream: its name.
-        applied: to the entries here.
-        pages: that changed something, or moved the position.
-        revision: of the upstream, as it said last.
-        caught_up: whether all of it is known here; False where following was stopped.
+        applied: changes to the entries here.
+        pages: that held entries.
+        revision: the latest that the upstream gave.
+        caught_up: whether all changes are known here; False if following was stopped.
     """
 
     upstream: str
@@ -54,25 +54,25 @@ def follow_once(
     page_entries: int = MAX_PAGE,
     go_on: Callable[[SyncReport], bool] = lambda _report: True,
 ) -> SyncReport:
-    """Take over all that an upstream has, from where it was left.
+    """Take over all changes of an upstream, from the last position on.
 
-    Entries that ended are asked for first, and again every two seconds while the rest comes in, so
-    that a withdrawal does not wait behind a million registrations. Each page is one transaction
-    with its position: killed anywhere, the next call goes on as if nothing had happened.
+    Ended entries are asked for first, and again every two seconds while the rest comes in. So a
+    withdrawal does not wait behind a million registrations. Each page and its position are one
+    transaction: after a kill, the next call continues as if nothing had happened.
 
     Args:
         store: of this register.
         name: of the upstream.
-        client: asks the upstream.
+        client: of the upstream.
         page_entries: in one page, at most `MAX_PAGE`.
         go_on: called after each page; False stops before the next.
 
     Raises:
-        UpstreamMissing: it was removed.
-        UpstreamBusy: others have been quicker time and again.
+        UpstreamMissing: the upstream was removed.
+        UpstreamBusy: other processes were faster time and again.
         UpstreamChanged: another register answered, or an older state of it.
-        UpstreamRefused: it does not take the key.
-        SyncError: it cannot be reached, its answer is not as promised, or it is paused.
+        UpstreamRefused: the upstream rejects the key.
+        SyncError: the upstream cannot be reached, its answer is invalid, or it is paused.
         StoreError: of this register.
     """
     round_ = _Round(store, name, client, page_entries)
@@ -91,7 +91,7 @@ def follow_once(
 
 
 class _Round:
-    """Pages taken so far."""
+    """Takes pages, and counts what they did."""
 
     def __init__(self, store: Store, name: str, client: RegisterClient, page_entries: int) -> None:
         self._upstreams = ChangingStore.of(store).upstreams
@@ -103,7 +103,7 @@ class _Round:
         self._busy = 0
 
     def take(self, *, ended: bool) -> tuple[SyncReport, bool]:
-        """Take one page; return what was done in all, and whether there are more of its kind."""
+        """Take one page; return the totals so far, and whether more pages of its kind follow."""
         while True:
             upstream = self._upstreams.get(self._name)
             position = upstream.ended if ended else upstream.position
@@ -133,18 +133,18 @@ class _Round:
 
 
 def send_feedback(store: Store, name: str, client: RegisterClient) -> int:
-    """Tell an upstream what became of matches on its entries here; each once.
+    """Tell an upstream, once each, what became of matches on its entries here.
 
-    The position moves after the upstream has taken a page. If the answer is lost, the same is sent
-    again, which the upstream keeps once.
+    The position moves once the upstream has accepted a page. If its answer is lost, the page is
+    sent again, and the upstream keeps it once.
 
     Returns:
         how many were sent.
 
     Raises:
-        UpstreamMissing: it was removed.
-        UpstreamRefused: it does not take the key.
-        SyncError: it cannot be reached, or did not take them.
+        UpstreamMissing: the upstream was removed.
+        UpstreamRefused: the upstream rejects the key.
+        SyncError: the upstream cannot be reached, or did not accept them.
     """
     sent = 0
     while True:
@@ -163,11 +163,11 @@ def send_feedback(store: Store, name: str, client: RegisterClient) -> int:
 
 
 def sync_once(store: Store, name: str, *, allowed_networks: tuple[Network, ...] = ()) -> SyncReport:
-    """Follow an upstream now, send it feedback, and write down how it went.
+    """Follow an upstream now, send it feedback, and record the outcome.
 
     Raises:
         UpstreamKeyInvalid, FetchRefused: as for `connect`.
-        EgideError: as for `follow_once`, whose changes are kept where only the feedback failed.
+        EgideError: as for `follow_once`; if only the feedback failed, its changes are kept.
     """
     upstreams = store.upstreams
     try:
@@ -191,12 +191,12 @@ def connect(upstream: Upstream, *, allowed_networks: tuple[Network, ...] = ()) -
     """Make a client for an upstream, with the key from its file.
 
     Args:
-        upstream: whose URL was checked when it was added; `http` was allowed then.
-        allowed_networks: of one's own, beside the public internet.
+        upstream: its URL was checked when it was added; an `http` URL was allowed then.
+        allowed_networks: private networks, in addition to the public internet.
 
     Raises:
-        UpstreamKeyInvalid: the file cannot be read, others may read it, or it holds no key.
-        FetchRefused: the URL may not be asked.
+        UpstreamKeyInvalid: the file is unreadable, readable by others, or holds no key.
+        FetchRefused: the policy forbids the URL.
     """
     policy = partner_policy(
         upstream.url,
@@ -208,11 +208,11 @@ def connect(upstream: Upstream, *, allowed_networks: tuple[Network, ...] = ()) -
 
 
 def read_key_file(path: Path, upstream: str) -> str:
-    """Read the key for an upstream; spaces and line ends around it are allowed.
+    """Read the key for an upstream; surrounding white space is ignored.
 
     Raises:
-        UpstreamKeyInvalid: it cannot be read, others may read it, or it holds no key. The message
-            does not repeat what it holds.
+        UpstreamKeyInvalid: the file is unreadable, readable by others, or holds no key. The
+            message does not repeat its content.
     """
     try:
         key = sealing.read_key_file(path).strip()
@@ -226,10 +226,10 @@ def read_key_file(path: Path, upstream: str) -> str:
 
 
 def remove_upstream(store: Store, name: str) -> int:
-    """Follow an upstream no longer, and erase its entries; return how many.
+    """Stop following an upstream and erase its entries; return how many.
 
     Raises:
-        UpstreamMissing: there is none of that name.
+        UpstreamMissing: there is no such upstream.
     """
     count = ChangingStore.of(store).upstreams.remove(name)
     settle_after_act(store)

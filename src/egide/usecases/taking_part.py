@@ -1,4 +1,4 @@
-"""Who takes part: the partners that look for what people register, by the names they go by."""
+"""The partners that look for what people register, under their public names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class TakingPart:
     """The partners of a bank at one moment.
 
     Attributes:
-        names: in public, each once, in the order of the alphabet.
-        unnamed: how many more there are, whose names whoever runs the register has not given.
-        asks_here: whether one of them asks this register at each look, so that what was registered
-            a second ago is found; the others look once they have fetched it.
+        names: public names, each once, in alphabetical order.
+        unnamed: how many partners have no public name.
+        asks_here: whether a partner sends its queries to this register, so that it finds an image
+            registered a second ago. The others first fetch the entries.
     """
 
     names: tuple[str, ...]
@@ -45,17 +45,17 @@ def taking_part(
     without: Collection[str] = (),
     now: datetime | None = None,
 ) -> TakingPart:
-    """Find the partners of a bank: whoever has a key to follow it, or to ask it about uploads.
+    """Find the partners of a bank: those with a key to follow it, or to check uploads with it.
 
-    Keys with one public name are one partner. Of keys without one, those of one holder are; and
-    where the holder has another key with a name, it is that one's.
+    Keys with the same public name are one partner. Keys without a public name are one partner per
+    holder; if the holder also has a named key, they belong to that partner.
 
     Args:
         store: that holds the keys.
-        bank: that people register in; a missing one has no partners.
-        public_names: by the name of a key, which is not for the public itself.
+        bank: that people register in; a missing bank has no partners.
+        public_names: by key name, which is not public itself.
         without: names of keys that nobody can use.
-        now: the time that counts, by default the present.
+        now: the reference time; by default the present.
     """
     try:
         searched = store.banks.get(bank).enabled
@@ -80,5 +80,5 @@ def taking_part(
 
 
 def _looks(key: Key, *, searched: bool) -> bool:
-    """Whether a key is a partner's: one that fetches entries, or, if they are searched, asks."""
+    """Whether a key is a partner's: it fetches entries, or queries a bank that is searched."""
     return key.role is Role.PARTNER or (searched and key.role is Role.MATCHER)

@@ -1,4 +1,4 @@
-"""Telling other services: adding a webhook, and trying one."""
+"""Add and test webhooks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _HTTPS_ALONE = f"messages go over https, and over http only where {_OWN_NETWORKS
 
 
 def require_all_banks(key: Key) -> None:
-    """Refuse a key that is kept to some banks: a webhook tells of all of them.
+    """Refuse a key that is restricted to some banks: a webhook reports on all of them.
 
     Raises:
-        Forbidden: it is.
+        Forbidden: the key is restricted to some banks.
     """
     if key.banks is not None:
         raise Forbidden(role=f"{key.role.value}, kept to some banks,", permission=_PERMISSION)
@@ -46,15 +46,15 @@ def add_webhook(
     Args:
         store: to add it to.
         name: of the webhook.
-        url: to post to; without encryption only where networks of one's own are named.
-        events: to tell of.
-        allowed_networks: of one's own, beside the public internet.
+        url: to post to; without encryption only if `allowed_networks` are given.
+        events: to report.
+        allowed_networks: private networks, in addition to the public internet.
 
     Returns:
-        the webhook and its secret, which is shown to nobody again.
+        the webhook and its secret, which is never shown again.
 
     Raises:
-        WebhookRefused: the URL is none that may be posted to.
+        WebhookRefused: the policy forbids the URL.
         UsageError, WebhookExists: as for `Webhooks.add`.
     """
     if url.lower().startswith("http://") and not allowed_networks:
@@ -72,9 +72,9 @@ class Tested:
     """What became of a test message.
 
     Attributes:
-        taken: whether the receiver took it.
-        status: that it answered; None where it did not.
-        error: the code of why it did not, None where it did.
+        taken: whether the receiver accepted it.
+        status: of the answer; None if there was none.
+        error: the error code if there was no answer, else None.
         reason: the same in words.
     """
 
@@ -85,15 +85,15 @@ class Tested:
 
 
 def send_test(store: Store, name: str, *, allowed_networks: tuple[Network, ...] = ()) -> Tested:
-    """Send a webhook a signed message that tells of nothing, now, and note what comes back.
+    """Send a webhook a signed test message now, and record the answer.
 
     Args:
         store: of the webhook.
-        name: of the webhook; one that is switched off is tested too, and stays so.
-        allowed_networks: of one's own, beside the public internet.
+        name: of the webhook; a disabled one is tested too, and stays disabled.
+        allowed_networks: private networks, in addition to the public internet.
 
     Raises:
-        WebhookMissing: there is none of that name.
+        WebhookMissing: there is no such webhook.
     """
     delivery = store.outbox.test_message(name)
     try:

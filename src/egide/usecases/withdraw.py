@@ -1,7 +1,7 @@
-"""Every change of an entry's state or trust: withdrawing, expiring, judging, and what follows.
+"""Every change of an entry's state or trust: withdrawing, expiring, judging, and the erasure.
 
-Whatever ends an entry erases it, here and in every file of ours; see `egide.live.snapshots`. Give a
-store that is `acting_as` who does it: the log names them.
+An entry that ends is erased, here and in every file of ours; see `egide.live.snapshots`. Pass a
+store that is `acting_as` the person or key: the log names them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def withdraw(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """End the consent of entries, from whatever state: they match no more and are erased.
+    """Withdraw entries, whatever their state: they no longer match and are erased.
 
     Returns:
         the revision from which on they no longer match.
 
     Raises:
-        BankMissing, EntryMissing: there is no such bank, or one is not in it; none was withdrawn.
-        SnapshotNotRemoved: withdrawn, but the snapshot has to be deleted by hand.
+        BankMissing, EntryMissing: the bank or one of the entries is missing; none was withdrawn.
+        SnapshotNotRemoved: withdrawn, but the snapshot must be deleted by hand.
     """
     revision = ChangingStore.of(store).entries.withdraw(bank, entries)
     settle_after_act(store)
@@ -43,7 +43,7 @@ def withdraw_source(store: Store, bank: str, source: str) -> int:
 
 
 def expire(store: Store, bank: str | None = None, now: datetime | None = None) -> int:
-    """End the entries whose time is over and erase their fingerprints; return how many."""
+    """End the entries past their expiry and erase their fingerprints; return how many."""
     count = ChangingStore.of(store).entries.expire(now or datetime.now(UTC), bank=bank)
     settle_after_act(store)
     return count
@@ -57,7 +57,7 @@ def tombstone(store: Store, bank: str, entries: Sequence[int]) -> int:
 
     Raises:
         BankMissing, EntryMissing, StateConflict: nothing was changed.
-        SnapshotNotRemoved: erased, but the snapshot has to be deleted by hand.
+        SnapshotNotRemoved: erased, but the snapshot must be deleted by hand.
     """
     revision = ChangingStore.of(store).entries.tombstone(bank, entries)
     settle_after_act(store)
@@ -65,7 +65,7 @@ def tombstone(store: Store, bank: str, entries: Sequence[int]) -> int:
 
 
 def confirm(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """Write down that a reviewer confirmed active entries; return the revision afterwards.
+    """Record that a reviewer confirmed active entries; return the revision afterwards.
 
     Raises:
         BankMissing, EntryMissing, StateConflict: nothing was changed.
@@ -74,23 +74,23 @@ def confirm(store: Store, bank: str, entries: Sequence[int]) -> int:
 
 
 def dispute(store: Store, bank: str, entries: Sequence[int]) -> int:
-    """Write down that a reviewer disputes active entries; otherwise as `confirm`."""
+    """Record that a reviewer disputes active entries; otherwise as `confirm`."""
     return ChangingStore.of(store).entries.dispute(bank, entries)
 
 
 def drop_keypoints(store: Store, bank: str, entries: Sequence[int] | None = None) -> int:
-    """Erase the keypoints of entries, by default of all of a bank; return how many had any."""
+    """Erase the keypoints of entries, by default of a whole bank; return how many had any."""
     count = ChangingStore.of(store).keypoints.erase(bank, entries)
     settle_after_act(store)
     return count
 
 
 def settle_after_act(store: Store) -> None:
-    """Have what an act erased leave the files now, unless a served register does so beside it.
+    """Remove what an act erased from the files now, unless a served register does so.
 
     Raises:
-        SnapshotNotRemoved: a snapshot has to be deleted by hand.
+        SnapshotNotRemoved: a snapshot must be deleted by hand.
     """
     if store.forgets_at_once:
-        with suppress(StoreError):  # it is done, and the store remembers what is left to do
+        with suppress(StoreError):  # the act is done; the store remembers pending erasures
             settle(store)

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 MAX_CRASHES = 5
-"""After this many items of one shard that crash it is read no further; what was read stands."""
+"""After this many crashing items, a shard is read no further; what was read is kept."""
 MAX_DEATHS = 20
-"""After this many dead workers in one shard, an item is blamed at once."""
+"""After this many worker deaths in one shard, an item is blamed at its first death."""
 MAX_UNEXPLAINED_DEATHS = 3
-"""So many workers may die over one shard while none of its items is being read."""
+"""The audit fails when this many workers have died over one shard without reading an item."""
 
 
 @dataclass(slots=True)
 class Job:
-    """A shard to scan, what stands of it already, and what went wrong with it so far."""
+    """A shard to scan, its parts already on disk, and its failures so far."""
 
     id: str
     shard: Shard
@@ -46,7 +46,7 @@ class Job:
     unexplained: int = 0
 
     def line(self) -> str:
-        """Return the job as the worker reads it."""
+        """Return the job as a JSON line for the worker."""
         values = {
             "id": self.id,
             "shard": self.shard.to_json(),
@@ -56,11 +56,11 @@ class Job:
         return json.dumps(values) + "\n"
 
     def blame(self, number: int, kind: str) -> None:
-        """Remember that a worker died, or was killed as stuck, at item `number`.
+        """Record that a worker died, or was killed as stuck, at item `number`.
 
-        Once proves nothing: somebody may have killed or stopped the worker, or memory ran out, and
-        a sound picture must not be passed over for that. Twice, the item is not decoded again. A
-        third time, reading it is what does it, and the shard ends before it.
+        The first death proves nothing: the worker may have been killed or stopped from outside, or
+        memory ran out, and a sound picture must not be skipped for that. After the second, the item
+        is not decoded again. After the third, reading it is the cause: the shard ends before it.
         """
         self.suspects[number] += 1
         if self.suspects[number] == 1 and self.suspects.total() <= MAX_DEATHS:
@@ -72,28 +72,28 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job whose parts now stand on disk."""
+    """A job whose parts are all on disk."""
 
     job: Job
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Nothing finished, time passed: bytes and items read so far of the shards in flight."""
+    """Progress in between: bytes and items read so far of unfinished shards."""
 
     bytes: int
     items: int
 
 
 class LocalExecutor:
-    """A pool of worker processes, each of which may die without taking anything along.
+    """A pool of worker processes, each of which may die without harm to the others.
 
     Args:
-        settings: what a worker needs to know, see `egide.auditing.executors.worker`.
-        workers: how many processes, at least 1.
+        settings: of the workers, see `egide.auditing.executors.worker`.
+        workers: number of processes, at least 1.
         item_timeout_s: after which a worker stuck on an item is killed and replaced.
-        inherit: file descriptors that the workers get.
-        environment: variables that the workers get, besides what Python needs.
+        inherit: file descriptors for the workers.
+        environment: variables for the workers, besides what Python needs.
     """
 
     module = "egide.auditing.executors.worker"
@@ -116,7 +116,7 @@ class LocalExecutor:
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> LocalExecutor:
-        """Start the workers: they load while the caller plans, which takes them half a second."""
+        """Start the workers: they load for half a second, while the caller plans."""
         try:
             for _ in range(self._count):
                 self._start()
@@ -150,7 +150,7 @@ class LocalExecutor:
 
         Raises:
             OutputUnwritable: a part could not be written.
-            WorkerFailed: a worker cannot start, or met a mistake of Egide's own.
+            WorkerFailed: a worker cannot start, or a bug in Egide stopped it.
         """
         waiting: list[Job] = []
         while True:
@@ -185,7 +185,7 @@ class LocalExecutor:
 
 
 class _Worker:
-    """One child process and what it is doing."""
+    """One child process and its current job."""
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class _Worker:
 
     def _write(self, line: str) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # its end shows on its output
+        with suppress(BrokenPipeError):  # its death shows on its output
             left = memoryview(line.encode())
             while left:
                 left = left[self._process.stdin.write(left) :]
@@ -226,7 +226,7 @@ class _Worker:
         self._write(job.line())
 
     def receive(self) -> bool:
-        """Whether the job is finished. Raise what it raised."""
+        """Return whether the job is finished; raise the error that it reports."""
         data = os.read(self.output.fileno(), 1 << 16)
         self.ended = not data
         self._buffer += data
@@ -245,7 +245,7 @@ class _Worker:
         return number, bytes_read, started
 
     def progress(self) -> tuple[int, int]:
-        """Bytes and items read of the job in hand, beyond what stood on disk before."""
+        """Bytes and items read of the current job, beyond the parts already on disk."""
         if self.job is None:
             return 0, 0
         number, bytes_read, _ = self.slot()
@@ -259,10 +259,10 @@ class _Worker:
             self._process.kill()
 
     def bury(self) -> Job | None:
-        """Return the job to run again, if there was one, with the item that was being read noted.
+        """Clean up after a dead worker; return its job, with the item blamed, to run again.
 
         Raises:
-            WorkerFailed: workers keep dying over this job without reading any item.
+            WorkerFailed: workers keep dying over this job without reading an item.
         """
         job, (number, _, _) = self.job, self.slot()
         self.job = None

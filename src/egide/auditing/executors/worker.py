@@ -1,9 +1,9 @@
-"""One worker process, spoken to in JSON lines.
+"""One worker process, driven by JSON lines.
 
-A plain child process instead of `multiprocessing`: nothing is pickled, the caller's `__main__` is
-not imported again, and a decoder that crashes takes down one shard's worker and nothing else.
-Before each item the worker notes its number in a slot file shared with the parent, which so learns
-of progress, of an item that hangs, and of the one that crashed it.
+It is a plain child process instead of `multiprocessing`: nothing is pickled, the caller's
+`__main__` is not imported again, and a crashing decoder ends only one shard's worker. Before each
+item the worker writes its number to a slot file shared with the parent. So the parent sees
+progress, an item that hangs, and the item that crashed the worker.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SLOT = struct.Struct("<qqd")
-"""Item number (-1: none), bytes read of the shard, `time.monotonic()` of the item's start."""
+"""Item number (-1: none), bytes read of the shard, `time.monotonic()` at the item's start."""
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not look like a reply
     settings = json.loads(sys.stdin.readline())
-    end_with_parent(settings["parent"])  # the next run takes its shard up again
+    end_with_parent(settings["parent"])  # the next run resumes its shard
     limits = Limits(**settings["limits"])
     limit_memory(limits.worker_memory_bytes)
     folder = Path(settings["parts"])
@@ -80,7 +80,7 @@ def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:
     except errors.EgideError as error:
         fields = {name: str(value) for name, value in error.fields.items()}
         return {"failed": {"kind": type(error).__name__, "fields": fields}}
-    except Exception as error:  # noqa: BLE001 - an own mistake must reach the parent as an error
+    except Exception as error:  # noqa: BLE001 - a bug must reach the parent as an error
         name, reason = job["shard"]["name"], type(error).__name__
         return {"failed": {"kind": "WorkerFailed", "fields": {"name": name, "reason": reason}}}
     return {"done": True}

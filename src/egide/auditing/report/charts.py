@@ -1,7 +1,7 @@
-"""Where the bars, lines and ticks of the report's two charts go; the template draws them.
+"""Layout of the bars, lines and ticks of the report's two charts; the template draws them.
 
-Positions across are percentages of the plot's width and positions down are pixels, so that a
-chart stretches with the page while its labels keep their size, on a phone as on paper.
+Horizontal positions are percentages of the plot's width; vertical positions are pixels. So a chart
+stretches with the page while its labels keep their size, on a phone as on paper.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PLOT_HEIGHT_PX = 160
 MAX_INTERVALS = 48
-"""Shards end in bursts: more intervals than this show the bursts and not the rate."""
+"""Shards end in bursts: with more intervals, the chart would show the bursts, not the rate."""
 
 _BAR_SHARE = 0.76
 _MIN_BAR_PX = 2.0
@@ -24,7 +24,7 @@ _MIN_BAR_PX = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A labelled position on an axis: percent across, or pixels down."""
+    """A labelled position on an axis: percent from the left, or pixels from the top."""
 
     at: float
     value: float
@@ -32,7 +32,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The matches at one distance, in bits; `middle` is where its label stands."""
+    """The matches at one distance, in bits; `middle` is the position of its label."""
 
     distance: int
     count: int
@@ -60,7 +60,7 @@ class Throughput:
     Attributes:
         points: of a polyline in a box of 100 × `PLOT_HEIGHT_PX`.
         across: values in `unit`: `seconds`, `minutes` or `hours`.
-        mean_per_s: over all samples; `mean_at` is its height.
+        mean_per_s: over all samples; `mean_at` is its vertical position.
         seconds: between the first and last samples.
     """
 
@@ -83,7 +83,7 @@ def histogram(counts: Mapping[int, int], radius_bits: int) -> Histogram | None:
         radius_bits: the widest radius that was searched.
 
     Returns:
-        None where there is no match to draw.
+        None if there is no match to draw.
     """
     counts = {distance: count for distance, count in sorted(counts.items()) if count > 0}
     if not counts:
@@ -121,11 +121,11 @@ def throughput(samples: Sequence[Sequence[float]]) -> Throughput | None:
     """Lay out the rate of work between samples.
 
     Args:
-        samples: (seconds since the start, items done so far); those that go back in time or in
-            items, as a resumed audit can leave them, are passed over.
+        samples: (seconds since the start, items done so far); samples that go back in time or in
+            items, as after a resumed audit, are skipped.
 
     Returns:
-        None where fewer than two samples are left.
+        None if fewer than two samples are left, or no item was done.
     """
     rising: list[tuple[float, float]] = []
     for seconds, items in samples:
@@ -180,7 +180,7 @@ def _up(step: float, top: float) -> tuple[Tick, ...]:
 
 
 def _scale(highest: float, *, whole: bool = False, steps: int = 4) -> tuple[float, float]:
-    """A round step (1, 2 or 5 times a power of ten), and its first multiple from `highest` up."""
+    """A round step (1, 2 or 5 times a power of ten), and its first multiple ≥ `highest`."""
     rough = highest / steps
     power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999999)

@@ -1,7 +1,7 @@
-"""What the report says: from an audit's figures and rows to the values that the template shows.
+"""Turn an audit's figures and rows into the values that the report's template shows.
 
-Every text that comes from the dataset or the store passes through `visible_name` here or in the
-template; the template escapes the rest.
+Every text from the dataset or the store passes through `visible_name`, here or in the template. The
+template escapes the rest.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ MAX_MATCH_ROWS = 1000
 MAX_UNREADABLE_ROWS = 200
 MAX_SUFFIXES = 10
 _NO_ENTRY = {"no-bank": "no_banks", "bank-disabled": "disabled", "bank-empty": "no_entries"}
-"""Why nothing could be compared with any entry, and the sentence for it."""
+"""Why no entry could be compared, and the sentence that says so."""
 MAX_NAMED_BANKS = 4
-"""Beyond these the first sentence counts the banks; a table names them all."""
+"""With more banks, the first sentence only counts them; a table names them all."""
 
 
 class Figure(NamedTuple):
@@ -43,14 +43,14 @@ class Figure(NamedTuple):
 
 
 class MatchLine(NamedTuple):
-    """A match, and which part of the item it is about, if not all of it."""
+    """A match, and the part of the item that matched, if not all of it."""
 
     row: MatchRow
     where: Where | None
 
 
 class BankLine(NamedTuple):
-    """A bank that was compared; `radius_bits` is the one that was used."""
+    """A bank that was compared; `radius_bits` is the radius that was used."""
 
     name: str
     radius_bits: int
@@ -60,15 +60,15 @@ class BankLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that the template shows, besides the strings.
+    """All values that the template shows, besides the strings.
 
     Attributes:
-        match_lines, unreadable_rows: the first of them; `*_left` counts the others.
-        ways: the ways in which matches were found, how many each, the most certain first.
-        keypoints: whether edited copies were looked for by keypoints, in words.
+        match_lines, unreadable_rows: the first ones; `*_left` counts the others.
+        ways: the number of matches found in each way, the most certain way first.
+        keypoints: whether edited copies were searched by keypoints, in words.
         trusts: matches by trust, in the order confirmed, unverified, disputed.
         codes: unreadable items by code, the most frequent first.
-        others: files passed over because they are no pictures, and their suffixes.
+        others: how many files were skipped as not being pictures, and their suffixes.
         values: the histogram in words.
     """
 
@@ -99,14 +99,14 @@ def build_page(
     wording: Wording,
     generated: datetime,
 ) -> Page:
-    """Gather what the page shows; matches are counted in one pass and only the first are kept.
+    """Build the page's values; matches are counted in one pass and only the first are kept.
 
     Args:
         summary: the fields of `summary.json`.
-        matches: all of them, in the order of the dataset.
-        unreadable: in the order of the dataset; read no further than the page shows.
+        matches: all matches, in the order of the dataset.
+        unreadable: in the order of the dataset; only those that the page shows are read.
         wording: the language of the page.
-        generated: when the page is written, aware.
+        generated: when the page is written, timezone-aware.
     """
     match_lines: list[MatchLine] = []
     counts: Counter[tuple[str, str]] = Counter()
@@ -156,7 +156,7 @@ def build_page(
 
 
 def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
-    """The result in one sentence, with what could not be compared in the same breath."""
+    """The result in one sentence, including what could not be compared."""
     items, matched = summary["items"], summary["matched_items"]
     revision = wording.number(summary["store_revision"])
     names = [str(visible_name(bank["name"])) for bank in summary["banks"]]
@@ -203,7 +203,7 @@ def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
 
 
 def _keypoints(keypoints: Mapping[str, Any], wording: Wording) -> str:
-    """Whether edited copies were looked for by keypoints, and what limited that."""
+    """Whether edited copies were searched by keypoints, and what limited the search."""
     if keypoints["code"]:
         key = f"hindrance.{keypoints['code']}"
         reason = wording.text(key if wording.has(key) else "hindrance.unknown")

@@ -1,4 +1,4 @@
-"""The audit's report: one self-contained HTML page, written beside the results it is made from.
+"""The audit's report: one self-contained HTML page beside the results it is made from.
 
 The page has no script, loads nothing and shows neither a picture nor a fingerprint.
 """
@@ -50,10 +50,10 @@ def render_report(
         matches: every match, in the order of the dataset; all are counted, the first are listed.
         unreadable: the unreadable items, in the order of the dataset; the first are listed.
         lang: `en` or `fr`.
-        generated: when the page is written, aware.
+        generated: when the page is written, timezone-aware.
 
     Returns:
-        the HTML, encodable as UTF-8 whatever the names hold.
+        the HTML, encodable as UTF-8 whatever the names contain.
 
     Raises:
         UsageError: the report is not written in `lang`.

@@ -1,4 +1,4 @@
-"""Where in an item a registered picture was found, as an outline that the report draws."""
+"""The outline, drawn in the report, of where in an item a registered picture was found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Where(NamedTuple):
 
     Attributes:
         width, height: of the drawing, in pixels.
-        points: corners of the part in it, for an SVG polygon.
+        points: corners of the part in the drawing, for an SVG polygon.
         left, top, across, down: the part's bounding box, in percent of the frame's sides.
     """
 
@@ -30,7 +30,7 @@ class Where(NamedTuple):
 
 
 def where(row: MatchRow) -> Where | None:
-    """Lay out the part that matched; None where that is the whole frame, or its size is unknown."""
+    """Lay out the part that matched; None if it is the whole frame or the size is unknown."""
     if not (row.width and row.height):
         return None
     if row.polygon:

@@ -1,4 +1,4 @@
-"""Where items come from: one module a kind, one function that picks it."""
+"""Sources of items: one module per kind, and one function that picks it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _HASH_LIST_SUFFIXES = (".csv", ".txt", ".hashes")
 
 
 def open_source(address: str, columns: Sequence[str] = ()) -> Source:
-    """Return the source behind a path or URL: by what it is, then by its name.
+    """Return the source for a path or URL, chosen by its type, then by its name.
 
     Raises:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
@@ -54,7 +54,7 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
         return HashListSource(address, name)
     if suffix_of(address) in IMAGE_SUFFIXES or _sniffs(address):
         return FileSource(address, name)
-    raise SourceUnsupported(name=address, reason="its name ends in none of their suffixes")
+    raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 
 
 def read_shard(shard: Shard, limits: Limits) -> Iterator[Item | Other]:

@@ -1,4 +1,4 @@
-"""What every source of items has in common: shards, items, and the protocol between them."""
+"""What all sources share: shards, items, and the protocol of a source."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Shard:
     """A unit of work: an archive, a run of its members, or a run of files. Plain data, as JSON.
 
     Attributes:
-        kind: the source that reads it.
-        url: of the archive, or of the folder that `files` stand in.
-        name: what reports call it.
+        kind: of the source that reads it.
+        url: of the archive, or of the folder that holds `files`.
+        name: in reports.
         start, stop: a run of members or row groups; 0 and 0 for the whole.
-        files: names below `url`, for a run of a folder's files.
-        columns: of a Parquet file; empty to find them again when reading.
-        state: a digest of sizes and times: a shard that changed is another shard.
+        files: paths below `url`, for a run of a folder's files.
+        columns: of a Parquet file; empty to detect them when reading.
+        state: a digest of sizes and times, so that a changed shard is another shard.
         weight: bytes to read, as far as known beforehand.
-        share: into how many shards its file was cut.
+        share: number of shards that its file was cut into.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Shard:
     share: int = 1
 
     def id(self, salt: str) -> str:
-        """Name the part file: same shard and same `salt` (the audit's parameters), same id."""
+        """Return the id that names the part files; it depends on the shard and `salt` only."""
         text = json.dumps([salt, asdict(self)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -65,21 +65,21 @@ class Shard:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Shard:
-        """Make a shard of what `to_json` gave."""
+        """Make a shard from the values of `to_json`."""
         return cls(
             **{**values, "files": tuple(values["files"]), "columns": tuple(values["columns"])}
         )
 
 
 class Expansion:
-    """How far an archive or table may expand: a bomb of some kilobytes must not hold up an audit.
+    """Limits how far an archive or table may expand: a zip bomb must not hold up an audit.
 
     Attributes:
         items: read so far, for the error.
     """
 
     def __init__(self, shard: Shard, limits: Limits) -> None:
-        """Bound it by the shard's size, and by its share of what any file may expand to."""
+        """Set the limit by the shard's size, and by its share of what any file may expand to."""
         self.items = 0
         self._name = shard.name
         self._limit = max(
@@ -88,10 +88,10 @@ class Expansion:
         self._taken = 0
 
     def take(self, size: int) -> None:
-        """Count bytes that came out, or that getting something out took.
+        """Count bytes that were unpacked, or that unpacking needed.
 
         Raises:
-            SourceExpands: it is too much.
+            SourceExpands: the limit is exceeded.
         """
         self._taken += size
         if self._taken > self._limit:
@@ -104,7 +104,7 @@ class Item:
 
     Attributes:
         name: path, member name or row, as reports show it.
-        content: the file's bytes; a fingerprint, from a hash list; or why it could not be had.
+        content: the file's bytes; a fingerprint, from a hash list; or the error on reading it.
         key: webdataset key, or Parquet column.
         offset: of the member's bytes in a tar, or the row in a Parquet file.
     """
@@ -117,22 +117,22 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A file that is no picture and does not claim to be: counted by its suffix, not compared."""
+    """A file that neither is nor claims to be a picture: counted by suffix, not compared."""
 
     suffix: str
 
 
 class Source(Protocol):
-    """Something that holds items. `read` needs the shard alone, so that any process can call it."""
+    """A source of items. `read` needs only the shard, so that any process can call it."""
 
     kind: str
     name: str
 
     def shards(self) -> Iterator[Shard]:
-        """Plan the work: cheap, in a fixed order, the same for the same state of the source.
+        """Plan the work, cheaply; the same state of the source gives the same shards in order.
 
         Raises:
-            SourceError: if the source as a whole cannot be listed.
+            SourceError: the source as a whole cannot be listed.
         """
         ...
 
@@ -141,7 +141,7 @@ class Source(Protocol):
         """Yield the items of one shard, in a fixed order; at most one item's bytes in memory.
 
         Raises:
-            SourceError: where reading cannot go on; what was yielded before stands.
+            SourceError: reading cannot continue; the items already yielded are valid.
         """
         ...
 
@@ -154,12 +154,12 @@ def suffix_of(name: str) -> str:
 
 
 def is_candidate(name: str, head: bytes) -> bool:
-    """Tell whether a file claims to be a picture, by its name or by its first bytes."""
+    """Whether a file claims to be a picture, by its name or by its first bytes."""
     from egide.media.formats import sniff
 
     return suffix_of(name) in IMAGE_SUFFIXES or sniff(head) is not None
 
 
 def is_archive(name: str) -> bool:
-    """Tell whether a name is that of an archive that can be a source of its own."""
+    """Whether a name is that of an archive that can be its own source."""
     return name.lower().endswith(ARCHIVE_SUFFIXES)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 RUN_FILES = 512
 """Files in a shard: a killed audit repeats at most this many a worker."""
-# No file name holds a NUL, so that none can pass for one of these.
+# File names contain no NUL, so none can be mistaken for one of these.
 LINK_MARK = "\0link:"
 UNLISTED_MARK = "\0unlisted:"
 
@@ -43,8 +43,8 @@ UNLISTED_MARK = "\0unlisted:"
 class FolderSource:
     """A folder, recursively; archives in it are sources of their own.
 
-    Links to files are read; links to folders are reported, not followed, since they may lead round
-    in a circle. Special files are not opened.
+    Links to files are read. Links to folders are reported, not followed, since they may form a
+    loop. Special files are not read.
     """
 
     kind = "folder"
@@ -69,18 +69,18 @@ class FolderSource:
         yield from run.close()
 
     def _archive_shards(self, path: str) -> list[Shard]:
-        """The shards of an archive; none where it is no archive, or one that cannot be opened."""
+        """The shards of an archive; none if the file is not an archive or cannot be opened."""
         if path.startswith((LINK_MARK, UNLISTED_MARK)) or not is_archive(path):
             return []
         try:
             archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")
             return list(archive.shards())
         except SourceError:
-            return []  # vanished, dangling or special: the run that it goes into says which
+            return []  # vanished, dangling or special: reading its run reports which
 
     @staticmethod
     def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
-        """Read the files of a run; one that cannot be read is an item with its error."""
+        """Read the files of a run; an unreadable file is an item with its error."""
         filesystem, root = open_filesystem(shard.url)
         local = filesystem.protocol == ("file", "local") or "file" in filesystem.protocol
         for name in shard.files:
@@ -98,7 +98,7 @@ class FolderSource:
 
 
 class FileSource:
-    """One picture, named by itself."""
+    """One picture, named directly."""
 
     kind = "file"
 
@@ -125,7 +125,7 @@ class FileSource:
 
 
 class _Run:
-    """Files gathered for the next shard."""
+    """Collects files for the next shard."""
 
     def __init__(self, kind: str, url: str, name: str) -> None:
         self._kind = kind
@@ -235,7 +235,7 @@ def _read_local(path: str, name: str, limits: Limits) -> Item | Other:
                 return Other(suffix_of(name))
             if status.st_size > limits.max_file_bytes:
                 return Item(name, _too_large(name, status.st_size, limits))
-            # No more than it has: Python sets aside at once what it is asked to read.
+            # Read only what the file holds: Python allocates the requested size at once.
             return Item(name, head + stream.read(max(status.st_size - len(head), 0)))
     except FileNotFoundError:
         return Item(name, FileMissing(name=name))
@@ -257,7 +257,7 @@ def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Item 
             content = head + stream.read(limits.max_file_bytes + 1 - len(head))
     except FileNotFoundError:
         return Item(name, FileMissing(name=name))
-    except Exception as error:  # noqa: BLE001 - each remote filesystem has errors of its own
+    except Exception as error:  # noqa: BLE001 - each remote filesystem raises its own errors
         return Item(name, FileUnreadable(name=name, reason=type(error).__name__))
     if len(content) > limits.max_file_bytes:
         return Item(name, _too_large(name, len(content), limits))

@@ -1,4 +1,4 @@
-"""A hash list: an audit of what somebody else has hashed, without the pictures."""
+"""A hash list: audit files that somebody else has hashed, without the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HashListSource:
-    """One list is one shard; each line is an item. A list has no pixels, so no transforms."""
+    """One list is one shard; each line is an item. Without pixels there are no transforms."""
 
     kind = "hashlist"
 

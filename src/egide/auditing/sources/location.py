@@ -29,7 +29,7 @@ _NETWORK = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("FSSPEC_CONFIG_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"),
 )
-"""What any source on a network may need: the way out, and whom to trust."""
+"""What any source on a network may need: proxies and trusted certificates."""
 _CREDENTIALS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("s3", "s3a"), ("AWS_", "FSSPEC_S3")),
     **dict.fromkeys(
@@ -40,7 +40,7 @@ _CREDENTIALS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("az", "abfs", "abfss", "adl"), ("AZURE_", "FSSPEC_A")),
     **dict.fromkeys(("sftp", "ssh"), ("SSH_AUTH_SOCK",)),
 }
-"""How the variables begin that hold what a protocol's sources ask for."""
+"""Prefixes of the variables that a protocol's sources read."""
 
 
 def open_filesystem(address: str) -> tuple[Any, str]:
@@ -48,7 +48,7 @@ def open_filesystem(address: str) -> tuple[Any, str]:
 
     Raises:
         ProtocolUnsupported: the protocol needs an extra that is not installed.
-        SourceUnsupported: no such protocol.
+        SourceUnsupported: there is no such protocol.
     """
     if _is_local(address):
         from fsspec.implementations.local import LocalFileSystem
@@ -76,7 +76,7 @@ def open_filesystem(address: str) -> tuple[Any, str]:
 def variables_for(
     addresses: Iterable[str], environment: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """The variables that reading some addresses may need: of their own protocols, and no others'.
+    """The environment variables that the protocols of these addresses may need, and no others.
 
     Local sources need none.
     """
@@ -104,7 +104,7 @@ def whole_file(kind: str, url: str, name: str) -> Shard:
 
 
 def state_of(info: dict[str, Any]) -> str:
-    """Digest what a filesystem says of a file's version: size, time, tag."""
+    """Digest what a filesystem tells of a file's version: size, time, tag."""
     known = [
         str(info.get(name))
         for name in ("size", "mtime", "ETag", "etag", "LastModified", "updated", "blob_id")
@@ -116,8 +116,8 @@ def stat(address: str) -> dict[str, Any]:
     """Return fsspec's description of a file or folder: `type`, `size` and more.
 
     Raises:
-        SourceMissing: nothing stands there.
-        SourceUnreadable: it cannot be looked at, or is a device, pipe or socket.
+        SourceMissing: there is no such file or folder.
+        SourceUnreadable: it cannot be accessed, or is a device, pipe or socket.
     """
     filesystem, path = open_filesystem(address)
     try:
@@ -152,13 +152,13 @@ def open_binary(address: str) -> Iterator[IO[bytes]]:
 
 
 def _is_local(address: str) -> bool:
-    # Without `://` it is a path, whatever else it looks like: fsspec would take the file
-    # `a::b.tar` for a chain of protocols, and `~x.tar` for a home folder.
+    # Without `://` it is always a path: fsspec would take the file `a::b.tar` for a chain of
+    # protocols, and `~x.tar` for a home folder.
     return "://" not in address
 
 
 def _open_local(path: str) -> IO[bytes] | None:
-    """Open a regular file; None for anything else. A pipe would keep a plain open waiting."""
+    """Open a regular file; None for anything else. A plain open would block on a pipe."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat_flags.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

@@ -27,14 +27,14 @@ _BATCH_ROWS = 16
 _PROBE_ROWS = 16
 _SHOWN_COLUMNS = 20
 _COPIES = 4
-"""How often a value is held on its way: unpacked, decoded into a buffer that grows, and in one."""
+"""Copies of a value while it is read: unpacked, in a growing decode buffer, and in the batch."""
 _ITEM_BYTES = 1024
-"""What an item costs that is not there: its row among the unreadable ones."""
+"""What a missing item costs: its row among the unreadable ones."""
 _BUFFER_BYTES = 1024 * 1024
 
 
 class ParquetSource:
-    """Runs of row groups. Image columns are found by type and first values, or named."""
+    """Runs of row groups. Image columns are named, or detected by type and first values."""
 
     kind = "parquet"
 
@@ -44,10 +44,10 @@ class ParquetSource:
         self._columns = tuple(columns)
 
     def shards(self) -> Iterator[Shard]:
-        """Plan runs of row groups; a file that cannot be used is one shard, which will say why.
+        """Plan runs of row groups; an unusable file is one shard, whose reading reports why.
 
-        Only the footer is read. Which binary columns hold images is found where a shard is read:
-        in a worker, whose memory is bounded.
+        Only the footer is read here. Image columns are detected when a shard is read, in a worker
+        whose memory is limited.
         """
         info = stat(self.url)
         size = int(info.get("size") or 0)
@@ -59,7 +59,7 @@ class ParquetSource:
                     [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
                 )
         except SourceError:
-            pass  # `read` meets the same error, where it costs only this shard
+            pass  # `read` raises the same error, which then costs only this shard
         for number, (start, stop) in enumerate(runs):
             yield Shard(
                 kind=self.kind,
@@ -78,10 +78,10 @@ class ParquetSource:
         """Yield each image of each row; the row's number in the file is the item's offset.
 
         Raises:
-            SourceUnreadable: it is no Parquet file, or its footer is damaged.
-            ColumnMissing: it has no image column.
-            SourceTruncated: a row group cannot be read; rows before it stand.
-            SourceExpands: its pages or repeated values expand without end.
+            SourceUnreadable: this is not a Parquet file, or its footer is damaged.
+            ColumnMissing: there is no image column.
+            SourceTruncated: a row group cannot be read; the rows before it are valid.
+            SourceExpands: pages or repeated values expand beyond the limit.
         """
         import pyarrow as pa
 
@@ -114,7 +114,7 @@ class ParquetSource:
 
 
 class _Measured:
-    """An expansion, measured by items and by what Arrow unpacked on the way to them."""
+    """Measures an expansion by its items and by the memory that Arrow allocated for them."""
 
     def __init__(self, expansion: Expansion) -> None:
         import pyarrow as pa
@@ -124,16 +124,16 @@ class _Measured:
         self._allocated = self._pool.total_bytes_allocated()
 
     def take_unpacked(self, batch: Any, *, holds: int) -> None:
-        """Count what was unpacked for a batch beyond what it `holds` that items will count."""
+        """Count what was unpacked for a batch beyond `holds`, the bytes that its items count."""
         allocated = self._pool.total_bytes_allocated()
         unpacked = (allocated - self._allocated) // _COPIES
         self._allocated = allocated
         self._expansion.take(max(max(unpacked, batch.nbytes) - holds, 0))
 
     def take_item(self, item: Item) -> None:
-        """Count an item, which costs something even where it holds nothing.
+        """Count an item; even an empty one costs something.
 
-        Not the batch: in it a value that is repeated may stand once.
+        The batch's size would not do: a repeated value may be stored in it once.
         """
         content, size = item.content, 0
         if isinstance(content, bytes):
@@ -149,11 +149,11 @@ def _open(stream: Any, name: str) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        # Else a whole row group is read at once: 500 MB of pictures took 651 MB, and now 272.
+        # By default a whole row group is read at once: 500 MB of pictures took 651 MB, now 272.
         return pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise SourceUnreadable(
-            name=name, reason="it is no Parquet file, or it is cut; fetch or write it again"
+            name=name, reason="it is not a Parquet file, or truncated; fetch or write it again"
         ) from error
 
 
@@ -209,7 +209,7 @@ def _list_kinds() -> tuple[Callable[[Any], bool], ...]:
 
 
 def _holds_bytes(kind: Any) -> bool:
-    """Tell whether a column is binary, an image struct, or a list of either."""
+    """Whether a column is binary, an image struct, or a list of either."""
     from pyarrow import types
 
     if any(is_kind(kind) for is_kind in _list_kinds()):
@@ -223,7 +223,7 @@ def _holds_bytes(kind: Any) -> bool:
 
 
 def _looks_like_images(file: Any, column: str, expansion: _Measured) -> bool:
-    """Tell by the first values of some row groups; where all are null, only reading on can tell."""
+    """Decide by the first values of some row groups; a column of nulls counts as images."""
     import pyarrow as pa
 
     from egide.media.formats import sniff
@@ -239,7 +239,7 @@ def _looks_like_images(file: Any, column: str, expansion: _Measured) -> bool:
                 expansion.take_unpacked(batch, holds=0)
                 heads += [value[:SNIFF_BYTES] for value in batch.column(0).to_pylist() if value]
     except (pa.ArrowException, OSError):
-        return True  # reading it will say what is wrong
+        return True  # reading it reports the error
     return not heads or any(sniff(head) is not None for head in heads)
 
 

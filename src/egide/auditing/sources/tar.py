@@ -39,27 +39,27 @@ if TYPE_CHECKING:
 MAX_NAME_BYTES = 1024 * 1024
 _BLOCK = 512
 _READ_BYTES = 128 * _BLOCK
-# tarfile copies what is left of a read for each member: 10 or 256 KiB take a fifth longer.
+# tarfile copies the rest of a read for each member: reads of 10 or 256 KiB take a fifth longer.
 _NAME_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
 MAX_GLOBAL_HEADERS = 1000
-"""What stands in such a header is applied to every member that follows."""
+"""A global header's records are applied to every member that follows."""
 _MEMBER_BYTES = 8192
-"""What a member costs besides its bytes: a gzip of 4 MB held two million without any."""
+"""Cost of a member besides its bytes: a gzip of 4 MB held two million empty members."""
 _RECORD = re.compile(rb"([0-9]{1,8}) [^=]{1,1024}=")
 _ENDLESS_NUMBER = re.compile(rb"[0-9]{256}")
 _DAMAGE = (
     *(tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError),
-    RecursionError,  # tarfile calls itself for each header that stands before another
+    RecursionError,  # tarfile recurses for each header that precedes another
 )
 
 
 class TarSource:
-    """One archive is one shard: a stream has no second way in.
+    """One archive is one shard: a stream can only be read from its start.
 
-    Member names are labels only. Nothing is ever unpacked, so a name with `../` leads nowhere.
+    Member names are labels only. Nothing is unpacked to disk, so a name with `../` is harmless.
     """
 
     kind = "tar"
@@ -77,9 +77,9 @@ class TarSource:
         """Yield the members in archive order.
 
         Raises:
-            SourceUnreadable: it is no tar archive.
-            SourceTruncated: it is damaged or cut; the members before stand.
-            SourceExpands: it is made to expand without end.
+            SourceUnreadable: this is not a tar archive.
+            SourceTruncated: the archive is damaged or cut; the members before are valid.
+            SourceExpands: the archive expands beyond the limit.
         """
         expansion = Expansion(shard, limits)
         with open_binary(shard.url) as stream:
@@ -93,16 +93,16 @@ class TarSource:
                     tarinfo=_Member,
                 )
             except _DAMAGE as error:
-                raise SourceUnreadable(name=shard.name, reason="it is no tar archive") from error
+                raise SourceUnreadable(name=shard.name, reason="it is not a tar archive") from error
             try:
                 for member in archive:
                     # tarfile keeps every member it has read: a million would fill memory.
                     archive.members = []  # type: ignore[attr-defined]
-                    if member.size < 0:  # a header of text may say so
+                    if member.size < 0:  # a textual header may claim it
                         raise tarfile.ReadError("a member of less than nothing")
                     expansion.take(_MEMBER_BYTES)
                     if member.issparse():
-                        expansion.take(member.size)  # zeros that stand nowhere
+                        expansion.take(member.size)  # zeros that are not stored
                     yield _item(archive, member, limits)
                     expansion.items += 1
                 complete = watched.ends_at(archive.offset)
@@ -114,7 +114,7 @@ class TarSource:
             raise SourceTruncated(
                 name=shard.name,
                 items=expansion.items,
-                reason="no end mark, or data that is no member",
+                reason="no end mark, or data outside of members",
             )
 
 
@@ -149,7 +149,7 @@ def _key(name: str) -> str:
 def _decompress(stream: IO[bytes]) -> Callable[[int], bytes]:
     """Return a function that reads the plain archive.
 
-    `read1` gives what there is before it raises, so that a cut archive yields its first members.
+    `read1` returns the available data before it raises. So a cut archive yields its first members.
     """
     magic = stream.read(6)
     stream.seek(0)
@@ -163,7 +163,7 @@ def _decompress(stream: IO[bytes]) -> Callable[[int], bytes]:
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose headers, in blocks of their own, cannot be made to fill memory or time."""
+    """A member whose extra header blocks cannot exhaust memory or time."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -179,7 +179,7 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError("too many headers for all members")
         return found
 
-    # tarfile reads a map of a sparse file to its end: one of 2 MB, packed, did not end in 150 s.
+    # tarfile reads the map of a sparse file to its end: a packed one of 2 MB took over 150 s.
 
     def _proc_sparse(self, archive: Any) -> Any:
         with _reading(archive, _Bounded):
@@ -192,7 +192,7 @@ class _Member(tarfile.TarInfo):
 
 @contextmanager
 def _reading(archive: Any, through: Callable[[Any], Any]) -> Iterator[None]:
-    """Let tarfile read its stream through another."""
+    """Let tarfile read its stream through a wrapper."""
     stream = archive.fileobj
     archive.fileobj = through(stream)
     try:
@@ -202,10 +202,10 @@ def _reading(archive: Any, through: Callable[[Any], Any]) -> Iterator[None]:
 
 
 class _Records:
-    """A stream of records of text on which tarfile spends no more than their length.
+    """A stream of textual header records that tarfile parses in linear time.
 
-    It searches for a charset without end where a number has none (CVE-2024-6232, mended in Python
-    3.11.10 and 3.12.6), and takes what follows a record for a part of its name.
+    On an endless number, tarfile backtracks without end (CVE-2024-6232, fixed in Python 3.11.10 and
+    3.12.6). It also takes what follows a record for part of the record's name.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -227,7 +227,7 @@ class _Records:
 
 
 class _Bounded:
-    """A stream of which as much may be read as a name may have."""
+    """A stream that may be read for at most `MAX_NAME_BYTES`."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -243,10 +243,10 @@ class _Bounded:
 
 
 class _Watched:
-    """A stream that knows where its last byte other than zero stood.
+    """A stream that records the position of its last non-zero byte.
 
-    tarfile ends silently at a cut or damaged header, and at the first of two archives laid end to
-    end. In a sound archive there are only zeros from where it stopped.
+    tarfile ends silently at a cut or damaged header, and after the first of two concatenated
+    archives. In a sound archive, only zeros follow the place where it stopped.
     """
 
     def __init__(self, read: Callable[[int], bytes], expansion: Expansion) -> None:
@@ -264,7 +264,7 @@ class _Watched:
         return data
 
     def ends_at(self, offset: int) -> bool:
-        """Read what is left; tell whether a block of zeros, and nothing else, follows `offset`."""
+        """Read the rest; return whether a block of zeros, and nothing else, follows `offset`."""
         while self.read(_READ_BYTES):
             pass
         return self._content_end <= offset and self._length >= offset + _BLOCK

@@ -1,4 +1,4 @@
-"""A zip archive: members can be reached one by one, so a large one is many shards."""
+"""A zip archive: its members can be read separately, so a large archive is many shards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 RUN_MEMBERS = 1024
 MAX_RUNS = 16
-"""Every run reads the archive's whole directory again: so many runs at most."""
+"""Bounds the runs, since each one reads the archive's whole directory again."""
 _ENCRYPTED = 0x1
 _READ_BYTES = 1 << 20
 _DAMAGE = (
@@ -84,7 +84,7 @@ class ZipSource:
 
         Raises:
             SourceUnreadable: the archive's directory is damaged or missing.
-            SourceExpands: its members expand without end, as where many are made of the same bytes.
+            SourceExpands: members expand beyond the limit, for instance if many share their bytes.
         """
         expansion = Expansion(shard, limits)
         with open_binary(shard.url) as stream:
@@ -92,7 +92,7 @@ class ZipSource:
                 archive = zipfile.ZipFile(stream)
             except _DAMAGE as error:
                 raise SourceUnreadable(
-                    name=shard.name, reason="it is no zip archive, or it is cut"
+                    name=shard.name, reason="it is not a zip archive, or truncated"
                 ) from error
             with archive:
                 for member in archive.infolist()[shard.start : shard.stop]:
@@ -123,7 +123,7 @@ def _item(
             name, DecodeFailed(name=name, reason=f"damaged in its zip, {type(error).__name__}")
         )
     except MemoryError:
-        expansion.take(limits.max_file_bytes)  # bzip2 is not read in pieces
+        expansion.take(limits.max_file_bytes)  # bzip2 unpacks in one piece
         reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
         return Item(name, DecodeFailed(name=name, reason=reason))
     if len(content) > limits.max_file_bytes:
@@ -133,7 +133,7 @@ def _item(
 
 
 def _read(stream: IO[bytes], head: bytes, limit: int, expansion: Expansion) -> bytes:
-    """Read a member up to a limit. Its size in the directory may lie: what comes out counts."""
+    """Read a member up to a limit. The directory may lie about its size, so count real bytes."""
     content = io.BytesIO()
     content.write(head)
     while piece := stream.read(min(_READ_BYTES, limit - content.tell())):

@@ -1,1 +1,1 @@
-"""The routes of API v1, one module a noun; each offers its `router`."""
+"""The routes of API v1: one module per noun, each with a `router`."""

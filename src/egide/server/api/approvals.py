@@ -1,4 +1,4 @@
-"""Routes of the second person."""
+"""Routes for requests to a second person."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def list_approvals(
     key: Annotated[Key, permitted(Permission.APPROVE)],
     state: ApprovalState | None = None,
     cursor: Annotated[
-        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the page before.")
+        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the previous page.")
     ] = 0,
     limit: LimitQuery = 100,
 ) -> ApprovalsShown:
-    """List what somebody asked a second person for."""
+    """List requests for a second person's approval."""
     found = service.store.approvals.list(state, by=key, after=cursor, limit=limit + 1)
     page = found[:limit]
     return ApprovalsShown(
@@ -47,7 +47,7 @@ def approve(
     key: Annotated[Key, permitted(Permission.APPROVE)],
     write: WriteDep,
 ) -> Response:
-    """Approve what another person asked for; they then repeat their request with its number."""
+    """Approve another person's request; they then repeat it with the approval's number."""
     return write.once(
         key,
         lambda: ApprovalShown.of(
@@ -63,7 +63,7 @@ def refuse(
     key: Annotated[Key, permitted(Permission.APPROVE)],
     write: WriteDep,
 ) -> Response:
-    """Refuse what another person asked for."""
+    """Refuse another person's request."""
     return write.once(
         key,
         lambda: ApprovalShown.of(

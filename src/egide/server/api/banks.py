@@ -45,7 +45,7 @@ def create_bank(
     write: WriteDep,
     approval: ApprovalHeader = None,
 ) -> Response:
-    """Make an empty bank that searches use from then on; another radius needs a second person."""
+    """Make an empty, enabled bank; any radius but the default needs a second person."""
     key.require_bank(body.name)
 
     def create() -> BankShown:
@@ -89,7 +89,7 @@ def change_bank(
     write: WriteDep,
     approval: ApprovalHeader = None,
 ) -> Response:
-    """Change a bank's radius, with a second person; or its description, or whether it is used."""
+    """Change a bank's radius (with a second person), description, or whether searches use it."""
 
     def change() -> BankShown:
         banks.update_bank(

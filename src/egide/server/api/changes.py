@@ -28,17 +28,19 @@ def list_changes(
     since: _Position = 0,
     after: _Position | None = None,
     limit: LimitQuery = MAX_PAGE,
-    bank: Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only this one's.")] = None,
+    bank: Annotated[
+        str | None, Query(pattern=NAME_PATTERN, description="Only this bank's.")
+    ] = None,
     only: Annotated[
         Literal["ended"] | None,
-        Query(description="`ended`: what must no longer match, and nothing else."),
+        Query(description="`ended`: only entries that must no longer match."),
     ] = None,
 ) -> JSONResponse:
-    """List entries that changed after a position, each as it is now, with its fingerprint.
+    """List entries that changed after a position, in their present state, with fingerprints.
 
-    Begin with `since=0`; go on with `next` of the page before, kept with what the page brought.
-    Fetch ended entries first. Whatever has ended is to be erased. The log tells what was given to
-    whom; while it cannot be written, only ended entries are answered.
+    Begin with `since=0`; continue with `next` of the previous page, stored along with its entries.
+    Fetch ended entries first, and erase every ended entry. The log records what was given to whom;
+    while it cannot be written, only ended entries are given.
     """
     page = give_changes(
         service.store,

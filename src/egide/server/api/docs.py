@@ -1,4 +1,4 @@
-"""The interactive page of the API: Swagger UI from an installed package, no third party."""
+"""The interactive page of the API: Swagger UI from an installed package, not a third party."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 
-# The package holds Swagger UI's files; of its own code nothing is used.
+# Only the package's copy of Swagger UI is used, not its code.
 _PACKAGE = "fastapi_swagger"
 _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _POLICY = (
@@ -50,7 +50,7 @@ async def page() -> Response:
 
 @router.get("/docs/start.js")
 async def start() -> Response:
-    """Give the script that starts the page; the policy forbids any within it."""
+    """Give the script that starts the page; the policy forbids inline scripts."""
     return Response(_START, media_type=_KINDS[".js"], headers=_CACHED)
 
 
@@ -62,7 +62,7 @@ def script() -> Response:
 
 @router.get("/docs/swagger-ui.css")
 def style() -> Response:
-    """Give its looks."""
+    """Give the style sheet."""
     return _asset("swagger-ui.css")
 
 

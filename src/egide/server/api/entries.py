@@ -60,11 +60,11 @@ def register_entries(
     write: WriteDep,
     approval: ApprovalHeader = None,
 ) -> Response:
-    """Register fingerprints, up to 10,000, or one picture, of which only the fingerprint is kept.
+    """Register up to 10,000 fingerprints, or one picture, of which only the fingerprint is kept.
 
-    All of them or none. They are `unverified`, and their source is the key's name. What was
-    withdrawn before stays so unless `again` is true. More than the register lets one person add in
-    a day needs a second person.
+    All are registered or none. They are `unverified`, and their source is the key's name. Withdrawn
+    entries stay withdrawn unless `again` is true. Beyond the daily limit of one person, a second
+    person is needed.
     """
 
     def register() -> Registered:
@@ -99,12 +99,12 @@ def list_entries(
         Query(
             max_length=MAX_SOURCE_CHARS,
             pattern=r"^[^\x00]*$",
-            description="Only what this source registered.",
+            description="Only entries of this source.",
             examples=["key:uploads/case-17"],
         ),
     ] = None,
     cursor: Annotated[
-        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the page before.")
+        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the previous page.")
     ] = 0,
     limit: LimitQuery = 100,
 ) -> EntriesShown:
@@ -142,7 +142,7 @@ def show_feedback(
     entry: EntryPath,
     service: ServiceDep,
 ) -> FeedbacksShown:
-    """Show what partners and platforms said became of matches with an entry."""
+    """Show the feedback of partners and platforms on matches with an entry."""
     return FeedbacksShown(
         feedback=[
             FeedbackShown(partner=one.partner, kind=one.kind, at=one.at)
@@ -159,7 +159,7 @@ def withdraw_entry(
     key: Annotated[Key, permitted_in_bank(Permission.WITHDRAW)],
     write: WriteDep,
 ) -> Response:
-    """End the consent to an entry: it matches nothing any more, and its fingerprint is erased."""
+    """Withdraw an entry: it no longer matches, and its fingerprint is erased."""
     return _change(write, key, service.acting(key.name), withdraw, bank, entry)
 
 
@@ -171,7 +171,7 @@ def confirm_entry(
     key: Annotated[Key, permitted_in_bank(Permission.JUDGE)],
     write: WriteDep,
 ) -> Response:
-    """Write down that a reviewer found an entry to be what it claims: it may block by itself."""
+    """Record that a reviewer confirmed an entry: its matches may block by themselves."""
     return _change(write, key, service.acting(key.name), confirm, bank, entry)
 
 
@@ -183,7 +183,7 @@ def dispute_entry(
     key: Annotated[Key, permitted_in_bank(Permission.JUDGE)],
     write: WriteDep,
 ) -> Response:
-    """Write down that a reviewer doubts an entry: its matches ask for review."""
+    """Record that a reviewer disputes an entry: its matches ask for review."""
     return _change(write, key, service.acting(key.name), dispute, bank, entry)
 
 
@@ -207,7 +207,7 @@ def _change(
     bank: str,
     entry: int,
 ) -> Response:
-    """Change the state or trust of one entry, and show it as it is then."""
+    """Change the state or trust of one entry, and show the result."""
 
     def change() -> EntryShown:
         act(store, bank, [entry])

@@ -1,4 +1,4 @@
-"""The route that hands out a whole bank."""
+"""The route that exports a whole bank."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def export_bank(
 ) -> StreamingResponse:
     """Export the active entries of a bank with their fingerprints; needs a second person.
 
-    Each export needs an approval of its own, and the log tells of it. Fingerprints are personal
-    data: hand them only to whom the people agreed to.
+    Each export needs its own approval and is recorded in the log. Fingerprints are personal data:
+    give them only to recipients that the people agreed to.
     """
     pieces = export_with_key(service.store, bank, key=key, approval_id=approval)
     headers = {"Content-Disposition": f'attachment; filename="{bank}.csv"'}

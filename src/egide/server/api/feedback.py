@@ -1,4 +1,4 @@
-"""The route for what became of matches."""
+"""The route for feedback on matches."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def give_feedback(
     key: Annotated[Key, permitted(Permission.FEEDBACK)],
     write: WriteDep,
 ) -> Response:
-    """Say what became of matches: seen, removed, left, or false. It is kept under the key's name.
+    """Say what became of matches: seen, removed, left, or false. The key's name is kept with it.
 
-    What is sent of one bank is taken together or not at all. The same twice is kept once.
+    The feedback on one bank is taken as a whole or not at all. Repeated feedback is kept once.
     """
 
     def give() -> FeedbackTaken:

@@ -1,8 +1,8 @@
 """Writes that may be repeated: the same request with the same idempotency key is done once.
 
-A client that got no answer cannot know whether its request was done. It sends it again with the
-same `Idempotency-Key`, and gets the first answer. Only answers to what was done are kept: a request
-that failed changed nothing, and is tried anew.
+A client without an answer cannot know whether its request was done. It repeats the request with the
+same `Idempotency-Key` and gets the first answer. Only answers of success are kept: a failed request
+changed nothing and is tried anew.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ IdempotencyHeader = Annotated[
         min_length=1,
         max_length=MAX_TOKEN_CHARS,
         pattern=r"^[\x21-\x7e]+$",
-        description="Any text of its own for each write, such as a random UUID; sent again with "
-        "the same request, the first answer comes again.",
+        description="A unique text for each write, such as a random UUID. A repetition of the same "
+        "request with the same text gets the first answer.",
         examples=["3f0c8a52-8d61-4b0e-9f55-6c1f5c9a2b7e"],
     ),
 ]
@@ -54,9 +54,9 @@ class Write:
         store: that keeps the answers.
         token: the idempotency key, if any.
         target: method, path and query.
-        body: all of it, or empty for a form.
-        form: its picture and its fields, or None where the body is no form.
-        is_json: whether the body is JSON, by its content type.
+        body: all of it; empty for a form.
+        form: its picture and fields; None if the body is not a form.
+        is_json: whether the content type is JSON.
     """
 
     store: Store
@@ -67,10 +67,10 @@ class Write:
     is_json: bool
 
     def digest(self) -> bytes:
-        """What tells this request from others, 32 bytes.
+        """Identify this request by 32 bytes.
 
-        The boundary of a form and the names of its files are no part of it: they change when a
-        client makes the same request anew.
+        They leave out a form's boundary and file names, which change when a client builds the same
+        request again.
         """
         digest = sha256()
         parts = [part.encode() for part in self.target]
@@ -90,18 +90,18 @@ class Write:
         status: int = 200,
         kept: Callable[[Done], BaseModel] | None = None,
     ) -> Response:
-        """Do it, unless it was done already; either way give the answer.
+        """Perform the act unless it was done already; return its answer either way.
 
         Args:
-            key: of whoever sends the request; an idempotency key is theirs alone.
-            act: does it, and says what was done.
+            key: of the sender; an idempotency key belongs to one key.
+            act: performs the write and returns what was done.
             status: of the answer.
-            kept: what to keep of the answer, where it holds a secret that must not be stored.
+            kept: returns what to store of an answer that holds a secret.
 
         Raises:
             IdempotencyConflict: the idempotency key was used for another request.
             IdempotencyBusy: the first request is still running.
-            EgideError: whatever `act` raises; nothing is kept then.
+            EgideError: from `act`; nothing is stored then.
         """
         if self.token is None:
             return _answer(act().model_dump_json(), status)
@@ -113,10 +113,10 @@ class Write:
         try:
             done = act()
         except BaseException:
-            with suppress(StoreError):  # why it failed is the news
+            with suppress(StoreError):  # report the act's own error
                 self.store.idempotency.abandon(key.id, self.token)
             raise
-        # It is done, so it is answered, even if the answer cannot be kept.
+        # The act is done, so return its answer even if the answer cannot be stored.
         with suppress(StoreError):
             remembered = done if kept is None else kept(done)
             self.store.idempotency.finish(key.id, self.token, status, remembered.model_dump_json())
@@ -130,7 +130,7 @@ def _answer(content: str, status: int) -> Response:
 async def write_of(
     request: Request, service: ServiceDep, idempotency_key: IdempotencyHeader = None
 ) -> Write:
-    """Read a request that changes something, whatever its body is."""
+    """Read a request that changes something, with any kind of body."""
     form = await read_form(request, max_files=1) if is_multipart(request.headers) else None
     body = b"" if form is not None else await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

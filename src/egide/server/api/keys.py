@@ -40,9 +40,9 @@ def make_key(
     write: WriteDep,
     approval: ApprovalHeader = None,
 ) -> Response:
-    """Make a key; one of another role than `matcher` needs a second person.
+    """Make a key; any role but `matcher` needs a second person.
 
-    Its token is in the answer, this once; it reaches no bank that yours does not.
+    The answer holds its token, this once. It reaches only banks that your key reaches.
     """
 
     def make() -> KeyMade:
@@ -72,5 +72,5 @@ def end_key(
     key: Annotated[Key, permitted(Permission.MANAGE_KEYS)],
     write: WriteDep,
 ) -> Response:
-    """Revoke a key: within a second it opens nothing any more, in any process."""
+    """Revoke a key: within a second it opens nothing in any process."""
     return write.once(key, lambda: KeyShown.of(revoke_key(service.store, key, name)))

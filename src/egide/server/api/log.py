@@ -21,14 +21,14 @@ def read_log(
     service: ServiceDep,
     key: Annotated[Key, permitted(Permission.READ_LOG)],
     entry: Annotated[
-        int | None, Query(ge=1, le=MAX_NUMBER, description="Only what names this entry.")
+        int | None, Query(ge=1, le=MAX_NUMBER, description="Only records that name this entry.")
     ] = None,
     cursor: Annotated[
-        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the page before.")
+        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the previous page.")
     ] = 0,
     limit: LimitQuery = 100,
 ) -> LogShown:
-    """Read who did what and when. `egide log verify` checks that nothing in it was changed."""
+    """Read who did what and when. `egide log verify` checks that no record was changed."""
     found = log_page(service.store, key, after=cursor, limit=limit + 1, entry=entry)
     seq, hash_ = service.store.log.head()
     page = found[:limit]

@@ -1,4 +1,4 @@
-"""Asking whether pictures match, and how near two of them are."""
+"""Routes that match pictures, or compare two of them."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ _COMMON = problem_responses(BankMissing, BatchTooLarge, QuotaExceeded, ItemError
     openapi_extra=body_of(UrlQuery, files=1),
 )
 async def match(request: Request, service: ServiceDep, key: Matcher) -> Response:
-    """Match a file, or what a URL gives; the picture is not kept.
+    """Match a file, or the picture at a URL; the picture is not kept.
 
-    A form has one `file`, and may name a `bank`. A URL is fetched from allowed hosts alone.
+    A form has one `file`, and may name a `bank`. A URL is fetched only from allowed hosts.
     """
     if is_multipart(request.headers):
         form = await read_form(request, max_files=1)
@@ -87,7 +87,7 @@ async def match(request: Request, service: ServiceDep, key: Matcher) -> Response
     openapi_extra=body_of(None, files=32),
 )
 async def match_files(request: Request, service: ServiceDep, key: Matcher) -> Response:
-    """Match each `file` of a form; one that cannot be used has a `problem` and costs no other."""
+    """Match each `file` of a form; an unusable one gets a `problem` and does not affect others."""
     form = await read_form(request, max_files=service.settings.max_batch_files)
     return Json(await run_in_threadpool(answer_files, service, key, form.files, _banks(form)))
 
@@ -102,8 +102,8 @@ async def match_files(request: Request, service: ServiceDep, key: Matcher) -> Re
 async def match_fingerprints(request: Request, service: ServiceDep, key: Matcher) -> Response:
     """Match up to 10,000 fingerprints that were computed elsewhere.
 
-    A fingerprint says nothing of mirrored or turned copies, of borders and collages: to find those
-    post the picture itself.
+    A fingerprint does not find mirrored or rotated copies, or copies within borders and collages:
+    for those, post the picture itself.
     """
     asked = await read_json(request)
 
@@ -128,7 +128,7 @@ async def compare(
     service: ServiceDep,
     key: Annotated[Key, permitted(Permission.COMPARE)],
 ) -> Response:
-    """Compare two fingerprints, or two files of a form; no bank is asked."""
+    """Compare two fingerprints, or two files of a form; no bank is searched."""
     if is_multipart(request.headers):
         form = await read_form(request, max_files=2)
         files = form.files
@@ -143,7 +143,7 @@ async def compare(
 
 
 def _banks(form: Form) -> tuple[str, ...] | None:
-    """Return the bank that a form names, if any."""
+    """Return the bank that a form names; None without one."""
     unknown = sum(name != "bank" for name in form.fields)
     if unknown:
         raise RequestInvalid(reason=f"{unknown} unknown fields; a form has `file` and `bank`")

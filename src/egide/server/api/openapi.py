@@ -1,4 +1,4 @@
-"""The OpenAPI document, completed: permissions, and the errors that every route has."""
+"""Complete the OpenAPI document with permissions and the errors that every route has."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _OF_BODIES = problem_responses(errors.BodyTooLarge, errors.RequestTimeout)
 
 
 def operation_id(route: APIRoute) -> str:
-    """Return what clients made from the document call a route: the name of its function."""
+    """Return a route's name in generated clients: the name of its function."""
     return route.name.replace("_", "-")
 
 
 async def only_known_queries(request: Request) -> None:
-    """Refuse a query that the document does not have: a misspelt filter would hand out everything.
+    """Refuse an undocumented query parameter: a misspelt filter would return everything.
 
     Raises:
-        RequestInvalid: saying what there is.
+        RequestInvalid: it lists the known parameters.
     """
     paths = request.app.openapi()["paths"]
     operation = paths[template_of(request.scope)][request.method.lower()]
@@ -50,7 +50,7 @@ async def only_known_queries(request: Request) -> None:
 
 
 def complete(app: FastAPI) -> None:
-    """Let the application's document say what its routes do not say one by one."""
+    """Add to the application's document what its routes do not declare themselves."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -62,7 +62,7 @@ def complete(app: FastAPI) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for model in (Problem, FingerprintQuery):
                 schemas[model.__name__] = model.model_json_schema()
-            # Ours say what is wrong in another form.
+            # Our errors have another form.
             schemas.pop("HTTPValidationError", None)
             schemas.pop("ValidationError", None)
             app.openapi_schema = document
@@ -91,7 +91,7 @@ def _complete(operation: dict[str, Any]) -> None:
 
 
 def _never_null(schema: dict[str, Any]) -> None:
-    """Say of a header or a query what may be sent; leaving it out is not sending null."""
+    """Drop null from the type of a header or query: leaving it out is not sending null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) == 1:
         del schema["anyOf"]

@@ -1,4 +1,4 @@
-"""Reading what a request asks about, with errors that name the place and never the value."""
+"""Read the queries of a request; errors name the place, never the value."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MAX_BANKS = 100
 
 
 def read_object(body: Any, fields: Collection[str], required: Collection[str]) -> dict[str, Any]:
-    """Return a JSON object with the fields that it may and has to have.
+    """Return a JSON object that has only allowed fields and all required ones.
 
     Raises:
-        RequestInvalid: it is something else.
+        RequestInvalid: the body is something else.
     """
     if not isinstance(body, dict):
         raise RequestInvalid(reason="the body has to be a JSON object")
@@ -38,7 +38,7 @@ def read_fingerprints(values: Any, limit: int) -> list[Fingerprint]:
 
     Raises:
         BatchTooLarge: there are more than `limit`.
-        RequestInvalid: naming the first that is wrong by its position.
+        RequestInvalid: it names the position of the first invalid one.
     """
     if not isinstance(values, list) or not values:
         raise RequestInvalid(reason="fingerprints has to be a list of at least one")
@@ -50,14 +50,14 @@ def read_fingerprints(values: Any, limit: int) -> list[Fingerprint]:
 
 
 def read_fingerprint(value: Any, place: tuple[str | int, ...]) -> Fingerprint:
-    """Return a fingerprint of a JSON object of hexadecimal digits.
+    """Read a fingerprint from a JSON object of hexadecimal digits.
 
     Args:
-        value: with some of `pdq`, `sha256`, `md5`.
-        place: where it stands, for the error.
+        value: has some of `pdq`, `sha256`, `md5`.
+        place: of the value in the body, for the error.
 
     Raises:
-        RequestInvalid: naming the place.
+        RequestInvalid: it names the place.
     """
     if not isinstance(value, dict):
         raise _invalid(place, "has to be an object")
@@ -78,7 +78,7 @@ def _read_hex(
     if text is None:
         return None
     digits = 2 * SIGNAL_BYTES[signal]
-    # The length is checked first: `fromhex` passes over spaces.
+    # The length is checked first, because `fromhex` skips spaces.
     if isinstance(text, str) and len(text) == digits:
         try:
             code = bytes.fromhex(text)
@@ -90,10 +90,10 @@ def _read_hex(
 
 
 def read_banks(value: Any) -> tuple[str, ...] | None:
-    """Return names of banks, None where none are given.
+    """Return names of banks; None if none are given.
 
     Raises:
-        RequestInvalid: they are no list of names.
+        RequestInvalid: the value is not a list of names.
     """
     if value is None:
         return None

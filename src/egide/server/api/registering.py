@@ -1,4 +1,4 @@
-"""Bodies of a registration: fingerprints as JSON, or a form with a picture."""
+"""Read a registration: fingerprints as JSON, or a form with a picture."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FILE_FIELD = "file"
 
 
 class NewEntryForm(Request):
-    """What a form says beside its picture."""
+    """The fields of a form besides its picture."""
 
     note: Note = Field(default="", description="Erased with the fingerprint on withdrawal.")
     source: Source | None = None
-    expires: GivenTime | None = Field(default=None, description="When it ends by itself.")
+    expires: GivenTime | None = Field(default=None, description="When it expires.")
     again: Literal["true", "false"] = Field(
-        default="false", description="Also take it back in if it had been withdrawn."
+        default="false", description="Also register it if it was withdrawn before."
     )
 
 
@@ -78,14 +78,14 @@ REGISTER_BODY: dict[str, Any] = {
         },
     }
 }
-"""For `openapi_extra`: FastAPI cannot tell of two types of body."""
+"""For `openapi_extra`: FastAPI cannot describe two types of body."""
 
 
 def batch_of(write: Write, service: Service, approval_id: int | None) -> Batch:
-    """What a request wants to register; a picture is fingerprinted exactly, and not kept.
+    """Read what a request registers; a picture is fingerprinted exactly, and not kept.
 
     Raises:
-        RequestValidationError, RequestInvalid: the body is not as the API's document says.
+        RequestValidationError, RequestInvalid: the body does not fit the API's document.
         ItemError: the picture cannot be fingerprinted.
     """
     if write.form is not None:

@@ -1,4 +1,4 @@
-"""Permissions within one bank: that of the path."""
+"""Permissions within the bank in the path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def permitted_in_bank(permission: Permission) -> Any:
     """Return a dependency that gives the key of a request, as `permitted` does.
 
-    A bank in the path that is not in the key's scope is answered as if there were none.
+    A bank outside the key's scope is answered as if it did not exist.
     """
     permitted_key = permitted(permission)
 
@@ -34,6 +34,6 @@ ApprovalHeader = Annotated[
         alias="Egide-Approval",
         ge=1,
         le=MAX_NUMBER,
-        description="The number of the approval of a second person, once they gave it.",
+        description="The number of a second person's approval.",
     ),
 ]

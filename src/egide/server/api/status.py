@@ -1,4 +1,4 @@
-"""What the register is, and how current its answers are."""
+"""The status route: which register this is, and how current its answers are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter(tags=["operations"])
 def status(
     service: ServiceDep, key: Annotated[Key, permitted(Permission.STATUS)]
 ) -> StatusResponse:
-    """Say which register this is, how current its answers are, and which banks the key reaches."""
+    """Show which register this is, how current its answers are, and the banks the key reaches."""
     banks = [bank for bank in service.store.banks.list() if key.reaches(bank.name)]
     return StatusResponse(
         store_id=service.store.id,

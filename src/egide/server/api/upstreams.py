@@ -1,4 +1,4 @@
-"""The route of partner registers, which are added on the command line, beside their keys."""
+"""The route of partner registers; they are added on the command line, beside their key files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/upstreams", tags=["upstreams"])
 def list_upstreams(
     service: ServiceDep, key: Annotated[Key, permitted(Permission.MANAGE_UPSTREAMS)]
 ) -> UpstreamsShown:
-    """List the partner registers that this one follows, and how far it has got with each."""
+    """List the partner registers that this one follows, and the progress with each."""
     return UpstreamsShown(
         upstreams=[
             UpstreamShown.of(upstream)

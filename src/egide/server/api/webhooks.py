@@ -1,4 +1,4 @@
-"""Routes about webhooks. They tell of every bank, so a key that is kept to some has no business."""
+"""Routes about webhooks. Webhooks report on every bank, so a key restricted to some is refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def list_webhooks(service: ServiceDep, key: _AdminKey) -> WebhooksShown:
 def make_webhook(
     body: NewWebhook, service: ServiceDep, key: _AdminKey, write: WriteDep
 ) -> Response:
-    """Add a webhook. The secret that signs its messages is in the answer, this once."""
+    """Add a webhook. The answer holds the secret that signs its messages, this once."""
     require_all_banks(key)
 
     def make() -> WebhookMade:
@@ -71,11 +71,11 @@ def list_dead_letters(
     service: ServiceDep,
     key: _AdminKey,
     cursor: Annotated[
-        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the page before.")
+        int, Query(ge=0, le=MAX_NUMBER, description="`next` of the previous page.")
     ] = 0,
     limit: LimitQuery = 100,
 ) -> DeadLettersShown:
-    """List the messages that were given up. `egide webhook retry` tries them again."""
+    """List the messages that were given up. `egide webhook retry` retries them."""
     require_all_banks(key)
     found = service.store.outbox.dead_letters(after=cursor, limit=limit + 1)
     page = found[:limit]
@@ -91,7 +91,7 @@ def list_dead_letters(
     responses=problem_responses(WebhookMissing, Forbidden),
 )
 def try_webhook(name: _Name, service: ServiceDep, key: _AdminKey) -> WebhookTested:
-    """Send a signed message of type `webhook.test`, which tells of nothing; say what came back."""
+    """Send a signed test message of type `webhook.test`; return the receiver's answer."""
     require_all_banks(key)
     tested = send_test(
         service.acting(key.name), name, allowed_networks=service.settings.webhook_networks
@@ -108,7 +108,7 @@ def remove_webhook(
     key: _AdminKey,
     write: WriteDep,
 ) -> Response:
-    """Remove a webhook and all messages to it that wait."""
+    """Remove a webhook and all messages that wait for it."""
     require_all_banks(key)
 
     def remove() -> WebhookRemoved:

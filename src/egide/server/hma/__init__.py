@@ -1,6 +1,6 @@
-"""Routes and shapes of Meta's Hasher-Matcher-Actioner, so that its clients move by changing a URL.
+"""Routes and formats of Meta's Hasher-Matcher-Actioner, so that its clients only change a URL.
 
-What is another way here than there: docs/reference/hma.md.
+docs/reference/hma.md lists the differences.
 """
 
 from egide.server.hma.answers import answer_as_hma

@@ -1,4 +1,4 @@
-"""Errors and requests in HMA's shape."""
+"""Errors and requests in HMA's format."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _FALSE = frozenset({"false", "0"})
 
 
 class HmaRoute(APIRoute):
-    """Answers errors as HMA does, `{"message": …}`; ours have their code in the header too."""
+    """Answers errors as HMA does, `{"message": …}`; a header adds our error code."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
+        """Return the handler of a request."""
         handle = super().get_route_handler()
 
         async def handle_with_messages(request: Request) -> Response:
@@ -46,7 +46,7 @@ class HmaRoute(APIRoute):
 
 
 def answer_as_hma(others: Answering, scope: Scope, error: BaseException) -> Response:
-    """Answer an error in HMA's shape below `/hma/`, elsewhere as `others` does."""
+    """Answer an error in HMA's format below `/hma/`, elsewhere as `others` does."""
     below = scope["path"].startswith("/hma/")
     return _as_message(error) if below else others(scope, error)
 
@@ -59,15 +59,15 @@ def _as_message(error: BaseException) -> Response:
     headers["Egide-Code"] = said["code"]
     status = said["status"]
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        status = HTTPStatus.BAD_REQUEST  # HMA's for whatever is wrong with a request
+        status = HTTPStatus.BAD_REQUEST  # HMA's status for any invalid request
     return JSONResponse({"message": said["detail"]}, status, headers)
 
 
 def as_bool(value: object, name: str) -> bool:
-    """Read a truth value as HMA does.
+    """Read a boolean as HMA does.
 
     Raises:
-        HTTPException: 400, it is none.
+        HTTPException: 400, the value is not a boolean.
     """
     text = str(value).lower()
     if text not in _TRUE | _FALSE:
@@ -79,8 +79,8 @@ async def json_object(request: Request) -> dict[str, Any]:
     """Read a body that has to be a JSON object.
 
     Raises:
-        HTTPException: 400, it is another value.
-        RequestInvalid: it is no JSON.
+        HTTPException: 400, the body is another value.
+        RequestInvalid: the body is not JSON.
     """
     body = await read_json(request)
     if not isinstance(body, dict):

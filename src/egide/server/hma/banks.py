@@ -81,16 +81,16 @@ async def change_bank(
 
 @router.delete("/c/bank/{name}")
 async def delete_bank(name: str, service: ServiceDep, key: ManageKey) -> dict[str, str]:
-    """Withdraw all that a bank holds, and disable it; its name stays."""
+    """Withdraw all entries of a bank, and disable it; its name remains."""
     await run_in_threadpool(lambda: banks.empty_bank(service.store, name, by=key))
     return {"message": "Done"}
 
 
 def _enabled(body: dict[str, Any]) -> bool | None:
-    """Read `enabled_ratio`, or else `enabled`: any share of the matches above 0 is all of them.
+    """Read `enabled_ratio`, or else `enabled`; any ratio above 0 enables all matches.
 
     Raises:
-        HTTPException: 400, it is no ratio.
+        HTTPException: 400, the value is not a ratio.
     """
     given = body.get("enabled_ratio")
     if given is None:

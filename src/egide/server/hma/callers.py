@@ -1,4 +1,4 @@
-"""Who calls the mount: a key, or a computer in a network that was allowed to come without one."""
+"""Identify the callers of the HMA routes: by key, or by a network that needs none."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 _HOLDER = "HMA clients without a key"
 _OF_BROWSERS = ("origin", "sec-fetch-site")
-# A page on the web must not use the browser of someone within the network: browsers send these,
-# clients of HMA do not.
+# Browsers send these headers, HMA clients do not. Without the check, a page on the web could use
+# the browser of someone within the network.
 
 
 class NetworkCallers:
-    """Callers without a key, all as one key of the store: counted, logged, and to be revoked.
+    """Maps callers without a key to one key of the store, to count, log and revoke them.
 
-    The key is called `hma-` and its role, and is made when it is first needed. Who makes one of
-    that name and role before chooses its rates and banks.
+    The key is named `hma-` and its role, and made when first needed. An operator who makes a key of
+    that name and role beforehand chooses its rates and banks.
     """
 
     def __init__(self, service: Service) -> None:
@@ -40,9 +40,9 @@ class NetworkCallers:
         self._asked = False
 
     async def find(self, request: Request) -> Key | None:
-        """Return the key that a request without one acts with, if it may.
+        """Return the key for a request without one; None if its network is not allowed.
 
-        The address is that of the connection's other end: no header counts.
+        Only the peer's address counts, no header.
         """
         if not self._covers(address_of(request)) or any(
             name in request.headers for name in _OF_BROWSERS
@@ -52,7 +52,7 @@ class NetworkCallers:
         return key if key.role is self._role and key.live(datetime.now(UTC)) else None
 
     async def _key(self) -> Key:
-        """Return the key, remembered while the store is silent, as `Authenticator` does."""
+        """Return the key, cached while the store is silent, as `Authenticator` does."""
         known, now_s = self._known, time.monotonic()
         if known is not None:
             known_for_s = STALE_S if self._asked or self._service.live.silent else CACHE_S
@@ -72,7 +72,7 @@ class NetworkCallers:
         try:
             address = ip_address(text)
         except ValueError:
-            return False  # a socket of this machine has none
+            return False  # a Unix socket has no address
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks)
@@ -100,7 +100,7 @@ def allowed(permission: Permission) -> Any:
 
 
 async def identify_caller(request: Request) -> Key:
-    """Return the key of a request, or that of its network, and keep it with the request.
+    """Return the key of a request or of its network, and store it in the request's state.
 
     Raises:
         Unauthorized, RateLimited, StoreError: see `egide.server.http.auth.identify`.

@@ -1,4 +1,4 @@
-"""`/status`, and what HMA lets be configured: signal and content types, exchanges."""
+"""`/status`, and HMA's configuration: signal and content types, exchanges."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_EXCHANGES = "Exchanges are not offered: follow another register with `egide 
 
 @router.get("/status")
 async def status(service: ServiceDep, _key: StatusKey) -> PlainTextResponse:
-    """Say whether matches can be answered, and are current."""
+    """Say whether matches can be answered and are current."""
     if not service.live.ready:
         return PlainTextResponse("INDEX-NOT-LOADED", 503)
     try:
@@ -38,7 +38,7 @@ async def status(service: ServiceDep, _key: StatusKey) -> PlainTextResponse:
 
 @router.get("/c/signal_type")
 async def list_signal_types(_key: StatusKey) -> list[dict[str, Any]]:
-    """List the types of hashes."""
+    """List the signal types."""
     return [{"name": PDQ, "enabled_ratio": 1.0}]
 
 
@@ -46,7 +46,7 @@ async def list_signal_types(_key: StatusKey) -> list[dict[str, Any]]:
 async def show_signal_index(
     request: Request, service: ServiceDep, _key: StatusKey
 ) -> dict[str, Any]:
-    """Say how the index stands to the database."""
+    """Compare the index with the database."""
     wanted = request.query_params.get("signal_type")
     if wanted is not None:
         check_signal_type(wanted)
@@ -71,20 +71,20 @@ async def change_signal_type(_key: Annotated[Key, allowed(Permission.MANAGE_BANK
 
 @router.get("/c/content_type")
 async def list_content_types(_key: StatusKey) -> list[dict[str, Any]]:
-    """List the types of media."""
+    """List the content types."""
     return [{"name": PHOTO, "enabled": True}, {"name": "video", "enabled": False}]
 
 
 @router.get("/c/exchanges")
 @router.get("/c/exchanges/apis")
 async def list_exchanges(_key: StatusKey) -> list[str]:
-    """List exchanges, or kinds of them: there are none."""
+    """List exchanges, or their kinds: there are none."""
     return []
 
 
 @router.post("/c/exchanges")
 async def create_exchange(_key: AdminKey) -> None:
-    """Say what there is instead."""
+    """Refuse, and name the alternative."""
     raise HTTPException(501, _NO_EXCHANGES)
 
 

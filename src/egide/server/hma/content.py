@@ -1,4 +1,4 @@
-"""`/c/bank/NAME/content` and `/signal`: what a bank holds."""
+"""`/c/bank/NAME/content` and `/signal`: the entries of a bank."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/c/bank/{name}", route_class=HmaRoute)
 RegisterKey = Annotated[Key, allowed(Permission.REGISTER)]
 ContentId = Annotated[int, Path(ge=0, lt=1 << 63)]
 _ENABLED, _DISABLED = 1, 0
-"""HMA's `disable_until_ts`, which is a time otherwise."""
+"""Special values of HMA's `disable_until_ts`, which is a time otherwise."""
 _GONE = {State.WITHDRAWN, State.EXPIRED}
 
 
@@ -44,7 +44,7 @@ async def add_content(
     key: RegisterKey,
     approval: ApprovalHeader = None,
 ) -> dict[str, Any]:
-    """Register the picture that is posted or named by a URL; it is not kept."""
+    """Register a picture, posted or named by a URL; it is not kept."""
     key.require_bank(name)
     await run_in_threadpool(service.store.banks.get, name)
     fingerprint = await picture_of(request, service, key, exact=True)
@@ -82,7 +82,7 @@ async def show_content(
     service: ServiceDep,
     key: Annotated[Key, allowed(Permission.READ_BANKS)],
 ) -> dict[str, Any]:
-    """Show an entry; with its hash to partners alone, and the log tells of it."""
+    """Show an entry; its hash only to partners, and the log records that."""
     key.require_bank(name)
     with_signals = as_bool(request.query_params.get("include_signals", "false"), "include_signals")
     if with_signals:
@@ -112,7 +112,7 @@ async def change_content(
     service: ServiceDep,
     key: Annotated[Key, allowed(Permission.WITHDRAW)],
 ) -> dict[str, Any]:
-    """Accept that an entry is enabled, which it is; say what there is instead of a pause."""
+    """Accept `enabled` for an active entry; refuse a pause, and name the alternatives."""
     key.require_bank(name)
     body = await json_object(request)
     entry = _held(await run_in_threadpool(service.store.entries.get, name, content_id))
@@ -144,12 +144,12 @@ def _withdraw(store: Store, bank: str, content_id: int) -> int:
         return 0
     if state is State.WITHDRAWN:
         return 0
-    withdraw(store, bank, [content_id])  # an expired one too: else a list may renew it
+    withdraw(store, bank, [content_id])  # even an expired one: else an import may renew it
     return 1
 
 
 def _held(entry: Entry) -> Entry:
-    """Refuse an entry that has ended: what HMA deletes is gone."""
+    """Refuse an entry that has ended: HMA does not show deleted content."""
     if entry.state in _GONE:
         raise EntryMissing(entry=entry.id, bank=entry.bank)
     return entry

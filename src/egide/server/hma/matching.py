@@ -1,4 +1,4 @@
-"""`/h` and `/m`: hashing, looking up, comparing."""
+"""`/h` and `/m`: hash, look up, compare."""
 
 from __future__ import annotations
 
@@ -32,19 +32,20 @@ if TYPE_CHECKING:
 router = APIRouter(route_class=HmaRoute)
 MatchKey = Annotated[Key, allowed(Permission.MATCH)]
 ACTION_HEADER = "Egide-Action"
-"""What policy says to do. HMA's shape has no place for it, nor for what follows."""
+"""The policy's decision. HMA's format has no field for it, nor for the following headers."""
 NOTHING_HEADER = "Egide-Nothing-To-Compare"
-"""`true` where no bank that was searched holds an entry that can match."""
+"""`true` if no searched bank holds an entry that can match."""
 STALE_HEADER = "Egide-Stale"
-"""`true` where the store has been silent for too long; and how old the answer is then."""
+"""`true` if the store has been silent for too long."""
 AGE_HEADER = "Egide-Age"
+"""Seconds of the store's changes that may be missing."""
 
 
 @router.api_route("/h/hash", methods=["GET", "POST"])
 async def hash_picture(
     request: Request, service: ServiceDep, key: Annotated[Key, allowed(Permission.COMPARE)]
 ) -> dict[str, str]:
-    """Hash a picture: `{"pdq": hex}`, or `{}` where it has too little detail for PDQ."""
+    """Hash a picture: `{"pdq": hex}`, or `{}` if it has too little detail for PDQ."""
     return signals_of(await picture_of(request, service, key, exact=True))
 
 
@@ -52,9 +53,9 @@ async def hash_picture(
 async def look_up(
     request: Request, response: Response, service: ServiceDep, key: MatchKey
 ) -> dict[str, Any]:
-    """Look up a hash, or a picture by all that is known of it.
+    """Look up a hash, or a picture by all its fingerprints.
 
-    A hash: `{BANK: [{"bank_content_id", "distance"}]}`; a picture: that by signal type.
+    A hash gives `{BANK: [{"bank_content_id", "distance"}]}`; a picture, the same by signal type.
     """
     asked = request.query_params
     elided = asked.get("signal_type") is not None
@@ -76,7 +77,7 @@ async def look_up(
 async def look_up_raw(
     request: Request, response: Response, service: ServiceDep, key: MatchKey
 ) -> dict[str, Any]:
-    """Look up a hash: `{"matches": [id]}`, or with `include_distance` the distances too."""
+    """Look up a hash: `{"matches": [id]}`; with `include_distance` also the distances."""
     with_distance = as_bool(
         request.query_params.get("include_distance", "false"), "include_distance"
     )
@@ -108,7 +109,7 @@ async def compare(
 async def show_index(
     request: Request, service: ServiceDep, _key: Annotated[Key, allowed(Permission.STATUS)]
 ) -> dict[str, Any]:
-    """Say how much can be matched, and up to which second it is current."""
+    """Show the size of the index, and up to which second it is current."""
     wanted = request.query_params.get("signal_type")
     if wanted is not None:
         check_signal_type(wanted)
@@ -124,7 +125,7 @@ async def show_index(
 
 
 def current_to_unix_s(service: Service) -> int:
-    """The last second of which no change is missing in answers."""
+    """The last second (Unix time) up to which answers include all changes."""
     return int(time.time() - service.live.age_s)
 
 
@@ -141,7 +142,7 @@ async def _hash_asked(request: Request, service: Service, key: Key) -> Fingerpri
 async def _search(
     request: Request, service: Service, key: Key, fingerprint: Fingerprint, response: Response
 ) -> Sequence[Match]:
-    """Search the enabled banks that the key reaches, or those of them that `banks=` names."""
+    """Search the enabled banks that the key reaches, or only those named by `banks=`."""
     given = request.query_params.get("banks")
     banks = [name for part in given.split(",") if (name := part.strip())] if given else None
     checked, (decision,) = await run_in_threadpool(

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from egide.server.service import Service
 
 PDQ = "pdq"
-"""The one signal type that is offered."""
+"""The only signal type."""
 PHOTO = "photo"
-"""The one content type that is offered."""
+"""The only content type."""
 _DIGITS = re.compile("[0-9a-fA-F]{64}")
 _ONE_FILE = "Only one file allowed per request"
 
@@ -32,12 +32,12 @@ async def picture_of(request: Request, service: Service, key: Key, *, exact: boo
     Args:
         request: its body is read here.
         service: decodes, and fetches from allowed hosts.
-        key: pays for one picture.
-        exact: the reference's hash in every bit, else the quick one.
+        key: charged for one picture.
+        exact: whether the hash equals the reference's in every bit; else the fast one.
 
     Raises:
-        HTTPException: 400, there is no such picture, or another type is asked for.
-        EgideError: it cannot be fetched or used, or the key may ask no more.
+        HTTPException: 400, there is no picture, or another type was asked for.
+        EgideError: the picture cannot be fetched or used, or the key's rate or quota is used up.
     """
     check_types(request)
     url = request.query_params.get("url")
@@ -105,7 +105,7 @@ def pdq_of(text: object) -> bytes:
     """Read a PDQ hash.
 
     Raises:
-        HTTPException: 400, it is none; it is not repeated.
+        HTTPException: 400, the text is not a PDQ hash; the message does not repeat it.
     """
     if not isinstance(text, str) or not _DIGITS.fullmatch(text):
         raise HTTPException(400, "invalid signal: a PDQ hash is 64 hexadecimal digits")
@@ -113,11 +113,11 @@ def pdq_of(text: object) -> bytes:
 
 
 def fingerprint_of(code: bytes) -> Fingerprint:
-    """A fingerprint of which only a PDQ hash is known."""
+    """Make a fingerprint of only a PDQ hash."""
     return Fingerprint((Pdq(code, None),))
 
 
 def signals_of(fingerprint: Fingerprint) -> dict[str, str]:
-    """The hashes by type; none, not an empty text, of a picture with too little detail."""
+    """The hashes by signal type; empty for a picture with too little detail."""
     pdq = fingerprint.pdq
     return {} if pdq is None or not pdq.matchable else {PDQ: pdq.code.hex()}

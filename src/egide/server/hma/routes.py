@@ -1,4 +1,4 @@
-"""The mount: all its routes, and what is said where there is none."""
+"""All routes below `/hma`, and the answer to unknown paths."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ROLES_OF_NETWORKS = (Role.MATCHER, Role.CURATOR)
 
 
 def hma_router(settings: ServerSettings) -> APIRouter:
-    """Return the routes below `/hma`, to be included where `settings.hma_enabled`.
+    """Return the routes below `/hma`, for `settings.hma_enabled`.
 
     Raises:
-        SettingInvalid: a network would act in a role that only a person may have.
+        SettingInvalid: a network would get a role that only a person may have.
     """
     if settings.hma_networks and settings.hma_role not in _ROLES_OF_NETWORKS:
         raise SettingInvalid(
@@ -43,7 +43,7 @@ def hma_router(settings: ServerSettings) -> APIRouter:
 
 
 async def _missing(request: Request, path: str) -> Response:
-    """Merge slashes as HMA does: its clients put `/c/…` behind a URL that may end with one."""
+    """Merge slashes as HMA does: clients append `/c/…` to a URL that may end with a slash."""
     if "//" in f"/{path}":
         merged = "/".join(part for part in path.split("/") if part)
         target = request.url.replace(path=f"{PREFIX}/{merged}")

@@ -1,1 +1,1 @@
-"""What every request passes, whatever it asks: who sends it, how much, how long, and its errors."""
+"""Layers that every request passes: its sender, its size, its time limits, and its errors."""

@@ -1,4 +1,4 @@
-"""Who asks, behind proxies: what rates and attempts are counted by. No address is kept on disk."""
+"""The client's address behind proxies, to count rates and attempts. None is written to disk."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 _UNKNOWN = "unknown"
 _MAX_HOPS = 16
 _IPV6_SITE_BITS = 64
-"""One subscriber has a whole /64; by single addresses a rate would bound nothing."""
+"""One subscriber has a whole /64, so a rate per single address would limit nothing."""
 
 
 def origin_of(request: Request, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
     """Return where a request comes from: an IPv4 address, or the /64 of an IPv6 one.
 
     Args:
-        request: its `X-Forwarded-For` counts only where the other end of the connection, and each
-            hop on the way back, is in a trusted network.
+        request: its `X-Forwarded-For` counts only if the peer, and each hop on the way back, is in
+            a trusted network.
         trusted: networks of the operator's proxies.
     """
     hop = _address(request.client.host if request.client else "")
@@ -38,13 +38,13 @@ def origin_of(request: Request, trusted: Sequence[IPv4Network | IPv6Network]) ->
 
 
 def site_of(text: str) -> str:
-    """Return what an address is counted by: itself, or the /64 of an IPv6 one."""
+    """Return the unit that an address is counted in: itself, or the /64 of an IPv6 one."""
     address = _address(text)
     return _UNKNOWN if address is None else _site(address)
 
 
 def is_within(text: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    """Return whether an address is in one of these networks."""
+    """Whether an address is in one of these networks."""
     address = _address(text)
     return address is not None and _within(address, networks)
 

@@ -1,4 +1,4 @@
-"""How a request comes in: who sends it, then its body, then a place to be worked on."""
+"""Admit requests: identify the sender, take in the body, then give it a place."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     Identify = Callable[[Request], Awaitable[Key]]
 
 _UNCOUNTED = ("/healthz", "/readyz", "/metrics")
-"""They answer when everything else is refused."""
+"""Paths that answer even when everything else is refused."""
 _MAX_QUERY_BYTES = 8192
 _LEAVING_PART = 4
-"""Signing in takes long on purpose, and few do it at a time (`passwords`): one address may
-not be all of them."""
+"""An address gets one in this many of its places for leaving: signing in is slow on purpose, and
+few can do so at a time (`passwords`)."""
 _READING = ("GET", "HEAD")
 
 
 class Admission:
-    """Lets requests in, so that no client holds what others need.
+    """Admits requests so that no client holds what others need.
 
-    A key is demanded before anything of a body is read. A request takes one of the `max_requests`
-    places once its body is there: bytes that arrive slowly hold none. Each address without a
-    key has a share of them, and so has each key.
+    The key is checked before the body is read. A request takes one of the `max_requests` places
+    once its body has arrived, so a slow sender holds none. Each key, and each address without a
+    key, has a share of the places.
     """
 
     def __init__(
@@ -49,10 +49,9 @@ class Admission:
         """Prepare.
 
         Args:
-            app: gets the requests.
+            app: receives the requests.
             settings: of the server.
-            identify: what finds the key of a request, or raises, by the first part of paths that
-                need one.
+            identify: finds the key of a request, or raises; by the prefix of paths that need one.
         """
         self._app = app
         self._proxies = settings.trusted_proxies
@@ -67,21 +66,21 @@ class Admission:
         self._asking_per_key = settings.max_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, whole, or raise.
+        """Pass a request on, complete, or raise.
 
         Raises:
-            Unauthorized, RateLimited, StoreError: it has no key where one is needed.
-            RequestInvalid: its query is too long.
-            Overloaded: its sender has taken its share, or there is no place.
-            EgideError: its body will not do, see `Bodies.take`.
-            ClientDisconnect: whoever sent it has gone, and nothing is to be done all the same.
+            Unauthorized, RateLimited, StoreError: a key is needed and missing or invalid.
+            RequestInvalid: the query is too long.
+            Overloaded: the sender's share is used up, or no place is free.
+            EgideError: the body is refused, see `Bodies.take`.
+            ClientDisconnect: the sender has gone, and the request need not be carried out.
         """
         if scope["type"] != "http" or scope["path"] in _UNCOUNTED:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        # Connections that are reset at once cost their sender nothing: two thousand of them, that
-        # wait to be accepted, kept everybody out for as long as it took to make their pages.
+        # Connections that are reset at once cost their sender nothing. Two thousand of them in the
+        # backlog kept everybody out while their pages were made.
         if scope["method"] in _READING and is_gone(scope):
             raise ClientDisconnect
         key = await self._key_of(request)
@@ -96,7 +95,7 @@ class Admission:
                 share = self._share_of(request, kind, key)
                 if share is not None:
                     await held.enter_async_context(share)
-                # What a key asks for, leaving and withdrawing are done, whoever awaits the answer.
+                # Requests with a key, leaving and withdrawing are carried out even if nobody waits.
                 wanted = key is not None or kind.leaving
                 if is_gone(scope) and (scope["method"] in _READING or not wanted):
                     raise ClientDisconnect
@@ -109,9 +108,9 @@ class Admission:
     def _share_of(
         self, request: Request, kind: Kind, key: Key | None
     ) -> AbstractAsyncContextManager[None] | None:
-        """What its sender may have at a time; None for a key that leaves."""
+        """The sender's share of places; None, for no limit, if a key leaves."""
         if key is None:
-            # Who fills the one share keeps nobody beside them from leaving.
+            # Leaving has its own share, so that others at this address can still leave.
             asker = (origin_of(request, self._proxies), kind.leaving)
             most = self._per_address // _LEAVING_PART if kind.leaving else self._per_address
             return self._shares.one(asker, max(1, most), self._asking_per_address)

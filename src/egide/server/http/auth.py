@@ -1,4 +1,4 @@
-"""Who sends a request: the key, before anything of the body is read; then what it may do."""
+"""Authenticate a request by its key, before the body is read; then check permissions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from egide.store.access.keys import Keys
 
 CACHE_S = 0.9
-"""A revoked key opens nothing a second after its revocation."""
+"""How long a key is cached: a revoked one opens nothing a second after its revocation."""
 STALE_S = 60.0
-"""While the store cannot be reached, a key that it knew so recently still opens what it did."""
+"""While the store is unreachable, a key stays valid for this long after it was last read."""
 _CACHED_KEYS = 4096
 _MINUTE_S = 60.0
 _NO_HANDLE = ""
 _NO_SECRET = bytes(32)
 KEY = "egide_key"
-"""Where a request's state holds its key."""
+"""Name of the key in a request's state."""
 SCHEME = "key"
-"""What the OpenAPI document calls keys."""
+"""Name of the security scheme in the OpenAPI document."""
 
 _bearer = HTTPBearer(
     scheme_name=SCHEME,
@@ -45,7 +45,7 @@ _bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """What the store said of a handle: its key, or None, and when, by the monotonic clock."""
+    """The store's answer for a handle: its key or None, and when, by the monotonic clock."""
 
     found: tuple[Key, bytes] | None
     read_at: float
@@ -55,7 +55,7 @@ class Authenticator:
     """Finds the key of a request, and counts failures by address.
 
     Whatever is wrong with a key, the answer and the work are the same: a look-up by handle, and a
-    comparison of digests in constant time.
+    constant-time comparison of digests.
     """
 
     def __init__(
@@ -66,14 +66,13 @@ class Authenticator:
         *,
         silent: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Look up keys.
+        """Prepare to look up keys.
 
         Args:
             keys: of the store.
             max_failures_per_minute: of one address.
             clock: monotonic.
-            silent: whether the store is known not to answer: a key that is remembered does not
-                wait for it then.
+            silent: whether the store is known not to respond; then a cached key does not wait.
         """
         self._silent = silent
         self._asked: set[str] = set()
@@ -88,13 +87,13 @@ class Authenticator:
         """Return the key that an `Authorization` header carries.
 
         Args:
-            authorization: the header, None where there is none.
-            address: of the other end of the connection.
+            authorization: the header; None if absent.
+            address: of the peer.
 
         Raises:
             Unauthorized: no valid key, for whatever reason.
             RateLimited: too many such requests from this address.
-            StoreError: the store cannot be read, and the key was not seen lately.
+            StoreError: the store cannot be read, and the key is not cached.
         """
         key = await self._find(authorization)
         if key is not None and key.live(datetime.now(UTC)):
@@ -117,7 +116,7 @@ class Authenticator:
         with self._lock:
             cached = self._cache.get(handle)
         if cached is not None:
-            # One request at a time asks: those of a store that hangs would take every thread.
+            # Only one request at a time asks: with a store that hangs, all threads would wait.
             known_for_s = STALE_S if handle in self._asked or self._silent() else CACHE_S
             if now - cached.read_at < known_for_s:
                 return cached.found
@@ -139,7 +138,7 @@ class Authenticator:
 
 
 async def identify(request: Request) -> Key:
-    """Return the key of a request, and keep it with the request.
+    """Return the key of a request, and store it in the request's state.
 
     Raises:
         Unauthorized, RateLimited, StoreError: see `Authenticator.authenticate`.
@@ -157,7 +156,7 @@ async def identify(request: Request) -> Key:
 
 
 def address_of(request: Request) -> str:
-    """Return the address of the other end of the connection; no header can change it."""
+    """Return the peer's address; no header can change it."""
     return request.client.host if request.client else "unknown"
 
 
@@ -175,5 +174,5 @@ def permitted(permission: Permission) -> Any:
         key.require(permission)
         return key
 
-    # As a scope it stands in the OpenAPI document, where `egide.server.api.openapi` finds it.
+    # The scope appears in the OpenAPI document, where `egide.server.api.openapi` reads it.
     return Security(permitted_key, scopes=[permission.value])

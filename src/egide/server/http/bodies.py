@@ -1,4 +1,4 @@
-"""Bodies of requests: bounded while they arrive, in size, in time, in values, and all together."""
+"""Request bodies, limited as they arrive: in size, time, number of values, and in total."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Parsed = TypeVar("Parsed")
 
 _MULTIPART = "multipart/form-data"
 _PIECE_BYTES = 64 * 1024
-"""Bytes that come one by one are gathered: each by itself would take 40."""
+"""Small pieces are joined: stored singly, each byte would take 40."""
 _IN_PLACE_BYTES = 16 * 1024
-"""Smaller bodies are parsed where they are, in a tenth of a millisecond."""
+"""Smaller bodies are parsed in the event loop, in a tenth of a millisecond."""
 _QUOTES_A_VALUE = 4
-"""Of a value and of its name."""
+"""Two for a value and two for its name."""
 _parsing = BoundedSemaphore(2)
-# The interpreter parses one body at a time, however many threads there are; more of them would
-# only hold more memory.
+# The interpreter parses one body at a time, however many threads there are; more at once would only
+# hold more memory.
 
 
 class Bodies:
-    """Takes bodies in, and counts what is in memory of them."""
+    """Takes bodies in, and counts their bytes in memory."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -49,7 +49,7 @@ class Bodies:
 
     @property
     def held_bytes(self) -> int:
-        """What is in memory of all bodies together."""
+        """Bytes in memory of all bodies together."""
         return self._total
 
     async def take(
@@ -60,17 +60,17 @@ class Bodies:
         Args:
             headers: of its request.
             receive: gives it in parts.
-            kind: of the request: what it may send.
-            asker: whose it is, a key or an address; none may fill half of the room
-                with what is large.
-            keyed: those without a key may fill a quarter of the room so, all together.
+            kind: of the request, with its limits.
+            asker: the sender, a key or an address; the large bodies of one may fill half of the
+                room.
+            keyed: whether it has a key; the large bodies of all others may fill a quarter.
 
         Raises:
-            BodyTooLarge, BatchTooLarge: it is larger than this kind may be, or has more values.
+            BodyTooLarge, BatchTooLarge: it exceeds the bytes or values of its kind.
             RequestTimeout: it does not arrive in time.
-            Overloaded: there is too much beside it.
-            RequestInvalid: it cannot be JSON, or has more values than anything that is asked for.
-            ClientDisconnect: the other end went away.
+            Overloaded: too much is in memory already.
+            RequestInvalid: it cannot be JSON, or has too many values.
+            ClientDisconnect: the client went away.
         """
         uploads = kind.max_upload_bytes is not None and is_multipart(headers)
         limit = kind.max_upload_bytes if uploads else kind.max_bytes
@@ -95,24 +95,24 @@ class Bodies:
         return body
 
     def count(self, body: Body, further: int) -> None:
-        """Count bytes that are in memory until their request ends.
+        """Count bytes that stay in memory until their request ends.
 
         Raises:
-            Overloaded: they are too many.
+            Overloaded: too many bytes are in memory.
         """
         room = self._settings.max_buffered_bytes
         self._held[body.asker] += further
         self._total += further
         if not body.keyed:
             self._nameless += further
-        # Whatever the settings are, one upload of the size that is allowed fits.
+        # With any settings, one upload of the allowed size fits.
         share = max(room // 2, self._settings.max_upload_bytes)
         beyond = self._held[body.asker] > share or (not body.keyed and self._nameless > room // 4)
         if self._total > room or (beyond and body.arrived_bytes > _PIECE_BYTES):
             raise Overloaded(retry_after_s=1)
 
     def forget(self, body: Body) -> None:
-        """Count the bytes of a body no longer."""
+        """Stop counting the bytes of a body."""
         self._total -= body.arrived_bytes
         if not body.keyed:
             self._nameless -= body.arrived_bytes
@@ -122,7 +122,7 @@ class Bodies:
 
 
 class Body:
-    """One body: it arrives whole, and is then handed on."""
+    """One body: it first arrives completely, then is handed on."""
 
     def __init__(self, bodies: Bodies, source: Receive, asker: Hashable, *, keyed: bool) -> None:
         self.asker = asker
@@ -134,7 +134,7 @@ class Body:
         self._handed_on = True
 
     async def arrive(self, limit: int, values: _Values | None) -> None:
-        """Take it in.
+        """Take the body in.
 
         Raises:
             BodyTooLarge, BatchTooLarge, RequestInvalid, Overloaded, ClientDisconnect: see
@@ -162,7 +162,7 @@ class Body:
         self._handed_on = False
 
     async def receive(self) -> Message:
-        """Hand on the next part; what comes after the last is news of the connection."""
+        """Hand on the next part; after the last one, messages of the connection."""
         if self._handed_on:
             return await self._source()
         piece = self._pieces.popleft() if self._pieces else b""
@@ -170,16 +170,16 @@ class Body:
         return {"type": "http.request", "body": piece, "more_body": not self._handed_on}
 
     def forget(self) -> None:
-        """Count it no longer, once its request has ended."""
+        """Stop counting the body, once its request has ended."""
         self._bodies.forget(self)
         self.arrived_bytes = 0
 
 
 class _Values:
-    """Counts the values of JSON while it arrives: before anything is made of them.
+    """Counts the values of JSON as it arrives, before it is parsed.
 
-    A value takes a comma, or a bracket, outside of strings; to parse `{}` of three bytes takes
-    a hundred times as much memory, and an error about it two hundred times.
+    Each value takes a comma or bracket outside of strings. The three bytes of a `{}` take a hundred
+    times as much memory when parsed, and an error about them two hundred times.
     """
 
     def __init__(self, kind: Kind) -> None:
@@ -192,13 +192,13 @@ class _Values:
         self._left = b""
 
     def count(self, piece: bytes) -> None:
-        """Count those of the next piece.
+        """Count the values of the next piece.
 
         Raises:
-            RequestInvalid: it is no JSON in UTF-8, or has too many.
-            BatchTooLarge: it has too many for what is a list.
+            RequestInvalid: it is not JSON in UTF-8, or has too many values.
+            BatchTooLarge: a list has too many items.
         """
-        if b"\0" in piece:  # as in UTF-16, of which some parsers make something all the same
+        if b"\0" in piece:  # as in UTF-16, which some parsers accept
             raise RequestInvalid(reason="the body is no JSON")
         piece = self._left + piece
         self._left = b""
@@ -218,7 +218,7 @@ class _Values:
 
 
 def is_multipart(headers: Headers) -> bool:
-    """Return whether a request says that it carries files."""
+    """Whether a request declares a form with files."""
     return headers.get("content-type", "").strip().lower().startswith(_MULTIPART)
 
 
@@ -227,14 +227,14 @@ async def read_form(request: Request, *, max_files: int) -> Form:
 
     Raises:
         BatchTooLarge: more than `max_files`.
-        RequestInvalid: it is no form, holds no file, or a file under another name.
+        RequestInvalid: it is not a form, has no file, or has a file under another name.
     """
     files: list[bytes] = []
     fields: dict[str, str] = {}
     for part in await read_parts(request, max_files=max_files, file_fields=("file",)):
         if not isinstance(part.content, bytes):
             if part.name in fields:
-                raise RequestInvalid(reason="a field other than `file` stands there twice")
+                raise RequestInvalid(reason="a field other than `file` is repeated")
             fields[part.name] = part.content
         elif part.name != "file":
             raise RequestInvalid(reason="a file has to be in a field named `file`")
@@ -246,16 +246,16 @@ async def read_form(request: Request, *, max_files: int) -> Form:
 
 
 async def read_parts(request: Request, *, max_files: int, file_fields: Iterable[str]) -> list[Part]:
-    """Read a form's parts, in order, whatever they are called.
+    """Read a form's parts, in order, whatever their names.
 
     Args:
-        request: whose body it is.
-        max_files: that it may hold.
-        file_fields: names of fields that hold a file, also where it is sent without a name.
+        request: with the form as its body.
+        max_files: that the form may hold.
+        file_fields: names of fields that hold a file, even if sent without a file name.
 
     Raises:
         BatchTooLarge: more than `max_files`.
-        RequestInvalid: it is no form.
+        RequestInvalid: it is not a form.
     """
     if not is_multipart(request.headers):
         raise RequestInvalid(reason="the content type has to be multipart/form-data")
@@ -263,7 +263,7 @@ async def read_parts(request: Request, *, max_files: int, file_fields: Iterable[
     parts = Parts(request.headers["content-type"], max_files, file_fields)
 
     def read() -> list[Part]:
-        while pieces:  # each is freed once it has been read
+        while pieces:  # each piece is freed once read
             parts.feed(pieces.popleft())
         return parts.end()
 
@@ -271,10 +271,10 @@ async def read_parts(request: Request, *, max_files: int, file_fields: Iterable[
 
 
 async def read_json(request: Request) -> Any:
-    """Read a request's body as JSON, quicker than FastAPI does for large ones.
+    """Read a request's body as JSON, faster than FastAPI for large bodies.
 
     Raises:
-        RequestInvalid: it is no JSON.
+        RequestInvalid: the body is not JSON.
     """
     body = await request.body()
 
@@ -282,7 +282,7 @@ async def read_json(request: Request) -> Any:
         try:
             return pydantic_core.from_json(body, allow_inf_nan=False)
         except ValueError:
-            # The message of the parser may quote the body.
+            # The parser's message may quote the body.
             raise RequestInvalid(reason="the body is no JSON") from None
 
     if len(body) <= _IN_PLACE_BYTES:
@@ -291,6 +291,6 @@ async def read_json(request: Request) -> Any:
 
 
 def parse_in_turn(parse: Callable[[], Parsed]) -> Parsed:
-    """Parse a large body in this thread, in its turn behind others."""
+    """Parse a large body in this thread, queued behind others."""
     with _parsing:
         return parse()

@@ -1,4 +1,4 @@
-"""Connections that nobody can hold open, or fill, by sending slowly or by not reading."""
+"""HTTP connections that no client can hold open by sending slowly or by not reading."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from egide.server.settings import ServerSettings
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of the request line and the headers; uvicorn sets no limit. Of what follows a body, too."""
+"""Of the request line and headers, and of trailers; uvicorn sets no limit."""
 MAX_HEADERS = 128
 MAX_PIPELINED = 16
-"""Requests of a connection that wait for an earlier one's answer. Uvicorn keeps all that come, with
-their bodies: one connection filled 600 MB in 8 s."""
+"""Requests of a connection that wait for an earlier answer. Uvicorn keeps all of them, with their
+bodies: one connection filled 600 MB in 8 s."""
 _LINGER_S = 2.0
-"""For what is left of a body after its answer: to close at once may destroy the answer."""
+"""For the rest of a body after its answer: closing at once may destroy the answer."""
 _LEAST_READ_BYTES = 64 * 1024
-"""In `write_timeout_s`; or all that there is to be read."""
+"""Bytes that the client must read in `write_timeout_s`, unless fewer are left."""
 _PROXY = "proxy"
 _GONE = "egide.gone"
 _FULL = (
@@ -39,10 +39,10 @@ _FULL = (
 
 
 class Turns:
-    """Begins requests one by one, each address in its turn.
+    """Begins requests one by one, with the addresses in turn.
 
-    One begins in a round of the event loop, which also takes one new connection: else who comes
-    last waits until 300 that came before were answered all that they had sent in advance.
+    Each round of the event loop begins one request and accepts one new connection. Otherwise a new
+    client would wait until all pipelined requests of 300 earlier ones were answered.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Turns:
         self._scheduled = False
 
     def add(self, address: str, begin: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
-        """Begin something of an address in its turn."""
+        """Queue a request of an address."""
         self._waiting.setdefault(address, deque()).append(begin)
         if not self._scheduled:
             self._scheduled = True
@@ -70,16 +70,16 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRules:
-    """What connections may do, and how many there are from where.
+    """Limits on connections, and the open ones by address.
 
     Attributes:
-        header_timeout_s: in which a head has to arrive.
-        write_timeout_s: in which something of an answer has to be read.
-        answer_timeout_s: in which all of it has to be.
-        max_connections: of all.
+        header_timeout_s: in which a request head must arrive.
+        write_timeout_s: in which the client must read some of an answer.
+        answer_timeout_s: in which the client must read all of an answer.
+        max_connections: in total.
         max_per_address: of one address, see `egide.server.http.address`.
-        proxies: networks in which no address has a share of its own.
-        open_from: those that there are, by address, the oldest first.
+        proxies: networks whose addresses are not limited.
+        open_from: open connections by address, oldest first.
         turns: of their requests.
     """
 
@@ -94,7 +94,7 @@ class ConnectionRules:
 
     @classmethod
     def of(cls, settings: ServerSettings) -> ConnectionRules:
-        """Take them from the settings."""
+        """Take the limits from the settings."""
         return cls(
             header_timeout_s=settings.header_timeout_s,
             write_timeout_s=settings.write_timeout_s,
@@ -106,10 +106,10 @@ class ConnectionRules:
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """HTTP/1.1 that has to be sent and read in time, and of which one address has a share.
+    """HTTP/1.1 with deadlines for sending and reading, and a share of connections per address.
 
-    Without this a few hundred connections that send a byte a minute, or that read none, keep
-    everybody else out.
+    Without it, a few hundred connections that send a byte a minute, or read nothing, keep everybody
+    else out.
     """
 
     def __init__(self, rules: ConnectionRules, *args: Any, **named: Any) -> None:
@@ -127,7 +127,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._unread_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Refuse one too many; give the first head its time."""
+        """Refuse a connection beyond the limits; else start the timer for the first head."""
         super().connection_made(transport)
         peer = self.client[0] if self.client else ""
         rules = self._rules
@@ -145,30 +145,30 @@ class BoundedHttp(HttpToolsProtocol):
         self._start_timer(rules.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Remove the connection."""
         self._stop_timer()
         self._leave_site()
         super().connection_lost(exc)
-        # Uvicorn tells the last request alone, not one that others wait behind.
+        # Uvicorn tells only the last request, not one that others wait behind.
         if self._begun is not None:
             self._begun.disconnected = True
             self._begun.message_event.set()
         self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a head without an end."""
+        """Refuse an endless head."""
         if self.transport.is_closing():
             return
         self._ended_here = False
         super().data_received(data)
-        # Data that ends a message may begin the next head; that beginning is not counted.
+        # Data that ends a message may begin the next head; that part is not counted.
         if self._in_head and not self._ended_here and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.send_400_response("Request head too large.")
 
     def on_message_begin(self) -> None:
-        """Give a further head its time."""
+        """Start the timer for a further head."""
         super().on_message_begin()
         self.scope["extensions"] = {_GONE: {"is": self.transport.is_closing}}
         self._in_head = True
@@ -176,16 +176,16 @@ class BoundedHttp(HttpToolsProtocol):
         self._start_timer(self._rules.header_timeout_s)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Bound what comes after a body, which nobody reads."""
+        """Limit trailers, which nobody reads."""
         if not self._in_head:
             self._head_bytes += len(name) + len(value) + 4
             if self._head_bytes > MAX_HEAD_BYTES:
-                raise ValueError("trailers too large")  # the parser makes it a refusal
+                raise ValueError("trailers too large")  # the parser turns it into a refusal
             return
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """See that the head came in time, is not too large, and not one of too many."""
+        """Stop the timer; refuse a head that is too large, or too many pipelined requests."""
         self._in_head = False
         self._in_body = True
         self._head_bytes = 0
@@ -198,14 +198,14 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Await a further head."""
+        """Wait for a further head."""
         self._in_head = self._ended_here = True
         self._in_body = False
         self._head_bytes = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Read no further requests while there are some, and little of a body that is refused."""
+        """Pause reading while requests wait; read only a little of a refused body."""
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()
@@ -222,13 +222,13 @@ class BoundedHttp(HttpToolsProtocol):
             super()._start_asgi_task(cycle, app)
 
     def resume_writing(self) -> None:
-        """Count what is read of an answer that comes in pieces."""
+        """Measure anew how much of a streamed answer is unread."""
         self._looked_at = self.loop.time()
         self._unread_bytes = self.transport.get_write_buffer_size()
         super().resume_writing()
 
     def look(self, now: float) -> None:
-        """Cut it off if what was written to it is not read; to be called each second or so."""
+        """Abort the connection if its client does not read; called about once a second."""
         unread = self.transport.get_write_buffer_size()
         if not unread:
             self._unread_since = None
@@ -247,18 +247,18 @@ class BoundedHttp(HttpToolsProtocol):
 
     @property
     def awaits_peer(self) -> bool:
-        """Whether the next thing to happen is the other side's: to send, or to read."""
+        """Whether the connection waits for its client to send or to read."""
         cycle = self.cycle
         working = cycle is not None and not cycle.response_complete and not cycle.more_body
         return not working or self.transport.get_write_buffer_size() > 0
 
     def let_go(self) -> None:
-        """End it, for another of its address that has something to say."""
+        """End the connection, to make room for another."""
         self._leave_site()
         self.transport.abort()
 
     def _make_room_for_all(self) -> bool:
-        """Let one go of the address that has the most; return whether there was one."""
+        """End one connection of the address with the most; return whether one could be ended."""
         most = max(self._rules.open_from.values(), key=len, default={})
         return _make_room([one for one in most if one is not self])
 
@@ -289,9 +289,9 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def _make_room(held: Iterable[BoundedHttp]) -> bool:
-    """Let the oldest connection go that its other side keeps waiting; say whether there was one.
+    """End the oldest connection that waits for its client; return whether there was one.
 
-    So whoever holds many, and sends or reads slowly, takes no place from others of that address.
+    So many slow connections take no place from others at that address.
     """
     for one in held:
         if one.awaits_peer:
@@ -301,11 +301,11 @@ def _make_room(held: Iterable[BoundedHttp]) -> bool:
 
 
 def is_gone(scope: Scope) -> bool:
-    """Return whether nobody is there any longer to read the answer to a request."""
+    """Whether the client of a request has gone."""
     extension = scope.get("extensions", {}).get(_GONE)
     return extension is not None and bool(extension["is"]())
 
 
 def bounded_http(settings: ServerSettings) -> Any:
-    """Return what makes protocols for uvicorn."""
+    """Return the protocol factory for uvicorn."""
     return partial(BoundedHttp, ConnectionRules.of(settings))

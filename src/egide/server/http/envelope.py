@@ -1,4 +1,4 @@
-"""What surrounds every request: its number, its line in the log, its headers, and its errors."""
+"""Wrap every request: its id, its line in the log, its headers, and its errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger("egide.server")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE = 499
 _PREFIXES = ("/v1", "/hma")
-"""That routers are included with; a route does not know of it."""
+"""Prefixes of included routers; a route's path lacks them."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -33,7 +33,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Of every answer that does not set them itself."""
+"""Default headers of every answer."""
 
 
 class Envelope:
@@ -98,7 +98,7 @@ class Envelope:
 
 
 def template_of(scope: Scope) -> str:
-    """Return the path of a route as it is declared, so that nothing of the request is in it."""
+    """Return the declared path of a route, which holds nothing of the request."""
     template: str | None = getattr(scope.get("route"), "path", None)
     if template is None:
         return _declared(scope)
@@ -107,7 +107,7 @@ def template_of(scope: Scope) -> str:
 
 
 def _declared(scope: Scope) -> str:
-    """Find the route of a request that was answered before it came there, as for want of a key."""
+    """Find the route of a request that was answered before routing, e.g. without a key."""
     state = scope["app"].state
     if not hasattr(state, "templates"):
         state.templates = [

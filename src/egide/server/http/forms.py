@@ -21,11 +21,10 @@ _MAX_HEADER_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a form with files says.
+    """The content of a form with files.
 
     Attributes:
-        files: the bytes of each part named `file`, in order; the names that clients give files
-            are not kept.
+        files: the bytes of each part named `file`, in order; file names are not kept.
         fields: the other parts.
     """
 
@@ -35,7 +34,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a form: bytes where it is a file, else text."""
+    """A part of a form: bytes if it is a file, else text."""
 
     name: str
     content: bytes | str = field(repr=False)
@@ -44,15 +43,15 @@ class Part:
 class Parts:
     """Reads a form piece by piece.
 
-    A part is a file where it has a file name, or a name that files have: RFC 7578 asks for no file
-    name, and `curl -F 'file=<picture.jpg'` gives none.
+    A part is a file if it has a file name or the name of a file field: RFC 7578 requires no file
+    name, and `curl -F 'file=<picture.jpg'` sends none.
     """
 
     def __init__(self, content_type: str, max_files: int, file_fields: Iterable[str]) -> None:
         """Begin.
 
         Raises:
-            RequestInvalid: the content type names no boundary that will do.
+            RequestInvalid: the content type names no usable boundary.
         """
         self._max_files = max_files
         self._file_fields = frozenset(file_fields)
@@ -91,7 +90,7 @@ class Parts:
 
         Raises:
             BatchTooLarge: there are too many files.
-            RequestInvalid: something else is wrong, and is named.
+            RequestInvalid: the form is otherwise invalid; it names the reason.
         """
         try:
             self._parser.write(piece)
@@ -102,7 +101,7 @@ class Parts:
         """Return all parts, once the last piece was read.
 
         Raises:
-            RequestInvalid: the form does not end.
+            RequestInvalid: the form is incomplete.
         """
         if not self._ended:
             raise RequestInvalid(reason="the multipart body ends before its last boundary")
@@ -151,9 +150,7 @@ class Parts:
     def _add(self, data: bytes, start: int, end: int) -> None:
         self._content += data[start:end]
         if not self._is_file and len(self._content) > _MAX_FIELD_BYTES:
-            raise RequestInvalid(
-                reason=f"a field that is no file has over {_MAX_FIELD_BYTES} bytes"
-            )
+            raise RequestInvalid(reason=f"a text field has over {_MAX_FIELD_BYTES} bytes")
 
     def _end(self) -> None:
         content = bytes(self._content)
@@ -161,7 +158,7 @@ class Parts:
         try:
             self._parts.append(Part(self._name, content if self._is_file else content.decode()))
         except UnicodeDecodeError:
-            raise RequestInvalid(reason="a field that is no file is not in UTF-8") from None
+            raise RequestInvalid(reason="a text field is not in UTF-8") from None
 
     def _end_form(self) -> None:
         self._ended = True

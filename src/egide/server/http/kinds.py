@@ -1,4 +1,4 @@
-"""What kinds of requests there are: how much each may send, and which are never kept waiting."""
+"""The kinds of requests: how much each may send, and which have reserved places."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ if TYPE_CHECKING:
     from egide.server.settings import ServerSettings
 
 MAX_PAGE = 1000
-"""Items of an answer in pages, and of a list of feedback."""
+"""Most items in a page of an answer, and in a list of feedback."""
 MAX_ENTRIES = 10_000
-"""Entries that one request may register."""
+"""Most entries that one request may register."""
 _SMALL_VALUES = 1000
 _LIST_FACTOR = 8
-"""What a script sends of a whole case, or a platform of its matches, is so much larger than what is
-small."""
+"""Ratio of the limit for a whole case, or a platform's feedback, to that of a small body."""
 _IMAGE_VALUES = 8
 _FEEDBACK_VALUES = 8
 _FINGERPRINT_VALUES = 8
 _ENTRY_VALUES = 40
-"""That one item of such a list has at most, with its commas and brackets. An entry may have more,
-with the codes of 64 frames; but 10,000 of those do not fit into a body."""
+"""Most values of one item, counted by commas and brackets. An entry with the codes of 64 frames has
+more, but 10,000 of those do not fit into a body."""
 _MAX_IMAGES = 1000
 
 FINGERPRINTS = "/v1/match/fingerprints"
@@ -49,7 +48,7 @@ LEAVING = (
     "/v1/banks/{bank}/entries/{entry}/withdraw",
     "/hma/c/bank/{name}/content/{content_id}",
 )
-"""The way out, and all that leads to a withdrawal: signing in to a case is a part of it."""
+"""The way out, and all steps of a withdrawal, including signing in to a case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +56,11 @@ class Kind:
     """What a request may send.
 
     Attributes:
-        max_bytes: of a body that is no form with files.
-        max_values: of its JSON; None where it is no JSON.
-        max_upload_bytes: of a form with files; None where none is taken.
-        max_items: what a list in it may hold, for the error; None where it has none.
-        leaving: whether places are kept for it.
+        max_bytes: of a body that is not a form with files.
+        max_values: of its JSON; None if it is not JSON.
+        max_upload_bytes: of a form with files; None if forms are refused.
+        max_items: of its list, for the error; None without a list.
+        leaving: whether places are reserved for it.
     """
 
     max_bytes: int
@@ -77,12 +76,12 @@ class Kinds:
     def __init__(self, settings: ServerSettings) -> None:
         self._page = Kind(settings.max_small_body_bytes, None)
         self._other = Kind(settings.max_small_body_bytes, _SMALL_VALUES)
-        known = dict(_told_apart(settings))  # the last word on a path counts
+        known = dict(_told_apart(settings))  # the last kind given for a path counts
         self._kinds = list(known.values())
         self._pattern = re.compile("|".join(f"({_pattern(path)})" for path in known))
 
     def of(self, path: str) -> Kind:
-        """Return the kind of a request for a path; what is not known may send little."""
+        """Return the kind of a request for a path; unknown paths may send little."""
         found = self._pattern.fullmatch(path)
         if found is not None and found.lastindex is not None:
             return self._kinds[found.lastindex - 1]
@@ -114,6 +113,6 @@ _PAGE = re.compile("/[a-z]{2}(/|$)")
 
 
 def _pattern(path: str) -> str:
-    """Turn a path as it is declared into a pattern without groups."""
+    """Turn a declared path into a pattern without groups."""
     named = re.escape(path).replace(r"\{lang\}", "[a-z]{2}")
     return re.sub(r"\\\{\w+\\\}", "[^/]+", named)

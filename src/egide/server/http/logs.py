@@ -1,8 +1,8 @@
-"""The log of the server: one line a request, none with anything that a request says.
+"""The log of the server: one line per request, never with data from the request.
 
-Lines go to standard error. Of our own messages the text is written, and so is uvicorn's about
-itself; of other libraries only that they had something to say, since nobody can know what is in it.
-Of exceptions the places in the code are written, never their text.
+Lines go to standard error. The text of our own and of uvicorn's messages is written. Messages of
+other libraries are written without their text, which may contain anything. Of exceptions only the
+places in the code are written, never their text.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _OURS = ("egide", "uvicorn")
 FIELDS = "egide_fields"
-"""Where a record holds the fields that it was logged with."""
+"""Name of a log record's attribute that holds its fields."""
 
 
 def configure(settings: ServerSettings) -> None:
-    """Send all that is logged in this process to standard error, in the form that is set."""
+    """Send all log records of this process to standard error, in the configured format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if settings.log_format == "json" else Lines())
     root = logging.getLogger()
@@ -39,7 +39,7 @@ def configure(settings: ServerSettings) -> None:
 
 
 def log(logger: logging.Logger, level: int, message: str, **fields: str | float | None) -> None:
-    """Log a message with fields; neither may hold anything that a request says."""
+    """Log a message with fields; neither may contain data from a request."""
     logger.log(level, message, extra={FIELDS: fields})
 
 
@@ -62,7 +62,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """Format a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -70,7 +70,7 @@ class JsonLines(logging.Formatter):
 
 
 class Lines(logging.Formatter):
-    """One line for a person: time, level, message, then the fields."""
+    """Format a record as one readable line: time, level, message, then the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

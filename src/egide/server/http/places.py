@@ -1,4 +1,4 @@
-"""Places for requests: some are kept for keys, some for leaving, and each asker has a share."""
+"""Places for requests: some are reserved for keys, some for leaving; each asker has a share."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 5.0
 _AT_WORK = 4
-"""Requests without a key that are worked on at once. They take the interpreter, not the disk: more
-of them get nothing done sooner, and hold up each step of all others."""
+"""Requests without a key that run at once. They use the interpreter, not the disk: more at once
+would finish no sooner, and slow down all others."""
 
 
 class Purpose(Enum):
-    """What places are kept for."""
+    """What places are reserved for."""
 
     ANY = auto()
     KEYED = auto()
@@ -32,9 +32,9 @@ class Purpose(Enum):
 
 
 class Places:
-    """Counts the requests that are being worked on.
+    """Counts the running requests.
 
-    A purpose has its kept places, and whatever is free of those that are kept for none.
+    A purpose may use its reserved places, and free places that are reserved for none.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -50,15 +50,15 @@ class Places:
 
     @property
     def taken(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are running."""
         return sum(self._taken.values())
 
     @asynccontextmanager
     async def work(self, purpose: Purpose) -> AsyncIterator[None]:
-        """Hold a place, and wait for those before.
+        """Hold a place; requests without a key also wait for their turn.
 
         Raises:
-            Overloaded: no place is free for this.
+            Overloaded: no place is free for this purpose.
         """
         with self._one(purpose):
             if purpose is not Purpose.ANY:
@@ -81,9 +81,9 @@ class Places:
 
 
 class Shares:
-    """Lets each asker have a few requests at a time; those beyond wait.
+    """Lets each asker run a few requests at a time; further ones wait.
 
-    A browser behind a proxy asks for fifty scripts at once, and shall have them.
+    A browser behind a proxy asks for fifty scripts at once, and must get them all.
     """
 
     def __init__(self) -> None:
@@ -91,15 +91,15 @@ class Shares:
 
     @asynccontextmanager
     async def one(self, asker: Hashable, most: int, most_asking: int) -> AsyncIterator[None]:
-        """Hold a part of an asker's share.
+        """Hold one place of an asker's share.
 
         Args:
             asker: an address or a key.
-            most: that it may have at a time.
-            most_asking: those that wait among them.
+            most: requests that may run at a time.
+            most_asking: requests that may run or wait.
 
         Raises:
-            Overloaded: the share is taken, and stays so for some seconds.
+            Overloaded: the share stays full for some seconds, or too many requests wait.
         """
         share = self._of.setdefault(asker, _Share(most))
         if share.asking >= most_asking:
@@ -122,11 +122,11 @@ class Shares:
 
 
 class _Share:
-    """What one asker holds.
+    """The share of one asker.
 
     Attributes:
-        free: what it may still hold.
-        asking: its requests, those that wait among them.
+        free: its free places.
+        asking: its requests, running or waiting.
     """
 
     def __init__(self, most: int) -> None:
@@ -135,14 +135,14 @@ class _Share:
 
 
 class Holding(AsyncExitStack):
-    """What a request holds while it is worked on.
+    """The places that a request holds while it runs.
 
-    That is over where the answer begins and is there in full, as its length says: how long it takes
-    to be read holds nothing. An answer in pieces is made while it is read.
+    They are released when a complete answer, with a known length, begins to be sent: a slow reader
+    holds none. A streamed answer is made while it is read, so it holds them to its end.
     """
 
     def ending(self, send: Send) -> Send:
-        """Return a `send` that lets go of everything where that is over."""
+        """Return a `send` that releases everything when a complete answer begins."""
 
         async def ending_send(message: Message) -> None:
             if message["type"] == "http.response.start" and any(

@@ -1,4 +1,4 @@
-"""Errors as answers: problem+json (RFC 9457) with the error's code, and nothing of the request."""
+"""Answer errors with problem+json (RFC 9457) and the error's code, without data of the request."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 CODE = "egide_code"
-"""Where a request's state holds the code of the error that it was answered with."""
+"""Name of the error code in a request's state."""
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:egide:error:"
 _MAX_NAMED_PROBLEMS = 5
 
 Answering = Callable[["Scope", BaseException], "Response"]
-"""What makes an answer of an error that a request met."""
+"""Makes the answer to a request from its error."""
 
 
 class Problem(BaseModel):
-    """What went wrong."""
+    """An error."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -56,7 +56,7 @@ class Problem(BaseModel):
 
 
 def problem(error: errors.EgideError) -> dict[str, Any]:
-    """Return an error as the fields of `Problem`, and the fields that a client acts on."""
+    """Return the fields of `Problem` for an error, plus fields that a client needs to act."""
     return {
         "type": TYPE_PREFIX + error.code,
         "title": error.status.phrase,
@@ -67,7 +67,7 @@ def problem(error: errors.EgideError) -> dict[str, Any]:
 
 
 def answer(error: BaseException) -> JSONResponse:
-    """Return the response to a request that met this error, whatever it is."""
+    """Return the response for any error."""
     found = as_egide_error(error)
     return JSONResponse(
         problem(found), status_code=found.status, headers=_headers(found), media_type=MEDIA_TYPE
@@ -75,15 +75,15 @@ def answer(error: BaseException) -> JSONResponse:
 
 
 def always_problem(_scope: Scope, error: BaseException) -> Response:
-    """Answer with a problem whatever was asked for: an `Answering`."""
+    """Answer with a problem, whatever was asked for: an `Answering`."""
     return answer(error)
 
 
 def as_egide_error(error: BaseException) -> errors.EgideError:
-    """Return the error of ours that an exception stands for."""
+    """Return our own error for an exception."""
     if isinstance(error, errors.EgideError):
         return error
-    # FastAPI turns whatever happens while it reads a body into an error of its own.
+    # FastAPI wraps any exception raised while it reads a body in its own error.
     if isinstance(error.__cause__, errors.EgideError):
         return error.__cause__
     if isinstance(error, RequestValidationError):
@@ -114,12 +114,12 @@ def _headers(error: errors.EgideError) -> dict[str, str]:
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.BodyTooLarge | errors.RequestTimeout):
-        headers["Connection"] = "close"  # what is left of the body is not read
+        headers["Connection"] = "close"  # the rest of the body is not read
     return headers
 
 
 def _described(found: Sequence[Mapping[str, Any]]) -> str:
-    """Say where the request is wrong, never what stands there: it may be a fingerprint."""
+    """Say where a request is invalid, never with the value, which may be a fingerprint."""
     named = [
         f"{'.'.join(str(step) for step in one['loc'])}: {one['msg']}"
         for one in found[:_MAX_NAMED_PROBLEMS]
@@ -135,7 +135,7 @@ def _described(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def add_handlers(app: FastAPI, answering: Answering = always_problem) -> None:
-    """Answer every error of a route with a problem, or with what `answering` makes of it."""
+    """Answer every error of a route by `answering`, by default with a problem."""
 
     async def handle(request: Request, error: Exception) -> Response:
         found = as_egide_error(error)
@@ -150,7 +150,7 @@ def add_handlers(app: FastAPI, answering: Answering = always_problem) -> None:
 
 
 def _allowed_methods(request: Request) -> str:
-    """Return the methods that the document has for a path; each route knows of its own alone."""
+    """Return all methods of a path in the document; each route knows only its own."""
     paths, asked = request.app.openapi()["paths"], request.url.path
     templates = [asked] if asked in paths else [path for path in paths if _fits(path, asked)]
     return ", ".join(sorted({method.upper() for path in templates for method in paths[path]}))
@@ -164,7 +164,7 @@ def problem_responses(*kinds: type[errors.EgideError]) -> dict[int | str, dict[s
     """Document the errors of a route, for `responses=`.
 
     Args:
-        kinds: errors beside those that every route has: 401, 403, 422, 429, 503.
+        kinds: errors in addition to those of every route: 401, 403, 422, 429, 503.
     """
     by_status: dict[HTTPStatus, list[str]] = {}
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""How much may be asked: rates in memory, quotas of the day in the store."""
+"""Limits on use: rates in memory, daily quotas in the store."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MAX_BUCKETS = 10_000
 
 
 class Rates:
-    """A rate for each of many askers, kept in the mean: who asked much at once waits longer.
+    """An average rate for each of many askers: after a large request, an asker waits longer.
 
-    Each asker has one number, the time at which all that it asked for would be served at its rate
-    (the generic cell rate algorithm). A question is answered if that time has come, whatever its
-    size, so that a batch larger than a second's worth passes and is paid for afterwards.
+    Each asker has one number: the time at which all its requests would be served at its rate (the
+    generic cell rate algorithm). A request of any size passes if that time has come. So a batch
+    larger than a second's worth passes, and the asker waits afterwards.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,16 +34,16 @@ class Rates:
         self._lock = Lock()
 
     def spend(self, asker: Hashable, per_second: float, count: int, *, burst_s: float = 1.0) -> int:
-        """Spend `count` of an asker's rate, if it may.
+        """Spend `count` of an asker's rate, if permitted.
 
         Args:
-            asker: any value that names it.
+            asker: any value that identifies it.
             per_second: its rate.
-            count: what is asked for.
-            burst_s: so many seconds' worth may be asked for at once without waiting.
+            count: units to spend.
+            burst_s: how many seconds' worth may be spent at once without waiting.
 
         Returns:
-            0, or in how many whole seconds to ask again; nothing was spent then.
+            0; or the whole seconds to wait, and nothing was spent.
         """
         with self._lock:
             now = self._clock()
@@ -57,18 +57,17 @@ class Rates:
             return 0
 
     def _forget(self, now: float) -> None:
-        """Drop askers with nothing left to pay; if none is, all: better than to refuse new ones."""
+        """Drop askers that need not wait; if none, drop all, rather than refuse new ones."""
         self._served_at = {who: at for who, at in self._served_at.items() if at > now}
         if len(self._served_at) >= _MAX_BUCKETS:
             self._served_at.clear()
 
 
 class Allowances:
-    """What each key may still ask: requests, fingerprints a second, fingerprints a day.
+    """What each key may still use: requests and fingerprints per second, fingerprints per day.
 
-    A day's use is counted here and written to the store by `flush`, each second; processes that
-    share a store overshoot a quota by at most what they answer in that time, or while the store
-    cannot be used.
+    Daily use is counted here, and `flush` writes it to the store each second. Processes that share
+    a store can exceed a quota by what they answer between flushes, or while the store fails.
     """
 
     def __init__(
@@ -87,10 +86,10 @@ class Allowances:
         self._unwritten: dict[tuple[int, int], int] = {}
 
     def count_request(self, key: Key) -> None:
-        """Count a request of a key, whatever it asks for.
+        """Count a request of a key, of any kind.
 
         Raises:
-            RateLimited: it sends too many.
+            RateLimited: the key sends too many.
         """
         wait_s = self._requests.spend(key.id, self._max_requests_per_second, 1)
         if wait_s:
@@ -100,8 +99,8 @@ class Allowances:
         """Count the fingerprints or pictures that a key asks about; may read the store.
 
         Raises:
-            RateLimited: it has asked for too many in the last seconds.
-            QuotaExceeded: the day's are used up, or would be.
+            RateLimited: the key asked about too many in the last seconds.
+            QuotaExceeded: the daily quota would be exceeded.
         """
         now = self._now()
         day = int(now.timestamp()) // DAY_S
@@ -118,10 +117,10 @@ class Allowances:
             self._unwritten[slot] = self._unwritten.get(slot, 0) + count
 
     def flush(self) -> None:
-        """Write what was used since the last time, and learn what other processes wrote.
+        """Write the use since the last flush, and read that of other processes.
 
         Raises:
-            StoreError: the store cannot be written; it is tried again with the next flush.
+            StoreError: the store cannot be written; the next flush retries.
         """
         with self._lock:
             taken, self._unwritten = self._unwritten, {}
@@ -144,6 +143,6 @@ class Allowances:
         try:
             used = self._keys.use(*slot, 0)
         except StoreError:
-            used = 0  # a register that is asked goes on; the next flush that succeeds knows better
+            used = 0  # keep answering; the next successful flush corrects it
         with self._lock:
             self._used.setdefault(slot, used)

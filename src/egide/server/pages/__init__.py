@@ -1,1 +1,1 @@
-"""The pages for people: a person who registers images, and the helpline's staff beside them."""
+"""The pages for people who register images, and for the helpline's staff."""

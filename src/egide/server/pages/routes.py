@@ -1,4 +1,4 @@
-"""All routes of the pages, and what there must be before the first is asked for."""
+"""All routes of the pages, and the bank that they need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BANK_NOTE = "Registered by people themselves, or for them by the helpline, on t
 
 
 def pages_router() -> APIRouter:
-    """Gather the routes of all pages; none stands in the API's document."""
+    """Collect the routes of all pages; the API's document omits them."""
     router = APIRouter(include_in_schema=False)
     for module in (assets, content, register, case, staff):
         router.include_router(module.router)
@@ -28,11 +28,11 @@ def pages_router() -> APIRouter:
 
 
 def ensure_bank(store: Store, name: str) -> None:
-    """Make the bank that people register in, where there is none.
+    """Make the bank that people register in, if it does not exist.
 
     Raises:
-        BankNameInvalid: the setting `pages_bank` is no name of a bank.
-        StoreError: it cannot be made.
+        BankNameInvalid: the setting `pages_bank` is not a valid bank name.
+        StoreError: the bank cannot be made.
     """
     try:
         store.banks.get(name)

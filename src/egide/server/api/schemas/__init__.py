@@ -1,1 +1,1 @@
-"""Bodies of the API, for the OpenAPI document and for tests: one module a room."""
+"""Bodies of the API, for the OpenAPI document and for tests."""

@@ -1,4 +1,4 @@
-"""What the bodies, paths and queries of the API are made of."""
+"""Common parts of the API's bodies, paths and queries."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from egide.hashlist.values import MAX_NOTE_CHARS
 from egide.server.http.kinds import MAX_PAGE
 
 MAX_NUMBER = 2**53 - 1
-"""Beyond it many clients read whole numbers of JSON wrongly."""
+"""Many clients read larger whole numbers of JSON wrongly."""
 NAME_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 TEXT_PATTERN = r"^[^\x00]*$"
-"""Neither database keeps a NUL."""
+"""Neither database stores a NUL."""
 
 
 class Request(BaseModel):
-    """A body: nothing is converted, and nothing that is not known is taken.
+    """A request body: values are not converted, and unknown fields are refused.
 
-    Its lists have `fail_fast`: an error takes more memory than what it is about.
+    Its lists have `fail_fast`: an error takes more memory than the value it is about.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -38,7 +38,7 @@ class Request(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_no_more_fields_than_there_are(cls, value: object) -> object:
-        """Refuse thousands of unknown fields at once, not one by one."""
+        """Refuse thousands of unknown fields with one error."""
         if isinstance(value, dict) and len(value) > len(cls.model_fields):
             there_are = ", ".join(cls.model_fields)
             raise ValueError(f"has too many fields; there are {there_are}")
@@ -46,7 +46,7 @@ class Request(BaseModel):
 
 
 class Answer(BaseModel):
-    """A body that goes out."""
+    """A response body."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,7 +65,7 @@ def _parse_time(value: object) -> datetime:
 
 @lru_cache(maxsize=4096)  # the entries of one import share their times
 def shown_time(moment: datetime) -> str:
-    """A time in UTC as RFC 3339 has it."""
+    """Format a time in UTC as RFC 3339."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -89,12 +89,12 @@ ShownTime = Annotated[
 
 
 def _whole(value: object) -> object:
-    """Take 31.0 for 31, as JSON Schema does."""
+    """Accept 31.0 as 31, as JSON Schema does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Whole = BeforeValidator(_whole)
-"""Stands after the bounds of a number, which the JSON schema would not name otherwise."""
+"""Goes after the bounds of a number; else the JSON schema would omit the bounds."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["helpline"])]
 Note = Annotated[str, Field(max_length=MAX_NOTE_CHARS, pattern=TEXT_PATTERN)]
 Number = Annotated[int, Field(ge=1, le=MAX_NUMBER), Whole]
@@ -122,11 +122,11 @@ BankPath = Annotated[
 EntryPath = Annotated[
     int, Path(ge=1, le=MAX_NUMBER, description="The entry's number.", examples=[1])
 ]
-LimitQuery = Annotated[int, Query(ge=1, le=MAX_PAGE, description="At most so many.")]
+LimitQuery = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most items in the page.")]
 
 
 def inlined(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a body in one piece, for a route that reads bodies of several types."""
+    """Return a body's JSON schema without references, for a route with several body types."""
     schema = model.model_json_schema()
     parts = schema.pop("$defs", {})
 

@@ -1,6 +1,6 @@
-"""What the matching routes take and give, for the OpenAPI document and for tests.
+"""Bodies of the matching routes, for the OpenAPI document and for tests.
 
-Answers are written without these models, since a batch has ten thousand of them.
+Answers are written without these models, for speed: a batch has ten thousand of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXAMPLE_PDQ = "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
 
 
 class FingerprintQuery(BaseModel):
-    """What is known of one picture; at least one of the three, in hexadecimal digits."""
+    """The fingerprint of one picture: at least one of the three, in hexadecimal digits."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -45,7 +45,7 @@ class FingerprintsQuery(BaseModel):
 
     fingerprints: list[FingerprintQuery] = Field(min_length=1, max_length=10_000)
     banks: list[str] | None = Field(
-        None, min_length=1, max_length=100, description="Search these alone."
+        None, min_length=1, max_length=100, description="Search only these."
     )
 
 
@@ -59,7 +59,7 @@ class UrlQuery(BaseModel):
 
 
 class CompareQuery(BaseModel):
-    """Two fingerprints; of what both have, the distance is computed."""
+    """Two fingerprints, compared by what both have."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,14 +84,14 @@ class RectangleAnswer(BaseModel):
 
 
 class MatchAnswer(BaseModel):
-    """One entry that the picture met."""
+    """One entry that the picture matches."""
 
     bank: str
     entry: int
     signal: Signal
     distance: int | None = Field(description="In bits of 256; 0 for an exact digest.")
     transform: Transform = Field(
-        description="What was done to the registered picture to get this one."
+        description="The transformation from the registered picture to this one."
     )
     trust: Trust
     frame: int = Field(description="Of an animation; 0 for a still picture.")
@@ -101,36 +101,36 @@ class MatchAnswer(BaseModel):
 
 
 class Answer(BaseModel):
-    """What is known of one picture."""
+    """The answer for one picture."""
 
     decision: DecisionAnswer
     matches: list[MatchAnswer] = Field(description="Nearest first.")
     matchable: bool = Field(
-        description="False where the picture has too little detail: only identical files match."
+        description="False if the picture has too little detail: only identical files match."
     )
 
 
 class SearchedAnswer(BaseModel):
     """What was searched for an answer, and what was not."""
 
-    revision: int = Field(description="Of the register, that was searched.")
-    age_s: float = Field(description="For so many seconds changes of the register may be missing.")
+    revision: int = Field(description="The register's revision that was searched.")
+    age_s: float = Field(description="How many seconds of the register's changes may be missing.")
     stale: bool = Field(
         description="Whether the store has been silent for longer than `stale_after_s`: new "
         "entries and withdrawals may be missing."
     )
     nothing_to_compare: bool = Field(
-        description="Whether no bank that was searched holds an entry that can match: then nothing "
-        "was compared, and `allow` says nothing."
+        description="Whether no searched bank holds an entry that can match. Then nothing was "
+        "compared, and `allow` means nothing."
     )
     disabled_banks: list[str] = Field(
-        description="Banks that were asked for, by name or by the key's scope, and were not "
-        "searched since they are disabled."
+        description="Requested banks, by name or by the key's scope, that were not searched "
+        "because they are disabled."
     )
 
 
 class MatchResponse(Answer, SearchedAnswer):
-    """What is known of one picture, and when."""
+    """The answer for one picture, with what was searched."""
 
 
 class BatchResponse(SearchedAnswer):
@@ -147,7 +147,7 @@ class FileProblem(BaseModel):
 
 
 class FileAnswer(BaseModel):
-    """One file's answer, or what is wrong with it."""
+    """One file's answer, or its problem."""
 
     decision: DecisionAnswer | None = None
     matches: list[MatchAnswer] | None = None
@@ -162,13 +162,13 @@ class FilesResponse(SearchedAnswer):
 
 
 class CompareResponse(BaseModel):
-    """How near two pictures are."""
+    """The distance between two pictures."""
 
-    distance: int | None = Field(description="Of their PDQ, in bits of 256; null where unknown.")
+    distance: int | None = Field(description="Of their PDQ, in bits of 256; null if unknown.")
     transform: Transform | None = Field(
-        description="What was done to `a` to get `b`, at this distance; null where unknown."
+        description="The transformation from `a` to `b` at this distance; null if unknown."
     )
-    same_file: bool | None = Field(description="By digest; null where none is known of both.")
+    same_file: bool | None = Field(description="By digest; null if they share no kind of digest.")
     within_default_radius: bool | None
 
 
@@ -176,7 +176,7 @@ class BankStatus(BaseModel):
     """A bank that the key reaches."""
 
     name: str
-    entries: int = Field(description="That are active.")
+    entries: int = Field(description="Active entries.")
     radius_bits: int
     enabled: bool
 
@@ -185,7 +185,7 @@ class StatusResponse(BaseModel):
     """What the register is, and how current its answers are."""
 
     store_id: str
-    revision: int = Field(description="That matches are searched in.")
+    revision: int = Field(description="The revision that is searched.")
     age_s: float = Field(description="Since the index was last known to be current.")
     stale: bool = Field(description="As in the answers of `/match`.")
     ready: bool
@@ -203,9 +203,9 @@ def body_of(
     """Describe a body that a route reads by itself, for `openapi_extra`.
 
     Args:
-        json: what it may hold as JSON.
-        files: how many parts named `file` it may hold as a form, if any.
-        min_files: how many it has to hold then.
+        json: the model of a JSON body, if allowed.
+        files: the most parts named `file` in a form, if a form is allowed.
+        min_files: the fewest such parts.
         banks: whether a form may name a bank.
     """
     content: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Bodies of the routes about keys, approvals and the log: who may, who agreed, who did."""
+"""Bodies of the routes about keys, approvals and the log."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ MAX_BANKS = 1000
 class NewKey(Request):
     """A key to make."""
 
-    name: Name = Field(description="What the log calls whoever uses it; unique for ever.")
+    name: Name = Field(description="The name of its user in the log; unique for ever.")
     role: Annotated[Role, Field(strict=False)]
     holder: Annotated[
         str, Field(min_length=1, max_length=MAX_HOLDER_CHARS, pattern=TEXT_PATTERN)
     ] = Field(
-        description="The person who gets it: two keys of one holder are one person.",
+        description="The person who gets it: two keys of one holder count as one person.",
         examples=["Ada Lovelace"],
     )
     banks: (
         Annotated[list[Name], Field(min_length=1, max_length=MAX_BANKS, fail_fast=True)] | None
     ) = Field(
-        default=None, description="Those that it reaches; null for all that the maker's key does."
+        default=None, description="Banks that it reaches; null for all that the maker's key does."
     )
     per_second: Annotated[int, Field(ge=1, le=MAX_PER_SECOND), Whole] | None = Field(
-        default=None, description="Fingerprints that it may ask about in a second, in the mean."
+        default=None, description="Fingerprints that it may ask about per second, on average."
     )
     per_day: Annotated[int, Field(ge=1, le=MAX_PER_DAY), Whole] | None = Field(
-        default=None, description="Fingerprints that it may ask about in a day of UTC."
+        default=None, description="Fingerprints that it may ask about per UTC day."
     )
     expires: GivenTime | None = Field(default=None, description="From then on it opens nothing.")
 
@@ -57,7 +57,7 @@ class KeyShown(Answer):
     name: str
     role: Role
     holder: str
-    banks: list[str] | None = Field(description="Those that it reaches; null for all.")
+    banks: list[str] | None = Field(description="Banks that it reaches; null for all.")
     per_second: int
     per_day: int
     created: ShownTime
@@ -87,23 +87,23 @@ class KeyMade(Answer):
 
     key: KeyShown
     token: str | None = Field(
-        description="What to send as `Authorization: Bearer …`. It is kept nowhere and shown this "
-        "once; null where the request was repeated with its idempotency key."
+        description="Sent as `Authorization: Bearer …`. It is not stored and shown only once; null "
+        "if the request was repeated with its idempotency key."
     )
 
     def without_token(self) -> KeyMade:
-        """What may be kept of the answer."""
+        """The answer as it may be stored."""
         return KeyMade(key=self.key, token=None)
 
 
 class KeysShown(Answer):
-    """The keys that the key may revoke, expired and revoked ones too."""
+    """The keys that the caller's key may revoke, including expired and revoked ones."""
 
     keys: list[KeyShown]
 
 
 class ApprovalShown(Answer):
-    """What somebody asks a second person for."""
+    """A request for a second person's approval."""
 
     approval: int
     action: str
@@ -134,14 +134,14 @@ class ApprovalShown(Answer):
 
 
 class ApprovalsShown(Answer):
-    """A page of requests for a second person, in the order of their making."""
+    """A page of requests for approval, oldest first."""
 
     approvals: list[ApprovalShown]
     next: int | None = Field(description="The cursor of the next page; null on the last one.")
 
 
 class LogRecordShown(Answer):
-    """One thing that was done; `hash` covers all of it and the hash before."""
+    """One act; `hash` covers the whole record and the previous hash."""
 
     seq: int
     at: ShownTime
@@ -170,7 +170,7 @@ class LogRecordShown(Answer):
 
 
 class LogHead(Answer):
-    """The last record: noted elsewhere, it proves later that nothing before it was changed."""
+    """The last record. Noted elsewhere, it later proves that no earlier record was changed."""
 
     seq: int
     hash: str

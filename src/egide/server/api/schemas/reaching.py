@@ -20,27 +20,27 @@ class NewWebhook(Request):
 
     name: Name
     url: Annotated[str, Field(min_length=1, max_length=MAX_URL_CHARS)] = Field(
-        description="Where messages are posted to.", examples=["https://hooks.example.org/egide"]
+        description="Messages are posted here.", examples=["https://hooks.example.org/egide"]
     )
     events: Annotated[
         list[Annotated[WebhookEvent, Field(strict=False)]],
         Field(min_length=1, max_length=len(WebhookEvent), fail_fast=True),
-    ] = Field(description="What it is told of.")
+    ] = Field(description="Events to report.")
 
 
 class WebhookShown(Answer):
-    """A webhook without its URL, which may hold a secret, and without what signs its messages."""
+    """A webhook without its URL, which may hold a secret, and without its signing secret."""
 
     name: str
     events: list[WebhookEvent]
-    enabled: bool = Field(description="False once the receiver answered 410, that it is gone.")
+    enabled: bool = Field(description="False once the receiver answered 410 (gone).")
     created: ShownTime
     last_try: ShownTime | None = Field(description="When a message was last posted to it.")
     last_success: ShownTime | None = Field(description="When it last took one.")
-    last_status: int | None = Field(description="What it answered last; null for no answer.")
-    last_error: str | None = Field(description="The code of why there was no answer.")
-    failures: int = Field(description="How often in a row a message was not taken.")
-    waiting: int = Field(description="Messages that are still to be delivered.")
+    last_status: int | None = Field(description="Status of its last answer; null for no answer.")
+    last_error: str | None = Field(description="The error code if there was no answer.")
+    failures: int = Field(description="Consecutive messages that were not taken.")
+    waiting: int = Field(description="Messages still to be delivered.")
     dead: int = Field(description="Messages that were given up.")
 
     @classmethod
@@ -66,12 +66,12 @@ class WebhookMade(Answer):
 
     webhook: WebhookShown
     secret: str | None = Field(
-        description="Signs the messages, see standardwebhooks.com. It is shown this once; null "
-        "where the request was repeated with its idempotency key."
+        description="Signs the messages, see standardwebhooks.com. It is shown only once; null "
+        "if the request was repeated with its idempotency key."
     )
 
     def without_secret(self) -> WebhookMade:
-        """What may be kept of the answer."""
+        """The answer as it may be stored."""
         return WebhookMade(webhook=self.webhook, secret=None)
 
 
@@ -86,13 +86,13 @@ class WebhookTested(Answer):
 
     name: str
     taken: bool = Field(description="Whether the receiver took it, with a status from 200 to 299.")
-    status: int | None = Field(description="What it answered; null for no answer.")
-    error: str | None = Field(description="The code of why there was no answer.")
+    status: int | None = Field(description="Status of its answer; null for no answer.")
+    error: str | None = Field(description="The error code if there was no answer.")
     reason: str | None = Field(description="The same in words.")
 
     @classmethod
     def of(cls, name: str, tested: Tested) -> Self:
-        """Show it."""
+        """Show the outcome of a test."""
         return cls(
             name=name,
             taken=tested.taken,
@@ -103,7 +103,7 @@ class WebhookTested(Answer):
 
 
 class WebhookRemoved(Answer):
-    """A webhook that is no more."""
+    """A webhook that was removed."""
 
     name: str
 
@@ -113,12 +113,12 @@ class DeadLetterShown(Answer):
 
     id: int
     webhook: str
-    message: str = Field(description="What the receiver would have told repeats by.")
+    message: str = Field(description="The message's id, by which a receiver detects repeats.")
     event: str
     created: ShownTime
     attempts: int
     last_status: int | None = Field(description="The receiver's last answer; null for none.")
-    last_error: str | None = Field(description="Why there was no answer.")
+    last_error: str | None = Field(description="The error code if there was no answer.")
 
     @classmethod
     def of(cls, letter: DeadLetter) -> Self:
@@ -149,11 +149,13 @@ class UpstreamShown(Answer):
     remote_bank: str = Field(description="The bank there.")
     bank: str = Field(description="The bank here that its entries go to.")
     enabled: bool = Field(description="False while it is paused.")
-    revision: int = Field(description="The partner's revision up to which all is known here.")
+    revision: int = Field(
+        description="The partner's revision up to which all changes are known here."
+    )
     last_success: ShownTime | None
     last_try: ShownTime | None
-    last_error: str | None = Field(description="The code of what went wrong last.")
-    failures: int = Field(description="How often in a row it could not be followed.")
+    last_error: str | None = Field(description="The code of the last error.")
+    failures: int = Field(description="Consecutive failures to follow it.")
 
     @classmethod
     def of(cls, upstream: Upstream) -> Self:

@@ -45,7 +45,7 @@ class NewBank(Request):
 
 
 class BankChange(Request):
-    """What is to be different of a bank; what is left out stays."""
+    """Changes to a bank; omitted properties stay."""
 
     radius_bits: Radius | None = Field(
         default=None, description="Another radius needs a second person."
@@ -88,8 +88,8 @@ Source = Annotated[
     Field(
         pattern=SOURCE_PATTERN,
         examples=["case-17"],
-        description="Whose it is in the sender's words, such as a case number; stands after the "
-        "key's name. The same picture of another source is another entry.",
+        description="The sender's own name for where it comes from, such as a case number; it "
+        "follows the key's name. The same picture from another source is another entry.",
     ),
 ]
 
@@ -120,7 +120,7 @@ class NewEntry(Request):
     )
     note: Note = Field(default="", description="Erased with the fingerprint on withdrawal.")
     source: Source | None = None
-    expires: GivenTime | None = Field(default=None, description="When it ends by itself.")
+    expires: GivenTime | None = Field(default=None, description="When it expires.")
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
@@ -130,11 +130,11 @@ class NewEntry(Request):
 
 
 class NewEntries(Request):
-    """Fingerprints to register in one transaction: all of them or none."""
+    """Fingerprints to register in one transaction: all or none."""
 
     entries: list[NewEntry] = Field(min_length=1, max_length=MAX_ENTRIES, fail_fast=True)
     again: bool = Field(
-        default=False, description="Also take back in what had been withdrawn: they agreed again."
+        default=False, description="Also register withdrawn ones again: the person agreed anew."
     )
 
 
@@ -146,7 +146,7 @@ class OutcomeShown(Answer):
 
 
 class Registered(Answer):
-    """What became of the fingerprints, in their order, and the register's revision afterwards."""
+    """What became of the fingerprints, in order, and the register's revision afterwards."""
 
     outcomes: list[OutcomeShown]
     revision: int
@@ -161,14 +161,14 @@ class EntryShown(Answer):
     trust: Trust
     source: str
     note: str
-    signals: list[str] = Field(description="What it can be matched by.")
+    signals: list[str] = Field(description="The kinds of hash that can match it.")
     pdq_count: int
     has_patches: bool
     quality: int | None
     added: ShownTime
     changed: ShownTime
     expires: ShownTime | None
-    revision: int = Field(description="At which it last changed.")
+    revision: int = Field(description="Of its last change.")
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
@@ -192,7 +192,7 @@ class EntryShown(Answer):
         )
 
     def without_note(self) -> EntryShown:
-        """What may be kept of the answer, since the note is erased with the fingerprint."""
+        """The answer as it may be stored: the note must be erased with the fingerprint."""
         return self.model_copy(update={"note": ""})
 
 
@@ -204,7 +204,7 @@ class EntriesShown(Answer):
 
 
 class FeedbackShown(Answer):
-    """What a partner or platform said of an entry."""
+    """What a partner or platform reported on an entry."""
 
     partner: str
     kind: FeedbackKind
@@ -212,7 +212,7 @@ class FeedbackShown(Answer):
 
 
 class FeedbacksShown(Answer):
-    """Everything that was said of an entry, in the order in which it came."""
+    """All feedback on an entry, in order of arrival."""
 
     feedback: list[FeedbackShown]
 
@@ -227,7 +227,7 @@ class NewFeedback(Request):
 
 
 class NewFeedbacks(Request):
-    """Feedback on several matches: all of it is taken, or none."""
+    """Feedback on several matches: all of it is taken or none."""
 
     feedback: list[NewFeedback] = Field(min_length=1, max_length=MAX_PAGE, fail_fast=True)
 
@@ -239,7 +239,7 @@ class FeedbackTaken(Answer):
 
 
 class ChangedFingerprint(Answer):
-    """A fingerprint as partners get it: no trimmed codes, no keypoints."""
+    """A fingerprint as partners get it, without trimmed codes and keypoints."""
 
     pdq: list[str]
     sha256: str | None
@@ -247,7 +247,7 @@ class ChangedFingerprint(Answer):
 
 
 class ChangedEntry(Answer):
-    """An entry as it is now; one that has ended has no fingerprint."""
+    """The present state of an entry; an ended one has no fingerprint."""
 
     id: int
     bank: str
@@ -262,7 +262,7 @@ class ChangedEntry(Answer):
 
 
 def changed_entry(entry: Entry) -> dict[str, object]:
-    """An entry as `ChangedEntry`: through the models, a page took five times as long."""
+    """Return the fields of `ChangedEntry`; with the models, a page took five times as long."""
     fingerprint = None
     if entry.state is State.ACTIVE:
         fingerprint = {
@@ -285,7 +285,7 @@ def changed_entry(entry: Entry) -> dict[str, object]:
 
 
 class NextPosition(Answer):
-    """Where to go on."""
+    """The position of the next page."""
 
     since: int
     after: int
@@ -294,7 +294,7 @@ class NextPosition(Answer):
 class Changes(Answer):
     """A page of changes."""
 
-    store_id: str = Field(description="Another one means: another register, begin anew.")
+    store_id: str = Field(description="If it changes, this is another register: begin anew.")
     revision: int = Field(description="Of the register, at the moment of the page.")
     entries: list[ChangedEntry]
     next: NextPosition

@@ -1,4 +1,4 @@
-"""My case: signing in with number and PIN, what happened, the card, keeping it longer."""
+"""My case: sign in with number and PIN, see what happened, print the card, extend the case."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ _DONE = ("added", "extended", "image-withdrawn")
 
 @router.api_route("/{lang}/case", methods=_READ)
 def show(page: PageDep) -> Response:
-    """Show the case that somebody is signed in to, else ask for number and PIN."""
+    """Show the case of the session, else ask for number and PIN."""
     try:
         return _show(page, own_case(page))
     except SignInNeeded:
         return _sign_in_form(page)
-    except CaseNotFound:  # it ended long ago: nothing is left to be signed in to
+    except CaseNotFound:  # it ended long ago and was deleted
         page.sign_out()
         return _sign_in_form(page)
 
 
 @router.post("/{lang}/case")
 def sign_in(page: PageDep, fields: FieldsDep) -> Response:
-    """Sign in; a wrong number and a wrong PIN have the same answer."""
+    """Sign in; a wrong number and a wrong PIN get the same answer."""
     number = fields.get("number", "")
     words = page.words
     try:
@@ -78,7 +78,7 @@ def sign_out(page: PageDep, _fields: FieldsDep) -> Response:
 
 @router.post("/{lang}/case/extend")
 def extend(page: PageDep, _fields: FieldsDep) -> Response:
-    """Keep the case for a whole lifetime from now on.
+    """Extend the case to a full lifetime from now.
 
     Raises:
         SignInNeeded: nobody is signed in to a case.
@@ -87,13 +87,13 @@ def extend(page: PageDep, _fields: FieldsDep) -> Response:
     try:
         page.service.casework.extend(page.session_of("case").subject_id)
     except (CaseEnded, CaseNotFound):
-        return page.redirect("case")  # which says so
+        return page.redirect("case")  # it shows that the case has ended
     return page.redirect("case?done=extended")
 
 
 @router.api_route("/{lang}/case/card", methods=_READ)
 def card(page: PageDep) -> Response:
-    """Show what leads back to the case, to be printed, saved or copied.
+    """Show the case's number and address, to print, save or copy.
 
     Raises:
         SignInNeeded: nobody is signed in to a case.
@@ -109,7 +109,7 @@ def card(page: PageDep) -> Response:
 
 @router.api_route("/{lang}/staff/cases/{case_id}/card", methods=_READ)
 def card_for_person(page: PageDep, case_id: CaseIdDep) -> Response:
-    """Show the card of a case that a member of staff has opened, to be handed over.
+    """Show the card of a case that staff opened, to hand to the person.
 
     Raises:
         CaseNotFound: there is no such case.

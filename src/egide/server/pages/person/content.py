@@ -1,4 +1,4 @@
-"""The pages that tell something and change nothing; and the way out."""
+"""The pages that only inform, and the way out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _REPORT_REMOVE = (
     "https://www.childline.org.uk/info-advice/bullying-abuse-safety/"
     "online-mobile-safety/report-remove-down/"
 )
-# Shown always: an operator's own list of helplines does not hide them. The words of
-# each are `under_18.<last>`.
+# Always shown, even with an operator's own list of helplines. The words of each are
+# `under_18.<last>`.
 _CHILD_ROUTES = (
     ("Take It Down", "https://takeitdown.ncmec.org/", "takeitdown"),
     ("Report Remove", _REPORT_REMOVE, "reportremove"),
@@ -33,7 +33,7 @@ _CHILD_ROUTES = (
 
 @router.api_route("/", methods=_READ)
 def start(request: Request) -> Response:
-    """Lead to the start in the language that the browser asks for."""
+    """Redirect to the start in the language that the browser asks for."""
     lang = preferred_language(request, request.app.state.site)
     headers = {"Vary": "Accept-Language"}
     return RedirectResponse(f"/{lang}/", status_code=HTTPStatus.SEE_OTHER, headers=headers)
@@ -41,32 +41,32 @@ def start(request: Request) -> Response:
 
 @router.api_route("/{lang}", methods=_READ)
 def home_without_slash(page: PageDep) -> Response:
-    """Lead to the start, whose address ends in a slash."""
+    """Redirect to the start, whose address ends in a slash."""
     return page.redirect()
 
 
 @router.api_route("/{lang}/", methods=_READ)
 def home(page: PageDep) -> Response:
-    """Say in two sentences what this is, then where to go, who runs it and who takes part."""
+    """Show what this is, where to go, who runs it and who takes part."""
     return page.render("home.html.j2")
 
 
 @router.api_route("/{lang}/how", methods=_READ)
 def how(page: PageDep) -> Response:
-    """Say how it works, and what it cannot do."""
+    """Explain how it works, and what it cannot do."""
     return page.render("how.html.j2")
 
 
 @router.api_route("/{lang}/under-18", methods=_READ)
 def under_18(page: PageDep) -> Response:
-    """Lead to those who help where somebody was under 18; nothing else happens here."""
+    """List services that help if the person was under 18; nothing else happens here."""
     countries = for_minors(page.site.countries[page.lang])
     return page.render("under_18.html.j2", countries=countries, routes=_CHILD_ROUTES)
 
 
 @router.api_route("/{lang}/help", methods=_READ)
 def help_(page: PageDep) -> Response:
-    """List those who help: near the visitor, then in every country, then the others, folded."""
+    """List helplines: the visitor's country, international ones, then the others, folded."""
     countries = page.site.countries[page.lang]
     code = likely_country(page.request, {one.code for one in countries})
     open_ones = [one for one in countries if one.code in {code, INTERNATIONAL}]
@@ -80,26 +80,26 @@ def help_(page: PageDep) -> Response:
 
 @router.api_route("/{lang}/privacy", methods=_READ)
 def privacy(page: PageDep) -> Response:
-    """Say what is kept, why and how long."""
+    """Explain what is kept, why and how long."""
     lifetime = shown_lifetime(page.words, page.site.settings.case_lifetime_days)
     return page.render("privacy.html.j2", lifetime=lifetime)
 
 
 @router.api_route("/{lang}/accessibility", methods=_READ)
 def accessibility(page: PageDep) -> Response:
-    """Say how the pages can be used, and where they fall short."""
+    """Explain how accessible the pages are, and where they fall short."""
     return page.render("accessibility.html.j2")
 
 
 @router.api_route("/{lang}/goodbye", methods=_READ)
 def goodbye(page: PageDep) -> Response:
-    """Say that all is closed, and how to clear the browser's history."""
+    """Say that the session is over, and how to clear the browser's history."""
     return page.render("goodbye.html.j2")
 
 
 @router.get("/{lang}/form-token")
 def form_token(page: PageDep) -> Response:
-    """Give a script a fresh token, as where another window signed in or out since."""
+    """Give a script a new token, for instance after another window signed in or out."""
     response = JSONResponse({"csrf": page.csrf})
     page.dress(response)
     return response
@@ -107,18 +107,18 @@ def form_token(page: PageDep) -> Response:
 
 @router.api_route("/{lang}/leave", methods=["GET", "POST"])
 def leave(page: PageDep) -> Response:
-    """End the session, have the browser forget, and lead to somewhere neutral.
+    """End the session, clear the browser's data, and redirect to a neutral page.
 
-    No token is asked for: the way out must never fail, and the cookie of somebody else's page is
-    not sent with it. A link works without a script; a form would not, since a policy that confines
-    forms to this origin holds for where they are led to as well.
+    It needs no token: the way out must never fail, and other sites' requests carry no cookie. It is
+    a link, which works without a script. A form would not: the policy that confines forms to this
+    origin also covers redirects.
     """
     page.drop_cookie()
     response = RedirectResponse(
         page.site.settings.pages_exit_url,
         status_code=HTTPStatus.SEE_OTHER,
         headers=_CLEARED,
-        # After the answer: a store that is locked or full holds nobody back.
+        # Runs after the answer, so that a locked or full store delays nobody.
         background=BackgroundTask(_end_session, page),
     )
     page.dress(response)
@@ -126,6 +126,6 @@ def leave(page: PageDep) -> Response:
 
 
 def _end_session(page: Page) -> None:
-    # The browser no longer has its token, and unused it is soon over.
+    # On failure the session still ends soon: the browser no longer has its token.
     with suppress(StoreError):
         page.sign_out()

@@ -1,4 +1,4 @@
-"""Registering images: the question of age, the page that fingerprints, and what it sends."""
+"""Registering images: the question of age, the page that fingerprints, its submissions."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from egide.server.pages.site.site import script_words
 router = APIRouter()
 _READ = ["GET", "HEAD"]
 _ADULT = "adult=yes"
-"""What the address of the images page has once the question of age is answered."""
+"""Query of the images page once the question of age is answered."""
 _SCRIPT_WORDS = "register.script."
 
 
 @router.api_route("/{lang}/register", methods=_READ)
 def question(page: PageDep) -> Response:
-    """Ask first whether the person was under 18: then nothing is fingerprinted here."""
+    """Ask first whether the person was under 18; if so, nothing is fingerprinted here."""
     return _question(page, f"register/images?{_ADULT}")
 
 
 @router.api_route("/{lang}/register/images", methods=_READ)
 def images(page: PageDep) -> Response:
-    """Give the page that fingerprints images and opens a case."""
+    """Show the page that fingerprints images and opens a case."""
     session = page.session
     if session is not None and session.kind == "staff":
-        # Their form asked for the age as well.
+        # The staff form also asked for the age.
         authority = _authority(page)
         if authority is None:
             return page.redirect("staff/register")
@@ -68,18 +68,18 @@ def images(page: PageDep) -> Response:
 
 @router.post("/{lang}/register/challenge")
 def challenge(page: PageDep, body: JsonDep) -> Response:  # noqa: ARG001 (its token is checked)
-    """Give a script a proof of work to do, by which its submission is known again."""
+    """Give a script a proof-of-work challenge, which also identifies its submission."""
     return JSONResponse({"challenge": challenge_for(page)})
 
 
 @router.post("/{lang}/register/submit")
 def submit(page: PageDep, body: JsonDep) -> Response:
-    """Open a case; sent again, it leads to the same one.
+    """Open a case; a repeated submission leads to the same case.
 
     Raises:
-        RequestInvalid, ProofInvalid, ProofExpired: it is not what the page sends.
-        SignInNeeded: it claims somebody's authority, and nobody of the staff is signed in.
-        RateLimited: too many cases were opened from there.
+        RequestInvalid, ProofInvalid, ProofExpired: the submission is invalid.
+        SignInNeeded: it acts for somebody, but no staff is signed in.
+        RateLimited: too many cases were opened from this origin.
         CaseFull, SubmissionConflict: see `Casework.open`.
     """
     new = parsed(body, NewCase)
@@ -96,7 +96,7 @@ def submit(page: PageDep, body: JsonDep) -> Response:
             staff=None if member is None else member.name,
         )
     except PinRefused as error:
-        # The person is told what is wrong with it, so the script has to know.
+        # The script tells the person what is wrong with the PIN.
         content = problem(error) | {"reason": error.fields["reason"]}
         return JSONResponse(content, status_code=error.status)
     if member is None:
@@ -107,7 +107,7 @@ def submit(page: PageDep, body: JsonDep) -> Response:
 
 @router.api_route("/{lang}/case/add", methods=_READ)
 def add(page: PageDep) -> Response:
-    """Give the page that fingerprints images and adds them to the case that is open.
+    """Show the page that fingerprints images and adds them to the open case.
 
     Raises:
         SignInNeeded: nobody is signed in to a case.
@@ -137,12 +137,12 @@ def add(page: PageDep) -> Response:
 
 @router.post("/{lang}/case/add/submit")
 def submit_more(page: PageDep, body: JsonDep) -> Response:
-    """Add images to the case that somebody is signed in to; sent again, nothing more happens.
+    """Add images to the case of the session; a repeated submission changes nothing.
 
     Raises:
-        RequestInvalid, ProofInvalid, ProofExpired: it is not what the page sends.
+        RequestInvalid, ProofInvalid, ProofExpired: the submission is invalid.
         SignInNeeded: nobody is signed in to a case.
-        CaseChanged: another case than that of the form is.
+        CaseChanged: the session's case is not that of the form.
         CaseNotFound, CaseEnded, CaseFull, SubmissionConflict: see `Casework.add`.
     """
     more = parsed(body, MoreImages)
@@ -192,7 +192,7 @@ def _images_page(
 
 
 def _authority(page: Page) -> Authority | None:
-    """By whose word a member of staff acts, as the address says."""
+    """On whose behalf staff act, from the address; None if missing or unknown."""
     asked = page.request.query_params.get("authority", "")
     return next((one for one in Authority if one == asked and one is not Authority.SELF), None)
 

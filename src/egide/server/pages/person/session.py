@@ -1,4 +1,4 @@
-"""Whose session leads to which case."""
+"""Sessions that lead to a case."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from egide.server.pages.site.page import Page
 
 IDLE_S = 20 * 60
-"""Long enough to fingerprint a folder of photos, short enough for a telephone that lies about."""
+"""Long enough to fingerprint a folder of photos, short enough for an unattended telephone."""
 LONGEST_S = 2 * 3600
 _MARK_PURPOSE = "page-case-marks"
 _MARK_DIGITS = 32
 
 
 def own_case(page: Page) -> Case:
-    """The case that somebody is signed in to.
+    """The case of the session.
 
     Raises:
-        SignInNeeded: nobody is, or their session is over.
-        CaseNotFound: nothing is left of the case.
+        SignInNeeded: nobody is signed in, or the session is over.
+        CaseNotFound: the case was deleted.
     """
     return page.service.casework.get(page.session_of("case").subject_id)
 
@@ -39,7 +39,7 @@ def acting_staff(page: Page) -> Staff:
     """The member of staff who is signed in, for a script's request.
 
     Raises:
-        SignInNeeded: nobody is, or their account is shut.
+        SignInNeeded: no staff is signed in, or the account is disabled.
     """
     member = signed_in_staff(page)
     if member is None:
@@ -48,14 +48,14 @@ def acting_staff(page: Page) -> Staff:
 
 
 def mark_of(page: Page, case: Case) -> str:
-    """What a form carries of its case, so that it never changes another one.
+    """The mark that a form carries of its case, so that it never changes another case.
 
-    In another window somebody may have signed in to another case since the form was opened.
+    Another window may have signed in to another case since the form was opened.
     """
     key = page.service.store.derived_key(_MARK_PURPOSE)
     return hmac.new(key, str(case.id).encode(), "sha256").hexdigest()[:_MARK_DIGITS]
 
 
 def is_marked(page: Page, case: Case, mark: str) -> bool:
-    """Whether a form is of this case."""
+    """Whether a form's mark is that of this case."""
     return hmac.compare_digest(mark_of(page, case).encode(), mark.encode())

@@ -1,4 +1,4 @@
-"""What a script sends to open a case or add to it: strictly this, and nothing else of a file."""
+"""Submissions of a script that open a case or add to it, strictly checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOUR_S = 3600
 _MAX_IMAGES = 1000
 _MAX_CHALLENGE_CHARS = 200
 _MAX_PIN_CHARS = 256
-"""As typed; how long a PIN may be is a rule of `egide.domain.cases`, which has words for it."""
+"""Of the text as typed; `egide.domain.cases` limits the PIN itself, with its own errors."""
 _MAX_NAMED_PLACES = 3
 _MAX_REMEMBERED = 10_000
 _DIGITS = re.compile("[0-9a-f]{64}")
@@ -32,7 +32,7 @@ _DIGITS = re.compile("[0-9a-f]{64}")
 
 def _digits(text: str) -> str:
     if _DIGITS.fullmatch(text) is None:
-        raise ValueError("64 small hexadecimal digits")
+        raise ValueError("64 lower-case hexadecimal digits")
     return text
 
 
@@ -61,11 +61,11 @@ class Image(_Strict):
     def _fit(self) -> Self:
         absent = self.kind is ImageKind.DIGEST_ONLY
         if (self.pdq is None) is not absent or (self.quality is None) is not absent:
-            raise ValueError("a PDQ and its quality stand exactly where they can be searched for")
+            raise ValueError("a PDQ and its quality are given if and only if they are searchable")
         return self
 
     def fingerprints(self) -> NewImage:
-        """The same as bytes."""
+        """Return the fingerprints as bytes."""
         return NewImage(
             kind=self.kind,
             pdq=None if self.pdq is None else bytes.fromhex(self.pdq),
@@ -75,7 +75,7 @@ class Image(_Strict):
 
 
 class Submission(_Strict):
-    """Images, the word that nobody in them was under 18, and a proof of work that names it all."""
+    """Images, the statement that nobody in them was under 18, and a proof of work."""
 
     challenge: Annotated[str, Field(max_length=_MAX_CHALLENGE_CHARS)]
     nonce: Annotated[int, Field(ge=0, lt=2**63)]
@@ -87,30 +87,30 @@ class Submission(_Strict):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len({image.sha256 for image in self.images}) < len(self.images):
-            raise ValueError("a file stands there twice")
+            raise ValueError("a file is repeated")
         return self
 
     def fingerprints(self) -> list[NewImage]:
-        """The images as bytes."""
+        """Return the images' fingerprints as bytes."""
         return [image.fingerprints() for image in self.images]
 
     def proven(self, page: Page) -> bytes:
         """Check the proof of work.
 
         Returns:
-            the submission's id, 32 bytes: the same when it is sent again.
+            the submission's id, 32 bytes; a repetition has the same id.
 
         Raises:
-            ProofInvalid, ProofExpired: the script is to ask for another challenge.
+            ProofInvalid, ProofExpired: the script must ask for another challenge.
         """
         return solved(_proof_key(page), self.challenge, self.nonce, datetime.now(UTC))
 
 
 class NewCase(Submission):
-    """What opens a case.
+    """A submission that opens a case.
 
     Attributes:
-        authority: by whose word a member of staff acts; absent where the person does it.
+        authority: on whose behalf staff act; absent if the person acts.
     """
 
     pin: Annotated[str, Field(max_length=_MAX_PIN_CHARS, repr=False)]
@@ -118,7 +118,7 @@ class NewCase(Submission):
 
 
 class MoreImages(Submission):
-    """What adds images to a case.
+    """A submission that adds images to a case.
 
     Attributes:
         case: the mark of the case that the form was opened for.
@@ -134,12 +134,12 @@ def parsed(body: bytes, kind: type[Kind]) -> Kind:
     """Read a submission.
 
     Raises:
-        RequestInvalid: naming the place of what is wrong, never what stands there.
+        RequestInvalid: it names the place of the mistake, never the value.
     """
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        # Names of unknown fields are the sender's text: only the kind of mistake is told of them.
+        # Names of unknown fields are the sender's text, so they are not repeated.
         named = {
             f"{'.'.join(str(step) for step in one['loc'])}: {one['type']}"
             if one["type"] != "extra_forbidden"
@@ -151,7 +151,7 @@ def parsed(body: bytes, kind: type[Kind]) -> Kind:
 
 
 def challenge_for(page: Page) -> str:
-    """A new proof of work for a script to do."""
+    """Make a new proof-of-work challenge for a script."""
     bits = page.site.settings.case_proof_bits
     return new_challenge(_proof_key(page), bits, datetime.now(UTC))
 
@@ -161,7 +161,7 @@ def _proof_key(page: Page) -> bytes:
 
 
 class CaseRate:
-    """How many cases may be opened from one place in an hour; kept in memory only."""
+    """Limits how many cases one origin may open in an hour; kept in memory only."""
 
     def __init__(self, per_hour: int) -> None:
         self._per_hour = per_hour
@@ -170,10 +170,10 @@ class CaseRate:
         self._lock = Lock()
 
     def spend(self, origin: Hashable, submission: bytes) -> None:
-        """Count a new case; one whose answer was lost, and that is sent again, counts once.
+        """Count a new case; a repeated submission counts once.
 
         Raises:
-            RateLimited: there were too many from there.
+            RateLimited: there were too many from this origin.
         """
         with self._lock:
             if submission in self._counted:
@@ -182,7 +182,7 @@ class CaseRate:
             origin,
             self._per_hour / _HOUR_S,
             1,
-            # So many at once, and not one more.
+            # Exactly `per_hour` cases may come at once.
             burst_s=_HOUR_S * (self._per_hour - 1) / self._per_hour,
         )
         if wait_s:
@@ -194,7 +194,7 @@ class CaseRate:
 
 
 def case_rate(page: Page) -> CaseRate:
-    """The one of this application."""
+    """The case rate of this application."""
     state = page.request.app.state
     if not hasattr(state, "case_rate"):
         state.case_rate = CaseRate(page.site.settings.cases_per_hour)

@@ -1,4 +1,4 @@
-"""What a case's page shows of its images and partners: removals first, lines alike as one."""
+"""The texts of a case's page on its images and partners: removals first, equal lines merged."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _FIRST_TOLD = (
     PartnerState.SENT,
 )
 _RUN = 3
-"""From so many numbers in a row on, only the first and the last are named."""
+"""A row of at least this many numbers is named by its first and last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What one partner did on one day, with as many images as it did it with.
+    """One act of one partner on one day, with all its images.
 
     Attributes:
-        state: what it did.
-        text: the same in words, with the partner and the day.
-        images: which ones, in words.
+        state: the act.
+        text: the act in words, with the partner and the day.
+        images: the images in words.
     """
 
     state: PartnerState
@@ -47,7 +47,7 @@ class Happening:
 def happenings(
     page: Page, case: Case, statuses: Mapping[int, Sequence[PartnerStatus]]
 ) -> list[Happening]:
-    """What partners did with a case: removals first, then what was found, the latest first."""
+    """What partners did with a case: removals first, then matches and the rest; latest first."""
     words = page.words
     numbers = {image.id: number for number, image in enumerate(case.images, start=1)}
     folded: dict[tuple[PartnerState, str, str], tuple[float, set[int]]] = {}
@@ -76,10 +76,10 @@ def summary(
     statuses: Mapping[int, Sequence[PartnerStatus]],
     taking_part: TakingPart | None,
 ) -> list[str]:
-    """The first that a case says: how many images, how many partners, what they removed and found.
+    """The summary of a case: how many images and partners, and what partners removed and found.
 
-    Copies count once for each image and partner: how many there were, partners do not say. One that
-    was removed is not told again as found.
+    Each pair of image and partner counts once: partners do not tell the number of copies. A removed
+    copy is not counted again as found.
     """
     words = page.words
     standing = [image for image in case.images if image.state is not State.WITHDRAWN]
@@ -106,7 +106,7 @@ def standing(
     statuses: Iterable[PartnerStatus],
     taking_part: TakingPart | None,
 ) -> str:
-    """What holds for one image of an open case now."""
+    """The present status of one image of an open case, in words."""
     words = page.words
     if image.state is not State.ACTIVE:
         return words.text(f"case.image.{image.state}")
@@ -124,7 +124,7 @@ def standing(
         told.append(words.text("case.image.on_the_way"))
     else:
         told.append(words.text("case.image.active_still" if told else "case.image.active"))
-    # Whoever removed a copy has looked: that nobody of the helpline has is no news then.
+    # After a removal, a partner has reviewed the image: do not say that nobody has.
     if image.trust is not Trust.UNVERIFIED or PartnerState.REMOVED not in seen:
         told.append(words.text(f"case.image.{image.trust}"))
     return " ".join(told)
@@ -133,7 +133,7 @@ def standing(
 def _pairs(
     statuses: Mapping[int, Sequence[PartnerStatus]], state: PartnerState
 ) -> set[tuple[int, str]]:
-    """The images of which a partner has said this, each with the partner."""
+    """The pairs of image id and partner with this state."""
     return {
         (image_id, one.partner)
         for image_id, own in statuses.items()

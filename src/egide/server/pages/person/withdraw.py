@@ -1,4 +1,4 @@
-"""Taking images out: asked once more, then done, whatever else is open."""
+"""Withdraw a case or one of its images, after one confirmation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READ = ["GET", "HEAD"]
 
 @router.api_route("/{lang}/case/withdraw", methods=_READ)
 def ask(page: PageDep) -> Response:
-    """Ask whether the case, or one image of it, is to be taken out; say so once it is.
+    """Ask to confirm the withdrawal of the case or one image; once withdrawn, say so.
 
     Raises:
         SignInNeeded: nobody is signed in to a case.
@@ -48,7 +48,7 @@ def ask(page: PageDep) -> Response:
 
 @router.post("/{lang}/case/withdraw")
 def withdraw(page: PageDep, fields: FieldsDep) -> Response:
-    """Take the case out, or one image.
+    """Withdraw the case, or one image.
 
     Raises:
         SignInNeeded: nobody is signed in to a case.
@@ -71,7 +71,7 @@ def withdraw(page: PageDep, fields: FieldsDep) -> Response:
 
 
 def _numbered(case: Case, image_id: str) -> tuple[int, CaseImage] | None:
-    """An image of the case with the number that it is shown by, unless it was taken out before."""
+    """Find an image of the case and its shown number; None if unknown or withdrawn."""
     for number, image in enumerate(case.images, start=1):
         if str(image.id) == image_id:
             return None if image.state is State.WITHDRAWN else (number, image)

@@ -1,1 +1,1 @@
-"""What all pages share: the page itself, its words, files, branding, helplines and errors."""
+"""Parts that all pages share: the page itself, words, files, branding, helplines and errors."""

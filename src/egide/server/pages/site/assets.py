@@ -1,7 +1,7 @@
-"""Scripts, styles and pictures of the pages: from the package alone, at addresses of their own.
+"""Scripts, styles and pictures of the pages, all from the package.
 
-`/static/<version>/<name>`: the version is a hash of all of them, so that a page never meets the
-scripts of another release.
+Their address is `/static/<version>/<name>`. The version is a hash of all files, so that a page
+never loads the scripts of another release.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _KINDS = {
     ".txt": "text/plain; charset=utf-8",
     ".wasm": "application/wasm",
 }
-"""Nothing else in the folder is handed out."""
+"""Other files in the folder are not served."""
 _VERSION_DIGITS = 16
 _HEADERS = {
-    # Not for longer, and never `immutable`: what lies in the cache of a watched phone tells that
-    # this site was visited. Five minutes cover the way from one page to the next.
+    # No longer, and never `immutable`: cached files on a watched phone reveal that this site was
+    # visited. Five minutes cover the way from one page to the next.
     "Cache-Control": "private, max-age=300",
     "Vary": "Accept-Encoding",
 }
-# A worker obeys the policy that its own script came with, not that of the page.
+# A worker obeys the policy of its own script, not that of the page.
 _SCRIPT_HEADERS = _HEADERS | {
     "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
     "connect-src 'self'; frame-ancestors 'none'"
@@ -58,13 +58,13 @@ class Asset:
 
     @cached_property
     def zipped(self) -> bytes:
-        """The content in gzip; the same bytes each time."""
+        """The content in gzip; always the same bytes."""
         return gzip.compress(self.content, mtime=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """All files that the pages load, by name, and the version that stands in their addresses."""
+    """All files that the pages load, by name, and the version in their addresses."""
 
     by_name: Mapping[str, Asset]
     version: str
@@ -82,10 +82,10 @@ class Assets:
         return cls(by_name, digest.hexdigest()[:_VERSION_DIGITS])
 
     def url(self, name: str) -> str:
-        """The address of a file, as `js/pages/exit.js`.
+        """The address of a file, such as `js/pages/exit.js`.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such file.
         """
         if name not in self.by_name:
             raise KeyError(name)
@@ -94,10 +94,10 @@ class Assets:
 
 @router.api_route("/static/{version}/{name:path}", methods=["GET", "HEAD"])
 def asset(version: str, name: str, request: Request) -> Response:
-    """Give a file, in gzip where the browser takes it.
+    """Serve a file, in gzip if the browser accepts it.
 
     Raises:
-        PathMissing: there is none, or it is of another version.
+        PathMissing: there is no such file, or the version is another one.
     """
     assets: Assets = request.app.state.site.assets
     found = assets.by_name.get(name)

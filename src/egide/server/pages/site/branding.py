@@ -1,6 +1,6 @@
 """The operator's own name, colour, logo and contact on the pages, checked before they are served.
 
-The grounds are those of `static/css/site.css`; a test holds them together.
+The background colours are those of `static/css/site.css`; a test compares them.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from egide.server.settings import ServerSettings
 
 LIGHT_GROUND = "#f3ede3"
-"""`--soft`: the darkest that a link can stand on by day."""
+"""`--soft`: the darkest background of a link in the light theme."""
 DARK_GROUND = "#1d1c21"
 MIN_CONTRAST = 4.5
-"""WCAG 2.2, 1.4.3: of text against what is behind it."""
+"""WCAG 2.2, 1.4.3: of text against its background."""
 DARK_CONTRAST = 7.0
-"""A mix that just passes looks dull on the dark ground; this one has light to spare."""
+"""A mix that just passes looks dull on the dark background; this is clearly lighter."""
 MAX_LOGO_BYTES = 64 * 1024
-"""The whole page has 100 KB to arrive in."""
+"""The whole page may have 100 KB."""
 _LIGHTER_STEPS = 100
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
 
 
 @dataclass(frozen=True, slots=True)
 class Branding:
-    """What tells one helpline's pages from another's.
+    """The branding of one operator's pages.
 
     Attributes:
         name: of the operator, on each page and in the privacy notice.
-        contact: how to reach them; an e-mail address, a URL, or words; empty if there is none.
-        colour: of links and buttons on light grounds, `#rrggbb`.
-        dark_colour: the same, lighter, on the dark ground.
+        contact: how to reach them: an e-mail address, a URL, or words; empty if there is none.
+        colour: of links and buttons on light backgrounds, `#rrggbb`.
+        dark_colour: the same, lighter, for the dark background.
         logo: the picture's bytes, or None.
         logo_type: its media type.
     """
@@ -53,8 +53,8 @@ class Branding:
         """Take the branding from the settings.
 
         Raises:
-            SettingInvalid: the colour cannot be read against the page, naming the ratio; or the
-                logo is no SVG, PNG or WebP file of at most 64 KiB.
+            SettingInvalid: the colour's contrast with the page is too low (it names the ratio), or
+                the logo is not an SVG, PNG or WebP file of at most 64 KiB.
         """
         colour = settings.pages_colour.lower()
         logo, kind = _read_logo(settings.pages_logo)
@@ -64,13 +64,13 @@ class Branding:
 
     @property
     def contact_url(self) -> str:
-        """What a link to the contact leads to; empty where it is only words."""
+        """The target of a link to the contact; empty if the contact is only words."""
         if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", self.contact):
             return f"mailto:{self.contact}"
         return self.contact if self.contact.startswith("https://") else ""
 
     def stylesheet(self) -> str:
-        """The colours as custom properties; the pages' policy allows no style within a page."""
+        """The colours as custom properties; the pages' policy forbids inline styles."""
         return (
             f":root{{--accent:{self.colour};--on-accent:#ffffff}}\n"
             "@media (prefers-color-scheme:dark){@media screen{"
@@ -100,10 +100,10 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 def _lighter(colour: str) -> str:
-    """Return the nearest mix with white that can be read on the dark ground.
+    """Return the nearest mix with white that is readable on the dark background.
 
     Raises:
-        SettingInvalid: the colour itself cannot be read on the light one.
+        SettingInvalid: the colour itself is not readable on the light background.
     """
     if re.fullmatch(r"#[0-9a-f]{6}", colour) is None:
         raise SettingInvalid(name="pages_colour", reason="it has to be written as #2c5f6b")
@@ -134,6 +134,6 @@ def _read_logo(path: Path | None) -> tuple[bytes | None, str]:
         reason = f"{path} cannot be read: {(error.strerror or '').lower()}"
         raise SettingInvalid(name="pages_logo", reason=reason) from error
     if len(content) > MAX_LOGO_BYTES:
-        reason = f"{path} has {len(content)} bytes, and {MAX_LOGO_BYTES} are the most"
+        reason = f"{path} has {len(content)} bytes, more than the {MAX_LOGO_BYTES} allowed"
         raise SettingInvalid(name="pages_logo", reason=reason)
     return content, kind

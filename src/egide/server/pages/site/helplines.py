@@ -1,8 +1,8 @@
-"""Where a person finds help, by country, in their language.
+"""Helplines by country, in the person's language.
 
-The entries stand in `helplines.toml`, or in an operator's own file (setting `pages_helplines`) of
-the same form: docs/helpline/helplines.md describes it and how it is kept current. A file is refused
-as a whole when anything in it is wrong: half a list would hide a helpline from those who need it.
+They come from `helplines.toml`, or from an operator's own file (setting `pages_helplines`) in the
+same format; docs/helpline/helplines.md describes it and how it is kept current. Any mistake refuses
+the whole file: half a list would hide a helpline from those who need it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from egide.errors import SettingInvalid
 from egide.text.wording import LANGUAGES, require_language
 
 INTERNATIONAL = "XX"
-"""The country of a service that is open to all countries: 'user-assigned' in ISO 3166-1."""
+"""The code of services for all countries: 'user-assigned' in ISO 3166-1."""
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_HELPLINES = 500
 
-# Controls, line ends, and marks that turn or hide what is read; no-break spaces are welcome.
+# Control characters, line ends, and bidirectional or invisible marks; no-break spaces are allowed.
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
@@ -58,15 +58,15 @@ class Helpline:
     """One helpline, in the words of one language.
 
     Attributes:
-        name: as the service calls itself.
+        name: the service's own name.
         url: its page, https.
-        phone: as one dials it in its country, with the spaces that make it easy to read.
+        phone: as dialled in its country, with spaces for easy reading.
         hours: when the telephone is answered, in local time.
         languages: names of the languages spoken there.
         what: one sentence.
-        source: the page on which all this was read, https.
-        checked: the day on which `source` was last read; None: not verified.
-        from_copy: `source` was read in a stored copy of unknown age, not on the web itself.
+        source: the page with all this information, https.
+        checked: the day on which `source` was last read; None if it is not verified.
+        from_copy: whether `source` was read in a stored copy of unknown age, not on the web.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Helpline:
 
     @property
     def dial(self) -> str | None:
-        """The telephone number as a `tel:` link takes it: digits, and a leading plus."""
+        """The telephone number for a `tel:` link: digits, perhaps with a leading plus."""
         return None if self.phone is None else re.sub(r"[ -]", "", self.phone)
 
 
@@ -92,7 +92,7 @@ class Country:
 
     Attributes:
         code: ISO 3166-1 alpha-2, or `INTERNATIONAL`.
-        name: in the words of one language.
+        name: in one language.
     """
 
     code: str
@@ -103,16 +103,15 @@ class Country:
 def helplines(lang: str, file: Path | None = None) -> tuple[Country, ...]:
     """All helplines, international ones first, then by country as `lang` sorts them.
 
-    Egide's own list is read once; an operator's at each call, so let a server keep the answer.
+    Egide's own list is read once, an operator's at each call: a server should cache the result.
 
     Args:
         lang: of the names and sentences.
-        file: an operator's own list, in place of Egide's.
+        file: an operator's own list, instead of Egide's.
 
     Raises:
-        SettingInvalid: the file cannot be read, or something in it is wrong; names the file, the
-            entry and the field.
-        UsageError: nothing is written in `lang`.
+        SettingInvalid: the file cannot be read or has a mistake; it names file, entry and field.
+        UsageError: there are no texts in `lang`.
     """
     require_language(lang)
     if file is None:
@@ -121,7 +120,7 @@ def helplines(lang: str, file: Path | None = None) -> tuple[Country, ...]:
 
 
 def for_minors(countries: Iterable[Country]) -> tuple[Country, ...]:
-    """What of a list helps someone who is, or was, under 18; countries without any are left out."""
+    """Keep the helplines for people who are, or were, under 18; drop countries without any."""
     kept = (
         replace(
             country,
@@ -135,7 +134,7 @@ def for_minors(countries: Iterable[Country]) -> tuple[Country, ...]:
 
 
 def _or(remedy: str) -> WrapValidator:
-    """Say `remedy` of a value that will not do; what is wrong within it keeps its own remedy."""
+    """Report `remedy` for an invalid value; a mistake within the value keeps its own remedy."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         try:
@@ -248,7 +247,7 @@ def _grouped(listing: _Listing, lang: str) -> tuple[Country, ...]:
 
 
 def _sorting(name: str) -> str:
-    """A name as English and French sort it: accents and capitals do not count."""
+    """The sort key of a name in English and French, without accents and case."""
     letters = unicodedata.normalize("NFKD", name)
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
 
@@ -275,11 +274,11 @@ def _parse(data: bytes, file: str, *, names: _Listing | None = None) -> _Listing
 
     Args:
         data: its bytes, TOML.
-        file: what errors call it.
-        names: a listing whose names of countries and languages need not be given again.
+        file: its name in errors.
+        names: a listing with names of countries and languages that the file need not repeat.
 
     Raises:
-        SettingInvalid: something in it is wrong.
+        SettingInvalid: the file has a mistake.
     """
     try:
         table = tomllib.loads(data.decode())
@@ -299,7 +298,7 @@ def _parse(data: bytes, file: str, *, names: _Listing | None = None) -> _Listing
 
 
 def _unfit(listing: _Listing) -> Iterator[tuple[int, str, str]]:
-    """Entries that do not fit the others or the names: their places, a field, and what is wrong."""
+    """Yield number, field and mistake of entries that contradict the names or other entries."""
     seen: set[tuple[str, str]] = set()
     for number, entry in enumerate(listing.helpline):
         if entry.country not in listing.countries:
@@ -317,7 +316,7 @@ def _unfit(listing: _Listing) -> Iterator[tuple[int, str, str]]:
 def _told(
     file: str, table: Mapping[str, Any], at: tuple[int | str, ...], kind: str, reason: str
 ) -> str:
-    """A reason after where it is: the file, the entry by number and name, and the field."""
+    """Prefix a reason with its place: the file, the entry by number and name, and the field."""
     where = file
     if len(at) > 1 and isinstance(at[1], int):
         entry = table["helpline"][at[1]]

@@ -1,4 +1,4 @@
-"""Which language somebody reads, and in which country."""
+"""Find a visitor's language and country."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_RANGES = 32
 def preferred_language(request: Request, site: Site) -> str:
     """Return the offered language that a browser asks for first, else the operator's first.
 
-    Source: RFC 9110, 12.5.4; a range is compared by its primary subtag alone.
+    Source: RFC 9110, 12.5.4; only the primary subtag of a range is compared.
     """
     offered = site.settings.pages_languages
     asked = (name.partition("-")[0] for name in _asked(request))
@@ -25,10 +25,9 @@ def preferred_language(request: Request, site: Site) -> str:
 
 
 def likely_country(request: Request, known: Collection[str]) -> str | None:
-    """Return which of these countries a browser's languages tell of, as `FR` for `fr-FR`.
+    """Return which of these countries a browser's languages name, such as `FR` for `fr-FR`.
 
-    A browser of the United States is sold everywhere, so `en-US` counts only where nothing else
-    names a country.
+    Browsers everywhere are set to `en-US`, so it counts only if no other range names a country.
 
     Source: RFC 5646, 2.2.4, of the regions in ISO 3166-1.
     """
@@ -38,7 +37,7 @@ def likely_country(request: Request, known: Collection[str]) -> str | None:
 
 
 def _asked(request: Request) -> list[str]:
-    """The ranges that a browser asks for, in small letters, the most wanted first."""
+    """The language ranges of a browser, in lower case, by descending weight."""
     ranges = _ranges(request.headers.get("accept-language", ""))
     return [name for name, weight in sorted(ranges, key=lambda one: -one[1]) if weight > 0]
 

@@ -1,12 +1,12 @@
-"""What surrounds each page: its language, its session, its forms' tokens, and its headers.
+"""The context of each page: its language, session, form tokens and headers.
 
 A route takes `page: PageDep` and returns `page.render("name.html.j2", …)` or `page.redirect(…)`.
-A route that changes something takes `fields: FieldsDep` (a form) or `body: JsonDep` (a script's
-JSON) too, which checks the token against forged requests before anything else is done. Routes are
-plain `def`: they run in a thread, since the session is read from the store.
+A route that changes something also takes `fields: FieldsDep` (a form) or `body: JsonDep` (a
+script's JSON). These first check the token against forged requests. Routes are plain `def`, so they
+run in a thread: the session is read from the store.
 
-One cookie holds all: a random value, from which the token follows; once somebody is signed in, it
-is the token of their session.
+There is one cookie: a random value, from which the form token is derived. Once somebody is signed
+in, it is the token of their session.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _VALUE_BYTES = 32
 _MAX_VALUE_CHARS = 128
 _KEY_PURPOSE = "page-forms"
 _UNLISTED = ("case", "staff", "goodbye")
-"""First parts of paths that no search engine should show."""
+"""First parts of paths that search engines should not list."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self'; img-src 'self'{images}; "
@@ -58,8 +58,8 @@ _POLICY = (
 )
 PLAIN_POLICY = _POLICY.format(scripts="", images="", workers="")
 FINGERPRINT_POLICY = _POLICY.format(
-    # libheif is WebAssembly; a picture is decoded from a `blob:` where there is no
-    # createImageBitmap. Neither lets anything of another origin in.
+    # libheif is WebAssembly; without createImageBitmap, a picture is decoded from a `blob:`.
+    # Neither admits anything from another origin.
     scripts=" 'wasm-unsafe-eval'",
     images=" blob:",
     workers="worker-src 'self'; ",
@@ -95,19 +95,19 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _FEATURES),
 }
-"""Of every page, beside those of `egide.server.http.envelope`."""
+"""Of every page, in addition to those of `egide.server.http.envelope`."""
 
 
 @dataclass(eq=False)
 class Page:
-    """One request for a page, and what its answer needs.
+    """One request for a page, with everything that its answer needs.
 
     Attributes:
-        request: it.
-        site: what all pages have in common.
+        request: the request.
+        site: shared by all pages.
         lang: `en` or `fr`, from the address.
-        path: after the language, as `case/withdraw`; what the language switch leads to. A route
-            that answers only to POST sets it to the page that its form is on.
+        path: after the language, such as `case/withdraw`; the language switch leads there. A
+            POST-only route sets it to the page with its form.
     """
 
     request: Request
@@ -124,7 +124,7 @@ class Page:
         return self.site.wordings[self.lang]
 
     def url(self, path: str = "", lang: str | None = None) -> str:
-        """The address of a page, as `case/withdraw`, in the page's language or another."""
+        """The address of a page, such as `case/withdraw`, in the page's language or another."""
         return f"/{lang or self.lang}/{path}"
 
     # --- who asks ---
@@ -136,15 +136,15 @@ class Page:
 
     @property
     def origin(self) -> str:
-        """Where the request comes from, for rates and attempts; never to be kept or logged."""
+        """Where the request comes from, for rates and attempts; never keep or log it."""
         return origin_of(self.request, self.site.settings.trusted_proxies)
 
     @cached_property
     def session(self) -> Session | None:
-        """Who is signed in, if anybody; reads the store at the first use.
+        """The session of a signed-in visitor, or None; reads the store at the first use.
 
         Raises:
-            StoreError: it cannot be read.
+            StoreError: the store cannot be read.
         """
         value = self._sent_cookie
         return None if value is None else self.service.store.sessions.find(value)
@@ -153,7 +153,7 @@ class Page:
         """The session of somebody signed in to a case, or as staff.
 
         Raises:
-            SignInNeeded: nobody is, or it is over; answered with a page that leads to the form.
+            SignInNeeded: there is no such session, or it is over; the answer leads to the form.
         """
         session = self.session
         if session is None or session.kind != kind:
@@ -161,23 +161,23 @@ class Page:
         return session
 
     def sign_in(self, kind: SessionKind, subject_id: int, *, idle_s: int, longest_s: int) -> None:
-        """Start a session with a new value of the cookie, so that none can be planted before.
+        """Start a session with a new cookie value, so that no value can be planted beforehand.
 
         Args:
             kind: to a case, or as staff.
             subject_id: the number of the case, or of the member of staff.
-            idle_s: so long without use, and it is over.
-            longest_s: so long in all.
+            idle_s: the session ends after this time without use.
+            longest_s: the session ends after this time in any case.
         """
         sessions = self.service.store.sessions
         self._end()
         self._new_cookie = sessions.start(kind, subject_id, idle_s=idle_s, longest_s=longest_s)
 
     def sign_out(self) -> None:
-        """End the session, if there is one, and take its cookie back.
+        """End the session, if there is one, and delete its cookie.
 
         Raises:
-            StoreError: it lives on in the store; the cookie is taken back all the same.
+            StoreError: the session remains in the store; the cookie is deleted nevertheless.
         """
         try:
             self._end()
@@ -185,7 +185,7 @@ class Page:
             self.drop_cookie()
 
     def drop_cookie(self) -> None:
-        """Take the cookie back, and leave the session as it is."""
+        """Delete the cookie, and leave the session unchanged."""
         self._new_cookie = ""
 
     def _end(self) -> None:
@@ -198,10 +198,10 @@ class Page:
 
     @cached_property
     def taking_part(self) -> TakingPart | None:
-        """Who takes part now; None where the store cannot tell, and nothing may be promised."""
+        """The present partners; None if the store fails: then promise nothing."""
         settings = self.site.settings
         open_to_networks = settings.hma_enabled and settings.hma_networks
-        # Such a key was given to nobody: it stands for whoever asks from those networks.
+        # Nobody holds such a key: it stands for any caller from those networks.
         without = () if open_to_networks else {f"hma-{role.value}" for role in Role}
         try:
             return taking_part(
@@ -211,7 +211,7 @@ class Page:
             return None
 
     def partner_name(self, key_name: str) -> str:
-        """What a partner is called on pages: the names of keys are for workers alone."""
+        """A partner's public name; only workers may see the names of keys."""
         named = self.site.settings.pages_partners.get(key_name)
         return self.words.text("partners.somebody") if named is None else named
 
@@ -219,28 +219,28 @@ class Page:
 
     @property
     def csrf(self) -> str:
-        """The token that forms and scripts send back; a visitor without a cookie is given one."""
+        """The token that forms and scripts send back; a visitor without a cookie gets one."""
         value = self._new_cookie or self._sent_cookie
         if value is None:
             value = self._new_cookie = secrets.token_urlsafe(_VALUE_BYTES)
         return self._token(value)
 
     def require_token(self, token: str) -> None:
-        """Refuse a request that no page of this visitor's sent.
+        """Refuse a request that does not come from a page of this visitor.
 
         Raises:
-            FormExpired: the token is not that of the cookie, or there is none.
+            FormExpired: the token does not fit the cookie, or there is no cookie.
         """
         value = self._sent_cookie
-        # As bytes: compare_digest refuses text beyond ASCII.
+        # As bytes: compare_digest refuses non-ASCII text.
         if value is None or not hmac.compare_digest(self._token(value).encode(), token.encode()):
             raise FormExpired
 
     def visit_key(self, purpose: str) -> bytes:
-        """A key of this visit alone, 32 bytes, that its cookie does not tell.
+        """A key for this visit, 32 bytes, which the cookie does not reveal.
 
         Raises:
-            FormExpired: there is no cookie, so no visit.
+            FormExpired: there is no cookie.
         """
         value = self._sent_cookie
         if value is None:
@@ -271,11 +271,11 @@ class Page:
         """Answer with a page.
 
         Args:
-            template: its name, as `case.html.j2`; it extends `base.html.j2`.
-            status: 422 for a form with mistakes, so that nothing is taken for done.
-            fingerprints: whether it computes fingerprints, which its policy must allow.
-            headers: further ones.
-            context: what the template names, beside what `base.html.j2` lists.
+            template: its name, such as `case.html.j2`; it extends `base.html.j2`.
+            status: 422 for a form with mistakes, so that nothing seems to be done.
+            fingerprints: whether the page computes fingerprints, which its policy must allow.
+            headers: further headers.
+            context: variables of the template, besides those that `base.html.j2` lists.
         """
         content = self.site.templates.get_template(template).render(
             self._common_context() | context
@@ -289,13 +289,13 @@ class Page:
         return response
 
     def redirect(self, path: str = "") -> RedirectResponse:
-        """Answer a form that was done with: see this page of ours."""
+        """Answer a finished form with a redirect to one of our pages."""
         response = RedirectResponse(self.url(path), status_code=HTTPStatus.SEE_OTHER)
         self.dress(response)
         return response
 
     def dress(self, response: Response) -> None:
-        """Set or take back the cookie on an answer that a route makes by itself, as JSON."""
+        """Set or delete the cookie on an answer that a route builds itself, such as JSON."""
         if self._new_cookie is None:
             return
         response.set_cookie(
@@ -336,7 +336,7 @@ _DAYS_A_YEAR = 365
 
 
 def shown_lifetime(words: Wording, days: int) -> str:
-    """Say a number of days, in years where it is a whole number of them: "2 years", "90 days"."""
+    """Format a number of days, in whole years if possible: "2 years", "90 days"."""
     years, rest = divmod(days, _DAYS_A_YEAR)
     if rest:
         return words.plural("common.days", days)
@@ -360,19 +360,19 @@ async def _posted_fields(page: PageDep) -> Mapping[str, str]:
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
         )
     except ValueError:
-        # What the parser says may quote the form.
+        # The parser's message may quote the form.
         raise RequestInvalid(reason="the form cannot be read") from None
     fields = dict(pairs)
     page.require_token(fields.pop(CSRF_FIELD, ""))
     if len(fields) + 1 < len(pairs):
-        raise RequestInvalid(reason="a field stands there twice")
+        raise RequestInvalid(reason="a field is repeated")
     return fields
 
 
 FieldsDep = Annotated[Mapping[str, str], Depends(_posted_fields)]
 """The fields of a form (application/x-www-form-urlencoded), its token checked.
 
-Raises FormExpired, or RequestInvalid: a field stands there twice.
+Raises FormExpired; or RequestInvalid if the form is unreadable or repeats a field.
 """
 
 
@@ -382,8 +382,8 @@ async def _posted_json(page: PageDep) -> bytes:
 
 
 JsonDep = Annotated[bytes, Depends(_posted_json)]
-"""The body that a script sent, unparsed, its header X-CSRF-Token checked.
+"""The body from a script, unparsed, its header X-CSRF-Token checked.
 
-Raises FormExpired. Errors are answered with problem+json, not with a page, where
-the request's `Accept` names `application/json`.
+Raises FormExpired. If the request's `Accept` names `application/json`, errors are answered with
+problem+json, not with a page.
 """

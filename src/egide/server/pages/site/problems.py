@@ -1,4 +1,4 @@
-"""Errors on the pages: a page in the person's language that says what to do next."""
+"""Error pages in the visitor's language that say what to do next."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _NOT_PAGES = frozenset(
 _JSON = "application/json"
 _MINUTE_S = 60
 _AGAIN = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED})
-"""The statuses with which a page offers to be opened again."""
+"""Statuses whose error page offers to open the page again."""
 
 
 def answer_on_pages(site: Site, scope: Scope, error: BaseException) -> Response:
-    """Return the answer to a request that met this error: a page where it asked for one.
+    """Return the answer for an error: an error page if the request was for a page.
 
-    Scripts, whose `Accept` names JSON, and everything outside the pages get problem+json.
+    Scripts, whose `Accept` names JSON, and all requests outside the pages get problem+json.
     """
     request = Request(scope)
     accepts = request.headers.get("accept", "")

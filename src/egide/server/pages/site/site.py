@@ -1,4 +1,4 @@
-"""What all pages have in common, made once: words, templates, files, the operator's branding."""
+"""Shared by all pages, loaded once: words, templates, files, the operator's branding."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All that pages share.
+    """Everything that pages share.
 
     Attributes:
         settings: of the server.
-        wordings: the words of each language that is offered.
-        countries: helplines, by language, in its order.
+        wordings: the words of each offered language.
+        countries: helplines, by language, in the order of that language.
     """
 
     settings: ServerSettings
@@ -40,10 +40,10 @@ class Site:
 
     @classmethod
     def load(cls, settings: ServerSettings) -> Site:
-        """Read everything from the package, and from the files that the settings name.
+        """Read everything from the package, and from the files named in the settings.
 
         Raises:
-            SettingInvalid: the branding or the list of helplines will not do.
+            SettingInvalid: the branding or the list of helplines is invalid.
         """
         branding = Branding.of(settings)
         languages = settings.pages_languages
@@ -58,7 +58,7 @@ class Site:
 
 
 def load_page_strings(lang: str) -> dict[str, str]:
-    """All strings of the pages in a language, by dotted key: those of `locale/<lang>/*.toml`."""
+    """Load all strings of the pages in a language, by dotted key, from `locale/<lang>/*.toml`."""
     folder = files("egide.server.pages").joinpath("locale", lang)
     found = (file for file in folder.iterdir() if file.name.endswith(".toml"))
     return load_catalogue(sorted(found, key=lambda file: file.name), lang)
@@ -66,7 +66,7 @@ def load_page_strings(lang: str) -> dict[str, str]:
 
 @cache
 def script_words(lang: str, start: str) -> dict[str, str]:
-    """What the scripts of a page say in a language: the strings whose keys begin so, without it."""
+    """The strings for a page's scripts: those whose keys begin with `start`, which is cut off."""
     assert lang in LANGUAGES
     return {
         key.removeprefix(start): text

@@ -1,1 +1,1 @@
-"""Pages for a helpline's workers: signing in, their cases, registering for somebody."""
+"""Pages for a helpline's workers: sign in, see the cases, register for somebody."""

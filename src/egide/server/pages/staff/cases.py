@@ -1,4 +1,4 @@
-"""The cases, for a helpline's workers: the list, one case, vouching for it, withdrawing it.
+"""The cases, for a helpline's workers: list them, show, confirm or withdraw one.
 
 No page shows a picture or a fingerprint, and no address holds a case's number.
 """
@@ -44,13 +44,13 @@ _KEPT = timedelta(days=CaseRules().kept_days)
 PAGE_CASES = 50
 _DONE = ("confirm", "confirm_image", "withdraw")
 ASKED = tuple(one for one in Authority if one is not Authority.SELF)
-"""How somebody can have asked a worker."""
+"""The ways in which somebody can ask a worker."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 @router.api_route("/{lang}/staff", methods=READ)
 def lead_to_list(page: PageDep) -> Response:
-    """Lead to the list, whose address ends with a slash."""
+    """Redirect to the list, whose address ends with a slash."""
     return page.redirect("staff/")
 
 
@@ -63,7 +63,7 @@ def show_list(page: PageDep) -> Response:
 
 @router.post("/{lang}/staff/find")
 def find(page: PageDep, fields: FieldsDep) -> Response:
-    """Lead to the case of a number, which stays out of every address."""
+    """Redirect to the case with a number; no address contains the number itself."""
     staff = signed_in_staff(page)
     if staff is None:
         return page.redirect(SIGN_IN)
@@ -106,13 +106,13 @@ def show_case(page: PageDep, case_id: CaseIdDep) -> Response:
 
 @router.api_route(_CASE + "/confirm", methods=READ)
 def ask_confirm(page: PageDep, case_id: CaseIdDep) -> Response:
-    """Ask how the worker knows, of a case or of one image of it."""
+    """Ask for the reason to confirm a case or one of its images."""
     return _ask(page, case_id, "confirm", image=page.request.query_params.get("image", ""))
 
 
 @router.post(_CASE + "/confirm")
 def confirm(page: PageDep, fields: FieldsDep, case_id: CaseIdDep) -> Response:
-    """Vouch for a case, or for one image of it, for one of the reasons that there are."""
+    """Confirm a case, or one of its images, for one of the listed reasons."""
     staff = signed_in_staff(page)
     if staff is None:
         return page.redirect(SIGN_IN)
@@ -135,13 +135,13 @@ def confirm(page: PageDep, fields: FieldsDep, case_id: CaseIdDep) -> Response:
 
 @router.api_route(_CASE + "/withdraw", methods=READ)
 def ask_withdraw(page: PageDep, case_id: CaseIdDep) -> Response:
-    """Ask who wants it."""
+    """Ask who wants the withdrawal."""
     return _ask(page, case_id, "withdraw")
 
 
 @router.post(_CASE + "/withdraw")
 def withdraw(page: PageDep, fields: FieldsDep, case_id: CaseIdDep) -> Response:
-    """Withdraw a case for its person, and write down how they asked."""
+    """Withdraw a case for its person, and record how they asked."""
     staff = signed_in_staff(page)
     if staff is None:
         return page.redirect(SIGN_IN)
@@ -195,19 +195,19 @@ def _list(page: Page, staff: Staff, number: str = "", problem: str = "") -> Resp
 
 
 def _before(text: str) -> int | None:
-    """The case that a page of the list goes on after, as its address says; None for nonsense."""
+    """The case that a page of the list continues after, from the address; None if invalid."""
     return int(text) if CASE_ID.fullmatch(text) else None
 
 
 def _ask(page: Page, case_id: int, act: str, *, mistake: bool = False, image: str = "") -> Response:
-    """Ask for a word before an act; of a case that is over say so instead.
+    """Ask for a reason before an act; if the case has ended, say so instead.
 
     Args:
         page: of the answer.
         case_id: of the case.
         act: `confirm` or `withdraw`.
         mistake: whether nothing was chosen.
-        image: the id of the one image that it is about, as it was sent; empty for all.
+        image: the id of one image, as it was sent; empty for all.
     """
     staff = signed_in_staff(page)
     if staff is None:
@@ -242,7 +242,7 @@ def _ask(page: Page, case_id: int, act: str, *, mistake: bool = False, image: st
 
 
 def _about(page: Page, case: Case) -> list[tuple[str, str]]:
-    """Names and values, for the summary of a case."""
+    """Labels and values for the summary of a case."""
     words = page.words
     over = case.ended is not None
     by = case.opened_by or words.text("staff.case.opened_by_person")
@@ -259,7 +259,7 @@ def _about(page: Page, case: Case) -> list[tuple[str, str]]:
 
 
 def _filter_query(state: CaseState | None, trust: Trust | None, before: int | None = None) -> str:
-    """What follows the address of the list, to keep its filters."""
+    """The query of the list's address that keeps its filters."""
     asked = {"state": state, "trust": trust, "before": before}
     query = urlencode({name: value for name, value in asked.items() if value is not None})
     return f"?{query}" if query else ""
@@ -281,15 +281,15 @@ def _all_confirmed(case: Case) -> bool:
 
 
 def _in_one_line(number: str) -> str:
-    """A case number in groups that no line break parts."""
+    """A case number in groups, without places for a line break."""
     return shown_number(number).replace(" ", NO_BREAK)
 
 
 def _options(page: Page, start: str, choices: Iterable[StrEnum]) -> list[tuple[str, str]]:
-    """Values and what they are called, for a field; the names' keys begin with `start`."""
+    """Values and labels for a field; the labels' keys begin with `start`."""
     return [(one.value, page.words.text(start + one)) for one in choices]
 
 
 def _chosen(choices: type[_Choice], value: str | None) -> _Choice | None:
-    """One of the words that there are, or None for any other."""
+    """The choice with this value; None if there is none."""
     return next((one for one in choices if one.value == value), None)

@@ -1,4 +1,4 @@
-"""Registering for somebody: how they asked, and how old the person in the images was."""
+"""Register for somebody: ask how they asked, and how old the person in the images was."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def show(page: PageDep) -> Response:
 
 @router.post("/{lang}/staff/register")
 def go_on(page: PageDep, fields: FieldsDep) -> Response:
-    """Lead to the images, or for a child to those who may help; nothing is kept of the answers."""
+    """Redirect to the images, or for a child to other services; the answers are not kept."""
     staff = signed_in_staff(page)
     if staff is None:
         return page.redirect(SIGN_IN)

@@ -1,4 +1,4 @@
-"""Which of a helpline's workers asks for a page."""
+"""The worker who asks for a page."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CASE_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def signed_in_staff(page: Page) -> Staff | None:
-    """The worker whose session it is; None for anybody else, and once the account is shut."""
+    """The worker of the session; None for anybody else, and for a disabled account."""
     session = page.session
     if session is None or session.kind != "staff":
         return None
-    # Again for each request: a session may have begun just as the account was shut.
+    # Checked at each request: a session may have begun just as the account was disabled.
     staff = page.service.store.staff.find(session.subject_id)
     return None if staff is None or staff.disabled is not None else staff
 
@@ -35,5 +35,5 @@ async def _case_id(case_id: str) -> int:
 CaseIdDep = Annotated[int, Depends(_case_id)]
 """The `{case_id}` of a path, the store's number of a case. Raises PathMissing for anything else.
 
-Starlette's own `{case_id:int}` fails on 5,000 digits: Python makes no number of so many.
+Starlette's own `{case_id:int}` fails on 5,000 digits: Python converts no number that long.
 """

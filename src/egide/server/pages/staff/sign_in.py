@@ -1,4 +1,4 @@
-"""Signing in and out for a helpline's workers, and the routes of all their pages."""
+"""Sign a helpline's workers in and out; collect the routes of all their pages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MINUTE_S = 60
 
 @router.api_route("/{lang}/staff/sign-in", methods=READ)
 def show_sign_in(page: PageDep) -> Response:
-    """Ask for name, password and code; who is signed in goes on to the cases."""
+    """Ask for name, password and code; a signed-in worker is redirected to the cases."""
     if signed_in_staff(page) is not None:
         return page.redirect("staff/")
     return _form(page)
@@ -32,7 +32,7 @@ def show_sign_in(page: PageDep) -> Response:
 
 @router.post("/{lang}/staff/sign-in")
 def sign_in(page: PageDep, fields: FieldsDep) -> Response:
-    """Sign in, with a session of its own that is not the one from before."""
+    """Sign in, with a new session."""
     name = fields.get("name", "")
     try:
         staff = Staffing(page.service.store).sign_in(
@@ -46,7 +46,7 @@ def sign_in(page: PageDep, fields: FieldsDep) -> Response:
         return _form(page, name, problem, HTTPStatus.TOO_MANY_REQUESTS, wait_s)
     page.sign_in("staff", staff.id, idle_s=SESSION_IDLE_S, longest_s=SESSION_LONGEST_S)
     if not page.service.store.staff.stands(staff.id):
-        # Renewed between the two: that ended the sessions that there were, and not this one.
+        # The account changed meanwhile, which ended its older sessions but not this one.
         page.sign_out()
         return _refused(page, name)
     return page.redirect("staff/")

@@ -11,14 +11,14 @@ export { FingerprintError };
  * @typedef {{ type: "progress", file: Blob, share: number }} FingerprintEvent
  */
 
-/** Loading it over Tor takes its time; after this the main thread does the work. */
+/** Loading the worker over Tor is slow; after this time the main thread does the work. */
 const START_LIMIT_MS = 30_000;
-/** Without progress for so long, a file is given up: decoding alone may take minutes without a JIT. */
+/** A file is given up after this time without progress; without a JIT, decoding takes minutes. */
 const STALL_LIMIT_MS = 180_000;
-/** On the main thread: how long a page may be held up. */
+/** On the main thread: how long the page may be blocked. */
 const SLICE_MS = 12;
 
-/** Fingerprints files, one after the other, in the order they are given. */
+/** Fingerprints files one after the other, in the given order. */
 export class Fingerprinter {
   /**
    * @param {object} [options]
@@ -38,8 +38,8 @@ export class Fingerprinter {
   /**
    * @param {Blob} file
    * @returns {Promise<Result>}
-   * @throws {FingerprintError} for this file only; the next ones go on
-   * @throws {DOMException} `AbortError`: it was closed before
+   * @throws {FingerprintError} for this file only; the next ones are not affected
+   * @throws {DOMException} `AbortError`: this was closed before
    */
   fingerprint(file) {
     const turn = this._last.then(() => this._next(file));
@@ -47,7 +47,7 @@ export class Fingerprinter {
     return turn;
   }
 
-  /** End the worker, and give up the files that are not done. */
+  /** End the worker, and give up unfinished files. */
   close() {
     this._closing.abort();
     this._endWorker();
@@ -84,7 +84,7 @@ export class Fingerprinter {
   }
 }
 
-/** The worker ended, or says nothing any more. */
+/** The worker ended, or no longer responds. */
 class WorkerLost extends Error {}
 
 /**
@@ -96,8 +96,8 @@ function checkOpen(signal) {
 
 /**
  * @param {AbortSignal} closing
- * @returns {Promise<Worker | null>} null where workers cannot do it here: no module workers (Firefox
- *   before 114), or no canvas in them (Safari before 16.4)
+ * @returns {Promise<Worker | null>} null if this browser has no module workers (Firefox before 114)
+ *   or no canvas in them (Safari before 16.4)
  */
 async function startWorker(closing) {
   /** @type {Worker | undefined} */
@@ -107,7 +107,7 @@ async function startWorker(closing) {
     const message = await nextMessage(worker, START_LIMIT_MS, () => {}, closing);
     if ("ready" in message && message.ready) return worker;
   } catch {
-    // Whatever is wrong with workers, the main thread needs none.
+    // Whatever fails in workers, the main thread needs none.
   }
   worker?.terminate();
   return null;
@@ -128,7 +128,7 @@ async function inWorker(worker, file, progress, closing) {
 }
 
 /**
- * Wait for a message that is not about progress.
+ * Wait for the next message other than progress.
  *
  * @param {Worker} worker
  * @param {number} limitMs without any message

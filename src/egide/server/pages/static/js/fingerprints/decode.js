@@ -4,15 +4,15 @@ import { FingerprintError } from "./errors.js";
 import { FramePicture } from "./frame.js";
 
 /**
- * Pixels of a stripe: about a megabyte. Larger ones are no quicker, and hold up a page whose
- * pictures are read on its main thread.
+ * Pixels of a stripe: about a megabyte. Larger ones are no faster, and block the page if its main
+ * thread reads the pictures.
  */
 const STRIPE_PIXELS = 1 << 18;
 /** Wider canvases fail in some browsers. */
 const MAX_TILE_COLUMNS = 8192;
 
 /**
- * Some rows of a picture, opaque, four bytes a pixel; valid until the next stripe is asked for.
+ * Some rows of a picture, opaque, four bytes per pixel; valid until the next stripe is read.
  *
  * @typedef {{ rgba: Uint8Array | Uint8ClampedArray, rowCount: number }} Stripe
  */
@@ -23,42 +23,42 @@ const MAX_TILE_COLUMNS = 8192;
  * @typedef {object} Picture
  * @property {number} width in pixels
  * @property {number} height in pixels
- * @property {boolean} transparent whether a pixel was not opaque, as far as stripes have been read
+ * @property {boolean} transparent whether a pixel of the stripes read so far was not opaque
  * @property {() => Iterable<Stripe> | AsyncIterable<Stripe>} stripes
  * @property {() => void} close frees its memory
  */
 
 /**
- * How pixels are read back from what the browser decoded.
+ * How pixels are read back from a decoded picture.
  *
  * @typedef {"canvas" | "frame"} Way
  */
 
 /**
- * Whether pictures can be decoded outside of a page.
+ * Whether pictures can be decoded in a worker.
  */
 export function canDecodeInWorker() {
   if (typeof createImageBitmap !== "function" || typeof OffscreenCanvas !== "function") return false;
-  // Some have such a canvas for WebGL only.
+  // Some browsers have such a canvas only for WebGL.
   return new OffscreenCanvas(1, 1).getContext("2d") !== null;
 }
 
 /**
- * Let the browser decode a picture; its pixels are read in stripes, so that at most the decoded
- * picture and one stripe are in memory.
+ * Let the browser decode a picture, and read its pixels in stripes. Memory holds at most the decoded
+ * picture and one stripe.
  *
  * @param {import("./formats.js").Inspected} inspected
  * @param {Way} way
  * @returns {Promise<Picture>}
- * @throws {FingerprintError} `damaged`; `out-of-memory` where the browser shrank the picture;
- *   `canvas-distorted` where this way does not lead to its pixels
+ * @throws {FingerprintError} `damaged`; `out-of-memory` if the browser shrank the picture;
+ *   `canvas-distorted` if its pixels cannot be read in this way
  */
 export async function openPicture(inspected, way) {
   const source = await decodeBlob(new Blob([/** @type {BlobPart} */ (inspected.bytes)], { type: inspected.type }));
   const { width, height } = source;
   if (inspected.exactSize && (width !== inspected.width || height !== inspected.height)) {
     source.close();
-    // Where memory is scarce, browsers decode large photos at a fraction of their size.
+    // With little memory, browsers decode large photos at a reduced size.
     const smaller = width * height < inspected.width * inspected.height;
     throw new FingerprintError(smaller ? "out-of-memory" : "damaged");
   }
@@ -100,12 +100,12 @@ async function decodeBlob(blob) {
 
 /**
  * @param {Blob} blob
- * @returns {Promise<ImageBitmap | null>} null where this browser has no such function
+ * @returns {Promise<ImageBitmap | null>} null if this browser has no such function
  */
 async function decodeBitmap(blob) {
   if (typeof createImageBitmap !== "function") return null;
   try {
-    // The file has no profile left; this is for those browsers that would assume one.
+    // The file has no profile any more; this is for browsers that would assume one.
     return await createImageBitmap(blob, {
       colorSpaceConversion: "none",
       premultiplyAlpha: "none",

@@ -3,15 +3,15 @@
 /**
  * Why a file has no fingerprint:
  *
- * - `not-an-image`: its bytes begin like no picture and no video.
- * - `damaged`: it is cut short, its parts contradict each other, or it could not be read.
- * - `too-large`: it has more bytes than are read.
+ * - `not-an-image`: its first bytes are those of no known picture or video format.
+ * - `damaged`: it is truncated, inconsistent or unreadable.
+ * - `too-large`: it has too many bytes.
  * - `too-small`: a side is under 5 pixels.
  * - `too-many-pixels`: it declares more than 50 megapixels.
  * - `canvas-distorted`: this browser changes or hides the pixels of pictures.
  * - `heic-unavailable`: the decoder for HEIC could not be loaded.
- * - `out-of-memory`: decoding failed for want of memory, or did not end.
- * - `unexpected`: a mistake of ours, or of the browser.
+ * - `out-of-memory`: decoding ran out of memory, or did not end.
+ * - `unexpected`: a bug of ours, or of the browser.
  *
  * @typedef {"not-an-image" | "damaged" | "too-large" | "too-small" | "too-many-pixels"
  *   | "canvas-distorted" | "heic-unavailable" | "out-of-memory" | "unexpected"} ErrorCode
@@ -21,7 +21,7 @@
 export class FingerprintError extends Error {
   /**
    * @param {ErrorCode} code
-   * @param {unknown} [cause] what another piece of software threw
+   * @param {unknown} [cause] the original error
    */
   constructor(code, cause) {
     super(code);
@@ -32,7 +32,7 @@ export class FingerprintError extends Error {
 }
 
 /**
- * @param {unknown} error whatever was thrown
+ * @param {unknown} error any thrown value
  */
 export function asFingerprintError(error) {
   if (error instanceof FingerprintError) return error;
@@ -40,8 +40,9 @@ export function asFingerprintError(error) {
 }
 
 /**
- * Browsers share no name for it, only these words: V8's "Array buffer allocation failed", Firefox's
- * bare string "out of memory", WebKit's "Out of memory", Emscripten's "Aborted(OOM)".
+ * Recognize lack of memory by its message, since browsers share no name for it: V8's "Array buffer
+ * allocation failed", Firefox's bare string "out of memory", WebKit's "Out of memory", Emscripten's
+ * "Aborted(OOM)".
  *
  * @param {unknown} error
  */

@@ -8,9 +8,9 @@ import { MIN_SIDE_PIXELS, PdqStream } from "./pdq.js";
 import { wayToPixels } from "./pixel_check.js";
 import { Sha256 } from "./sha256.js";
 
-/** 50 megapixels as cameras count them: 8192×6144 is one of their sizes. */
+/** 50 megapixels as cameras count them, such as 8192×6144. */
 export const MAX_PIXELS = 51_000_000;
-/** A picture's file is in memory as a whole; a raw-like PNG of 50 megapixels has some 150 MB. */
+/** A picture's whole file is in memory; an uncompressed PNG of 50 megapixels has some 150 MB. */
 export const MAX_PICTURE_BYTES = 256 * 1024 * 1024;
 /** Minutes on an old phone. */
 export const MAX_VIDEO_BYTES = 8 * 1024 ** 3;
@@ -18,19 +18,19 @@ export const MIN_QUALITY = 50;
 
 /** A few milliseconds of work. */
 const CHUNK_BYTES = 1 << 18;
-/** Of the progress of a picture, which part reading and the digest are. */
+/** The share of a picture's progress for reading and digest. */
 const DIGEST_SHARE = 0.2;
 const DECODED_SHARE = 0.4;
 
 /**
- * What is computed from one file.
+ * The fingerprints of one file.
  *
  * @typedef {object} Result
  * @property {"still" | "first-frame" | "digest-only"} kind
- * @property {string | null} pdq 64 hexadecimal digits, or null where there is none to search for
- * @property {number | null} quality 0–100, also where it is too low for a PDQ
- * @property {string} sha256 of the file as it is, 64 hexadecimal digits
- * @property {number | null} width in pixels, null of what was not decoded
+ * @property {string | null} pdq 64 hexadecimal digits, or null if no PDQ can be searched for
+ * @property {number | null} quality 0–100, even if it is too low for a PDQ
+ * @property {string} sha256 of the unchanged file, 64 hexadecimal digits
+ * @property {number | null} width in pixels, null if the file was not decoded
  * @property {number | null} height
  * @property {("first-frame" | "digest-only" | "low-quality" | "transparent")[]} notes
  */
@@ -40,7 +40,7 @@ const DECODED_SHARE = 0.4;
  *
  * @typedef {object} Pace
  * @property {(share: number) => void} progress 0–1
- * @property {() => Promise<void>} breathe lets other work go first, where there is any
+ * @property {() => Promise<void>} breathe lets other work run first, if there is any
  */
 
 /**
@@ -58,7 +58,7 @@ export async function fingerprintFile(file, pace) {
   if (file.size > MAX_PICTURE_BYTES) throw new FingerprintError("too-large");
   const way = format === "heic" ? null : await wayToPixels();
   const bytes = await read(file);
-  // Before the digest, so that what cannot be used is refused at once.
+  // Before the digest, so that unusable files are refused at once.
   const inspected = inspect(format, bytes);
   checkSize(inspected.width, inspected.height);
   const sha256 = await digest(file.size, (at) => bytes.subarray(at, at + CHUNK_BYTES), {
@@ -138,7 +138,7 @@ async function read(blob) {
   try {
     return new Uint8Array(await blob.arrayBuffer());
   } catch (error) {
-    // It was moved or changed since it was chosen, or does not fit into memory.
+    // The file was moved or changed since it was chosen, or does not fit into memory.
     throw new FingerprintError(error instanceof RangeError ? "out-of-memory" : "damaged", error);
   }
 }

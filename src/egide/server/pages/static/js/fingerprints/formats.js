@@ -9,24 +9,24 @@ import { inspectPng } from "./formats/png.js";
 import { inspectWebp } from "./formats/webp.js";
 import { startsWith } from "./formats/bytes.js";
 
-/** How much of a file's beginning `sniff` needs. */
+/** How many first bytes `sniff` needs. */
 export const SNIFFED_BYTES = 512;
 
 /**
- * `picture-unread` is a picture that no browser, or not every one, decodes alike: TIFF, JPEG XL.
+ * `picture-unread` is a picture that not all browsers decode, or not alike: TIFF, JPEG XL.
  *
  * @typedef {"jpeg" | "png" | "webp" | "gif" | "avif" | "bmp" | "heic" | "picture-unread" | "video"} Format
  */
 
 /**
- * A picture's file as it is decoded: without what would turn or recolour its pixels.
+ * A picture's file as it is decoded, without metadata that would rotate or recolour its pixels.
  *
  * @typedef {object} Inspected
  * @property {number} width in stored pixels, as the header declares them
  * @property {number} height
  * @property {boolean} animated whether it has more than one frame
  * @property {boolean} mayBeTransparent whether pixels need not be opaque
- * @property {boolean} exactSize whether a decoder gives just this width and height
+ * @property {boolean} exactSize whether a decoder gives exactly this width and height
  * @property {string} type
  * @property {Uint8Array} bytes one contiguous buffer: Firefox fails on a Blob of several parts
  */
@@ -59,10 +59,10 @@ const MAGIC = [
 ];
 
 /**
- * Name a file's format by its first bytes; its name and its declared type are never asked.
+ * Recognize a file's format by its first bytes, never by its name or declared type.
  *
  * @param {Uint8Array} head the first `SNIFFED_BYTES`, or the whole of a shorter file
- * @returns {Format | null} null where they begin like no picture and no video
+ * @returns {Format | null} null if they fit no known picture or video format
  */
 export function sniff(head) {
   for (const [format, ...magic] of MAGIC) {
@@ -80,7 +80,7 @@ export function sniff(head) {
 }
 
 /**
- * Read a picture's size and take out what would turn or recolour it.
+ * Read a picture's size, and remove metadata that would rotate or recolour it.
  *
  * @param {Exclude<Format, "picture-unread" | "video">} format
  * @param {Uint8Array} bytes the whole file
@@ -93,7 +93,7 @@ export function inspect(format, bytes) {
   } catch (error) {
     const known = asFingerprintError(error);
     if (known.code !== "unexpected" || !(error instanceof RangeError)) throw known;
-    // A DataView throws it beyond the end of the file.
+    // A DataView throws it for reads beyond the end of the file.
     throw new FingerprintError("damaged", error);
   }
 }

@@ -8,17 +8,17 @@ import { layOnWhite } from "./white.js";
 const STRIPE_PIXELS = 1 << 18;
 
 /**
- * A decoded picture read as a frame of a film: modes against tracking that change what comes back
- * from a canvas leave this alone, because nothing can be drawn on it. Chromium ≥ 94, Firefox ≥ 130,
- * Safari ≥ 16.4, in secure contexts.
+ * A decoded picture read as a video frame. Anti-tracking modes that change the pixels of a canvas do
+ * not change these, because nothing can be drawn on a frame. Chromium ≥ 94, Firefox ≥ 130, Safari
+ * ≥ 16.4, in secure contexts.
  *
  * @implements {Picture}
  */
 export class FramePicture {
   /**
-   * @param {ImageBitmap} bitmap is closed: the frame holds its pixels
+   * @param {ImageBitmap} bitmap closed here: the frame holds its pixels
    * @param {boolean} mayBeTransparent
-   * @throws {FingerprintError} `canvas-distorted`: it cannot be read here in this way either
+   * @throws {FingerprintError} `canvas-distorted`: this browser cannot read it in this way either
    */
   constructor(bitmap, mayBeTransparent) {
     const { width, height } = bitmap;
@@ -41,7 +41,7 @@ export class FramePicture {
 
   async *stripes() {
     const { width, height } = this;
-    // Asking for another format than its own is not possible in Safari, and may convert colours.
+    // Safari cannot convert to another format, and a conversion may change colours.
     const format = String(this._frame.format);
     if (!/^(RGB|BGR)[AX]$/.test(format)) throw new FingerprintError("canvas-distorted");
     const seeThrough = this._mayBeTransparent && format.endsWith("A");

@@ -12,7 +12,7 @@ const STRIPE_PIXELS = 1 << 18;
 let loaded = null;
 
 /**
- * Decode HEIC, which browsers do not, with libheif. It is loaded with the first such picture.
+ * Decode HEIC, which browsers do not, with libheif, loaded for the first such picture.
  *
  * @param {Uint8Array} bytes the whole file
  * @returns {Promise<import("./decode.js").Picture>}
@@ -23,7 +23,7 @@ export async function openHeic(bytes) {
   /** @type {Libheif} */
   let libheif;
   try {
-    // Its memory only grows, so that each picture gets a new one.
+    // A decoder's memory only grows, so each picture gets a new decoder.
     libheif = (await loaded)();
   } catch (error) {
     loaded = null;
@@ -52,7 +52,7 @@ async function load() {
     make();
     return make;
   } catch {
-    // WebAssembly is switched off, or forbidden by a policy: the same decoder, ten times slower.
+    // Without WebAssembly (off, or forbidden by a policy): the same decoder, ten times slower.
     const { default: libheif } = await import("../../vendor/libheif/libheif-plain.js");
     return () => libheif(quiet);
   }
@@ -76,7 +76,7 @@ class HeicPicture {
     const images = new libheif.HeifDecoder().decode(bytes);
     const image = /** @type {any} */ (images.find((one) => one.is_primary()) ?? images[0]);
     if (!image) throw new FingerprintError("damaged");
-    // HeifImage.display would copy all of it once more.
+    // HeifImage.display would make another copy.
     const decoded = libheif.heif_js_decode_image2(
       image.handle,
       libheif.heif_colorspace.heif_colorspace_RGB,

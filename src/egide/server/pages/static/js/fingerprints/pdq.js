@@ -3,20 +3,20 @@
 import { GRID, hashGrid } from "./pdq_grid.js";
 
 /*
- * PDQ as its authors compute it, bit for bit, from rows that come in one after the other.
+ * Streaming PDQ, equal to the reference in every bit, from rows that arrive one after the other.
  *
- * The reference adds up running sums in single precision, so the order of its additions is part of
- * the hash. Math.fround after each operation gives exactly what single-precision arithmetic gives,
- * because a double has more than twice its digits. A pass of the box filter along columns needs only
- * the rows inside its window, a 128th of the height: they stay in a ring, the picture does not.
+ * The reference keeps running sums in single precision, so the order of its additions is part of the
+ * hash. Math.fround after each operation gives exactly the single-precision result, because a double
+ * has more than twice the digits. A box filter along columns needs only the rows in its window, a
+ * 128th of the height. Only those are kept, in a ring buffer.
  *
  * Source: ThreatExchange, pdq/cpp/hashing/pdqhashing.cpp and pdq/cpp/downscaling/downscaling.cpp;
  * the same steps as egide.hashing.pdq. docs/decisions/0014-streaming-pdq.md has the numbers.
  */
 
 /**
- * Rows filtered side by side. Each running sum waits for its last addition; four that do not wait
- * for one another take two thirds of the time of one after the other.
+ * Rows filtered in parallel. Each addition to a running sum waits for the one before; four
+ * independent sums take two thirds of the time.
  */
 const LANES = 4;
 export const MIN_SIDE_PIXELS = 5;
@@ -33,7 +33,7 @@ export class PdqStream {
     }
     this.width = width;
     this.height = height;
-    /** How many rows have come. */
+    /** How many rows have been pushed. */
     this.rows = 0;
     this._grid = new Float32Array(GRID * GRID);
     this._whole = width === GRID && height === GRID;
@@ -82,8 +82,8 @@ export class PdqStream {
   _pushRow(rgba, start) {
     const luma = this._luma.next;
     for (let column = 0, at = start; column < luma.length; column += 1, at += 4) {
-      // Whole thousandths are exact, so that only the division rounds; equal to the reference for
-      // each of the 2²⁴ colours.
+      // Integer weights in thousandths are exact, so only the division rounds; equal to the
+      // reference for each of the 2²⁴ colours.
       luma[column] = (299 * rgba[at] + 587 * rgba[at + 1] + 114 * rgba[at + 2]) / 1000;
     }
     if (this._whole) {
@@ -95,7 +95,7 @@ export class PdqStream {
     this.rows += 1;
   }
 
-  /** Filter the rows that have come along themselves, then down the columns. */
+  /** Filter the waiting rows along themselves, then down the columns. */
   _filterRows() {
     filterRows(this._luma.all, this._filtered.all);
     for (let lane = 0; lane < this._luma.count; lane += 1) {
@@ -104,7 +104,7 @@ export class PdqStream {
     this._luma.count = 0;
   }
 
-  /** Take a row that one pass in each direction has filtered. */
+  /** Take a row after one pass in each direction. */
   _takeSmooth() {
     this._smooth.count += 1;
     if (this._smooth.count === LANES) this._sampleRows();
@@ -119,7 +119,7 @@ export class PdqStream {
     this._smooth.count = 0;
   }
 
-  /** Keep a row that both passes have filtered, as often as it is sampled. */
+  /** Store a row after both passes, as often as it is sampled. */
   _keepRow() {
     const position = this._second.position - 1;
     while (this._down[this._filled] === position) {
@@ -129,18 +129,18 @@ export class PdqStream {
   }
 }
 
-/** Rows that are filtered side by side. */
+/** Rows that are filtered in parallel. */
 class Lanes {
   /**
    * @param {number} length of a row
    */
   constructor(length) {
-    /** All of them, one after the other. */
+    /** All rows, one after the other. */
     this.all = new Float32Array(LANES * length);
     this.rows = Array.from({ length: LANES }, (_, lane) =>
       this.all.subarray(lane * length, (lane + 1) * length),
     );
-    /** How many are filled. */
+    /** How many rows are filled. */
     this.count = 0;
   }
 
@@ -154,7 +154,7 @@ class Lanes {
 class ColumnFilter {
   /**
    * @param {number} lines how many columns
-   * @param {number} length how many rows will enter
+   * @param {number} length how many rows will be pushed
    */
   constructor(lines, length) {
     this._lines = lines;
@@ -165,14 +165,14 @@ class ColumnFilter {
     this._totals = new Float32Array(lines);
     this._entered = 0;
     this._count = 0;
-    /** How many rows have come out. */
+    /** How many rows have been returned. */
     this.position = 0;
   }
 
   /**
    * @param {Float32Array} row the next row
-   * @param {Float32Array} out where a row that comes out is written
-   * @returns {boolean} whether one came out
+   * @param {Float32Array} out receives a filtered row
+   * @returns {boolean} whether a row was written
    */
   enter(row, out) {
     const totals = this._totals;
@@ -182,7 +182,7 @@ class ColumnFilter {
     const ready = this._entered >= this._ahead;
     this._entered += 1;
     const count = this._count;
-    // An empty place of the ring is 0, and taking 0 away changes no sum.
+    // An empty place of the ring is 0, and subtracting 0 changes no sum.
     for (let line = 0; line < totals.length; line += 1, slot += 1) {
       const level = row[line];
       const total = Math.fround(Math.fround(totals[line] + level) - ring[slot]);
@@ -195,10 +195,10 @@ class ColumnFilter {
   }
 
   /**
-   * After the last row has entered: what is still inside comes out.
+   * After the last row, return the next row that is still inside.
    *
    * @param {Float32Array} out
-   * @returns {boolean} whether a row came out
+   * @returns {boolean} whether a row was written
    */
   drain(out) {
     if (this.position === this._length) return false;
@@ -273,7 +273,7 @@ function put(out, length, at, count, a, b, c, d) {
 }
 
 /**
- * The same pass, of which only some places are kept.
+ * The same pass, keeping only some positions.
  *
  * @param {Float32Array} source the rows of all lanes
  * @param {Int32Array} positions 64, ascending, repeats allowed
@@ -321,7 +321,7 @@ function windowOf(length) {
 }
 
 /**
- * How far the window reaches beyond the pixel that it is for.
+ * How far the window reaches beyond its pixel.
  *
  * @param {number} window
  */
@@ -330,7 +330,7 @@ function aheadOf(window) {
 }
 
 /**
- * Which 64 pixels of a filtered side are kept: the centres of 64 equal parts.
+ * The 64 sampled pixels of a filtered side: the centres of 64 equal parts.
  *
  * @param {number} length
  */

@@ -1,18 +1,18 @@
 // @ts-check
 
 /*
- * From the 64×64 picture that PDQ's filters leave to its hash and its quality.
+ * Compute PDQ's hash and quality from the 64×64 picture after its filters.
  *
  * Source: ThreatExchange, pdq/cpp/hashing/pdqhashing.cpp; the same steps as egide.hashing.pdq.
  */
 
-/** Rows and columns of the picture that the cosine transform is taken of. */
+/** Rows and columns of the cosine transform's input. */
 export const GRID = 64;
 const FREQUENCIES = 16;
 
 /**
- * √(2/64)·cos(π·k/128) for k = 0 … 63, in single precision. Embedded because Math.cos may differ in
- * its last bit between browsers.
+ * √(2/64)·cos(π·k/128) for k = 0 … 63, in single precision. Embedded because the last bit of
+ * Math.cos may differ between browsers.
  */
 const QUARTER_WAVE = new Float32Array([
   0.17677669, 0.17672345, 0.17656375, 0.17629771, 0.17592546, 0.17544726, 0.17486335, 0.17417413,
@@ -32,7 +32,7 @@ const COSINES = cosineRows();
 /**
  * @typedef {object} Pdq
  * @property {Uint8Array} pdq the hash, 32 bytes
- * @property {number} quality 0–100; under 50 the hash says too little to be searched for
+ * @property {number} quality 0–100; under 50 the hash has too little detail for a search
  */
 
 /**
@@ -83,7 +83,7 @@ function transform(grid) {
 }
 
 /**
- * Cut the coefficients at their median, the 128th smallest; the last is the most significant bit.
+ * Compare the coefficients with their median, the 128th smallest; the last gives the highest bit.
  *
  * @param {Float32Array} coefficients
  */
@@ -97,7 +97,7 @@ function hashOf(coefficients) {
 }
 
 /**
- * How much detail a 64×64 picture has: the reference's sum of gradients, scaled to 0–100.
+ * The detail of a 64×64 picture: the reference's sum of gradients, scaled to 0–100.
  *
  * @param {Float32Array} grid
  */

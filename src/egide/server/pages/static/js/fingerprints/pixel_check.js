@@ -9,7 +9,7 @@ const WIDTH = 192;
 const HEIGHT = 128;
 const HEADER_BYTES = 54;
 
-/** A row of 16 pixels, from hidden to opaque; its colours are those of `seeThroughAt`. */
+/** A row of 16 pixels, from transparent to opaque, with the colours of `seeThroughAt`. */
 const SEE_THROUGH_PNG =
   "iVBORw0KGgoAAAANSUhEUgAAABAAAAABCAYAAADXeS5fAAAAE0lEQVR42mNk+B/FoPqZQZBcDABw0xLCGy8tygAAAABJRU5ErkJggg==";
 
@@ -17,12 +17,12 @@ const SEE_THROUGH_PNG =
 let found = null;
 
 /**
- * Find a way on which pixels come back as they are, by pictures whose pixels are known: modes
- * against tracking add noise to a canvas, or make it blank, and a fingerprint of that would find
- * nothing. Done once, on the way that all pictures go.
+ * Find a way to read pixels unchanged, by pictures with known pixels. Anti-tracking modes add noise
+ * to a canvas or make it blank, and the fingerprint of such pixels would match nothing. Done once;
+ * all pictures are then read in this way.
  *
  * @returns {Promise<import("./decode.js").Way>}
- * @throws {FingerprintError} `canvas-distorted`: there is none
+ * @throws {FingerprintError} `canvas-distorted`: there is no such way
  */
 export function wayToPixels() {
   found ??= find();
@@ -34,7 +34,7 @@ async function find() {
   try {
     if (await readsBack("canvas", inspect("bmp", drawnBmp()), colourAt)) return "canvas";
   } catch {
-    // Refused; the other way may be open.
+    // The other way may work.
   }
   try {
     const png = Uint8Array.from(atob(SEE_THROUGH_PNG), (byte) => byte.charCodeAt(0));
@@ -85,7 +85,7 @@ function seeThroughAt(x) {
 }
 
 /**
- * Smooth to the left, coarse to the right: some modes leave flat or busy parts alone.
+ * Smooth on the left, coarse on the right: some modes do not change flat or busy parts.
  *
  * @param {number} x
  * @param {number} y
@@ -96,7 +96,7 @@ function colourAt(x, y) {
   return [scattered & 255, (scattered >>> 8) & 255, (scattered >>> 16) & 255];
 }
 
-/** A bitmap file, which every browser decodes, and which needs no compression. */
+/** A bitmap file: every browser decodes it, and it needs no compression. */
 function drawnBmp() {
   const bytes = new Uint8Array(HEADER_BYTES + 3 * WIDTH * HEIGHT);
   const view = new DataView(bytes.buffer);

@@ -1,20 +1,20 @@
 // @ts-check
 
 /*
- * SHA-256 over a file that comes in pieces, so that a video is never in memory as a whole:
- * crypto.subtle.digest wants all bytes at once.
+ * SHA-256 over a file in pieces, so that a video need not fit into memory: crypto.subtle.digest
+ * takes all bytes at once.
  *
  * Source: FIPS 180-4, section 6.2.
  */
 
 const BLOCK_BYTES = 64;
 
-/** The first 32 bits of the fractions of the cube roots of the first 64 primes. */
+/** The first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 const ROUND = rootFractions(64, 3);
 /** The same of the square roots of the first 8. */
 const INITIAL = rootFractions(8, 2);
 
-/** One digest in the making. */
+/** One digest in progress. */
 export class Sha256 {
   constructor() {
     this._state = INITIAL.slice();
@@ -110,7 +110,7 @@ export class Sha256 {
 }
 
 /**
- * Whole-number roots of primes: floating-point roots may differ between browsers.
+ * Integer roots of primes: floating-point roots may differ between browsers.
  *
  * @param {number} count
  * @param {2 | 3} degree

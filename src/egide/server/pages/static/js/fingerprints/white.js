@@ -1,7 +1,7 @@
 // @ts-check
 
 /**
- * Lay pixels whose colours are not multiplied by their opacity on white, in their place.
+ * Blend pixels with unpremultiplied alpha onto white, in place.
  *
  * @param {Uint8Array} rgba
  * @returns {boolean} whether a pixel was not opaque

@@ -1,6 +1,6 @@
 // @ts-check
 
-/* Saving the card of a case as a file of plain text, made here; its name says nothing. */
+/* Save the card of a case as a plain-text file, made here; the file's name reveals nothing. */
 
 import { byId } from "./dom.js";
 
@@ -24,6 +24,6 @@ function cardText(card) {
     const text = part.textContent?.trim() ?? "";
     return part.tagName === "DT" ? `\r\n${text}:` : text;
   });
-  // The mark tells old editors that it is UTF-8; the line ends are those that all of them know.
+  // The mark tells old editors that the file is UTF-8; all of them know these line ends.
   return `\ufeff${lines.join("\r\n")}\r\n`;
 }

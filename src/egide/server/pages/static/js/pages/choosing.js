@@ -13,7 +13,7 @@ export class Choosing {
   /**
    * @param {Queue} queue
    * @param {Words} words
-   * @param {() => boolean} isOpen whether files can be taken now
+   * @param {() => boolean} isOpen whether files are accepted now
    */
   constructor(queue, words, isOpen) {
     this._queue = queue;
@@ -24,7 +24,8 @@ export class Choosing {
     this._goOn = byId("go-on", HTMLButtonElement);
     this._picker.addEventListener("change", () => {
       this._take(this._picker.files ?? []);
-      // The browser writes the file's name beside the button; and the same file can be chosen anew.
+      // Else the browser shows the file's name beside the button, and the same file cannot be
+      // chosen again.
       this._picker.value = "";
     });
     this._stop.addEventListener("click", () => queue.stop());
@@ -35,12 +36,12 @@ export class Choosing {
     this._acceptDrops(isOpen);
   }
 
-  /** Whether the names of files are shown. */
+  /** Whether file names are shown. */
   get namesShown() {
     return this._files.namesShown;
   }
 
-  /** Say what keeps the person from going on, if anything does. */
+  /** Show what prevents the person from continuing, if anything. */
   get ready() {
     const queue = this._queue;
     let key = "";
@@ -73,7 +74,7 @@ export class Choosing {
   }
 
   /**
-   * Show or hide a button; the focus goes to the one that takes its place.
+   * Show or hide a button; if hidden, the focus moves to the other one.
    *
    * @param {HTMLButtonElement} button
    * @param {boolean} shown
@@ -94,7 +95,7 @@ export class Choosing {
   }
 
   /**
-   * Files dropped anywhere are taken: a browser would show the picture instead of this page.
+   * Accept files dropped anywhere: else the browser would show the picture instead of this page.
    *
    * @param {() => boolean} isOpen
    */

@@ -1,9 +1,9 @@
 // @ts-check
-/** What small things every page does with a script, and does without as well. */
+/** Small additions to every page, which also works without them. */
 
 document.documentElement.classList.add("scripted");
 
-// What is wrong with a form is read out first.
+// Screen readers read a form's mistakes first.
 const first = document.querySelector("[data-focus]");
 if (first instanceof HTMLElement) first.focus();
 

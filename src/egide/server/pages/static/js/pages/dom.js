@@ -1,7 +1,7 @@
 // @ts-check
 
 /**
- * An element that the page has by its template.
+ * Return an element that the page's template contains.
  *
  * @template {HTMLElement} T
  * @param {string} id
@@ -13,7 +13,7 @@ export function byId(id, kind) {
 }
 
 /**
- * The first element within another that fits a selector.
+ * Return the first element within another that matches a selector.
  *
  * @template {HTMLElement} T
  * @param {ParentNode} parent
@@ -26,7 +26,7 @@ export function within(parent, selector, kind) {
 }
 
 /**
- * The one element of a `<template>`, copied.
+ * Copy the only element of a `<template>`.
  *
  * @param {string} id
  * @returns {HTMLElement}

@@ -1,20 +1,20 @@
 // @ts-check
 /**
- * The way out, on every page: the link at the top, or Shift three times. What the page shows goes
- * at once; the session ends behind; the neutral page takes the place of this one in the history.
- * What came before stays in the history: no page can erase it.
+ * The way out, on every page: the link at the top, or Shift three times. The page's content
+ * disappears at once, and the session ends in the background. The neutral page replaces this one in
+ * the history. Earlier pages stay in the history: no page can erase them.
  */
 
 const PRESSES = 3;
 const WITHIN_MS = 1500;
-/** Pages that hold something of their own drop it when they hear this on `document`. */
+/** On this event of `document`, pages drop the data that they hold. */
 export const LEAVING = "egide:leaving";
 
 let leaving = false;
 
 /**
- * Whether the person is on the way out: then nothing may ask whether they are sure.
- * @returns {boolean} true from the moment they asked to leave
+ * Whether the person is leaving: then nothing may ask for confirmation.
+ * @returns {boolean} true once they asked to leave
  */
 export function isLeaving() {
   return leaving;
@@ -22,8 +22,8 @@ export function isLeaving() {
 
 /**
  * Leave at once.
- * @param {HTMLAnchorElement} exit the link; its address ends the session, `data-exit-url` is
- *   where to go
+ * @param {HTMLAnchorElement} exit the link; its address ends the session, and `data-exit-url` is the
+ *   neutral page
  */
 function leave(exit) {
   if (leaving) return;
@@ -32,23 +32,23 @@ function leave(exit) {
   endSession(exit.href);
   document.dispatchEvent(new Event(LEAVING));
   location.replace(neutral);
-  // The next page may take a while to come; until then there is nothing to be seen of this one.
+  // The next page may take a while to load; until then, nothing of this one is visible.
   document.title = "";
   document.body.replaceChildren();
 }
 
 /**
- * Tell the server, without waiting for it; it sends the cookie back and clears what is stored.
+ * Tell the server without waiting; its answer deletes the cookie and the stored data.
  * @param {string} address of `leave`
  */
 function endSession(address) {
   try {
     sessionStorage.clear();
   } catch {
-    // Storage is switched off: there is nothing in it.
+    // Storage is disabled, hence empty.
   }
   try {
-    // Unlike a beacon, its answer can take the cookie back in every browser.
+    // Unlike that of a beacon, its answer can delete the cookie in every browser.
     fetch(address, { method: "POST", keepalive: true, redirect: "manual" }).catch(() => {});
   } catch {
     navigator.sendBeacon?.(address);
@@ -67,7 +67,7 @@ function onThreeShifts(act) {
     "keydown",
     (event) => {
       if (event.key !== "Shift") {
-        // A capital letter is Shift with another key.
+        // Shift with another key, as for a capital letter.
         alone = false;
         pressed = [];
       } else if (!event.repeat) {
@@ -95,7 +95,7 @@ if (exit instanceof HTMLAnchorElement) {
     leave(exit);
   });
   onThreeShifts(() => leave(exit));
-  // A page that comes back from memory, emptied or not, is asked for anew.
+  // A page restored from memory, emptied or not, is reloaded.
   addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });

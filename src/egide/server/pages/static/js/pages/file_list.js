@@ -13,7 +13,7 @@ const FILE_PROBLEMS = new Set([
   "out_of_memory",
 ]);
 
-/** The list of chosen files on the page: numbers and sizes, and names only if asked for. */
+/** The list of chosen files: numbers and sizes, and names only on request. */
 export class FileList {
   /**
    * @param {Queue} queue
@@ -76,7 +76,7 @@ export class FileList {
     within(row, "button", HTMLButtonElement).addEventListener("click", () => {
       const next = row.nextElementSibling ?? row.previousElementSibling;
       this._queue.remove(item);
-      // The button that had the focus is gone: without this a keyboard starts at the top again.
+      // The focused button is gone; without this, the keyboard would start at the top again.
       const heir = next?.querySelector("button") ?? byId("choose-heading", HTMLElement);
       /** @type {HTMLElement} */ (heir).focus();
     });
@@ -117,13 +117,13 @@ export class FileList {
     if (duplicates) said.push(this._words.plural("left_out", duplicates));
     if (failed && queue.ready.length) said.push(this._words.plural("failed", failed));
     const text = said.join(" ");
-    // A screen reader speaks each time that it is set, so only when it says something new.
+    // A screen reader speaks whenever the text is set, so set it only if it changed.
     if (this._status.textContent !== text) this._status.textContent = text;
   }
 }
 
 /**
- * @param {string} code of a FingerprintError, as `not-an-image`
+ * @param {string} code of a FingerprintError, such as `not-an-image`
  * @returns {string} the key of its words
  */
 export function fileProblem(code) {

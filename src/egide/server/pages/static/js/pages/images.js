@@ -1,6 +1,6 @@
 // @ts-check
 
-/* Registering images, or adding them to a case: choose, check, PIN, send. */
+/* Register images, or add them to a case: choose, check, PIN, send. */
 
 import { Fingerprinter } from "../fingerprints/client.js";
 import { Choosing } from "./choosing.js";
@@ -15,7 +15,7 @@ import { sentImages, showSummary } from "./summary.js";
 import { Words } from "./words.js";
 
 /**
- * @param {HTMLElement} app with what the server says in `data-…`
+ * @param {HTMLElement} app with the server's values in `data-…`
  */
 function start(app) {
   const { data, adding } = { data: app.dataset, adding: app.dataset.mode === "add" };
@@ -76,7 +76,7 @@ function start(app) {
   addEventListener("beforeunload", (event) => {
     if (sent || isLeaving() || !queue.items.length) return;
     event.preventDefault();
-    event.returnValue = words.text("leaving"); // what older browsers take for a question
+    event.returnValue = words.text("leaving"); // makes older browsers ask
   });
   document.addEventListener(LEAVING, () => {
     queue.stop();
@@ -88,7 +88,7 @@ function start(app) {
 
 /**
  * @param {string} url
- * @returns {Promise<string>} a token of whoever is signed in now, perhaps in another window
+ * @returns {Promise<string>} a token for the present session, perhaps of another window
  */
 async function freshToken(url) {
   try {

@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 
 const MIN_CHARS = 6;
 const MAX_CHARS = 64;
-/** Words for why the server refuses a PIN, where it is not that it is easy to guess. */
+/** Words for the server's reasons to refuse a PIN, other than that it is easy to guess. */
 const REFUSALS = /** @type {Record<string, string>} */ ({
   "too-short": "pin_short",
   "too-long": "pin_long",
@@ -14,8 +14,8 @@ const REFUSALS = /** @type {Record<string, string>} */ ({
 });
 
 /**
- * The two fields for a new PIN. The server has the last word on what is too easy; what can be said
- * here is said without asking it.
+ * The two fields for a new PIN. Simple mistakes are shown at once; the server decides whether a PIN
+ * is too easy to guess.
  */
 export class PinForm {
   /**
@@ -39,10 +39,10 @@ export class PinForm {
       for (const field of [this._pin, this._again]) field.type = show.checked ? "text" : "password";
     };
     show.addEventListener("change", reveal);
-    reveal(); // a browser that restores a page checks the box again
+    reveal(); // a browser checks the box again when it restores the page
   }
 
-  /** @param {string} reason why the server refused it: a `reason` of PinRefused */
+  /** @param {string} reason the `reason` of the server's PinRefused */
   refuse(reason) {
     const key = REFUSALS[reason] ?? "pin_easy";
     this._say(this._pin, this._words.text(key));
@@ -57,7 +57,7 @@ export class PinForm {
 
   /**
    * @param {HTMLInputElement} field
-   * @param {string} text what is wrong with it, or nothing
+   * @param {string} text its mistake, or empty
    */
   _say(field, text) {
     const error = byId(`${field.id}-error`, HTMLElement);

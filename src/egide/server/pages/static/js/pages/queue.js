@@ -7,31 +7,31 @@
  */
 
 /**
- * One file that somebody chose.
+ * One chosen file.
  *
  * @typedef {object} Item
- * @property {number} key tells it from the others for as long as the page is open
- * @property {number} number that it is shown by: Image 1, Image 2 …
- * @property {File} file its name stays here
+ * @property {number} key unique while the page is open
+ * @property {number} number shown as Image 1, Image 2 …
+ * @property {File} file its name is never sent
  * @property {ItemState} state
- * @property {number} share of the work that is done, 0–1
+ * @property {number} share of its work that is done, 0–1
  * @property {Result | null} result
- * @property {string} code why it failed
- * @property {Item | null} original that it is a duplicate of
+ * @property {string} code of its error
+ * @property {Item | null} original the item that it duplicates
  */
 
 /**
- * The files that somebody chose, fingerprinted one after the other. It sends `change`, with the
- * item in `detail` where only one changed.
+ * The chosen files, fingerprinted one after the other. It dispatches `change`, with the item in
+ * `detail` if only one changed.
  *
- * Nothing here knows of the page, and no file's name or bytes leave it.
+ * It does not depend on the page, and no file's name or bytes leave it.
  */
 export class Queue extends EventTarget {
   /**
    * @param {(onEvent: (event: {type: string, share: number}) => void) => Fingerprinter} start
-   *   starts the software that fingerprints; called again after a stop
+   *   starts a fingerprinter; called again after a stop
    * @param {number} room how many images there may be
-   * @param {number} before how many images the case has already
+   * @param {number} before how many images the case already has
    */
   constructor(start, room, before) {
     super();
@@ -50,7 +50,7 @@ export class Queue extends EventTarget {
   }
 
   /**
-   * Take files, in order, as far as there is room, and begin.
+   * Add files, in order, while there is room, and begin.
    *
    * @param {Iterable<File>} files
    * @returns {{chosen: number, taken: number}}
@@ -70,7 +70,7 @@ export class Queue extends EventTarget {
     return { chosen: chosen.length, taken: taken.length };
   }
 
-  /** How many images take up room: all but those that failed or are there twice. */
+  /** How many images take up room: all but failed ones and duplicates. */
   get wanted() {
     return this.items.length - this.count("failed") - this.count("duplicate");
   }
@@ -80,12 +80,12 @@ export class Queue extends EventTarget {
     return this.items.filter((item) => item.state === state).length;
   }
 
-  /** Those that are ready to be sent. */
+  /** The items that are ready to be sent. */
   get ready() {
     return this.items.filter((item) => item.state === "done");
   }
 
-  /** The mean of what is done of all files, 0–1. */
+  /** The mean progress of all files, 0–1. */
   get share() {
     const done = (/** @type {Item} */ item) =>
       item.state === "waiting" || item.state === "working" ? item.share : 1;
@@ -97,7 +97,7 @@ export class Queue extends EventTarget {
     const wasWorking = item.state === "working";
     if (wasWorking) this._abandon();
     this.items = this.items.filter((other) => other !== item);
-    // What was left out as the same as this one is now wanted itself.
+    // A duplicate of the removed item now takes its place.
     const heir = this.items.find((other) => other.original === item);
     if (heir) {
       heir.state = "done";
@@ -108,20 +108,20 @@ export class Queue extends EventTarget {
     if (wasWorking && this.running) this.resume();
   }
 
-  /** Keep only what will be sent, so that the numbers shown are those of the case. */
+  /** Keep only the items to be sent, so that the shown numbers are those of the case. */
   settle() {
     this.items = this.ready;
     this._renumber();
   }
 
-  /** Stop; the file that was being worked on waits again. */
+  /** Stop; the current file waits again. */
   stop() {
     this.running = false;
     this._abandon();
     this._changed();
   }
 
-  /** Go on with the files that wait. */
+  /** Continue with the waiting files. */
   resume() {
     this.running = true;
     this._changed();
@@ -180,12 +180,12 @@ export class Queue extends EventTarget {
     item.code = String(/** @type {{code?: string}} */ (error)?.code ?? "unknown");
     item.share = 0;
     item.state = "failed";
-    // Videos and HEIC need no canvas: what comes after may do.
+    // Videos and HEIC need no canvas, so later files may succeed.
     if (item.code === "canvas-distorted") this.distorted = true;
     this._changed(item);
   }
 
-  /** Let go of what is being worked on, by ending the software that works on it. */
+  /** Give up the current file by ending its fingerprinter. */
   _abandon() {
     this._run += 1;
     this._fingerprinter?.close();

@@ -1,6 +1,6 @@
 // @ts-check
 
-/* Boxes that show what is typed in a field: `data-reveals` holds the field's id. */
+/* Checkboxes that show the text of a hidden field: `data-reveals` holds the field's id. */
 
 for (const box of document.querySelectorAll("[data-reveals]")) {
   if (!(box instanceof HTMLInputElement)) continue;
@@ -10,7 +10,7 @@ for (const box of document.querySelectorAll("[data-reveals]")) {
     field.type = box.checked ? "text" : "password";
   };
   box.addEventListener("change", show);
-  // What was shown is hidden again before it is sent: browsers remember texts for other forms.
+  // Hide the text again before it is sent: browsers remember visible texts for other forms.
   field.form?.addEventListener("submit", () => {
     field.type = "password";
   });

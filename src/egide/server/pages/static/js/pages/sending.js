@@ -9,10 +9,10 @@ import { NotSent, Submission } from "./submission.js";
  */
 
 const MINUTE_S = 60;
-/** Nothing that the person could do by trying again would help. */
+/** Errors that another attempt cannot solve. */
 const FINAL = new Set(["case_closed", "case_full", "refused"]);
 
-/** Words for what the server answers: its codes, as keys under `problem`. */
+/** Words for the server's error codes: keys under `problem`. */
 const PROBLEMS = /** @type {Record<string, string>} */ ({
   offline: "offline",
   busy: "busy",
@@ -29,7 +29,7 @@ const PROBLEMS = /** @type {Record<string, string>} */ ({
   "body-too-large": "refused",
 });
 
-/** The step in which all is sent: what happens, what went wrong, and trying again. */
+/** The step that sends everything: progress, errors, and another attempt. */
 export class Sending {
   /**
    * @param {Words} words
@@ -47,7 +47,7 @@ export class Sending {
   }
 
   /**
-   * Send until it has arrived, or until the person does something else.
+   * Send until the submission arrives, or until the person leaves this step.
    *
    * @param {Record<string, unknown>} fields
    * @returns {Promise<string>} the page to go to

@@ -3,13 +3,13 @@
 import { byId } from "./dom.js";
 
 /**
- * The steps of a form on one page, in the browser's history too: Back leads to the step before, and
- * nothing is lost.
+ * The steps of a form on one page, also in the browser's history: Back leads to the previous step,
+ * and nothing is lost.
  */
 export class Steps {
   /**
    * @param {string[]} names in order; each is the id of a section
-   * @param {(to: string, from: string) => boolean} mayShow asked before Back or Forward is followed
+   * @param {(to: string, from: string) => boolean} mayShow called before Back or Forward is followed
    */
   constructor(names, mayShow) {
     this._names = names;
@@ -30,7 +30,7 @@ export class Steps {
     this._show(name);
   }
 
-  /** To the step before, as with the browser's button; done once it is shown. */
+  /** Go to the previous step, as with the browser's button; resolves once it is shown. */
   back() {
     return new Promise((resolve) => {
       addEventListener("popstate", resolve, { once: true });

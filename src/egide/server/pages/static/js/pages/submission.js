@@ -5,20 +5,20 @@ import { solve } from "./work.js";
 const ANSWER_TIMEOUT_MS = 30_000;
 const RETRY_AFTER_MS = 1_500;
 const MAX_ROUNDS = 4;
-/** Of a server that is restarted or has too much to do; what was sent may be sent again. */
+/** Statuses of a server that restarts or is overloaded; the request may be repeated. */
 const PASSING = new Set([408, 502, 503, 504]);
 
 /**
- * Where things are sent, and by whose leave.
+ * Where submissions are sent, and with which token.
  *
  * @typedef {object} Route
  * @property {string} challengeUrl
  * @property {string} submitUrl
  * @property {string} csrf
- * @property {() => Promise<string>} renewCsrf asks for a token that is valid now
+ * @property {() => Promise<string>} renewCsrf fetches a currently valid token
  */
 
-/** Why something was not sent; `code` is a key under `problem` of the words. */
+/** A submission was not sent; `code` is a key under `problem` of the words. */
 export class NotSent extends Error {
   /**
    * @param {string} code
@@ -33,8 +33,8 @@ export class NotSent extends Error {
 }
 
 /**
- * One submission, sent once however often it is tried: its challenge names it, and the server
- * answers a repetition with the same case.
+ * One submission, registered once however often it is sent: its challenge identifies it, and the
+ * server answers a repetition with the same case.
  */
 export class Submission {
   /** @param {Route} route */
@@ -46,7 +46,7 @@ export class Submission {
   }
 
   /**
-   * Send it, solving the server's puzzle first; a lost connection is tried once more by itself.
+   * Solve the server's puzzle, then send; a lost connection is retried once.
    *
    * @param {Record<string, unknown>} fields all but the proof
    * @param {(phase: "puzzle" | "sending") => void} onPhase
@@ -130,7 +130,7 @@ export class Submission {
 }
 
 /**
- * @param {Response} response that is not what was hoped for
+ * @param {Response} response an error
  * @returns {Promise<NotSent>}
  */
 async function refusal(response) {
@@ -139,7 +139,7 @@ async function refusal(response) {
   try {
     problem = await response.json();
   } catch {
-    // A proxy's answer has no code of ours: its status has to do.
+    // A proxy's answer has no code of ours: use its status.
   }
   if (PASSING.has(response.status)) return new NotSent("busy");
   return new NotSent(problem.code ?? "unknown", {

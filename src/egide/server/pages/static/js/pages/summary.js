@@ -8,7 +8,7 @@ import { byId, copyOf, within } from "./dom.js";
  */
 
 /**
- * What is sent for one image: nothing else of a file ever is.
+ * All data that is sent for one image.
  *
  * @typedef {object} SentImage
  * @property {"still" | "first-frame" | "digest-only"} kind
@@ -25,7 +25,7 @@ export function sentImages(items) {
   return items.map(({ result }) => {
     if (!result) throw new TypeError("an image that is not ready");
     const { kind, pdq, quality, sha256 } = result;
-    // A picture with too little detail is sent like a video: only its exact copies can be found.
+    // A picture with too little detail is sent like a video: only exact copies can be found.
     return pdq === null
       ? { kind: "digest-only", pdq: null, quality: null, sha256 }
       : { kind, pdq, quality, sha256 };
@@ -33,9 +33,9 @@ export function sentImages(items) {
 }
 
 /**
- * Show what will be sent, in words and to the letter.
+ * Show what will be sent, in words and literally.
  *
- * @param {Item[]} items that are ready, with the numbers that they have in the case
+ * @param {Item[]} items that are ready, with their numbers in the case
  * @param {Words} words
  * @param {boolean} namesShown
  */

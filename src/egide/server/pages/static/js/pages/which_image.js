@@ -1,6 +1,6 @@
 // @ts-check
 
-/* Which image of the case a file is. The file is read here and compared here; nothing is sent. */
+/* Find which image of the case a file is. The file is read and compared here; nothing is sent. */
 
 import { Sha256 } from "../fingerprints/sha256.js";
 import { byId } from "./dom.js";
@@ -40,7 +40,7 @@ function start(section) {
 
   picker.addEventListener("change", () => {
     const file = picker.files?.[0];
-    // The browser writes the file's name beside the button; and the same can be chosen anew.
+    // Else the browser shows the file's name, and the same file cannot be chosen again.
     picker.value = "";
     if (file) void compare(file);
   });
@@ -51,8 +51,8 @@ function start(section) {
 
 /**
  * @param {Blob} file
- * @param {(share: number) => boolean} goOn whether its answer is still waited for
- * @returns {Promise<Uint8Array | null>} its SHA-256, or null where nobody waits any more
+ * @param {(share: number) => boolean} goOn whether the result is still wanted
+ * @returns {Promise<Uint8Array | null>} its SHA-256, or null if it is no longer wanted
  */
 async function digestOf(file, goOn) {
   const sha256 = new Sha256();

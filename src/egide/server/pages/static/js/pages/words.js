@@ -1,10 +1,10 @@
 // @ts-check
 
-/** The words of one page in its language: they stand in the page, so that no script holds any. */
+/** The words of one page in its language. The page holds them, so that no script does. */
 export class Words {
   /**
-   * @param {string} lang a language tag, as `fr`
-   * @param {Record<string, string>} strings by dotted key, with placeholders as `{count}`
+   * @param {string} lang a language tag, such as `fr`
+   * @param {Record<string, string>} strings by dotted key, with placeholders such as `{count}`
    */
   constructor(lang, strings) {
     this._strings = strings;
@@ -29,7 +29,7 @@ export class Words {
 
   /**
    * @param {string} key
-   * @param {Record<string, string | number>} [fields] what fills the placeholders
+   * @param {Record<string, string | number>} [fields] values for the placeholders
    */
   text(key, fields = {}) {
     const string = this._strings[key];
@@ -46,7 +46,7 @@ export class Words {
   }
 
   /**
-   * @param {string} key that has the forms `one` and `other`
+   * @param {string} key with the forms `one` and `other`
    * @param {number} count fills `{count}`
    */
   plural(key, count) {
@@ -59,7 +59,7 @@ export class Words {
     return this._percent.format(share);
   }
 
-  /** @param {number} bytes in units of a thousand, as telephones show them */
+  /** @param {number} bytes shown in units of a thousand, as on telephones */
   size(bytes) {
     const kilobytes = Math.max(1, bytes / 1000);
     const step = kilobytes < 999.5 ? 0 : kilobytes < 999_950 ? 1 : 2;

@@ -6,13 +6,13 @@ const BLOCK_BYTES = 64;
 const LENGTH_BYTES = 8;
 const ZERO = 48;
 const NINE = 57;
-/** Long enough to lose little between slices, short enough that a tap is answered at once. */
+/** Long enough to lose little time between slices, short enough to react to a tap at once. */
 const SLICE_MS = 12;
 const CHECK_EVERY = 256;
 
 /**
- * SHA-256 of one beginning and the numbers from 0 on. The blocks of the beginning are hashed once,
- * and the number is counted up where it stands, digit by digit.
+ * SHA-256 of a fixed prefix followed by the numbers from 0 on. The prefix is hashed once, and the
+ * number is incremented in place, digit by digit.
  */
 class Attempts extends Sha256 {
   /** @param {string} beginning ASCII */
@@ -29,14 +29,14 @@ class Attempts extends Sha256 {
     this._layOut(ZERO);
   }
 
-  /** @returns {number} how many bits are zero at the start of the number's digest, up to 32 */
+  /** @returns {number} the leading zero bits of the number's digest, up to 32 */
   zeroBits() {
     this._state.set(this._begun);
     for (let at = 0; at < this._padded; at += BLOCK_BYTES) this._block(this._tail, at);
     return Math.clz32(this._state[0]);
   }
 
-  /** On to the next number. */
+  /** Go to the next number. */
   advance() {
     const tail = this._tail;
     let at = this._left.length + this._digits - 1;
@@ -86,7 +86,7 @@ export async function solve(challenge) {
   }
 }
 
-/** Not a timer: browsers make nested ones wait 4 ms, and a second in a tab behind. */
+/** Not a timer: browsers delay nested ones by 4 ms, and by a second in a background tab. */
 function nextTask() {
   return new Promise((resolve) => {
     const channel = new MessageChannel();

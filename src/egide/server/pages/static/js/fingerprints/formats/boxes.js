@@ -3,7 +3,7 @@
 import { damaged, nameAt, viewOf } from "./bytes.js";
 
 /*
- * AVIF and HEIC: boxes inside boxes, each with its length and a name of four characters.
+ * AVIF and HEIC: nested boxes, each with its length and a name of four characters.
  *
  * Source: ISO/IEC 14496-12, section 4.2; ISO/IEC 23008-12, sections 6.5 and 9.
  */
@@ -20,8 +20,8 @@ const ALPHA_AUXILIARY_MPEG = "auxiliary:alpha";
  */
 
 /**
- * The copy says nothing of turning, mirroring or colour profiles: these properties belong to no
- * picture in it. What a colour's three numbers mean (nclx) stays, decoding needs it.
+ * Copy a file without rotation, mirroring and colour profiles: no picture in the copy has these
+ * properties. The meaning of colour values (nclx) stays, since decoding needs it.
  *
  * @param {Uint8Array} bytes
  * @returns {import("../formats.js").Inspected}
@@ -41,7 +41,7 @@ export function inspectAvif(bytes) {
 }
 
 /**
- * Where a picture is said to have a property of these, say that it has the property 0: none.
+ * Replace the association of a picture with one of these properties by property 0: none.
  *
  * @param {DataView} view
  * @param {Box} box
@@ -65,8 +65,8 @@ function dropAssociations(view, box, unwanted) {
 }
 
 /**
- * Let a sequence pass for the still picture that it holds too. Decoding the sequence, Chromium
- * converts colours otherwise: 4 bits from the same frame as a still.
+ * Declare a sequence as the still picture that it also holds. Chromium converts the colours of a
+ * sequence differently: its hash was 4 bits from that of the same frame as a still.
  *
  * @param {Uint8Array} bytes
  * @param {DataView} view
@@ -79,8 +79,8 @@ function nameStill(bytes, view) {
 }
 
 /**
- * HEIC is decoded as it is stored, turned as it says: its decoder is the same everywhere, and the
- * server's does so too.
+ * HEIC is decoded from the unchanged file, with its rotation: the decoder is the same everywhere,
+ * and the server's also rotates.
  *
  * @param {Uint8Array} bytes
  * @returns {import("../formats.js").Inspected}
@@ -91,7 +91,7 @@ export function inspectHeic(bytes) {
 }
 
 /**
- * The properties of all pictures in a file, and the size of the largest.
+ * Find the properties of all pictures in a file, and the size of the largest.
  *
  * @param {DataView} view
  */
@@ -119,7 +119,7 @@ function readProperties(view) {
 }
 
 /**
- * The boxes of a whole file. Behind the picture's data phones put what is no box, or is cut.
+ * The boxes of a whole file. Phones put data after the picture that is not a box, or is truncated.
  *
  * @param {DataView} view
  */
@@ -152,8 +152,8 @@ function boxesIn(view, start, end) {
 /**
  * @param {DataView} view
  * @param {number} at
- * @param {number} last where the box must have ended
- * @returns {Box | null} null where there is none
+ * @param {number} last where the box must end at the latest
+ * @returns {Box | null} null if there is none
  */
 function boxAt(view, at, last) {
   let size = view.getUint32(at);

@@ -19,7 +19,7 @@ export function startsWith(bytes, magic) {
 }
 
 /**
- * Four characters, as formats name their parts.
+ * Read a four-character code, the name of a part in many formats.
  *
  * @param {DataView} view
  * @param {number} at
@@ -30,7 +30,7 @@ export function nameAt(view, at) {
 }
 
 /**
- * Copy stretches of a file into one buffer.
+ * Copy ranges of a file into one buffer.
  *
  * @param {Uint8Array} bytes
  * @param {[number, number][]} stretches start and end of each
@@ -46,7 +46,7 @@ export function joined(bytes, stretches) {
 }
 
 /**
- * Say that a file is cut short, or that its parts contradict each other.
+ * Report that a file is truncated or inconsistent.
  *
  * @param {string} found
  * @returns {never}

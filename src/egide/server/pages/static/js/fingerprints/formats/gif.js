@@ -9,7 +9,7 @@ const GRAPHIC_CONTROL = 0xf9;
 const HAS_COLOURS = 0x80;
 
 /**
- * Keep the first frame: nothing behind it is decoded, or can go wrong.
+ * Keep only the first frame, so that later ones are not decoded and cannot fail.
  *
  * @param {Uint8Array} bytes
  * @returns {import("../formats.js").Inspected}
@@ -31,7 +31,7 @@ export function inspectGif(bytes) {
       const right = view.getUint16(at + 1, true) + view.getUint16(at + 5, true);
       const bottom = view.getUint16(at + 3, true) + view.getUint16(at + 7, true);
       clear ||= view.getUint32(at + 1, true) !== 0 || right < width || bottom < height;
-      // Decoders enlarge a picture that its first frame does not fit into.
+      // Decoders enlarge a picture whose first frame does not fit into it.
       width = Math.max(width, right);
       height = Math.max(height, bottom);
       firstEnd = blocksEnd(view, at + 10 + coloursBytes(view.getUint8(at + 9)) + 1);
@@ -63,7 +63,7 @@ function coloursBytes(flags) {
 }
 
 /**
- * Where a series of blocks ends, each of which begins with its length.
+ * Find the end of a series of blocks, each of which begins with its length.
  *
  * @param {DataView} view
  * @param {number} start

@@ -6,13 +6,13 @@ const SOI = 0xd8;
 const EOI = 0xd9;
 const SOS = 0xda;
 const TEM = 0x01;
-/** JFIF's, and Adobe's, which says how colours are coded. EXIF, XMP, ICC and previews are others. */
+/** JFIF's marker, and Adobe's, which tells the colour coding; not EXIF, XMP, ICC and previews. */
 const KEPT_APPLICATION_SEGMENTS = new Set([0xe0, 0xee]);
 const COMMENT = 0xfe;
 
 /**
- * Keep what the first picture is decoded from: no orientation, no colour profile, no preview, and
- * nothing behind its end, where phones put films and depth maps.
+ * Keep only the data to decode the first picture: no orientation, colour profile or preview, and
+ * nothing after its end, where phones put videos and depth maps.
  *
  * @param {Uint8Array} bytes
  * @returns {import("../formats.js").Inspected}
@@ -28,7 +28,7 @@ export function inspectJpeg(bytes) {
   let at = 2;
   for (;;) {
     if (bytes[at] !== 0xff) {
-      // Decoders look for the next marker too where something stands between two segments.
+      // As decoders do, skip data between two segments up to the next marker.
       at = bytes.indexOf(0xff, at);
       if (at < 0) damaged("no end");
     }
@@ -68,7 +68,7 @@ export function inspectJpeg(bytes) {
 }
 
 /**
- * Where the coded pixels of a scan end: at the next marker that is no part of them.
+ * Find the end of a scan's coded pixels: the next marker that is not part of them.
  *
  * @param {Uint8Array} bytes
  * @param {number} start

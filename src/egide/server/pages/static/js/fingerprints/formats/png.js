@@ -3,8 +3,8 @@
 import { damaged, joined, nameAt, viewOf } from "./bytes.js";
 
 /**
- * Everything else (gAMA, cHRM, sRGB, iCCP, cICP, eXIf, the frames of an animation …) is taken out:
- * without its frames an animated file shows its still picture.
+ * All other chunks (gAMA, cHRM, sRGB, iCCP, cICP, eXIf, frames of an animation …) are removed. An
+ * animated file without its frames shows its still picture.
  */
 const KEPT = new Set(["IHDR", "PLTE", "tRNS", "IDAT", "IEND"]);
 const WITH_ALPHA = new Set([4, 6]);

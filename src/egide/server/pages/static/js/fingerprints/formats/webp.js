@@ -5,7 +5,7 @@ import { damaged, joined, nameAt, viewOf } from "./bytes.js";
 const DROPPED = new Set(["ICCP", "EXIF", "XMP "]);
 const ANIMATED = 0x02;
 const ALPHA = 0x10;
-/** That there is a colour profile, EXIF or XMP. */
+/** Flags of a colour profile, EXIF and XMP. */
 const DROPPED_FLAGS = 0x20 | 0x08 | 0x04;
 
 /**
@@ -25,7 +25,7 @@ export function inspectWebp(bytes) {
   while (at + 8 <= fileEnd) {
     const name = nameAt(view, at);
     const bodyEnd = at + 8 + view.getUint32(at + 4, true);
-    // Chunks are padded to even lengths; some writers leave the last one's padding out.
+    // Chunks are padded to even lengths; some writers omit the last chunk's padding.
     const end = Math.min(bodyEnd + (bodyEnd & 1), bytes.length);
     if (bodyEnd > fileEnd) damaged("cut in a chunk");
     if (name === "VP8 " || name === "VP8L" || name === "ANMF") pictures += 1;
