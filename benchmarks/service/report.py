@@ -5,14 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from service.plan import (
-    BATCH_GOAL,
-    EFFECT_S,
-    GROWTH_GOAL,
-    P50_GOAL_MS,
-    P99_GOAL_MS,
-    UPLOADS_GOAL,
-)
+from service.plan import BATCH_GOAL, EFFECT_S, GROWTH_GOAL, P50_GOAL_MS, P99_GOAL_MS, UPLOADS_GOAL
 from service.singles import ARRIVALS, EVEN
 
 if TYPE_CHECKING:

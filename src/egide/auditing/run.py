@@ -20,13 +20,7 @@ from egide.auditing.executors.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
 from egide.auditing.pinned import Pinned
 from egide.auditing.sources import open_source, variables_for
-from egide.auditing.summary import (
-    SUMMARY_SCHEMA,
-    AuditSummary,
-    BankSummary,
-    SourceSummary,
-    Totals,
-)
+from egide.auditing.summary import SUMMARY_SCHEMA, AuditSummary, BankSummary, SourceSummary, Totals
 from egide.domain.model import DEFAULT_LIMITS, Limits, Mode
 from egide.errors import UsageError
 from egide.matching import Matcher

@@ -29,15 +29,7 @@ from egide.cli import (
     sync,
     webhook,
 )
-from egide.cli.terminal import (
-    Exit,
-    examples,
-    let_go_of_output,
-    prepare,
-    print_json,
-    say,
-    warn,
-)
+from egide.cli.terminal import Exit, examples, let_go_of_output, prepare, print_json, say, warn
 from egide.errors import EgideError, Interrupted, OutputUnwritable, Unexpected, UsageError
 from egide.sandbox.exhaustion import exhausted, require_files
 

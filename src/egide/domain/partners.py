@@ -7,11 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from egide.domain.model import (
-    FeedbackKind,
-    State,
-    Trust,
-)
+from egide.domain.model import FeedbackKind, State, Trust
 from egide.domain.names import source_of
 
 if TYPE_CHECKING:

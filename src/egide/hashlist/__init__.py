@@ -5,13 +5,7 @@ The formats are in docs/reference/hash-lists.md. `egide.hashlist.write` is for
 """
 
 from egide.hashlist.read import read_hash_list
-from egide.hashlist.values import (
-    SCHEMA_VERSION,
-    BadLine,
-    HashLine,
-    HashListFormat,
-    parse_hex,
-)
+from egide.hashlist.values import SCHEMA_VERSION, BadLine, HashLine, HashListFormat, parse_hex
 
 __all__ = [
     "SCHEMA_VERSION",

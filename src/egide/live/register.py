@@ -13,12 +13,7 @@ from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.live.combining import Combiner
 from egide.live.rebuilding import Rebuilder, RebuildRules
-from egide.live.snapshots import (
-    build_store_snapshot,
-    building,
-    forget_snapshot,
-    snapshot_path,
-)
+from egide.live.snapshots import build_store_snapshot, building, forget_snapshot, snapshot_path
 from egide.matching import Holdings, Matcher
 
 if TYPE_CHECKING:

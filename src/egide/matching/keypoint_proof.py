@@ -16,13 +16,7 @@ import numpy as np
 
 from egide.domain.model import KeypointEvidence, KeypointQuery, KeypointSet
 from egide.hashing.keypoint_set import SIGN_GRID, KeypointView, view
-from egide.matching.arrangement import (
-    MIN_INLIERS,
-    NORMAL_SIDE,
-    Correspondence,
-    arrange,
-    outline,
-)
+from egide.matching.arrangement import MIN_INLIERS, NORMAL_SIDE, Correspondence, arrange, outline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,13 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from egide.domain.model import DEFAULT_LIMITS
-from egide.errors import (
-    DecoderCrashed,
-    DecodeTimeout,
-    EgideError,
-    NotReady,
-    Overloaded,
-)
+from egide.errors import DecoderCrashed, DecodeTimeout, EgideError, NotReady, Overloaded
 from egide.media.read import check_size
 from egide.sandbox.decoding_process import ChildDied, ChildSilent, DecodingProcess
 

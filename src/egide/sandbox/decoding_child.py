@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING, Any
 from egide.domain.model import Mode
 from egide.errors import DecodeFailed, ItemError
 from egide.hashing.fingerprint import fingerprint, warm_up
-from egide.sandbox.decoding_messages import (
-    REQUEST,
-    fingerprint_values,
-    pack_answer,
-    read_settings,
-)
+from egide.sandbox.decoding_messages import REQUEST, fingerprint_values, pack_answer, read_settings
 from egide.sandbox.limits import end_with_parent, limit_memory, write_no_files
 
 if TYPE_CHECKING:

@@ -21,13 +21,7 @@ from egide.domain.cases import (
     parse_number,
 )
 from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Pdq, Signal
-from egide.errors import (
-    CaseFull,
-    CaseNotFound,
-    HashInvalid,
-    SubmissionConflict,
-    UsageError,
-)
+from egide.errors import CaseFull, CaseNotFound, HashInvalid, SubmissionConflict, UsageError
 from egide.hashlist.values import meaningless
 from egide.security.passwords import hash_password, place_in_line, verify_password
 from egide.store.changing import ChangingStore

@@ -10,13 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from egide.errors import (
-    EgideError,
-    FetchError,
-    FetchRefused,
-    FetchTimeout,
-    FetchTooLarge,
-)
+from egide.errors import EgideError, FetchError, FetchRefused, FetchTimeout, FetchTooLarge
 from egide.net import connect
 from egide.net.fetch import fetch
 from net_peer import answering, ok, serving

@@ -18,14 +18,7 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 
-from attacking_pages import (
-    PIN,
-    Hostile,
-    account,
-    case_of,
-    number_of_nobody,
-    sent_image,
-)
+from attacking_pages import PIN, Hostile, account, case_of, number_of_nobody, sent_image
 from egide.domain.cases import CaseState, ImageKind
 from egide.server.pages.routes import pages_router
 from egide.server.pages.site.page import COOKIE

@@ -34,13 +34,7 @@ from case_samples import PIN
 from egide.domain.access import ApprovalState, Key, Role
 from egide.domain.cases import Authority, CaseRules, CaseState, ConfirmReason, ImageKind, NewImage
 from egide.domain.model import Fingerprint, Pdq, Signal, State
-from egide.errors import (
-    ApprovalInvalid,
-    ApprovalNeeded,
-    CaseEnded,
-    EgideError,
-    StateConflict,
-)
+from egide.errors import ApprovalInvalid, ApprovalNeeded, CaseEnded, EgideError, StateConflict
 from egide.live.register import LiveRegister
 from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore

@@ -13,13 +13,7 @@ from hypothesis import strategies as st
 
 from egide.domain.model import Entry, Registration, Signal, State, Trust
 from egide.errors import FileMissing, FileUnreadable, HashInvalid, SchemaTooNew, UsageError
-from egide.hashlist import (
-    BadLine,
-    HashLine,
-    HashListFormat,
-    parse_hex,
-    read_hash_list,
-)
+from egide.hashlist import BadLine, HashLine, HashListFormat, parse_hex, read_hash_list
 from egide.hashlist.read import MAX_LINE_BYTES
 from egide.hashlist.values import neutralise, restore
 from egide.hashlist.write import csv_pieces, write_hash_list

@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 from egide.domain.model import State, Trust
 from egide.errors import FetchRefused, SettingInvalid, SyncError
 from egide.net.answers import AnswerInvalidError, read_json
-from egide.partners.client import (
-    MAX_CODES,
-    MAX_PAGE,
-    RegisterClient,
-    partner_policy,
-)
+from egide.partners.client import MAX_CODES, MAX_PAGE, RegisterClient, partner_policy
 
 HEX = {"pdq": ["0f" * 32], "sha256": "a0" * 32, "md5": None}
 ENTRY = {

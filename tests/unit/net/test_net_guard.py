@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.errors import (
-    FetchDisabled,
-    FetchError,
-    FetchRefused,
-    FetchTimeout,
-    SettingInvalid,
-)
+from egide.errors import FetchDisabled, FetchError, FetchRefused, FetchTimeout, SettingInvalid
 from egide.net import connect
 from egide.net.addresses import may_reach, reached
 from egide.net.deadline import Deadline

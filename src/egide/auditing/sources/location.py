@@ -9,12 +9,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.sources.base import Shard
-from egide.errors import (
-    ProtocolUnsupported,
-    SourceMissing,
-    SourceUnreadable,
-    SourceUnsupported,
-)
+from egide.errors import ProtocolUnsupported, SourceMissing, SourceUnreadable, SourceUnsupported
 from egide.sandbox.starting import variables
 
 if TYPE_CHECKING:

@@ -26,12 +26,7 @@ from egide.server.answering import (
     checking,
     compare_fingerprints,
 )
-from egide.server.api.queries import (
-    read_banks,
-    read_fingerprint,
-    read_fingerprints,
-    read_object,
-)
+from egide.server.api.queries import read_banks, read_fingerprint, read_fingerprints, read_object
 from egide.server.api.schemas.matching import (
     BatchResponse,
     CompareQuery,

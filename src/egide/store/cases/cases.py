@@ -13,12 +13,7 @@ import sqlalchemy as sa
 
 from egide.domain.times import unix_seconds
 from egide.store.cases import submissions
-from egide.store.cases.reading import (
-    count_with_active,
-    read_case,
-    read_summaries,
-    read_tags,
-)
+from egide.store.cases.reading import count_with_active, read_case, read_summaries, read_tags
 from egide.store.tables.cases import cases
 from egide.store.tables.register import banks
 

@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.domain.model import (
-    PDQ_BYTES,
-    Bank,
-    Entry,
-    State,
-    Trust,
-)
+from egide.domain.model import PDQ_BYTES, Bank, Entry, State, Trust
 from egide.domain.times import moment
 from egide.store.tables.register import banks, entries, keypoints
 

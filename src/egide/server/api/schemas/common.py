@@ -7,14 +7,7 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from egide.hashlist.values import MAX_NOTE_CHARS

@@ -11,13 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from egide.domain.cases import CaseState, shown_number
-from egide.errors import (
-    CaseEnded,
-    CaseNotFound,
-    CaseNumberInvalid,
-    SignInNeeded,
-    TooManyAttempts,
-)
+from egide.errors import CaseEnded, CaseNotFound, CaseNumberInvalid, SignInNeeded, TooManyAttempts
 from egide.server.pages.person import withdraw as case_withdraw
 from egide.server.pages.person.session import enter, own_case
 from egide.server.pages.person.view import happenings, standing, summary

@@ -10,13 +10,7 @@ from starlette.responses import JSONResponse, Response
 from egide.domain.cases import Authority, CaseState
 from egide.errors import CaseChanged, CaseEnded, CaseNotFound, PinRefused
 from egide.server.http.problems import problem
-from egide.server.pages.person.session import (
-    acting_staff,
-    enter,
-    is_marked,
-    mark_of,
-    own_case,
-)
+from egide.server.pages.person.session import acting_staff, enter, is_marked, mark_of, own_case
 from egide.server.pages.person.submissions import (
     MoreImages,
     NewCase,

@@ -26,13 +26,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from egide.domain.access import Role
-from egide.errors import (
-    FormExpired,
-    PathMissing,
-    RequestInvalid,
-    SignInNeeded,
-    StoreError,
-)
+from egide.errors import FormExpired, PathMissing, RequestInvalid, SignInNeeded, StoreError
 from egide.server.http.address import origin_of
 from egide.server.pages.site.site import Site
 from egide.server.service import Service, service_of

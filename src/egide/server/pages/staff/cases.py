@@ -29,13 +29,7 @@ from egide.domain.model import State, Trust
 from egide.domain.staff import Staff
 from egide.errors import CaseEnded, CaseNotFound, CaseNumberInvalid, ImageMissing
 from egide.server.pages.site.page import FieldsDep, Page, PageDep
-from egide.server.pages.staff.session import (
-    CASE_ID,
-    READ,
-    SIGN_IN,
-    CaseIdDep,
-    signed_in_staff,
-)
+from egide.server.pages.staff.session import CASE_ID, READ, SIGN_IN, CaseIdDep, signed_in_staff
 from egide.text.wording import NO_BREAK
 
 router = APIRouter()
