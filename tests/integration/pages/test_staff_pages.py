@@ -23,7 +23,6 @@ from egide.domain.cases import (
     shown_number,
 )
 from egide.domain.model import FeedbackKind, State, Trust
-from egide.security import passwords
 from egide.security.one_time_codes import STEP_S
 from egide.server.pages.staff import cases as staff_cases
 from egide.store.changing import ChangingStore as Store
@@ -102,20 +101,6 @@ def open_case(store: Store, *seeds: str, **fields: object) -> Case:
         submission=submission,
         **fields,  # type: ignore[arg-type]
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_hashes() -> Iterator[None]:
-    """Argon2 with little to do: its strength is not what is tested here."""
-    caches = (passwords._hasher, passwords._nobodys_hash)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "MEMORY_KIB", 64)
-        patch.setattr(passwords, "PASSES", 1)
-        for cache in caches:
-            cache.cache_clear()
-        yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.fixture(scope="module")
