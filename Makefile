@@ -5,9 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PHOTOS ?=
-# Of the tests: one more than there are cores, since each waits for others a third of its time, and
+# Of the tests: two more than there are cores, since each waits for others a third of its time, and
 # four at most.
-TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 2, 4))')
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,12 @@ if (
     and threading.current_thread() is threading.main_thread()
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Schemathesis takes seven seconds to load, in each process, and all of its tests are slow."""
+    slow = collection_path.name == "test_schemathesis.py"
+    return True if slow and config.option.markexpr == "not slow" else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

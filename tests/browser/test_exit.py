@@ -128,7 +128,11 @@ def times_ms(said: list[str]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(
-    ("lang", "leave"), [("en", click), ("fr", shift_three_times)], ids=["en-click", "fr-shift"]
+    ("lang", "leave"),
+    [
+        pytest.param("en", click, marks=pytest.mark.slow, id="en-click"),
+        pytest.param("fr", shift_three_times, id="fr-shift"),
+    ],
 )
 def test_from_every_page_the_session_is_over_and_nothing_is_left(
     exits: Exits, lang: str, leave: Callable[[Page], None]

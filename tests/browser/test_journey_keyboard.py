@@ -27,7 +27,11 @@ def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.mark.parametrize(
-    ("lang", "width", "height"), [("en", 1280, 800), ("fr", 360, 640)], ids=["en", "fr-phone"]
+    ("lang", "width", "height"),
+    [
+        pytest.param("en", 1280, 800, marks=pytest.mark.slow, id="en"),
+        pytest.param("fr", 360, 640, id="fr-phone"),
+    ],
 )
 def test_from_home_to_card_to_withdrawal_and_out(
     browser: Browser, served: ServedPages, tmp_path: Path, lang: str, width: int, height: int

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from fingerprint_site import Site
 
+pytestmark = pytest.mark.slow
+
 WORKER = "/static/js/fingerprints/worker.js"
 CANVAS_ADDS_NOISE = """
 for (const name of ['CanvasRenderingContext2D', 'OffscreenCanvasRenderingContext2D']) {

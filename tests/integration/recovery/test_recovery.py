@@ -22,6 +22,8 @@ from recovery_processes import alive, command_of, descendants, serve
 from register_load import BANK, STANDING, Load, client, new_register, pdq, until
 from served_process import Server
 
+pytestmark = pytest.mark.slow
+
 BASE = 10_000
 TAKEN_S = 0.5
 """So long after a request was sent, the process has begun to read it."""

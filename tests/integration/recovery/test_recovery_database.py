@@ -18,6 +18,8 @@ from postgres_fixtures import PostgresServer
 from recovery_processes import serve
 from register_load import BANK, STANDING, Client, Load, client, new_register, pdq, until
 
+pytestmark = pytest.mark.slow
+
 log = logging.getLogger(__name__)
 
 

@@ -15,6 +15,8 @@ from register_load import until
 from store_samples import picture
 from sync_samples import Pair
 
+pytestmark = pytest.mark.slow
+
 COUNT = 5_000
 log = logging.getLogger(__name__)
 

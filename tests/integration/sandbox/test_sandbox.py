@@ -247,6 +247,6 @@ def test_children_are_started_in_one_place() -> None:
         f"{path.relative_to(SOURCE)}:{line}"
         for path in SOURCE.rglob("*.py")
         for line in starts_of_processes(ast.parse(path.read_bytes()))
-        if path != STARTING
+        if path != STARTING and path.parent.name != "testing"  # which are tests, as these are
     ]
     assert found == []

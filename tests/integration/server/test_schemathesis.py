@@ -17,6 +17,8 @@ from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore
 from server_samples import Served, serve
 
+pytestmark = pytest.mark.slow
+
 PLENTY = 10**9
 _SIZES = "413"  # what is too large or too many has a status of its own
 _ACCEPTED = ["2xx", "401", "403", "404", "409", "429"]

@@ -77,6 +77,7 @@ def test_a_withdrawal_travels_and_feedback_comes_back(pair: Pair) -> None:
     assert remote.end() == 0
 
 
+@pytest.mark.slow
 def test_a_killed_upstream_and_a_killed_follower_lose_nothing(pair: Pair) -> None:
     pair.remote.entries.register("ncii", map(picture, range(10_000)))
     pair.remote.entries.withdraw("ncii", list(range(1, 10_001, 100)))
