@@ -184,7 +184,7 @@ def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
     named = list(paths)
     for name in named:
         if name == "":  # `Path` takes it for the current folder
-            raise UsageError(reason="a file name is empty: name the current folder as .")
+            raise UsageError(reason="a file name is empty: write `.` for the current folder")
         # As a `Path`, it would lose a slash and be reported as a missing file.
         if isinstance(name, str) and "://" in name and not os.path.exists(name):  # noqa: PTH110
             raise UsageError(

@@ -536,3 +536,12 @@ def test_version_is_printed(tmp_path: Path) -> None:
     from egide import __version__
 
     assert egide_apart(tmp_path, "--version").out.strip() == f"egide {__version__}"
+
+
+@pytest.mark.parametrize("command", [["bank", "add", "helpline"], ["match"], ["hash"], ["audit"]])
+def test_an_empty_name_is_not_the_folder_one_stands_in(
+    registered: Path, command: list[str]
+) -> None:
+    """It is what a variable that is not set becomes."""
+    told = egide_in(registered, *command, "")
+    assert (told.code, "[usage]" in told.err) == (2, True)
