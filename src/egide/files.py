@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 _SUFFIX = ".part"
+_SUFFIXES = {_SUFFIX, ".tmp"}  # earlier versions named snapshots so
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -84,7 +85,8 @@ def make_private_folder(path: Path, *, own: bool = False) -> None:
 
 def unfinished_files(path: Path) -> Iterator[Path]:
     """Unfinished files for `path`, in progress or left by a killed process."""
-    return path.parent.glob(f".{escape(path.name)}.*{_SUFFIX}")
+    beside = path.parent.glob(f".{escape(path.name)}.*")
+    return (found for found in beside if found.suffix in _SUFFIXES)
 
 
 def _give_name(unfinished: Path, path: Path) -> None:

@@ -31,14 +31,15 @@ def test_a_withdrawal_says_so_when_the_snapshot_cannot_be_removed(
         assert store.entries.get("b", 1).state is egide.State.WITHDRAWN
 
 
-def test_a_killed_build_leaves_nothing_after_a_withdrawal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["part", "tmp"])  # of this version, and of earlier ones
+def test_a_killed_build_leaves_nothing_after_a_withdrawal(tmp_path: Path, suffix: str) -> None:
     with egide.open_store(f"sqlite:///{tmp_path}/egide.db", create=True) as store:
         ChangingStore.of(store).banks.create("b")
         ChangingStore.of(store).entries.register(
             "b", [egide.Registration(pdqs=(bytes(range(32)),))]
         )
         path = snapshot_path(store)
-        left = path.with_name(f".{path.name}.abc.part")
+        left = path.with_name(f".{path.name}.abc.{suffix}")
         left.write_bytes(b"half a snapshot")
         egide.withdraw(store, "b", [1])
         assert not left.exists()
