@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -24,7 +25,6 @@ from egide.server.answering import (
     answer_files,
     answer_fingerprints,
     checking,
-    compare_fingerprints,
 )
 from egide.server.api.queries import read_banks, read_fingerprint, read_fingerprints, read_object
 from egide.server.api.schemas.matching import (
@@ -42,6 +42,7 @@ from egide.server.http.bodies import is_multipart, read_form, read_json
 from egide.server.http.forms import Form
 from egide.server.http.problems import problem_responses
 from egide.server.service import ServiceDep
+from egide.usecases import compare as comparing
 
 router = APIRouter(tags=["matching"])
 Matcher = Annotated[Key, permitted(Permission.MATCH)]
@@ -134,7 +135,7 @@ async def compare(
     else:
         asked: dict[str, Any] = read_object(await read_json(request), ("a", "b"), ("a", "b"))
         a, b = (read_fingerprint(asked[name], (name,)) for name in ("a", "b"))
-    return Json(compare_fingerprints(a, b))
+    return Json(asdict(comparing.compare(a, b)))
 
 
 def _banks(form: Form) -> tuple[str, ...] | None:

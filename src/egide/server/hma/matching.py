@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from egide.domain.access import Key, Permission
-from egide.domain.model import DEFAULT_RADIUS_BITS, Fingerprint, Match
+from egide.domain.model import Fingerprint, Match
 from egide.server.answering import ask, checking
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.callers import allowed
@@ -23,6 +23,7 @@ from egide.server.hma.media import (
     signals_of,
 )
 from egide.server.service import ServiceDep
+from egide.usecases import compare as comparing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,10 +99,10 @@ async def compare(
         check_signal_type(name)
         if not isinstance(pair, list) or len(pair) != 2:
             raise HTTPException(400, "Comparison hash list length must be exactly 2")
-        a, b = (int.from_bytes(pdq_of(text)) for text in pair)
+        a, b = (fingerprint_of(pdq_of(text)) for text in pair)
         await run_in_threadpool(service.allowances.spend, key, 2)
-        distance = (a ^ b).bit_count()
-        compared[name] = [distance <= DEFAULT_RADIUS_BITS, {"distance": distance}]
+        found = comparing.compare(a, b)
+        compared[name] = [found.within_default_radius, {"distance": found.distance}]
     return compared
 
 
