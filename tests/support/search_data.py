@@ -5,18 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from egide.domain.model import Bank, Entry, State, Trust
-from egide.testing.kernels import as_tuples, by_hand, clustered_codes, flip_bits, random_codes
-
-__all__ = [
-    "NOW",
-    "as_tuples",
-    "bank",
-    "by_hand",
-    "clustered_codes",
-    "entry",
-    "flip_bits",
-    "random_codes",
-]  # fmt: skip
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -25,7 +25,7 @@ Outcome = Fingerprint | ItemError | SourceError | None
 PART_ITEMS = 512
 """Items per part file: a killed audit repeats at most this many per worker, and rows do not fill
 memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
-BATCH_KEYPOINTED_ITEMS = 64
+BATCH_ITEMS_WITH_KEYPOINTS = 64
 """Smaller with keypoints: they take up to a third of a megabyte an item, searched one by one."""
 
 
@@ -137,7 +137,7 @@ class Scanner:
                 part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
                 proof = outcome.code.encode()
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
-            if self.thorough and len(batch) >= BATCH_KEYPOINTED_ITEMS:
+            if self.thorough and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
                 self._match(batch, shard, part)
         self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 from egide.errors import UsageError
-from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_KEYPOINTED_SIDE
+from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
 from egide.hashing.keypoints import extract
 from egide.hashing.pdq import hash_coefficients, reference_coefficients
 from egide.hashing.product import mirror_coefficients
@@ -86,7 +86,7 @@ def fingerprint(
         name=name or "the data",
         mode=mode,
         limits=limits,
-        min_scaled_side=MIN_KEYPOINTED_SIDE if keypoints else MIN_SCALED_SIDE,
+        min_scaled_side=MIN_SIDE_FOR_KEYPOINTS if keypoints else MIN_SCALED_SIDE,
     )
     found = _distinct(picture, mode, limits, MAX_REGIONS if regions else 0, keypoints=keypoints)
     return Fingerprint(

@@ -15,7 +15,8 @@ from egide.index import reference
 from egide.index.multi_index import MultiIndex
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
-from search_data import NOW, bank, clustered_codes, entry, flip_bits, random_codes
+from egide.testing.kernels import clustered_codes, flip_bits, random_codes
+from search_data import NOW, bank, entry
 
 if TYPE_CHECKING:
     from pathlib import Path

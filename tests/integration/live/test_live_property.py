@@ -21,7 +21,7 @@ from egide.live.snapshots import build_store_snapshot
 from egide.matching import Matcher
 from egide.matching import fingerprints as matching
 from egide.store.changing import ChangingStore as Store
-from search_data import flip_bits, random_codes
+from egide.testing.kernels import flip_bits, random_codes
 
 CODES = random_codes(24, seed=21)
 BANKS = ("helpline", "partner")

@@ -25,8 +25,8 @@ from egide.live.register import LiveRegister
 from egide.live.snapshots import building, forget_snapshot, snapshot_path
 from egide.matching import Matcher
 from egide.store.changing import ChangingStore as Store
+from egide.testing.kernels import random_codes
 from egide.usecases.check import match
-from search_data import random_codes
 from store_processes import registration, withdraw_later
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from egide.domain.access import Role
 from egide.domain.cases import new_number
 from egide.errors import StoreError
 from egide.server.pages.person.session import IDLE_S, LONGEST_S
-from egide.server.pages.site import page as frame
+from egide.server.pages.site import page as page_module
 from egide.server.pages.site.page import COOKIE
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.taking_part import TakingPart, taking_part
@@ -140,7 +140,7 @@ def test_pages_promise_looking_only_while_somebody_takes_part(
         raise StoreError(store="it", reason="locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(frame, "taking_part", unreadable)
+        patch.setattr(page_module, "taking_part", unreadable)
         for path in WHERE:
             page = read(visitor, path)
             assert PROMISES[lang].search(page) is None, path

@@ -39,7 +39,7 @@ from egide.live.register import LiveRegister
 from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
 from egide.store.copying import restore_store
-from egide.usecases import sync as syncing
+from egide.usecases import sync
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import create_bank, empty_bank, update_bank
 from egide.usecases.cases import Casework
@@ -735,7 +735,7 @@ class Doors(RuleBasedStateMachine):
 
         def act(store: ChangingStore) -> None:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
+                patch.setattr(sync, "connect", lambda *_, **__: Partner(self.there).client)
                 sync_once(store, "there")
 
         if kill is not None:

@@ -33,7 +33,7 @@ from egide.live.snapshots import open_snapshot, snapshot_path
 from egide.security.sealing import KeypointKey
 from egide.store.changing import ChangingStore
 from egide.store.tables.register import entries as entry_table
-from egide.usecases import sync as syncing
+from egide.usecases import sync
 from egide.usecases import withdraw as withdrawing
 from egide.usecases.banks import empty_bank
 from egide.usecases.cases import Casework
@@ -108,7 +108,7 @@ class Here:
     def sync(self) -> None:
         """Follow the partner once, as `egide sync run` does."""
         with self.open() as store, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(syncing, "connect", lambda *_, **__: Partner(self.there).client)
+            patch.setattr(sync, "connect", lambda *_, **__: Partner(self.there).client)
             sync_once(store, "there")
 
     def case(self, *numbers: int) -> Case:

@@ -16,7 +16,7 @@ from egide.index.kernel import check_codes
 from egide.index.multi_index import MultiIndex
 from egide.index.reference import Reference
 from egide.testing import KernelContract
-from search_data import as_tuples, clustered_codes, random_codes
+from egide.testing.kernels import as_tuples, clustered_codes, random_codes
 
 if TYPE_CHECKING:
     import pytest

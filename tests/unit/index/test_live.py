@@ -16,7 +16,8 @@ from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Holdings, Matcher
 from egide.testing import SearchedContract
-from search_data import NOW, bank, entry, flip_bits, random_codes
+from egide.testing.kernels import flip_bits, random_codes
+from search_data import NOW, bank, entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -29,7 +29,8 @@ from egide.index import multi_index as mih
 from egide.index.snapshot import Snapshot, SnapshotBank
 from egide.index.snapshot_build import build_snapshot
 from egide.testing import SearchedContract
-from search_data import NOW, as_tuples, bank, entry, flip_bits, random_codes
+from egide.testing.kernels import as_tuples, flip_bits, random_codes
+from search_data import NOW, bank, entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
