@@ -30,13 +30,15 @@ _LOOK_EVERY_S = 1.0
 _JOIN_S = 40.0
 _UNEXPECTED = "unexpected"
 _logger = logging.getLogger("egide.sync")
+_chance = random.SystemRandom()
+"""Its own source: a thread that draws from the program's shared one changes what others draw."""
 
 
 def backoff_s(failures: int) -> float:
     """How long to wait after consecutive failures: 1 s, doubled up to 5 min, with jitter."""
     longest = min(MAX_BACKOFF_S, 2.0 ** min(max(failures, 1) - 1, 16))
     # The jitter, down to half, keeps many followers from returning at the same moment.
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    return longest * _chance.uniform(0.5, 1.0)
 
 
 @dataclass(slots=True)
