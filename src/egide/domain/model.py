@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+from egide.errors import AnchoredInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
 
@@ -22,6 +25,12 @@ MIN_MATCHABLE_QUALITY = 50
 """Under this PDQ quality the perceptual hash is not used; only exact digests match."""
 MAX_REGIONS = 16
 """Most parts of one picture, over all its frames, that are fingerprinted beside the whole."""
+ANCHORED_VERSION = 1
+"""Of the definition of the regions that anchored hashes are of."""
+MAX_ANCHORED = 64
+"""Most anchored hashes that are kept of one picture."""
+_ONES = 128
+# A hash of a region sets the half of its bits that lie over the median.
 KEYPOINT_BYTES = 32
 MIN_KEYPOINTS = 24
 """A picture with fewer keypoints has too little detail to be matched by them."""
@@ -172,6 +181,89 @@ class KeypointQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchoredHashes:
+    """What is registered of a picture's parts: a PDQ of each of its regions, without places.
+
+    Attributes:
+        codes: 32 bytes each, sorted, each once, so that their order tells nothing.
+        version: of the definition of their regions.
+
+    Raises:
+        AnchoredInvalid: the codes are not such a list.
+    """
+
+    codes: bytes = field(repr=False)
+    version: int = ANCHORED_VERSION
+
+    def __post_init__(self) -> None:
+        reason = _wrong_with(self.codes, self.version)
+        if reason:
+            raise AnchoredInvalid(reason=reason)
+
+    @classmethod
+    def of(cls, codes: Iterable[bytes], version: int = ANCHORED_VERSION) -> Self:
+        """Bring codes into order.
+
+        Args:
+            codes: 32 bytes each, in any order, of at most `MAX_ANCHORED` different regions.
+            version: of the definition of their regions.
+
+        Raises:
+            AnchoredInvalid: one is no such code, or they are too many.
+        """
+        return cls(b"".join(sorted(set(codes))), version)
+
+    def __len__(self) -> int:
+        return len(self.codes) // PDQ_BYTES
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _each_code(self.codes)
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredQuery:
+    """What a picture's parts are searched by: PDQs of its regions, as they are and mirrored.
+
+    Attributes:
+        codes: 32 bytes each, those of the strongest region first.
+        regions: for each code the number of its region, as a byte.
+        version: of the definition of the regions.
+    """
+
+    codes: bytes = field(repr=False)
+    regions: bytes = field(repr=False)
+    version: int = ANCHORED_VERSION
+
+    def registered(self) -> AnchoredHashes:
+        """What to keep of the picture: of each of its strongest regions the first code."""
+        first = {region: code for code, region in reversed([*zip(self, self.regions, strict=True)])}
+        return AnchoredHashes.of(first[region] for region in sorted(first)[:MAX_ANCHORED])
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _each_code(self.codes)
+
+
+def _each_code(codes: bytes) -> Iterator[bytes]:
+    return (codes[at : at + PDQ_BYTES] for at in range(0, len(codes), PDQ_BYTES))
+
+
+def _wrong_with(codes: bytes, version: int) -> str:
+    """Why codes are no list of anchored hashes; empty if they are."""
+    if version != ANCHORED_VERSION:
+        return f"they are of version {version}, and this Egide knows version {ANCHORED_VERSION}"
+    if not codes or len(codes) % PDQ_BYTES:
+        return f"{len(codes)} bytes are not one or more hashes of {PDQ_BYTES}"
+    if len(codes) > MAX_ANCHORED * PDQ_BYTES:
+        return f"they are {len(codes) // PDQ_BYTES}, and {MAX_ANCHORED} is the most"
+    each = [*_each_code(codes)]
+    if any(int.from_bytes(code).bit_count() != _ONES for code in each):
+        return f"one of them has not {_ONES} ones, as every hash of a region has"
+    if any(one >= next_one for one, next_one in pairwise(each)):
+        return "they are not sorted, or one is there twice"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """The hashes of one image file, computed from it or read from a hash list.
 
@@ -183,6 +275,7 @@ class Fingerprint:
         frames_skipped: frames of an animation beyond the limit, which were not examined.
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
+        anchored: of the first frame; None if not requested, or if it has too little detail.
     """
 
     frames: tuple[Pdq, ...]
@@ -193,6 +286,7 @@ class Fingerprint:
     frames_skipped: int = 0
     regions: tuple[Region, ...] = ()
     keypoints: KeypointQuery | None = None
+    anchored: AnchoredQuery | None = None
 
     @property
     def pdq(self) -> Pdq | None:

@@ -12,6 +12,12 @@ class HashInvalid(Invalid):
     code = "hash-invalid"
 
 
+class AnchoredInvalid(Invalid):
+    """Not the anchored hashes of a picture: {reason}."""
+
+    code = "anchored-invalid"
+
+
 class LineError(ItemError):
     """Line {line}: {reason}."""
 
