@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from egide.domain.model import Registration, State
 from egide.store.changing import ChangingStore
+from egide.store.tables.register import anchored as anchored_table
 from egide.store.tables.register import entries as entry_table
 from store_samples import picture
 
@@ -36,6 +37,7 @@ class Sought:
         for one in given:
             codes = one.pdqs if hasattr(one, "pdqs") else (one.pdq,)
             values += [*codes, one.sha256, getattr(one, "md5", None)]
+            values += getattr(one, "anchored", None) or ()
         return cls(tuple(value for value in values if value))
 
     def patterns(self) -> list[bytes]:
@@ -77,6 +79,7 @@ def ended_with_fingerprints(store: ChangingStore) -> int:
         entry_table.c.sha256.is_not(None),
         entry_table.c.md5.is_not(None),
         entry_table.c.note != "",
+        entry_table.c.id.in_(sa.select(anchored_table.c.entry_id)),
     )
     with store._database.read() as connection:
         return connection.execute(

@@ -10,12 +10,23 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from egide.domain.model import Registration
+from egide.domain.model import AnchoredHashes, Registration
 
 
 def code(number: int) -> bytes:
     """32 bytes that look like a PDQ or a SHA-256."""
     return sha256(b"%d" % number).digest()
+
+
+def region_code(number: int) -> bytes:
+    """32 bytes of which half of the bits are ones, as of every hash of a region."""
+    half = sha256(b"region %d" % number).digest()[:16]
+    return half + bytes(255 - byte for byte in half)
+
+
+def anchored(number: int, count: int = 3) -> AnchoredHashes:
+    """The anchored hashes of picture `number`."""
+    return AnchoredHashes.of(region_code(100 * number + each) for each in range(count))
 
 
 def picture(number: int, **fields: object) -> Registration:
@@ -26,6 +37,7 @@ def picture(number: int, **fields: object) -> Registration:
         md5=code(2 * 10**6 + number)[:16],
         quality=90,
         note=f"note {number}",
+        anchored=anchored(number),
     )
     return replace(one, **fields)  # type: ignore[arg-type]
 

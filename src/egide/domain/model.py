@@ -213,6 +213,14 @@ class AnchoredHashes:
         """
         return cls(b"".join(sorted(set(codes))), version)
 
+    @classmethod
+    def kept(cls, codes: bytes, version: int) -> Self:
+        """Take codes as they are: a store holds what was checked before, and a million of it."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "codes", codes)
+        object.__setattr__(made, "version", version)
+        return made
+
     def __len__(self) -> int:
         return len(self.codes) // PDQ_BYTES
 
@@ -349,6 +357,8 @@ class Registration:
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
         keypoints: kept only if given, sealed with a key that is not in the store.
+        anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
+            they are.
     """
 
     pdqs: tuple[bytes, ...] = field(repr=False)
@@ -361,6 +371,7 @@ class Registration:
     expires: datetime | None = None
     trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
     keypoints: KeypointSet | None = None
+    anchored: AnchoredHashes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +385,7 @@ class Entry:
         trimmed_pdqs: as in `Registration`; searched like `pdqs` and erased with them, but never
             in a hash list.
         has_keypoints: whether keypoints are kept; only `Keypoints.read` reads them.
+        anchored_count: how many anchored hashes are kept; `Store.anchored` reads them.
     """
 
     id: int
@@ -392,6 +404,7 @@ class Entry:
     revision: int
     trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
     has_keypoints: bool = False
+    anchored_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from egide.domain.access import Approval, ApprovalState
 from egide.domain.model import BankCounts, Outcome, OutcomeKind, Registered, Revision
 from egide.domain.partners import Feedback, UpstreamFeedback
 from egide.store.access.idempotency import StoredAnswer
+from egide.store.entries.anchored import ActiveAnchored
 from egide.store.entries.entries import ActiveView
 from egide.store.entries.keypoints import SealedKeypoints
 from egide.store.log.check import LogVerdict
@@ -12,6 +13,7 @@ from egide.store.store import DEFAULT_URL, Store
 
 __all__ = [
     "DEFAULT_URL",
+    "ActiveAnchored",
     "ActiveView",
     "Approval",
     "ApprovalState",

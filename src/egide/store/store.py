@@ -19,6 +19,7 @@ from egide.store.cases.attempts import Attempts
 from egide.store.cases.cases import Cases
 from egide.store.database.erasure import Erasure
 from egide.store.database.opening import open_database
+from egide.store.entries.anchored import Anchored
 from egide.store.entries.banks import Banks
 from egide.store.entries.entries import Entries
 from egide.store.entries.keypoints import Keypoints
@@ -332,6 +333,11 @@ class Store:
     def entries(self) -> Entries:
         """Entries."""
         return Entries(self._database, self.id)
+
+    @property
+    def anchored(self) -> Anchored:
+        """Anchored hashes of entries."""
+        return Anchored(self._database)
 
     @property
     def keypoints(self) -> Keypoints:

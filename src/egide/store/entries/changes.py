@@ -107,7 +107,8 @@ class EntryChanges(Entries):
         The same fingerprint from the same source is the same entry. An active entry stays as it is,
         including its note, expiry and trust. An expired entry becomes active again; a withdrawn or
         tombstoned one stays so. New keypoints are added to an active entry or replace its old ones,
-        which counts as a change; without new ones it keeps the old ones.
+        which counts as a change; without new ones it keeps the old ones. Anchored hashes are added
+        to an active entry that has none, which counts as a change too.
 
         Args:
             bank: the name of the bank.
@@ -136,7 +137,7 @@ class EntryChanges(Entries):
             )
 
     def withdraw(self, bank: str, entry_ids: Sequence[int]) -> int:
-        """Withdraw entries: they no longer match; fingerprints, keypoints and notes are erased.
+        """Withdraw entries: they no longer match; all fingerprints and notes are erased.
 
         Only the keyed identity stays, so that the same fingerprint is recognised in a later list.
         Entries can be withdrawn from every state; withdrawn ones do not change. Either all are

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from egide.domain.model import State, Trust
 from egide.errors import EntryMissing, StateConflict
+from egide.store.entries import anchored as anchored_rows
 from egide.store.entries import keypoints as keypoint_rows
 from egide.store.tables.register import MAX_ENTRY_ID, entries
 
@@ -159,7 +160,8 @@ def _update(
         )
         change.entries += result.rowcount
         change.touch(chunk)
-        if "state" in values:  # an entry that is no longer active has no keypoints
+        if "state" in values:  # an entry that is no longer active has neither
+            anchored_rows.erase(change, chunk)
             keypoint_rows.erase(change, chunk)
 
 

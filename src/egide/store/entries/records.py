@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from egide.domain.model import PDQ_BYTES, Bank, Entry, State, Trust
 from egide.domain.times import moment
-from egide.store.tables.register import banks, entries, keypoints
+from egide.store.tables.register import anchored, banks, entries, keypoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,10 @@ ENTRY_COLUMNS = (
     entries.c.revision,
     entries.c.trimmed,
     sa.exists().where(keypoints.c.entry_id == entries.c.id),
+    # Their length alone: of many entries the codes would be most of what is read.
+    sa.select(sa.func.length(anchored.c.codes))
+    .where(anchored.c.entry_id == entries.c.id)
+    .scalar_subquery(),
 )
 """In the order of the fields of `Entry`."""
 
@@ -70,6 +74,7 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         revision,
         trimmed,
         has_keypoints,
+        anchored_bytes,
     ) = row
     pdqs = split_codes(codes)
     trimmed_pdqs: tuple[bytes, ...] = ()
@@ -92,6 +97,7 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         revision,
         trimmed_pdqs,
         bool(has_keypoints),
+        (anchored_bytes or 0) // PDQ_BYTES,
     )
 
 

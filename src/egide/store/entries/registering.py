@@ -24,6 +24,7 @@ from egide.domain.model import (
 from egide.domain.times import unix_seconds
 from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
+from egide.store.entries import anchored as anchored_rows
 from egide.store.entries import keypoints as keypoint_rows
 from egide.store.log.log import MAX_SUBJECTS
 from egide.store.tables.register import entries
@@ -71,6 +72,7 @@ def register(
         kinds = register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
         change.grew(kinds.count(OutcomeKind.ADDED))
+        completed += keep_anchored(change, bank, chunk, identities, kinds)
         completed += _keep_keypoints(change, bank, sealer, chunk, identities, kinds)
         change.touch(_numbers(change, bank, identities, kinds))
         if outcomes:
@@ -100,6 +102,27 @@ def _numbers(
     return [entry.entry for entry in found.values()]
 
 
+def keep_anchored(
+    change: Change,
+    bank: Bank,
+    chunk: Sequence[Registration],
+    identities: Sequence[bytes],
+    kinds: Sequence[OutcomeKind],
+) -> int:
+    """Store the anchored hashes of a chunk; return how many known entries changed by that."""
+    wanted = {
+        identity: registration.anchored
+        for registration, identity, kind in zip(chunk, identities, kinds, strict=True)
+        if registration.anchored is not None and kind is not OutcomeKind.REFUSED
+    }
+    if not wanted:
+        return 0
+    found = find_known(change.connection, bank, list(wanted))
+    return anchored_rows.keep(
+        change, {found[identity].entry: kept for identity, kept in wanted.items()}
+    )
+
+
 def _keep_keypoints(
     change: Change,
     bank: Bank,
@@ -124,9 +147,9 @@ def _keep_keypoints(
 def identity_of(registration: Registration, identity_key: bytes) -> bytes:
     """The keyed identity of one fingerprint from one source, 16 bytes.
 
-    Trimmed codes and keypoints are left out: a hash list lacks them, and the entry is the same
-    with or without them. Each part is preceded by its length, so that different registrations
-    never yield the same bytes.
+    Trimmed codes, anchored hashes and keypoints are left out: a hash list may lack them, and the
+    entry is the same with or without them. Each part is preceded by its length, so that different
+    registrations never yield the same bytes.
 
     Raises:
         HashInvalid: a value has the wrong length.
@@ -219,7 +242,8 @@ def register_chunk(
         kinds.append(kind)
     if inserts:
         change.connection.execute(sa.insert(entries), inserts)
-    # It also has keypoints, although consent to them has ended.
+    # It also has these, although consent to them has ended.
+    anchored_rows.erase(change, renewed)
     keypoint_rows.erase(change, renewed)
     return kinds
 

@@ -45,7 +45,7 @@ class Blob(LargeBinary):
         """Pass bytes out unchanged."""
 
 
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every Alembic migration in order; this Egide writes the last one."""
 
 MAX_ENTRY_ID = 2**63 - 1
@@ -169,6 +169,16 @@ Index(
     entries.c.expires,
     sqlite_where=entries.c.expires.is_not(None),
     postgresql_where=entries.c.expires.is_not(None),
+)
+
+# A separate table too: searching whole pictures never reads it.
+anchored = Table(
+    "anchored",
+    metadata,
+    Column("entry_id", BigId, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    # Of the definition of the codes' regions.
+    Column("version", SmallInteger, nullable=False),
+    Column("codes", Blob, nullable=False),
 )
 
 # A separate table: rows of 20 KB among the entries would slow down every list of entries.
