@@ -5,6 +5,7 @@ from hashlib import sha256
 import pyotp
 
 from egide.domain.cases import ImageKind, NewImage
+from store_samples import anchored
 
 PIN = "amande-48"
 
@@ -13,7 +14,7 @@ def image(number: int, kind: ImageKind = ImageKind.STILL, quality: int = 80) -> 
     """The fingerprints of a made-up file; another number is another picture."""
     pdq = sha256(b"pdq of %d" % number).digest()
     digest = sha256(b"file %d" % number).digest()
-    return NewImage(kind, pdq, quality, digest)
+    return NewImage(kind, pdq, quality, digest, anchored(10**6 + number))
 
 
 def submission(number: int) -> bytes:

@@ -233,6 +233,7 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
             "outcome": result.outcome,
             "matchable": result.matchable,
             "patches": result.keypoints,
+            "anchored_count": result.anchored_count,
         }
         if result.error is not None:
             values["error"] = {"code": result.error.code, "message": str(result.error)}
@@ -249,9 +250,11 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
         warn(f"{result.file}: entry {result.entry}, refused: {why}")
     else:
         detail = _KEYPOINTS_SHOWN[result.keypoints]
+        if result.anchored_count:
+            detail += f", {result.anchored_count} anchored hashes"
         if not result.matchable:
             detail += ", too little detail for PDQ"
-            if result.keypoints != "stored":
+            if result.keypoints != "stored" and not result.anchored_count:
                 detail += ": only identical files will match"
         say(f"{result.file}: entry {result.entry}, {result.outcome}{detail}")
 

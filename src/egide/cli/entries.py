@@ -20,7 +20,7 @@ from egide.cli.terminal import (
     print_table,
     say,
 )
-from egide.domain.model import State, Trust
+from egide.domain.model import Signal, State, Trust
 from egide.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ def list_entries(
     print_table(
         "",
         [("entry", "right"), ("state", "left"), ("trust", "left"), ("quality", "right"),
-         ("patches", "left"), ("source", "left"), ("added", "left"), ("expires", "left"),
-         ("note", "left")],
+         ("anchored", "right"), ("patches", "left"), ("source", "left"), ("added", "left"),
+         ("expires", "left"), ("note", "left")],
         (
             [
                 str(entry.id), entry.state, entry.trust,
                 "" if entry.quality is None else str(entry.quality),
-                "yes" if entry.has_keypoints else "", entry.source,
+                str(entry.anchored_count or ""), "yes" if entry.has_keypoints else "", entry.source,
                 f"{entry.added:%Y-%m-%d}", f"{entry.expires:%Y-%m-%d}" if entry.expires else "",
                 entry.note,
             ]
@@ -124,7 +124,11 @@ def show(
     with egide.open_store(store) as opened:
         if entry is None:
             bank = opened.banks.get(name)
-            values = {**bank_values(opened, bank), **keypoint_values(opened, bank)}
+            values = {
+                **bank_values(opened, bank),
+                "with_anchored": opened.anchored.count(name),
+                **keypoint_values(opened, bank),
+            }
         else:
             values = _values(opened.entries.get(name, entry))
     if json:
@@ -295,6 +299,7 @@ def _values(entry: Entry) -> dict[str, Any]:
         *(["pdq"] * bool(entry.pdqs)),
         *(["sha256"] * (entry.sha256 is not None)),
         *(["md5"] * (entry.md5 is not None)),
+        *([Signal.ANCHORED.value] * (entry.anchored_count > 0)),
         *(["patches"] * entry.has_keypoints),
     ]
     return {
@@ -304,6 +309,7 @@ def _values(entry: Entry) -> dict[str, Any]:
         "trust": entry.trust.value,
         "signals": held,
         "frames": len(entry.pdqs),
+        "anchored_count": entry.anchored_count,
         "quality": entry.quality,
         "source": entry.source,
         "note": entry.note,

@@ -20,7 +20,7 @@ from egide.errors import CaseNumberInvalid, PinRefused
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from egide.domain.model import State, Trust
+    from egide.domain.model import AnchoredHashes, State, Trust
 
 NUMBER_DIGITS = 12
 """11 random digits and the check digit."""
@@ -115,12 +115,14 @@ class NewImage:
         pdq: 32 bytes; None where only the digest is known.
         quality: of the PDQ, 0–100.
         sha256: of the whole file, 32 bytes.
+        anchored: None if the person keeps them back, or the image has too little detail.
     """
 
     kind: ImageKind
     pdq: bytes | None = field(repr=False)
     quality: int | None
     sha256: bytes = field(repr=False)
+    anchored: AnchoredHashes | None = None
 
 
 @dataclass(frozen=True, slots=True)

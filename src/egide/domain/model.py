@@ -70,11 +70,14 @@ class Signal(StrEnum):
     PDQ = "pdq"
     SHA256 = "sha256"
     MD5 = "md5"
+    ANCHORED = "pdq-anchored"
+    """PDQs of a picture's regions; see `AnchoredHashes`."""
     KEYPOINTS = "patches"
     """Keypoints; never in a hash list."""
 
 
 SIGNAL_BYTES = {Signal.PDQ: 32, Signal.SHA256: 32, Signal.MD5: 16}
+"""Of the signals that are one value, and can be all that an entry has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,10 +499,16 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What registering did with one fingerprint, and its entry's number."""
+    """What registering did with one fingerprint.
+
+    Attributes:
+        entry: its number.
+        anchored_count: how many anchored hashes the entry has now.
+    """
 
     entry: int
     kind: OutcomeKind
+    anchored_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

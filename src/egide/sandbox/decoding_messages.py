@@ -25,6 +25,7 @@ from egide.domain.model import (
     PDQ_BYTES,
     SIGNAL_BYTES,
     TRANSFORMS,
+    AnchoredQuery,
     Fingerprint,
     Limits,
     Pdq,
@@ -44,6 +45,8 @@ REQUEST = struct.Struct(">?Q")
 _VARIANT_BYTES = PDQ_BYTES * len(TRANSFORMS)
 _MAX_HASH_CHARS = 2 * _VARIANT_BYTES + 200
 # One hash with its rectangle, as JSON.
+_MAX_ANCHORED = 2 * 256
+# As many regions as a byte can number, each as it is and mirrored.
 _MAX_SETTINGS_BYTES = 1 << 16
 _MAX_REASON_CHARS = 300
 _MAX_NUMBER = 1 << 48
@@ -72,11 +75,13 @@ def pack_answer(values: dict[str, Any]) -> bytes:
 
 def max_answer_bytes(limits: Limits) -> int:
     """The greatest length of a valid answer."""
-    return 4096 + (limits.max_frames + MAX_REGIONS) * _MAX_HASH_CHARS
+    anchored_chars = _MAX_ANCHORED * 2 * (PDQ_BYTES + 1)
+    return 4096 + anchored_chars + (limits.max_frames + MAX_REGIONS) * _MAX_HASH_CHARS
 
 
 def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
     """A fingerprint as JSON values; keypoints are not sent."""
+    anchored = fingerprint.anchored
     return {
         "frames": [_pdq_values(frame) for frame in fingerprint.frames],
         "sha256": _hex(fingerprint.sha256),
@@ -97,6 +102,9 @@ def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
             }
             for region in fingerprint.regions
         ],
+        "anchored": None
+        if anchored is None
+        else [anchored.codes.hex(), anchored.regions.hex(), anchored.version],
     }
 
 
@@ -155,7 +163,17 @@ def _fingerprint(values: dict[str, Any], limits: Limits) -> Fingerprint:
         height=height,
         frames_skipped=_number(values["skipped"]),
         regions=tuple(_region(region, len(frames)) for region in values["regions"]),
+        anchored=None if values["anchored"] is None else _anchored(*values["anchored"]),
     )
+
+
+def _anchored(codes: str, regions: str, version: int) -> AnchoredQuery:
+    query = AnchoredQuery(bytes.fromhex(codes), bytes.fromhex(regions), _number(version))
+    if not 1 <= len(query.regions) <= _MAX_ANCHORED or (
+        len(query.codes) != PDQ_BYTES * len(query.regions)
+    ):
+        _refuse()
+    return query
 
 
 def _region(values: dict[str, Any], frames: int) -> Region:

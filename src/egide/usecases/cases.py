@@ -321,12 +321,12 @@ def _checked_image(image: NewImage) -> NewImage:
     if (reason := meaningless(image.sha256, Signal.SHA256)) is not None:
         raise UsageError(reason=reason)
     if image.pdq is None or image.kind is ImageKind.DIGEST_ONLY:
-        return replace(image, kind=ImageKind.DIGEST_ONLY, pdq=None, quality=None)
+        return replace(image, kind=ImageKind.DIGEST_ONLY, pdq=None, quality=None, anchored=None)
     # A PDQ of too little detail would match pictures that have nothing to do with the person.
     if (
         image.quality is None
         or not Pdq(image.pdq, image.quality).matchable
         or meaningless(image.pdq, Signal.PDQ) is not None
     ):
-        return replace(image, kind=ImageKind.DIGEST_ONLY, pdq=None)
+        return replace(image, kind=ImageKind.DIGEST_ONLY, pdq=None, anchored=None)
     return image

@@ -38,6 +38,7 @@ class RegisteredFile:
         matchable: False if the picture has too little detail: only identical files will match.
         keypoints: `stored`, or `not-enough-detail` if the entry has none; empty if they were not
             asked for or there is no active entry.
+        anchored_count: how many anchored hashes the entry has.
     """
 
     file: str
@@ -46,6 +47,7 @@ class RegisteredFile:
     matchable: bool
     error: ItemError | None = None
     keypoints: str = ""
+    anchored_count: int = 0
 
 
 def register(
@@ -63,6 +65,7 @@ def register(
 ) -> Iterator[RegisteredFile]:
     """Register the fingerprints of pictures in a bank; the pictures stay where they are.
 
+    A picture that was registered without anchored hashes gets them when it is registered again.
     Yields an outcome for each file, in order. An unreadable file does not affect the others.
 
     Args:
@@ -131,7 +134,14 @@ def _register(
             kept = (
                 "" if made.kind is OutcomeKind.REFUSED else _keypoints_word(outcome, registration)
             )
-            yield RegisteredFile(file, made.entry, made.kind.value, matchable, keypoints=kept)
+            yield RegisteredFile(
+                file,
+                made.entry,
+                made.kind.value,
+                matchable,
+                keypoints=kept,
+                anchored_count=made.anchored_count,
+            )
 
 
 def _ready_for_keypoints(store: Store, key: KeypointKey | None) -> KeypointKey:
@@ -155,6 +165,7 @@ def registration_of(
 ) -> Registration:
     """Return what a bank keeps of a picture: digests, and the PDQ of frames with enough detail.
 
+    Anchored hashes are kept if they were computed.
     Keypoints are kept if they were computed and suffice to tell the picture from others.
     """
     keypoints = None if print_.keypoints is None else registered_keypoints(print_.keypoints)
@@ -170,6 +181,7 @@ def registration_of(
         note=note,
         expires=expires,
         keypoints=keypoints if keypoints is not None and keypoints.searchable else None,
+        anchored=None if print_.anchored is None else print_.anchored.registered(),
     )
 
 

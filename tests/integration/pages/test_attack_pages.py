@@ -20,11 +20,13 @@ import sqlalchemy as sa
 
 from attacking_pages import PIN, Hostile, account, case_of, number_of_nobody, sent_image
 from egide.domain.cases import CaseState, ImageKind
+from egide.domain.model import MAX_ANCHORED
 from egide.server.pages.routes import pages_router
 from egide.server.pages.site.page import COOKIE
 from egide.store.tables.cases import sessions
 from egide.store.tables.register import metadata
 from server_samples import Served, serve
+from store_samples import anchored
 
 ANYTHING = {"csrf": "x", "number": "1", "image": "1", "reason": "known-to-us"}
 DIGITS = "9" * 5000
@@ -256,6 +258,7 @@ def number_shown(owner: Hostile) -> str:
 
 
 IMAGE = sent_image(1)
+REGIONS = [code.hex() for code in anchored(1, MAX_ANCHORED)]
 DEEP = b"[" * 100_000
 
 
@@ -275,6 +278,12 @@ class TestBodies:
             [{**IMAGE, "sha256": "0" * 64}],
             [{**IMAGE, "sha256": "é" * 64}],
             [{**IMAGE, "pdq": "\0" * 64}],
+            [{**IMAGE, "anchored": [REGIONS[0][:-1]]}],
+            [{**IMAGE, "anchored": ["0" * 64]}],
+            [{**IMAGE, "anchored": REGIONS[0]}],
+            [{**IMAGE, "anchored": [1]}],
+            [{**IMAGE, "anchored": REGIONS * 2}],
+            [{**IMAGE, "kind": "digest-only", "pdq": None, "quality": None, "anchored": REGIONS}],
             [{**IMAGE, "name": "holiday.jpg"}],
             [{**IMAGE, "preview": "data:image/png;base64,AAAA"}],
             [IMAGE, IMAGE],
@@ -297,13 +306,24 @@ class TestBodies:
         assert "holiday" not in answer.text
         assert contents(served) == before
 
+    def test_a_full_case_may_have_all_its_anchored_hashes(
+        self, served: Served, hostile: Hostile
+    ) -> None:
+        images = [{**sent_image(number), "anchored": REGIONS[::-1]} for number in range(100)]
+        form = hostile.form() | {"images": images}
+        assert hostile.post_json("register/submit", form).status_code == 201
+        entries = [image.entry for image in case_of(served, number_shown(hostile)).images]
+        kept = served.service.store.anchored.of(entries)
+        assert kept == dict.fromkeys(entries, anchored(1, MAX_ANCHORED))
+
     def test_a_fingerprint_that_would_find_anything_is_not_registered(
         self, served: Served, hostile: Hostile
     ) -> None:
-        form = hostile.form() | {"images": [{**IMAGE, "pdq": "0" * 64}]}
+        form = hostile.form() | {"images": [{**IMAGE, "pdq": "0" * 64, "anchored": REGIONS}]}
         assert hostile.post_json("register/submit", form).status_code == 201
         [image] = case_of(served, number_shown(hostile)).images
         assert image.kind is ImageKind.DIGEST_ONLY
+        assert served.service.store.anchored.of([image.entry]) == {}
 
     @pytest.mark.parametrize(
         "body",

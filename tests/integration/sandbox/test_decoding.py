@@ -17,17 +17,20 @@ import pytest
 from PIL import Image
 
 from egide import errors
-from egide.domain.model import Limits, Mode
+from egide.domain.model import AnchoredQuery, Fingerprint, Limits, Mode
 from egide.hashing import fingerprint
 from egide.sandbox.decoding import DecodingPool
 from egide.sandbox.decoding_messages import (
+    LENGTH,
     BadAnswer,
     fingerprint_values,
     max_answer_bytes,
+    pack_answer,
     read_answer,
 )
 from egide.sandbox.decoding_process import DecodingProcess
 from pictures import encoded, pictures
+from store_samples import region_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,6 +217,11 @@ SOUND = fingerprint_values(fingerprint(PHOTO, mode=Mode.FAST))
         json.dumps({"done": {**SOUND, "frames": [{"variants": "00" * 256, "quality": "9"}]}}),
         json.dumps({"done": {**SOUND, "sha256": "00"}}),
         json.dumps({"done": {**SOUND, "md5": None}}),
+        json.dumps({"done": {**SOUND, "anchored": ["00" * 32, "", 1]}}),
+        json.dumps({"done": {**SOUND, "anchored": ["00" * 31, "00", 1]}}),
+        json.dumps({"done": {**SOUND, "anchored": ["00" * 32 * 513, "00" * 513, 1]}}),
+        json.dumps({"done": {**SOUND, "anchored": ["00" * 32, "00", "1"]}}),
+        json.dumps({"done": {**SOUND, "anchored": ["00" * 32, "00"]}}),
         json.dumps({"done": {**SOUND, "size": [-1, 5]}}),
         json.dumps({"done": {**SOUND, "size": [1e400, 5]}}),
         json.dumps(
@@ -239,6 +247,15 @@ SOUND = fingerprint_values(fingerprint(PHOTO, mode=Mode.FAST))
 def test_an_answer_that_no_sound_child_gives_is_not_believed(said: str) -> None:
     with pytest.raises(BadAnswer):
         read_answer(said.encode(), name="x", limits=LIMITS)
+
+
+def test_an_answer_of_the_most_that_a_picture_can_have_is_believed() -> None:
+    query = AnchoredQuery(region_code(1) * 512, bytes(range(256)) * 2)
+    frames = fingerprint(PHOTO, mode=Mode.FAST).frames * LIMITS.max_frames
+    whole = Fingerprint(frames, sha256=bytes(32), md5=bytes(16), anchored=query)
+    answer = pack_answer({"done": fingerprint_values(whole)})[LENGTH.size :]
+    assert len(answer) <= max_answer_bytes(LIMITS)
+    assert read_answer(answer, name="x", limits=LIMITS) == whole
 
 
 def test_a_child_that_talks_nonsense_is_replaced(hostile: DecodingPool) -> None:

@@ -12,8 +12,10 @@ from egide.domain.access import Role
 from egide.domain.model import State
 from pictures import encoded, pictures
 from server_samples import serve
+from store_samples import anchored
 
 BLANK = "0" * 64
+REGIONS = [code.hex() for code in anchored(1)]
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
@@ -58,6 +60,7 @@ def test_registered_entry_is_shown_without_its_fingerprint(api: Api) -> None:
         "note": "for the case file",
         "signals": ["pdq", "sha256", "md5"],
         "pdq_count": 2,
+        "anchored_count": 0,
         "has_patches": False,
         "quality": 88,
         "added": "",
@@ -107,6 +110,10 @@ def test_one_source_cannot_take_back_in_what_another_withdrew(api: Api) -> None:
         ({"pdq": ["g" * 64]}, "entries.1.pdq.0"),
         ({"pdq": [pdq(1)] * 65}, "entries.1.pdq"),
         ({"pdq": pdq(1)}, "entries.1.pdq"),
+        ({"pdq": [pdq(1)], "anchored": ["12"]}, "entries.1.anchored.0"),
+        ({"pdq": [pdq(1)], "anchored": REGIONS[0]}, "entries.1.anchored"),
+        ({"pdq": [pdq(1)], "anchored": REGIONS * 22}, "entries.1.anchored"),
+        ({"anchored": REGIONS}, "entries.1"),
         ({"sha256": pdq(1)[:32]}, "entries.1.sha256"),
         ({"md5": pdq(1)}, "entries.1.md5"),
         ({"md5": 1}, "entries.1.md5"),
@@ -137,6 +144,41 @@ def test_one_bad_fingerprint_is_named_and_nothing_is_registered(
     assert (response.status_code, code_of(response)) == (422, "request-invalid")
     assert named in response.json()["detail"]
     assert pdq(1) not in response.text
+    assert api.get(f"/banks/{bank}/entries")["entries"] == []
+
+
+def test_anchored_hashes_are_kept_and_an_old_entry_gets_them(api: Api) -> None:
+    bank = api.bank()
+
+    def register(*entries: dict[str, Any]) -> list[tuple[int, str, int]]:
+        body = {"entries": list(entries)}
+        done = api.post(f"/banks/{bank}/entries", body, status=201, role=Role.CURATOR)
+        return [tuple(outcome.values()) for outcome in done["outcomes"]]
+
+    [(old, *_)] = register({"pdq": [pdq(1)]})
+    [(_, *again), (new, *added)] = register(
+        {"pdq": [pdq(1)], "anchored": REGIONS},
+        {"sha256": pdq(2), "anchored": [*REGIONS[::-1], REGIONS[0].upper()]},
+    )
+
+    assert (again, added) == (["known", 3], ["added", 3])
+    assert api.store.anchored.of([old, new]) == {old: anchored(1), new: anchored(1)}
+    shown = api.send("GET", f"/banks/{bank}/entries/{old}")
+    assert shown.json()["signals"] == ["pdq", "pdq-anchored"]
+    assert shown.json()["anchored_count"] == 3
+    assert REGIONS[0] not in shown.text
+
+
+@pytest.mark.parametrize("code", [BLANK, "f" * 64, pdq(1)])
+def test_what_no_region_has_is_named_and_nothing_is_registered(api: Api, code: str) -> None:
+    bank = api.bank()
+    body = {"entries": [{"pdq": [pdq(1)]}, {"pdq": [pdq(2)], "anchored": [REGIONS[0], code]}]}
+
+    response = api.send("POST", f"/banks/{bank}/entries", json=body, role=Role.CURATOR)
+
+    assert (response.status_code, code_of(response)) == (422, "anchored-invalid")
+    assert "entry 1" in response.json()["detail"]
+    assert code not in response.text
     assert api.get(f"/banks/{bank}/entries")["entries"] == []
 
 

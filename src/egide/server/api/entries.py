@@ -76,7 +76,10 @@ def register_entries(
             bulk_limit=service.settings.bulk_limit,
         )
         return Registered(
-            outcomes=[OutcomeShown(entry=one.entry, outcome=one.kind) for one in done.outcomes],
+            outcomes=[
+                OutcomeShown(entry=one.entry, outcome=one.kind, anchored_count=one.anchored_count)
+                for one in done.outcomes
+            ],
             revision=done.revision,
         )
 

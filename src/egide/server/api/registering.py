@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 
-from egide.domain.model import Registration
-from egide.errors import RequestInvalid
+from egide.domain.model import AnchoredHashes, Registration
+from egide.errors import AnchoredInvalid, RequestInvalid
 from egide.server.api.schemas.common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas.register import NewEntries, NewEntry, Source
 from egide.server.http.bodies import parse_in_turn
@@ -86,6 +86,7 @@ def batch_of(write: Write, service: Service, approval_id: int | None) -> Batch:
 
     Raises:
         RequestValidationError, RequestInvalid: the body does not fit the API's document.
+        AnchoredInvalid: an entry's anchored hashes are none.
         ItemError: the picture cannot be fingerprinted.
     """
     if write.form is not None:
@@ -96,11 +97,16 @@ def batch_of(write: Write, service: Service, approval_id: int | None) -> Batch:
         body = parse_in_turn(lambda: _entries.validate_json(write.body))
     except ValidationError as error:
         raise _as_request_error(error) from None
-    registrations = [_registration(entry) for entry in body.entries]
+    registrations = [_registration(number, entry) for number, entry in enumerate(body.entries)]
     return Batch(registrations, body.again, write.digest(), approval_id)
 
 
-def _registration(entry: NewEntry) -> Registration:
+def _registration(number: int, entry: NewEntry) -> Registration:
+    try:
+        anchored = AnchoredHashes.of(map(bytes.fromhex, entry.anchored)) if entry.anchored else None
+    except AnchoredInvalid as error:
+        reason = f"of entry {number}, {error.fields['reason']}"
+        raise AnchoredInvalid(reason=reason) from None
     return Registration(
         pdqs=tuple(dict.fromkeys(map(bytes.fromhex, entry.pdq))),
         sha256=None if entry.sha256 is None else bytes.fromhex(entry.sha256),
@@ -109,6 +115,7 @@ def _registration(entry: NewEntry) -> Registration:
         source=entry.source or "",
         note=entry.note,
         expires=entry.expires,
+        anchored=anchored,
     )
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from egide.domain.model import MAX_ANCHORED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,11 +21,13 @@ _SMALL_VALUES = 1000
 _LIST_FACTOR = 8
 """Ratio of the limit for a whole case, or a platform's feedback, to that of a small body."""
 _IMAGE_VALUES = 8
+_CODE_BYTES = 68
+"""An anchored hash in JSON: its digits, quotes, a comma and a space."""
 _FEEDBACK_VALUES = 8
 _FINGERPRINT_VALUES = 8
 _ENTRY_VALUES = 40
-"""Most values of one item, counted by commas and brackets. An entry with the codes of 64 frames has
-more, but 10,000 of those do not fit into a body."""
+"""Most values of one item, counted by commas and brackets. An entry with the codes of 64 frames, or
+with anchored hashes, has more, but 10,000 of those do not fit into a body."""
 _MAX_IMAGES = 1000
 
 FINGERPRINTS = "/v1/match/fingerprints"
@@ -98,11 +102,14 @@ def _told_apart(settings: ServerSettings) -> Iterator[tuple[str, Kind]]:
     yield FINGERPRINTS, Kind(large, _room(batch, _FINGERPRINT_VALUES), max_items=batch)
     yield ENTRIES, Kind(large, _room(MAX_ENTRIES, _ENTRY_VALUES), upload, MAX_ENTRIES)
     yield FEEDBACK, Kind(lists, _room(MAX_PAGE, _FEEDBACK_VALUES), max_items=MAX_PAGE)
+    anchored = settings.case_max_images * MAX_ANCHORED
+    bodies = min(lists + anchored * _CODE_BYTES, large)
     for path in IMAGES:
-        yield path, Kind(lists, _room(_MAX_IMAGES, _IMAGE_VALUES), max_items=_MAX_IMAGES)
+        values = _room(_MAX_IMAGES, _IMAGE_VALUES) + anchored
+        yield path, Kind(bodies, values, max_items=_MAX_IMAGES)
     for path in LEAVING:
-        values = None if path.startswith("/{lang}") else _SMALL_VALUES
-        yield path, Kind(small, values, leaving=True)
+        few = None if path.startswith("/{lang}") else _SMALL_VALUES
+        yield path, Kind(small, few, leaving=True)
 
 
 def _room(items: int, values: int) -> int:

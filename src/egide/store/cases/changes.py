@@ -20,7 +20,12 @@ from egide.store.cases.submissions import Submitted
 from egide.store.database.erasure import note_erasure
 from egide.store.entries import consent
 from egide.store.entries.banks import get_bank
-from egide.store.entries.registering import find_known, identity_of, register_chunk
+from egide.store.entries.registering import (
+    find_known,
+    identity_of,
+    keep_anchored,
+    register_chunk,
+)
 from egide.store.log import log
 from egide.store.tables.cases import case_images, cases
 from egide.store.tables.register import entries
@@ -310,12 +315,14 @@ class CaseChanges(Cases):
                 source=PERSON_SOURCE + secrets.token_hex(_SOURCE_BYTES),
                 trust=Trust.UNVERIFIED,
                 expires=moment(row.expires),
+                anchored=image.anchored,
             )
             for image in images
         ]
         identities = [identity_of(one, self._identity_key) for one in registrations]
         change.bank_id = row.bank.id
-        register_chunk(change, row.bank, registrations, identities, again=False)
+        kinds = register_chunk(change, row.bank, registrations, identities, again=False)
+        keep_anchored(change, row.bank, registrations, identities, kinds)
         found = find_known(change.connection, row.bank, identities)
         numbers = [found[identity].entry for identity in identities]
         change.entries += len(numbers)

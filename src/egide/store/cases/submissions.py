@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KEPT_S = 24 * 3600
 """Longer than a proof of work is valid: afterwards nothing can be submitted a second time."""
 _UNKNOWN_QUALITY = 255
+_ANCHORED = b"\xff"
+# No image begins with it, so that the digest of those without anchored hashes is as it was.
 _lengths = struct.Struct(">BBB").pack
 
 
@@ -46,6 +48,8 @@ def digest_of(images: Iterable[NewImage], identity_key: bytes) -> bytes:
         quality = _UNKNOWN_QUALITY if image.quality is None else image.quality
         digest.update(_lengths(list(type(image.kind)).index(image.kind), len(pdq), quality))
         digest.update(pdq + image.sha256)
+        if image.anchored is not None:
+            digest.update(_ANCHORED + bytes([len(image.anchored)]) + image.anchored.codes)
     return digest.digest()
 
 

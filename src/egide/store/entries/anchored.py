@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.domain.model import AnchoredHashes, State
+from egide.domain.model import PDQ_BYTES, AnchoredHashes, State
 from egide.domain.times import unix_seconds
 from egide.store.entries.banks import get_bank
 from egide.store.entries.revisions import current_revision
@@ -108,6 +108,16 @@ def read_anchored(
         )
         found |= {entry: AnchoredHashes.kept(codes, version) for entry, codes, version in rows}
     return found
+
+
+def counts(connection: sa.Connection, entry_ids: Collection[int]) -> dict[int, int]:
+    """How many anchored hashes each of some entries has, a few thousand at most."""
+    rows = connection.execute(
+        sa.select(anchored.c.entry_id, sa.func.length(anchored.c.codes)).where(
+            anchored.c.entry_id.in_(entry_ids)
+        )
+    )
+    return {entry: size // PDQ_BYTES for entry, size in rows}
 
 
 def read_active_anchored(

@@ -77,9 +77,11 @@ def register(
         change.touch(_numbers(change, bank, identities, kinds))
         if outcomes:
             found = find_known(change.connection, bank, identities)
+            numbers = [found[identity].entry for identity in identities]
+            counts_of = anchored_rows.counts(change.connection, numbers)
             kept.extend(
-                Outcome(found[identity].entry, kind)
-                for identity, kind in zip(identities, kinds, strict=True)
+                Outcome(entry, kind, counts_of.get(entry, 0))
+                for entry, kind in zip(numbers, kinds, strict=True)
             )
     change.entries = counts[OutcomeKind.ADDED] + counts[OutcomeKind.RENEWED] + completed
     return Registered(

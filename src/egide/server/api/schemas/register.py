@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_RADIUS_BITS, FeedbackKind, State, Trust
+from egide.domain.model import (
+    DEFAULT_RADIUS_BITS,
+    MAX_ANCHORED,
+    MAX_RADIUS_BITS,
+    FeedbackKind,
+    Signal,
+    State,
+    Trust,
+)
 from egide.server.api.schemas.common import (
     TEXT_PATTERN,
     Answer,
@@ -113,6 +121,13 @@ class NewEntry(Request):
         fail_fast=True,
         description="One for each distinct frame.",
     )
+    anchored: list[PdqHex] = Field(
+        default=[],
+        max_length=MAX_ANCHORED,
+        fail_fast=True,
+        description="Anchored hashes of the first frame, in any order: they find crops of it, and "
+        "it in collages.",
+    )
     sha256: Sha256Hex | None = None
     md5: Md5Hex | None = None
     quality: Annotated[int, Field(ge=0, le=100), Whole] | None = Field(
@@ -143,6 +158,7 @@ class OutcomeShown(Answer):
 
     entry: int
     outcome: OutcomeKind
+    anchored_count: int = Field(description="How many anchored hashes the entry has now.")
 
 
 class Registered(Answer):
@@ -163,6 +179,7 @@ class EntryShown(Answer):
     note: str
     signals: list[str] = Field(description="The kinds of hash that can match it.")
     pdq_count: int
+    anchored_count: int
     has_patches: bool
     quality: int | None
     added: ShownTime
@@ -173,7 +190,12 @@ class EntryShown(Answer):
     @classmethod
     def of(cls, entry: Entry) -> Self:
         """Show an entry."""
-        held = {"pdq": entry.pdqs, "sha256": entry.sha256, "md5": entry.md5}
+        held = {
+            Signal.PDQ.value: entry.pdqs,
+            Signal.ANCHORED.value: entry.anchored_count,
+            Signal.SHA256.value: entry.sha256,
+            Signal.MD5.value: entry.md5,
+        }
         return cls(
             entry=entry.id,
             bank=entry.bank,
@@ -183,6 +205,7 @@ class EntryShown(Answer):
             note=entry.note,
             signals=[name for name, value in held.items() if value],
             pdq_count=len(entry.pdqs),
+            anchored_count=entry.anchored_count,
             has_patches=entry.has_keypoints,
             quality=entry.quality,
             added=entry.added,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from egide.domain.cases import Authority, ImageKind, NewImage
-from egide.domain.model import MIN_MATCHABLE_QUALITY
-from egide.errors import RateLimited, RequestInvalid
+from egide.domain.model import MAX_ANCHORED, MIN_MATCHABLE_QUALITY, AnchoredHashes
+from egide.errors import AnchoredInvalid, RateLimited, RequestInvalid
 from egide.security.proof_of_work import new_challenge, solved
 from egide.server.http.rates import Rates
 
@@ -49,19 +49,34 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+def _anchored(codes: tuple[str, ...]) -> AnchoredHashes | None:
+    if not codes:
+        return None
+    try:
+        return AnchoredHashes.of(map(bytes.fromhex, codes))
+    except AnchoredInvalid:
+        raise ValueError("anchored hashes of a picture") from None
+
+
 class Image(_Strict):
-    """The fingerprints of one file."""
+    """The fingerprints of one file; `anchored` is left out where the person wishes it."""
 
     kind: ImageKind
     pdq: Digits | None
     quality: Annotated[int, Field(ge=MIN_MATCHABLE_QUALITY, le=100)] | None
     sha256: Digits
+    anchored: Annotated[
+        tuple[Digits, ...], Field(max_length=MAX_ANCHORED, strict=False, fail_fast=True)
+    ] = ()
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
         absent = self.kind is ImageKind.DIGEST_ONLY
         if (self.pdq is None) is not absent or (self.quality is None) is not absent:
             raise ValueError("a PDQ and its quality are given if and only if they are searchable")
+        if absent and self.anchored:
+            raise ValueError("anchored hashes are given only beside a PDQ")
+        _anchored(self.anchored)
         return self
 
     def fingerprints(self) -> NewImage:
@@ -71,6 +86,7 @@ class Image(_Strict):
             pdq=None if self.pdq is None else bytes.fromhex(self.pdq),
             quality=self.quality,
             sha256=bytes.fromhex(self.sha256),
+            anchored=_anchored(self.anchored),
         )
 
 
