@@ -27,6 +27,7 @@ from egide.hashlist.write import write_hash_list
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
 from egide.store.entries.registering import identity_of
+from store_samples import anchored
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
@@ -518,9 +519,11 @@ def test_another_process_sees_the_same_store(store: Store, open_store: Callable[
 def test_an_export_imported_elsewhere_is_the_same(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
-    register(store, picture(1), picture(2, "=her", FUTURE), Registration((), md5=code(3)[:16]))
+    first = replace(picture(1), anchored=anchored(1))
+    register(store, first, picture(2, "=her", FUTURE), Registration((), md5=code(3)[:16]))
     out = io.StringIO(newline="")
-    assert write_hash_list(store.entries.list("helpline"), out, HashListFormat.CSV) == 3
+    entries = store.entries.list("helpline", anchored=True)
+    assert write_hash_list(entries, out, HashListFormat.CSV) == 3
     store.banks.create("copy")
     lines = list(read_hash_list(io.BytesIO(out.getvalue().encode()), name="list"))
     registrations = [
@@ -529,5 +532,10 @@ def test_an_export_imported_elsewhere_is_the_same(
     assert store.entries.register("helpline", registrations).known == 3
     assert store.entries.register("copy", registrations).added == 3
     blank = {"id": 0, "bank": "", "revision": 0, "added": PAST, "changed": PAST}
-    copies = [replace(entry, **blank) for entry in store.entries.list("copy")]  # type: ignore[arg-type]
-    assert copies == [replace(entry, **blank) for entry in store.entries.list("helpline")]  # type: ignore[arg-type]
+
+    def of(bank: str) -> list[Entry]:
+        listed = store.entries.list(bank, anchored=True)
+        return [replace(entry, **blank) for entry in listed]  # type: ignore[arg-type]
+
+    assert of("copy") == of("helpline")
+    assert [entry.anchored for entry in of("copy")] == [anchored(1), None, None]

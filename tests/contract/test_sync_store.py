@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from egide.domain.model import Entry, FeedbackKind, State, Trust
+from egide.domain.partners import RemoteChanges
 from egide.errors import (
     BankMissing,
     HashInvalid,
@@ -22,7 +23,7 @@ from egide.errors import (
 )
 from egide.store.changing import ChangingStore as Store
 from egide.usecases.sync import follow_once, send_feedback, sync_once
-from store_samples import picture
+from store_samples import anchored, picture
 from sync_samples import Partner
 
 SOURCE = "sync:partner"
@@ -90,6 +91,39 @@ def test_what_is_no_pictures_fingerprint_is_not_taken_from_a_partner(
 
     assert only(store).pdqs == picture(2).pdqs
     assert sync(store, partner) == {}
+
+
+def test_an_entry_from_before_anchored_hashes_gets_them(
+    store: Store, remote: Store, partner: Partner
+) -> None:
+    remote.entries.register("ncii", [picture(1, anchored=None), picture(2)])
+    assert sync(store, partner) == {"added": 2}
+    remote.entries.register("ncii", [picture(1)])
+    revision = store.revision()
+
+    assert sync(store, partner) == {"completed": 1}
+
+    first, second = (entry.id for entry in held(store))
+    assert store.anchored.of([first, second]) == {first: anchored(1), second: anchored(2)}
+    assert store.revision_info(revision + 1).entries == 1
+
+
+def test_an_entry_is_taken_without_anchored_hashes_that_no_picture_has(
+    store: Store, remote: Store, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.entries.register("ncii", [picture(1)])
+    changes = partner.changes
+
+    def refused(*asked: object, **options: object) -> RemoteChanges:
+        page = changes(*asked, **options)  # type: ignore[arg-type]
+        without = [replace(one, anchored=None, anchored_refused=True) for one in page.entries]
+        return replace(page, entries=tuple(without))
+
+    monkeypatch.setattr(partner, "changes", refused)
+
+    assert sync(store, partner) == {"added": 1, "anchored_refused": 1}
+    assert only(store).pdqs == picture(1).pdqs
+    assert only(store).anchored_count == 0
 
 
 def test_what_is_known_already_changes_nothing(

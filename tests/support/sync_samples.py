@@ -65,6 +65,7 @@ class Partner:
                     added=entry.added,
                     changed=entry.changed,
                     expires=entry.expires,
+                    anchored=entry.anchored if entry.state is State.ACTIVE else None,
                 )
                 for entry in page.entries
             ),

@@ -388,7 +388,8 @@ class Entry:
         trimmed_pdqs: as in `Registration`; searched like `pdqs` and erased with them, but never
             in a hash list.
         has_keypoints: whether keypoints are kept; only `Keypoints.read` reads them.
-        anchored_count: how many anchored hashes are kept; `Store.anchored` reads them.
+        anchored_count: how many anchored hashes are kept.
+        anchored: read only where entries leave the register; else `Store.anchored` reads them.
     """
 
     id: int
@@ -408,6 +409,7 @@ class Entry:
     trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
     has_keypoints: bool = False
     anchored_count: int = 0
+    anchored: AnchoredHashes | None = None
 
 
 @dataclass(frozen=True, slots=True)

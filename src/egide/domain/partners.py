@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from egide.domain.model import Entry
+    from egide.domain.model import AnchoredHashes, Entry
 
 RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
 """The delay after each attempt except the last: eight attempts in about a day and a half."""
@@ -106,6 +106,8 @@ class RemoteEntry:
         pdqs, sha256, md5: at least one for an active entry; empty or None for an ended one,
             whatever the partner sent.
         added, changed, expires: UTC.
+        anchored: None if it has none, or they were refused.
+        anchored_refused: whether it came with codes that no region has.
     """
 
     id: int
@@ -120,6 +122,8 @@ class RemoteEntry:
     added: datetime
     changed: datetime
     expires: datetime | None
+    anchored: AnchoredHashes | None = None
+    anchored_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +302,8 @@ class Applied:
         rescheduled: changed in expiry.
         kept: left as they are, since somebody here withdrew or tombstoned them.
         skipped: ended remotely before they were known here, or have a meaningless hash.
+        completed: known entries that got anchored hashes.
+        anchored_refused: taken without their anchored hashes, which no picture has.
     """
 
     added: int = 0
@@ -308,6 +314,8 @@ class Applied:
     rescheduled: int = 0
     kept: int = 0
     skipped: int = 0
+    completed: int = 0
+    anchored_refused: int = 0
 
     def __add__(self, other: Applied) -> Applied:
         return Applied(**(Counter(asdict(self)) + Counter(asdict(other))))

@@ -31,6 +31,7 @@ _UNKNOWN_HEADER = (
     f"a header that names no column of hashes: expected {UNDERSTOOD_HEADERS}; a column `hash` with "
     "--signal, which tells what it holds"
 )
+_ANCHORED_ALONE = "anchored hashes belong to an entry, in a table with a column `entry`"
 _BY_DIGITS = {2 * SIGNAL_BYTES[signal]: signal for signal in (Signal.PDQ, Signal.MD5)}
 
 
@@ -135,6 +136,8 @@ def _line(number: int, text: str, signal: Signal | None) -> HashLine | BadLine:
         named = SIGNAL_TYPES.get(words[0].strip("\"'").lower())
         if named is None:
             return BadLine(number, "unknown signal type: expected pdq, sha256 or md5")
+        if named is Signal.ANCHORED:
+            return BadLine(number, _ANCHORED_ALONE)
         kind = named
     else:
         return BadLine(

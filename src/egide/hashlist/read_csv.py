@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.domain.model import MIN_MATCHABLE_QUALITY, Signal
-from egide.errors import HashInvalid, LineError, SchemaTooNew
+from egide.domain.model import MIN_MATCHABLE_QUALITY, AnchoredHashes, Signal
+from egide.errors import AnchoredInvalid, HashInvalid, LineError, SchemaTooNew
 from egide.hashlist.values import (
     HASH_COLUMNS,
     MAX_NOTE_CHARS,
@@ -22,6 +22,7 @@ from egide.hashlist.values import (
     BadLine,
     HashLine,
     meaningless,
+    parse_anchored,
     parse_hex,
     restore,
 )
@@ -160,7 +161,10 @@ class _Entry:
             return BadLine(row.line, f"a second, different {row.signal.value} for one entry")
         return None
 
-    def hash_line(self) -> HashLine:
+    def whole(self) -> HashLine | BadLine:
+        anchored = self.digests.get(Signal.ANCHORED)
+        if anchored is not None and len(self.digests) == 1 and not self.pdqs:
+            return BadLine(self.first.line, "anchored hashes without a hash of their picture")
         return HashLine(
             line=self.first.line,
             pdqs=tuple(self.pdqs),
@@ -170,6 +174,7 @@ class _Entry:
             source=self.first.source or self.first.collab,
             note=self.first.note,
             expires=self.first.expires,
+            anchored=None if anchored is None else AnchoredHashes(anchored),
         )
 
 
@@ -198,7 +203,7 @@ class CsvReader:
             return
         try:
             rows = self._parse(line, text)
-        except (LineError, HashInvalid) as error:
+        except (LineError, HashInvalid, AnchoredInvalid) as error:
             reason = str(error.fields["reason"]) if isinstance(error, LineError) else str(error)
             yield BadLine(line, reason, error.code)
             return
@@ -212,10 +217,10 @@ class CsvReader:
         if not rows[0].entry:
             yield from self.finish()
 
-    def finish(self) -> Iterator[HashLine]:
-        """Yield the last entry."""
+    def finish(self) -> Iterator[HashLine | BadLine]:
+        """Yield the last entry, or that it has nothing of its own."""
         if self._entry is not None:
-            yield self._entry.hash_line()
+            yield self._entry.whole()
             self._entry = None
 
     def _header(self, text: str) -> _Layout | None:
@@ -295,10 +300,14 @@ class CsvReader:
             named = SIGNAL_TYPES.get(signal_type.strip("'").lower())
             if named is None:
                 raise LineError(
-                    line=line, reason="unknown signal_type: expected pdq, sha256 or md5"
+                    line=line,
+                    reason="unknown signal_type: expected pdq, sha256, md5 or pdq-anchored",
                 )
             held = [(named, signal_str)]
         for kind, text in held:
+            if kind is Signal.ANCHORED:
+                yield kind, parse_anchored(text).codes
+                continue
             value = parse_hex(text, kind)
             reason = meaningless(value, kind)
             if reason is not None:

@@ -7,8 +7,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from egide.domain.model import SIGNAL_BYTES, Fingerprint, Pdq, Registration, Signal, Trust
-from egide.errors import HashInvalid, LineError
+from egide.domain.model import (
+    PDQ_BYTES,
+    SIGNAL_BYTES,
+    AnchoredHashes,
+    Fingerprint,
+    Pdq,
+    Registration,
+    Signal,
+    Trust,
+)
+from egide.errors import AnchoredInvalid, HashInvalid, LineError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,11 +39,12 @@ SIGNAL_TYPES = {
     "hash_md5": Signal.MD5,
     "video_md5": Signal.MD5,
     "hash_video_md5": Signal.MD5,
+    "pdq-anchored": Signal.ANCHORED,
 }
 """The names of each signal in lists, in lower case.
 
 Source: threatexchange 1.2.17, `SignalType.get_name()` (pdq, video_md5, video_sha256) and
-`INDICATOR_TYPE` (HASH_…); the short names are Egide's.
+`INDICATOR_TYPE` (HASH_…); the short names and `pdq-anchored` are Egide's.
 """
 
 HASH_COLUMNS = {
@@ -77,6 +87,7 @@ OWN_COLUMNS = (
     "expires",
 )
 
+_AROUND = " \t\r\n\"'"
 _EMPTY_FILE = {
     Signal.SHA256: bytes.fromhex(
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -106,6 +117,7 @@ class HashLine:
         quality: of the first frame; None if the list does not tell.
         source: the source that the list gives (a column `source`, else `collab`), or "".
         expires: UTC.
+        anchored: of the picture that the other values are of.
     """
 
     line: int
@@ -116,6 +128,7 @@ class HashLine:
     source: str = ""
     note: str = field(default="", repr=False)
     expires: datetime | None = None
+    anchored: AnchoredHashes | None = None
 
     def fingerprint(self) -> Fingerprint:
         """The line as a query; a list has no pixels, so no transforms can be searched for."""
@@ -138,6 +151,7 @@ class HashLine:
             note=self.note,
             trust=trust,
             expires=self.expires,
+            anchored=self.anchored,
         )
 
 
@@ -162,7 +176,7 @@ def parse_hex(text: str, signal: Signal) -> bytes:
     Raises:
         HashInvalid: the value has a wrong length or other characters.
     """
-    digits = text.strip(" \t\r\n\"'")
+    digits = text.strip(_AROUND)
     size = SIGNAL_BYTES[signal]
     try:
         value = bytes.fromhex(digits)
@@ -172,6 +186,22 @@ def parse_hex(text: str, signal: Signal) -> bytes:
     if len(digits) != 2 * size or len(value) != size:
         raise HashInvalid(signal=signal.value, digits=2 * size)
     return value
+
+
+def parse_anchored(text: str) -> AnchoredHashes:
+    """Parse anchored hashes, 64 hexadecimal digits each, end to end and in any order.
+
+    Raises:
+        AnchoredInvalid: the text is no such list.
+    """
+    digits = text.strip(_AROUND)
+    try:
+        codes = bytes.fromhex(digits)
+    except ValueError:
+        codes = b""
+    if not codes or len(digits) != 2 * len(codes):
+        raise AnchoredInvalid(reason=f"expected {2 * PDQ_BYTES} hexadecimal digits for each")
+    return AnchoredHashes.of(codes[at : at + PDQ_BYTES] for at in range(0, len(codes), PDQ_BYTES))
 
 
 def meaningless(value: bytes, signal: Signal) -> str | None:

@@ -30,7 +30,8 @@ def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListForma
     Args:
         entries: read once.
         out: opened as UTF-8 with `newline=""`.
-        format: CSV keeps everything that importing needs; the others are for other programs.
+        format: CSV keeps everything that importing needs; the others are for other programs, and
+            leave out anchored hashes.
 
     Returns:
         the number of entries written; the plain format leaves out entries without a PDQ.
@@ -92,7 +93,11 @@ def _csv_rows(entry: Entry) -> Iterator[tuple[object, ...]]:
         entry.added.isoformat(),
         "" if entry.expires is None else entry.expires.isoformat(),
     )
-    return ((signal.value, value.hex(), *shared) for signal, value in _signals(entry))
+    for signal, value in _signals(entry):
+        yield signal.value, value.hex(), *shared
+    if entry.anchored is not None:
+        # One row for all: they are one thing, and whoever does not know it passes over one line.
+        yield Signal.ANCHORED.value, entry.anchored.codes.hex(), *shared
 
 
 def _signals(entry: Entry) -> Iterator[tuple[Signal, bytes]]:

@@ -66,6 +66,12 @@ class Node:
             raise AnswerInvalidError(f"{self._place}: {name}")
         return Node(self._value[name], f"{self._place}: {name}")
 
+    def optional(self, name: str) -> Node | None:
+        """Return a member of an object, or None if it is absent or null."""
+        if type(self._value) is dict and self._value.get(name) is None:
+            return None
+        return self.get(name)
+
     def items(self, most: int) -> list[Node]:
         """Return the items of a list that has at most `most`."""
         if type(self._value) is not list or len(self._value) > most:

@@ -13,9 +13,18 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
+from egide.domain.model import (
+    MAX_ANCHORED,
+    PDQ_BYTES,
+    SIGNAL_BYTES,
+    AnchoredHashes,
+    Signal,
+    State,
+    Trust,
+)
 from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
 from egide.errors import (
+    AnchoredInvalid,
     FetchError,
     FetchRefused,
     FetchTimeout,
@@ -40,7 +49,7 @@ MAX_CODES = 128
 """Most PDQ codes of one entry; an animation has at most `Limits.max_frames`, 32."""
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _ITEMS_AROUND = 64
-_ITEMS_OF_ENTRY = MAX_CODES + 32
+_ITEMS_OF_ENTRY = MAX_CODES + MAX_ANCHORED + 32
 KEY = re.compile(r"[!-~]{1,512}")
 """The form of another register's key."""
 _STORE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -220,11 +229,13 @@ def _entry(node: Node) -> RemoteEntry:
     state = State(node.get("state").one_of(_STATES))
     quality, expires = node.get("quality"), node.get("expires")
     pdqs, sha256, md5 = _fingerprint(node.get("fingerprint"))
+    anchored, anchored_refused = _anchored(node.get("fingerprint"))
     if state is State.ACTIVE and not (pdqs or sha256 or md5):
         raise node.get("fingerprint").error()
     if state in {State.WITHDRAWN, State.EXPIRED}:
         # If a register sends them nevertheless, the withdrawal must still take effect here.
         pdqs, sha256, md5 = (), None, None
+        anchored, anchored_refused = None, False
     return RemoteEntry(
         id=node.get("id").integer(1),
         bank=node.get("bank").text(_BANK),
@@ -238,6 +249,8 @@ def _entry(node: Node) -> RemoteEntry:
         added=node.get("added").moment(),
         changed=node.get("changed").moment(),
         expires=None if expires.missing else expires.moment(),
+        anchored=anchored,
+        anchored_refused=anchored_refused,
     )
 
 
@@ -251,6 +264,20 @@ def _fingerprint(node: Node) -> tuple[tuple[bytes, ...], bytes | None, bytes | N
         for digest in (node.get(signal.value),)
     ]
     return tuple(pdqs), digests[0], digests[1]
+
+
+def _anchored(fingerprint: Node) -> tuple[AnchoredHashes | None, bool]:
+    """The anchored hashes of an entry, if it has any, and whether they were refused."""
+    given = None if fingerprint.missing else fingerprint.optional("anchored")
+    if given is None:  # the register is of before them
+        return None, False
+    codes = [code.hexadecimal(PDQ_BYTES) for code in given.items(MAX_ANCHORED)]
+    if not codes:
+        return None, False
+    try:
+        return AnchoredHashes.of(codes), False
+    except AnchoredInvalid:
+        return None, True
 
 
 def _require_progress(page: RemoteChanges, asked: tuple[int, int | None]) -> None:

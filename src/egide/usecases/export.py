@@ -172,7 +172,16 @@ def _as_it_leaves(entry: Entry) -> Entry:
     state = State.EXPIRED if _is_over(entry) else entry.state
     if state is State.ACTIVE:
         return entry
-    return replace(entry, state=state, pdqs=(), trimmed_pdqs=(), sha256=None, md5=None, note="")
+    return replace(
+        entry,
+        state=state,
+        pdqs=(),
+        trimmed_pdqs=(),
+        anchored=None,
+        sha256=None,
+        md5=None,
+        note="",
+    )
 
 
 def _is_over(entry: Entry) -> bool:
@@ -189,7 +198,9 @@ def _active(store: Store, bank: str, count: int) -> Iterator[Entry]:
     after = 0
     while count > 0:
         page = list(
-            store.entries.list(bank, state=State.ACTIVE, after=after, limit=min(_PAGE, count))
+            store.entries.list(
+                bank, state=State.ACTIVE, after=after, limit=min(_PAGE, count), anchored=True
+            )
         )
         if not page:
             return

@@ -13,6 +13,7 @@ from egide.domain.model import Registration
 from egide.server.api.schemas.register import Changes
 from egide.store.changing import ChangingStore as Store
 from server_samples import serve
+from store_samples import anchored
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def test_active_entry_has_its_fingerprint_and_nothing_else(api: Api) -> None:
                 source="case-9",
                 note="private words",
                 trimmed_pdqs=(bytes.fromhex(pdq(2)),),
+                anchored=anchored(1),
             )
         ],
     )
@@ -62,7 +64,12 @@ def test_active_entry_has_its_fingerprint_and_nothing_else(api: Api) -> None:
         *("id", "bank", "revision", "state", "trust"),
         *("fingerprint", "quality", "added", "changed", "expires"),
     }
-    assert entry["fingerprint"] == {"pdq": [pdq(1)], "sha256": pdq(1), "md5": None}
+    assert entry["fingerprint"] == {
+        "pdq": [pdq(1)],
+        "anchored": [code.hex() for code in anchored(1)],
+        "sha256": pdq(1),
+        "md5": None,
+    }
     assert (entry["state"], entry["trust"], entry["quality"]) == ("active", "unverified", 70)
     for hidden in ("case-9", "private words", pdq(2)):
         assert hidden not in response.text

@@ -17,6 +17,7 @@ from egide.hashlist import BadLine, HashLine, HashListFormat, parse_hex, read_ha
 from egide.hashlist.read import MAX_LINE_BYTES
 from egide.hashlist.values import neutralise, restore
 from egide.hashlist.write import csv_pieces, write_hash_list
+from store_samples import anchored, region_code
 
 PDQ = bytes(range(32))
 PDQ_2 = bytes(range(1, 33))
@@ -320,6 +321,62 @@ def test_a_table_keeps_ends_notes_and_refusals() -> None:
 def test_a_newer_schema_is_refused_as_a_whole() -> None:
     with pytest.raises(SchemaTooNew, match="list has hash-list schema 2"):
         read(f"signal_type,signal_str,schema_version\npdq,{PDQ.hex()},2\n")
+
+
+def test_anchored_hashes_are_one_row_of_their_entry() -> None:
+    whole = entry(7, anchored=anchored(1), anchored_count=3)
+    text = exported([whole, entry(8)])
+    assert text.count("\n") == 4
+    expected = [
+        HashLine(2, (PDQ,), quality=90, source="local", anchored=anchored(1)),
+        HashLine(4, (PDQ,), quality=90, source="local"),
+    ]
+    assert read(text) == expected
+    for form in (HashListFormat.TYPED, HashListFormat.PLAIN):
+        assert exported([whole], form) == exported([entry(7)], form)
+    # In another order, as somebody may have written them, they are the same.
+    codes = "".join(code.hex().upper() for code in reversed([*anchored(1)]))
+    assert read(text.replace(anchored(1).codes.hex(), f" {codes}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("", "64 hexadecimal digits for each"),
+        ("g" * 64, "64 hexadecimal digits for each"),
+        ("0" * 63 + " ", "64 hexadecimal digits for each"),
+        ("ab", "1 bytes"),
+        ("0" * 64, "128 ones"),
+        ("f" * 64, "128 ones"),
+        ("".join(code.hex() for code in map(region_code, range(65))), "they are 65"),
+        ("".join(code.hex() for code in map(region_code, range(400))), "they are 400"),
+        ("0f" * 40_000, "longer than"),
+    ],
+)
+def test_what_are_no_anchored_hashes_costs_their_entry_nothing_else(
+    value: str, reason: str
+) -> None:
+    text = exported([entry(7, anchored=anchored(1))])
+    bad, line = read(text.replace(anchored(1).codes.hex(), value))
+    assert line == HashLine(2, (PDQ,), quality=90, source="local")
+    assert isinstance(bad, BadLine)
+    assert (bad.line, reason in bad.reason) == (3, True)
+    assert value[:64] not in bad.reason or not value
+
+
+def test_anchored_hashes_alone_are_no_entry() -> None:
+    codes = anchored(1).codes.hex()
+    header = "signal_type,signal_str,entry"
+    assert [type(line) for line in read(f"{header}\npdq-anchored,{codes},7\n")] == [BadLine]
+    bad, good = read(f"{header}\npdq-anchored,{codes},\npdq,{PDQ.hex()},\n")
+    assert (bad.line, good) == (2, HashLine(3, (PDQ,)))
+    assert "entry" in only_bad(f"pdq-anchored {codes}\n").reason
+    second = anchored(2).codes.hex()
+    rows = [f"pdq,{PDQ.hex()},7", *(f"pdq-anchored,{one},7" for one in (codes, codes, second))]
+    bad, good = read("\n".join([header, *rows]))
+    assert isinstance(bad, BadLine)
+    assert bad.line == 5
+    assert good == HashLine(2, (PDQ,), anchored=anchored(1))
 
 
 def test_rows_of_one_entry_are_one_registration() -> None:

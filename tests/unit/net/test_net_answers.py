@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.domain.model import State, Trust
+from egide.domain.model import MAX_ANCHORED, State, Trust
 from egide.errors import FetchRefused, SettingInvalid, SyncError
 from egide.net.answers import AnswerInvalidError, read_json
 from egide.partners.client import MAX_CODES, MAX_PAGE, RegisterClient, partner_policy
+from store_samples import anchored, region_code
 
-HEX = {"pdq": ["0f" * 32], "sha256": "a0" * 32, "md5": None}
+REGIONS = [code.hex() for code in anchored(1)]
+HEX = {"pdq": ["0f" * 32], "sha256": "a0" * 32, "md5": None, "anchored": REGIONS[::-1]}
 ENTRY = {
     "id": 5,
     "bank": "helpline",
@@ -34,6 +36,9 @@ PAGE = {
     "next": {"since": 12, "after": 5},
     "more": True,
 }
+
+
+ANCHORED = ("entries", 0, "fingerprint", "anchored")
 
 
 def client_of(answer, url="https://register.example.org/egide/"):
@@ -62,11 +67,27 @@ def test_page_of_changes_is_read():
     assert (entry.id, entry.bank, entry.revision) == (5, "helpline", 12)
     assert (entry.state, entry.trust, entry.quality) == (State.ACTIVE, Trust.CONFIRMED, 97)
     assert (entry.pdqs, entry.sha256, entry.md5) == ((b"\x0f" * 32,), b"\xa0" * 32, None)
+    assert (entry.anchored, entry.anchored_refused) == (anchored(1), False)
     assert entry.added == datetime(2026, 11, 1, 10, tzinfo=UTC)
     assert entry.changed == datetime(2026, 11, 2, 10, 0, 0, 250_000, tzinfo=UTC)
     assert entry.expires is None
     assert (page.next_since, page.next_after, page.revision, page.more) == (12, 5, 17, True)
     assert page.store_id == PAGE["store_id"]
+
+
+@pytest.mark.parametrize("codes", [["00" * 32], ["ff" * 32], [*REGIONS, "0f" * 31 + "00"]])
+def test_anchored_hashes_that_no_picture_has_are_left_out_and_told(codes):
+    (entry,) = client_of(changed(ANCHORED, codes)).changes(10).entries
+    assert (entry.anchored, entry.anchored_refused) == (None, True)
+    assert entry.pdqs
+
+
+def test_an_entry_has_as_many_anchored_hashes_as_a_picture():
+    most = [region_code(number).hex() for number in range(MAX_ANCHORED)]
+    (entry,) = client_of(changed(ANCHORED, most)).changes(10).entries
+    assert len(entry.anchored) == MAX_ANCHORED
+    with pytest.raises(SyncError, match="anchored"):
+        client_of(changed(ANCHORED, [*most, most[0]])).changes(10)
 
 
 def test_fields_of_a_later_version_are_no_error():
@@ -88,6 +109,7 @@ def test_fingerprint_of_an_ended_entry_is_not_taken(state):
         entry = client_of(page).changes(0, only_ended=True).entries[0]
         assert entry.state == state
         assert (entry.pdqs, entry.sha256, entry.md5) == ((), None, None)
+        assert entry.anchored is None
 
 
 WRONG = [None, True, 1, -1, 1.5, 2**63, "", "x", [], {}, [None], "\ud800", "active\n"]
@@ -102,6 +124,7 @@ PLACES = [
     *(("entries", 0, name) for name in ENTRY),
     *(("entries", 0, "fingerprint", name) for name in HEX),
     ("entries", 0, "fingerprint", "pdq", 0),
+    (*ANCHORED, 0),
 ]
 # What is right in one place and wrong in all others.
 RIGHT = {
@@ -117,6 +140,7 @@ RIGHT = {
     ("entries", 0, "fingerprint", "sha256"): [None],
     ("entries", 0, "fingerprint", "md5"): [None],
     ("entries", 0, "fingerprint", "pdq"): [[]],
+    ANCHORED: [None, [], ...],
 }
 
 

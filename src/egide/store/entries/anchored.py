@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from egide.store.entries.revisions import current_revision
 from egide.store.tables.register import anchored, entries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from egide.domain.model import Entry
     from egide.store.database.interface import Database
     from egide.store.entries.revisions import Change
 
@@ -108,6 +109,15 @@ def read_anchored(
         )
         found |= {entry: AnchoredHashes.kept(codes, version) for entry, codes, version in rows}
     return found
+
+
+def with_anchored(connection: sa.Connection, some: Iterable[Entry]) -> list[Entry]:
+    """Entries with their anchored hashes, within the transaction in which they were read."""
+    listed = list(some)
+    found = read_anchored(connection, [entry.id for entry in listed if entry.anchored_count])
+    return [
+        replace(entry, anchored=found[entry.id]) if entry.id in found else entry for entry in listed
+    ]
 
 
 def counts(connection: sa.Connection, entry_ids: Collection[int]) -> dict[int, int]:

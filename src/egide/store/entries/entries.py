@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from egide.domain.model import State
 from egide.errors import EntryMissing
+from egide.store.entries.anchored import with_anchored
 from egide.store.entries.banks import bank_names, get_bank, list_banks
 from egide.store.entries.records import ENTRY_COLUMNS, entry_of
 from egide.store.entries.revisions import current_revision
@@ -66,6 +67,7 @@ class Entries:
         source: str | None = None,
         after: int = 0,
         limit: int | None = None,
+        anchored: bool = False,
     ) -> Iterator[Entry]:
         """The entries of a bank by number, in constant memory.
 
@@ -76,6 +78,7 @@ class Entries:
             source: only entries that this source registered.
             after: only entries with a greater number.
             limit: the most to return.
+            anchored: also read their anchored hashes.
 
         Raises:
             BankMissing: no bank has that name; raised at once, not at the first entry.
@@ -90,6 +93,7 @@ class Entries:
             source=source,
             after=after,
             limit=limit,
+            anchored=anchored,
         )
 
     def changes(
@@ -139,6 +143,7 @@ def list_entries(
     source: str | None,
     after: int,
     limit: int | None,
+    anchored: bool,
 ) -> Iterator[Entry]:
     """The entries of a bank by number; see `Entries.list`."""
     which = [entries.c.bank_id == bank.id]
@@ -152,7 +157,7 @@ def list_entries(
     left = limit
     while left is None or left > 0:
         size = _PAGE if left is None else min(_PAGE, left)
-        page = _fetch(database, query.where(entries.c.id > after).limit(size))
+        page = _fetch(database, query.where(entries.c.id > after).limit(size), anchored=anchored)
         yield from page
         if len(page) < size:
             return
@@ -205,7 +210,7 @@ def read_active(connection: sa.Connection, store_id: str) -> ActiveView:
     )
 
 
-def _fetch(database: Database, page: sa.Select[Any]) -> list[Entry]:
+def _fetch(database: Database, page: sa.Select[Any], *, anchored: bool = False) -> list[Entry]:
     """One page of entries, in a transaction of its own.
 
     So a reader that takes an hour over a list holds no transaction open, which would keep erased
@@ -213,4 +218,5 @@ def _fetch(database: Database, page: sa.Select[Any]) -> list[Entry]:
     """
     with database.read() as connection:
         names = bank_names(connection)
-        return [entry_of(row, names) for row in connection.execute(page).all()]
+        found = [entry_of(row, names) for row in connection.execute(page).all()]
+        return with_anchored(connection, found) if anchored else found

@@ -19,7 +19,12 @@ from egide.domain.times import unix_seconds
 from egide.errors import SyncError, UpstreamChanged
 from egide.hashlist.values import meaningless_in
 from egide.store.entries import consent
-from egide.store.entries.registering import find_known, identity_of, register_chunk
+from egide.store.entries.registering import (
+    find_known,
+    identity_of,
+    keep_anchored,
+    register_chunk,
+)
 from egide.store.tables.register import entries, store_meta
 from egide.store.tables.service import upstream_entries
 
@@ -114,6 +119,7 @@ def apply_page(
                 applied += Applied(skipped=1)
             else:
                 active.append(candidate)
+                applied += Applied(anchored_refused=remote.anchored_refused)
         else:
             over.append(remote)
     applied += _end(change, upstream, bank, over, links)
@@ -161,6 +167,7 @@ def _candidate(upstream: Upstream, remote: RemoteEntry, identity_key: bytes) -> 
         source=upstream.source,
         trust=upstream.trust_map[remote.trust],
         expires=remote.expires,
+        anchored=remote.anchored,
     )
     own = replace(registration, source=f"{upstream.source}:{remote.id}")
     return _Candidate(remote, registration, identity_of(own, identity_key))
@@ -216,16 +223,16 @@ def _begin(
             raise UpstreamChanged(upstream=upstream.name)
     identities = [one.identity for one in chosen]
     change.bank_id = bank.id
-    kinds = register_chunk(
-        change, bank, [one.registration for one in chosen], identities, again=again
-    )
+    registrations = [one.registration for one in chosen]
+    kinds = register_chunk(change, bank, registrations, identities, again=again)
+    completed = keep_anchored(change, bank, registrations, identities, kinds)
     found = find_known(change.connection, bank, identities)
     fresh = [
         found[one.identity].entry
         for one, kind in zip(chosen, kinds, strict=True)
         if kind in {OutcomeKind.ADDED, OutcomeKind.RENEWED}
     ]
-    change.entries += len(fresh)
+    change.entries += len(fresh) + completed
     change.touch(fresh)
     counts = Counter(kinds)
     known = [one for one, kind in zip(chosen, kinds, strict=True) if kind is OutcomeKind.KNOWN]
@@ -268,6 +275,7 @@ def _begin(
         judged=judged,
         rescheduled=rescheduled,
         kept=counts[OutcomeKind.REFUSED],
+        completed=completed,
     )
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from egide.domain.model import State
 from egide.domain.names import FOLLOWED
 from egide.domain.partners import FeedPage, Position
+from egide.store.entries.anchored import with_anchored
 from egide.store.entries.banks import bank_names
 from egide.store.entries.records import ENTRY_COLUMNS, entry_of
 from egide.store.entries.revisions import current_revision
@@ -41,7 +42,7 @@ class Feed:
         banks: Collection[str] | None = None,
         ended_only: bool = False,
     ) -> FeedPage:
-        """The next changes after a position.
+        """The next changes after a position, with the entries' anchored hashes.
 
         Args:
             since: the last revision that is known already.
@@ -74,6 +75,7 @@ class Feed:
                 later = wanted.where(entries.c.revision > since)
                 rows = connection.execute(later.limit(limit + 1 - len(found))).all()
                 found.extend(entry_of(row, names) for row in rows)
+            found, more = with_anchored(connection, found[:limit]), len(found) > limit
             revision = current_revision(connection)
             head = connection.execute(
                 sa.select(entries.c.revision, entries.c.id)
@@ -81,8 +83,7 @@ class Feed:
                 .limit(1)
             ).one_or_none()
         position = Position(since, after or 0)
-        if more := len(found) > limit:
-            del found[limit:]
+        if more:
             position = Position(found[-1].revision, found[-1].id)
         elif head is not None:
             # Also past filtered entries, which every poll would otherwise read again.

@@ -265,6 +265,7 @@ class ChangedFingerprint(Answer):
     """A fingerprint as partners get it, without trimmed codes and keypoints."""
 
     pdq: list[str]
+    anchored: list[str] = Field(description="Anchored hashes, sorted; empty if there are none.")
     sha256: str | None
     md5: str | None
 
@@ -290,6 +291,7 @@ def changed_entry(entry: Entry) -> dict[str, object]:
     if entry.state is State.ACTIVE:
         fingerprint = {
             "pdq": [code.hex() for code in entry.pdqs],
+            "anchored": [code.hex() for code in entry.anchored or ()],
             "sha256": entry.sha256.hex() if entry.sha256 else None,
             "md5": entry.md5.hex() if entry.md5 else None,
         }
