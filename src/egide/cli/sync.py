@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from egide.store import Store
     from egide.usecases.sync import SyncReport
 
+_SAID = {
+    "completed": "given anchored hashes",
+    "anchored_refused": "taken without anchored hashes, which are none",
+}
+"""What the terminal says of a count whose name alone would not tell."""
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The partner's name here.")]
 
 
@@ -277,7 +282,7 @@ def _show(report: SyncReport, json: bool) -> None:
     if json:
         print_json({"name": report.upstream, "revision": report.revision, **counts})
     else:
-        said = ", ".join(f"{count:,} {word}" for word, count in counts.items())
+        said = ", ".join(f"{count:,} {_SAID.get(word, word)}" for word, count in counts.items())
         say(f"{report.upstream}: {said or 'nothing new'}, at its revision {report.revision}")
 
 
