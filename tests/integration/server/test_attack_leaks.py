@@ -20,6 +20,7 @@ from egide.server.http.problems import answer
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
 from server_samples import serve
+from store_samples import region_code
 
 PASSWORD = "hunter2hunter2"
 FILE_NAME = "ms-jane-doe-private.png"
@@ -59,6 +60,7 @@ class Scenario:
             "PDQ": sha256(b"a PDQ").digest(),
             "SHA-256": sha256(b"a SHA-256").digest(),
             "MD5": md5(b"an MD5").digest(),
+            "anchored": region_code(1),
         }
 
     def ask(self, method: str, path: str, body: object = b"", key: str = "admin", **rest: object):  # type: ignore[no-untyped-def]
@@ -95,7 +97,7 @@ class Scenario:
     def register(self) -> None:
         hexes = {name: value.hex() for name, value in self.codes.items()}
         listed = {"pdq": [hexes["PDQ"]], "sha256": hexes["SHA-256"], "md5": hexes["MD5"],
-                  "note": NOTE, "source": "case-17"}  # fmt: skip
+                  "anchored": [hexes["anchored"]], "note": NOTE, "source": "case-17"}  # fmt: skip
         path = "/v1/banks/helpline/entries"
         assert self.ask("POST", path, {"entries": [listed]}, key="curator").status == 201
         body, kind = form((f'name="file"; filename="{FILE_NAME}"', self.picture),
@@ -139,6 +141,8 @@ class Scenario:
                 {"fingerprints": [digits]},
                 {digits: digits},
                 {"entries": [{"pdq": [digits + "0"], "note": NOTE, digits: 1}]},
+                {"entries": [{"sha256": "0f" * 32, "anchored": [digits, "0f" * 31 + "00"]}]},
+                {"entries": [{"sha256": "0f" * 32, "anchored": [digits[1:]]}]},
                 {"a": {"pdq": digits[:-1]}, "b": {"md5": digits}},
                 {"name": digits + "!", "url": secret_url},
                 {"url": secret_url},

@@ -53,7 +53,7 @@ from egide.usecases.sync import remove_upstream, sync_once
 from erased import Sought, ended_with_fingerprints
 from keypoint_samples import keypoint_set
 from postgres_server import PostgresServer
-from store_samples import code, picture
+from store_samples import anchored, code, picture
 from sync_samples import Partner
 
 pytestmark = pytest.mark.timeout(3600)  # a run is as long as it is asked to be
@@ -345,10 +345,10 @@ class Doors(RuleBasedStateMachine):
     # --- registering ---
 
     @rule(bank=banks, given=some, source=st.sampled_from(["her", "them"]), expires=ends,
-          again=st.booleans(), keypoints=st.booleans(), kill=kills)  # fmt: skip
+          again=st.booleans(), keypoints=st.booleans(), parts=st.booleans(), kill=kills)  # fmt: skip
     def register(
         self, bank: str, given: list[int], source: str, expires: datetime | None, again: bool,
-        keypoints: bool, kill: int | None,
+        keypoints: bool, parts: bool, kill: int | None,
     ) -> None:  # fmt: skip
         registrations = [
             picture(
@@ -356,6 +356,7 @@ class Doors(RuleBasedStateMachine):
                 source=source,
                 expires=expires,
                 keypoints=keypoint_set(number, 30) if keypoints else None,
+                anchored=anchored(number) if parts else None,
             )
             for number in given
         ]

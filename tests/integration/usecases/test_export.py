@@ -26,6 +26,7 @@ from egide.store.changing import ChangingStore
 from egide.store.tables.register import entries as entry_table
 from egide.usecases.export import export_with_key, give_entry
 from server_samples import serve
+from store_samples import anchored
 
 GIVEN = {
     (Role.PARTNER, "GET", "/v1/changes"),
@@ -57,17 +58,19 @@ def hold(store: Store, bank: str, number: int, source: str = "local") -> Held:
     """Register an entry with every kind of fingerprint."""
     values = [sha256(b"%d/%d" % (number, n)).digest() for n in range(4)]
     values.append(values.pop()[:16])
+    regions = anchored(number)
     registration = Registration(
         pdqs=(values[0],),
         trimmed_pdqs=(values[1],),
         sha256=values[2],
         md5=values[3],
         source=source,
+        anchored=regions,
     )
     done = ChangingStore.of(store).entries.register(bank, [registration], outcomes=True)
     spelt = [
         text
-        for value in values
+        for value in (*values, *regions)
         for text in (
             value.hex().encode(),
             b64encode(value).rstrip(b"=").lower(),
