@@ -344,8 +344,10 @@ class Doors(RuleBasedStateMachine):
 
     # --- registering ---
 
-    @rule(bank=banks, given=some, source=st.sampled_from(["her", "them"]), expires=ends,
-          again=st.booleans(), keypoints=st.booleans(), parts=st.booleans(), kill=kills)  # fmt: skip
+    @rule(
+        bank=banks, given=some, source=st.sampled_from(["her", "them"]), expires=ends,
+        again=st.booleans(), keypoints=st.booleans(), parts=st.booleans(), kill=kills,
+    )  # fmt: skip
     def register(
         self, bank: str, given: list[int], source: str, expires: datetime | None, again: bool,
         keypoints: bool, parts: bool, kill: int | None,
