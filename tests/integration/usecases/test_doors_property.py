@@ -728,7 +728,7 @@ class Doors(RuleBasedStateMachine):
             one = held[pick % len(held)]
             state = self.there.entries.get("ncii", one).state
             if act == "withdraw" or state is State.ACTIVE:
-                getattr(self.there, act)("ncii", [one])
+                getattr(self.there.entries, act)("ncii", [one])
 
     @rule(kill=kills)
     def sync(self, kill: int | None) -> None:
