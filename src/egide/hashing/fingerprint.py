@@ -13,6 +13,8 @@ from PIL import Image
 
 from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
 from egide.errors import UsageError
+from egide.hashing.anchored import MIN_SCALED_SIDE as MIN_SIDE_FOR_ANCHORED
+from egide.hashing.anchored import anchored_query
 from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
 from egide.hashing.keypoints import extract
 from egide.hashing.pdq import hash_coefficients, reference_coefficients
@@ -22,7 +24,7 @@ from egide.media import Frame, Picture, decode, decode_image, read_bytes
 from egide.media.decode import MIN_SCALED_SIDE
 
 if TYPE_CHECKING:
-    from egide.domain.model import KeypointQuery, Limits
+    from egide.domain.model import AnchoredQuery, KeypointQuery, Limits
 
 DISTINCT_BITS = 10
 """A frame within this many bits of a kept one is dropped: a search that finds one finds the other,
@@ -39,6 +41,7 @@ def fingerprint(
     limits: Limits = DEFAULT_LIMITS,
     md5: bool = True,
     regions: bool = True,
+    anchored: bool = False,
     keypoints: bool = False,
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
@@ -51,11 +54,12 @@ def fingerprint(
         limits: on bytes, pixels and frames.
         md5: whether to compute MD5 too; it takes longer than SHA-256.
         regions: whether to look for parts that are pictures of their own.
+        anchored: whether to hash the parts of the first frame, by which its crops are found.
         keypoints: whether to find the keypoints of the first frame.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
-        keypoints if requested.
+        anchored hashes and keypoints if requested.
 
     Raises:
         ItemError: one of its subclasses, for anything wrong with the file.
@@ -79,6 +83,7 @@ def fingerprint(
             width=frame.columns,
             height=frame.rows,
             regions=parts,
+            anchored=anchored_query(frame.pixels) if anchored else None,
             keypoints=extract(frame, [part.rectangle for part in parts]) if keypoints else None,
         )
     picture = decode(
@@ -86,9 +91,20 @@ def fingerprint(
         name=name or "the data",
         mode=mode,
         limits=limits,
-        min_scaled_side=MIN_SIDE_FOR_KEYPOINTS if keypoints else MIN_SCALED_SIDE,
+        min_scaled_side=max(
+            MIN_SCALED_SIDE,
+            MIN_SIDE_FOR_ANCHORED if anchored else 0,
+            MIN_SIDE_FOR_KEYPOINTS if keypoints else 0,
+        ),
     )
-    found = _distinct(picture, mode, limits, MAX_REGIONS if regions else 0, keypoints=keypoints)
+    found = _distinct(
+        picture,
+        mode,
+        limits,
+        MAX_REGIONS if regions else 0,
+        anchored=anchored,
+        keypoints=keypoints,
+    )
     return Fingerprint(
         found.frames,
         sha256=hashlib.sha256(source).digest(),
@@ -97,6 +113,7 @@ def fingerprint(
         height=picture.height,
         frames_skipped=found.skipped,
         regions=found.regions,
+        anchored=found.anchored,
         keypoints=found.keypoints,
     )
 
@@ -148,17 +165,25 @@ class _Distinct(NamedTuple):
 
     frames: tuple[Pdq, ...]
     regions: tuple[Region, ...]
+    anchored: AnchoredQuery | None
     keypoints: KeypointQuery | None
     skipped: int
 
 
 def _distinct(
-    picture: Picture, mode: Mode, limits: Limits, max_regions: int, *, keypoints: bool
+    picture: Picture,
+    mode: Mode,
+    limits: Limits,
+    max_regions: int,
+    *,
+    anchored: bool,
+    keypoints: bool,
 ) -> _Distinct:
     """The first frame, and each later one that is matchable and differs from the kept ones."""
     kept: list[Pdq] = []
     codes: list[int] = []
     regions: list[Region] = []
+    parts_query: AnchoredQuery | None = None
     query: KeypointQuery | None = None
     for frame in islice(picture.frames, limits.max_decoded_frames):
         found = hash_frame(frame, mode)
@@ -167,6 +192,8 @@ def _distinct(
             continue
         if _differs(code, codes, DISTINCT_BITS):
             parts = hash_regions(frame, found, len(kept), max_regions - len(regions))
+            if anchored and not kept:
+                parts_query = anchored_query(frame.pixels)
             if keypoints and not kept:
                 query = extract(frame, [part.rectangle for part in parts])
             regions += parts
@@ -174,7 +201,7 @@ def _distinct(
             codes.append(code)
         if len(kept) == limits.max_frames:
             break
-    return _Distinct(tuple(kept), tuple(regions), query, picture.count_left())
+    return _Distinct(tuple(kept), tuple(regions), parts_query, query, picture.count_left())
 
 
 def _differs(code: int, others: list[int], bits: int) -> bool:

@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from egide.compiled import prepare_compiled
 from egide.domain.model import Mode
 from egide.errors import DecodeFailed, ItemError
 from egide.hashing.fingerprint import fingerprint, warm_up
@@ -40,7 +41,9 @@ def main() -> None:
     warm_up()
     _answer(answers, {"ready": True})
     while len(header := requests.read(REQUEST.size)) == REQUEST.size:
-        exact, size = REQUEST.unpack(header)
+        exact, is_compiled, size = REQUEST.unpack(header)
+        if is_compiled:
+            prepare_compiled()  # from what the parent has written: a child writes no files
         data = requests.read(size)
         if len(data) < size:
             return
@@ -52,7 +55,8 @@ def main() -> None:
 def _fingerprint(data: bytes, limits: Limits, *, exact: bool) -> dict[str, Any]:
     mode = Mode.EXACT if exact else Mode.FAST
     try:
-        return {"done": fingerprint_values(fingerprint(data, name="", mode=mode, limits=limits))}
+        made = fingerprint(data, name="", mode=mode, limits=limits, anchored=True)
+        return {"done": fingerprint_values(made)}
     except ItemError as error:
         return _failed(error)
     except MemoryError:

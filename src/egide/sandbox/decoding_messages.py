@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 LENGTH = struct.Struct(">I")
-REQUEST = struct.Struct(">?Q")
-"""Whether to hash exactly, and the number of bytes that follow."""
+REQUEST = struct.Struct(">??Q")
+"""Whether to hash exactly, whether compiled modules can be loaded, and the bytes that follow."""
 
 _VARIANT_BYTES = PDQ_BYTES * len(TRANSFORMS)
 _MAX_HASH_CHARS = 2 * _VARIANT_BYTES + 200

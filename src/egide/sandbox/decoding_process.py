@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
+from egide.compiled import ANCHORED, compiled_module
 from egide.errors import EgideError
 from egide.sandbox.decoding_messages import (
     LENGTH,
@@ -104,7 +105,8 @@ class DecodingProcess:
             ChildDied, ChildSilent: the child can no longer be used.
         """
         until = time.monotonic() + self._limits.item_timeout_s
-        self._send(REQUEST.pack(exact, len(data)), until)
+        fast = compiled_module(ANCHORED) is not None
+        self._send(REQUEST.pack(exact, fast, len(data)), until)
         self._send(data, until)
         try:
             return read_answer(self._receive(until), name=name, limits=self._limits)

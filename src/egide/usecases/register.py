@@ -92,7 +92,7 @@ def register(
     for path in picture_files(files):
         try:
             outcome: Fingerprint | ItemError = fingerprint(
-                path, name=str(path), limits=limits, keypoints=keypoints
+                path, name=str(path), limits=limits, anchored=True, keypoints=keypoints
             )
         except ItemError as error:
             outcome = error
