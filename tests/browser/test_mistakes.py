@@ -204,6 +204,7 @@ def test_a_request_that_never_arrived_is_sent_again_by_itself(
     assert len(visit.active()) == 2
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_after_it_has_done_it_makes_one_case(
     context: BrowserContext, photos: list[Path], tmp_path: Path
 ) -> None:

@@ -972,5 +972,5 @@ class DoorsOnPostgresql(Doors):
 
 TestDoorsOnSqlite = DoorsOnSqlite.TestCase
 TestDoorsOnSqlite.settings = _settings()
-TestDoorsOnPostgresql = DoorsOnPostgresql.TestCase
+TestDoorsOnPostgresql = pytest.mark.slow(DoorsOnPostgresql.TestCase)
 TestDoorsOnPostgresql.settings = _settings()
