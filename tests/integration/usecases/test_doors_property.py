@@ -928,7 +928,6 @@ def _settings() -> settings:
     return settings(
         max_examples=int(os.environ.get("EGIDE_DOORS_EXAMPLES", "3")),
         stateful_step_count=int(os.environ.get("EGIDE_DOORS_STEPS", "20")),
-        deadline=None,
         # Not shrunk: a step takes a tenth of a second, and a run is short.
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
