@@ -36,7 +36,7 @@ def missing_chromium() -> str:
         import playwright  # noqa: F401
     except ModuleNotFoundError:
         return "the package playwright is absent: nothing was tried in a browser"
-    if _program() is None:
+    if shutil.which("chromium") is None:
         return "no chromium on the PATH: nothing was tried in a browser"
     return ""
 
@@ -47,11 +47,8 @@ def launched() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=_program(), args=list(ARGUMENTS))
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=list(ARGUMENTS)
+        )
         yield chromium
         chromium.close()
-
-
-def _program() -> str | None:
-    """The Chromium that has no windows at all, which takes a third less time, or else any."""
-    return shutil.which("chromium-headless-shell") or shutil.which("chromium")
