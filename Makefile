@@ -28,7 +28,7 @@ RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist load
     --no-loadscope-reorder --durations 15
 
 test: $(VENV)/.test
-	$(RUN_TESTS) -m "not slow" $(PYTEST_ARGS)
+	$(RUN_TESTS) -m "not slow" -p no:schemathesis $(PYTEST_ARGS)
 
 # Also what takes long and rarely finds anything.
 test-all: $(VENV)/.test

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["cheap", "postgres_fixtures"]
 
@@ -16,6 +17,13 @@ if (
     and threading.current_thread() is threading.main_thread()
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples where slow tests are left out; none has to be done within a time."""
+    examples = 30 if config.option.markexpr == "not slow" else 100
+    settings.register_profile("egide", deadline=None, max_examples=examples)
+    settings.load_profile("egide")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

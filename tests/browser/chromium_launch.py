@@ -11,7 +11,23 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+# Each visit opens a window, with lists below its address bar that are pages in processes of their
+# own. Nobody sees them, and they took half of all processor time.
+_OF_WINDOWS = (
+    "InitialWebUI", "PreloadTopChromeWebUI", "SpareRendererForSitePerProcess",
+    "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup", "WebUIOmniboxPopup", "WebUIReloadButton",
+)  # fmt: skip
+# Playwright's own, with its reasons in chromiumSwitches.ts: a second list replaces the first.
+_OF_PLAYWRIGHT = (
+    "AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades",
+    "LensOverlay", "MediaRouter", "NetworkTimeServiceQuerying", "OptimizationHints",
+    "PaintHolding", "PreconnectToSearch", "ThirdPartyStoragePartitioning",
+)  # fmt: skip
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    f"--disable-features={','.join(_OF_WINDOWS + _OF_PLAYWRIGHT)}",
+)  # fmt: skip
 
 
 def missing_chromium() -> str:

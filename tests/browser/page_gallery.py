@@ -12,12 +12,11 @@ from unittest.mock import patch
 
 from egide import errors
 from egide.domain.cases import new_number, shown_number
-from egide.domain.staff import SESSION_IDLE_S, SESSION_LONGEST_S
-from egide.server.pages.site.page import COOKIE
 from egide.server.pages.site.page import Page as Taking
 from egide.server.pages.site.problems import answer_on_pages
 from egide.server.pages.site.site import Site
 from egide.usecases.taking_part import TakingPart
+from pages_site import sign_in_at_once
 from pictures import encoded, pictures
 
 if TYPE_CHECKING:
@@ -389,23 +388,7 @@ class Tour:
         raise AssertionError("it never happened")
 
     def _sign_in(self, context: BrowserContext, kind: SessionKind, subject_id: int) -> None:
-        """Put a session's cookie where signing in by hand would have put it."""
-        token = self._service.store.sessions.start(
-            kind, subject_id, idle_s=SESSION_IDLE_S, longest_s=SESSION_LONGEST_S
-        )
-        context.clear_cookies()
-        context.add_cookies(
-            [
-                {
-                    "name": COOKIE,
-                    "value": token,
-                    "url": self._address.replace("http:", "https:"),
-                    "secure": True,
-                    "httpOnly": True,
-                    "sameSite": "Strict",
-                }
-            ]
-        )
+        sign_in_at_once(context, self._address, self._service, kind, subject_id)
 
 
 def _giving(answer: Response) -> Callable[[Route], None]:

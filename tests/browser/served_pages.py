@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Entry
 
-DEADLINE_S = 40.0
+DEADLINE_S = 120.0
 BANK = "helpline"
 EXIT_URL = "https://neutral.example/"
 
@@ -113,8 +113,8 @@ def serving_pages(folder: Path, **environment: str) -> Iterator[ServedPages]:
         }
         | environment,
     )
-    served.start()
     try:
+        served.start()
         yield served
     finally:
         served.stop()

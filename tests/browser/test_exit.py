@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
 from urllib3 import PoolManager
 
-from egide.domain.cases import CaseRules, ImageKind, NewImage
+from case_samples import image
 from egide.server.pages.site.page import COOKIE
-from egide.usecases.cases import Casework
 from page_steps import PIN, choose
+from pages_site import pages_site, sign_in_at_once
 from pictures import encoded, pictures
-from served_pages import BANK, DEADLINE_S, EXIT_URL, serving_pages
+from served_pages import DEADLINE_S, EXIT_URL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
 
-    import egide
-    from served_pages import ServedPages
+    from egide.server.service import Service
 
 PAGES = (
     "", "how", "under-18", "help", "privacy", "accessibility", "goodbye", "no-such-page",
@@ -55,19 +53,14 @@ NOTHING = {
 
 
 class Exits:
-    """A served register with a case, and visits that are signed in to it."""
+    """The pages with a case, and visits that are signed in to it."""
 
-    def __init__(self, served: ServedPages, browser: Browser, store: egide.Store) -> None:
-        self.served = served
-        self.store = store
+    def __init__(self, address: str, service: Service, browser: Browser) -> None:
+        self.address = address
+        self._service = service
         self._browser = browser
         self._http = PoolManager(retries=False, timeout=DEADLINE_S)
-        self._casework = Casework(store, BANK, CaseRules())
-        image = NewImage(ImageKind.DIGEST_ONLY, None, None, sha256(b"drawn").digest())
-        self.case = self._casework.open([image], PIN, submission=bytes(32))
-
-    def session(self) -> str:
-        return self.store.sessions.start("case", self.case.id, idle_s=1200, longest_s=7200)
+        self._case = service.casework.open([image(1)], PIN, submission=bytes(32))
 
     def context(self, *, scripts: bool = True) -> BrowserContext:
         context = self._browser.new_context(java_script_enabled=scripts)
@@ -79,17 +72,11 @@ class Exits:
         return context
 
     def sign_in(self, context: BrowserContext) -> str:
-        token = self.session()
-        cookie = {
-            "name": COOKIE, "value": token, "domain": "127.0.0.1", "path": "/", "secure": True,
-            "httpOnly": True, "sameSite": "Strict",
-        }  # fmt: skip
-        context.add_cookies([cookie])  # type: ignore[list-item]
-        return token
+        return sign_in_at_once(context, self.address, self._service, "case", self._case.id)
 
     def opens_the_case(self, token: str) -> bool:
         answer = self._http.request(
-            "GET", f"{self.served.address}/en/case", headers={"Cookie": f"{COOKIE}={token}"}
+            "GET", f"{self.address}/en/case", headers={"Cookie": f"{COOKIE}={token}"}
         )
         assert answer.status == 200
         return b'class="case-number"' in answer.data
@@ -97,18 +84,15 @@ class Exits:
     def wait_until_over(self, token: str) -> None:
         """Scripts do not wait for the server to hear of it; nor does the person."""
         ends_at = time.monotonic() + DEADLINE_S
-        while self.store.sessions.find(token) is not None:
+        while self._service.store.sessions.find(token) is not None:
             assert time.monotonic() < ends_at, "the session goes on"
             time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
 def exits(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exits]:
-    with (
-        serving_pages(tmp_path_factory.mktemp("exit")) as served,
-        served.store() as store,
-    ):
-        yield Exits(served, browser, store)
+    with pages_site(tmp_path_factory.mktemp("exit"), pages_exit_url=EXIT_URL) as site:
+        yield Exits(*site, browser)
 
 
 def click(page: Page) -> None:
@@ -149,7 +133,7 @@ def test_from_every_page_the_session_is_over_and_nothing_is_left(
     for path in PAGES:
         token = exits.sign_in(context)
         assert exits.opens_the_case(token)
-        page.goto(f"{exits.served.address}/{lang}/{path}")
+        page.goto(f"{exits.address}/{lang}/{path}")
         assert page.evaluate(KEPT) == NOTHING, f"before {path}"
         page.evaluate("secret => sessionStorage.setItem('kept', secret)", SECRET)
         said.clear()
@@ -160,7 +144,7 @@ def test_from_every_page_the_session_is_over_and_nothing_is_left(
         out, arrived = times_ms(said)
         took.append(arrived - out)
         assert context.cookies() == [], path
-    page.goto(f"{exits.served.address}/{lang}/goodbye")
+    page.goto(f"{exits.address}/{lang}/goodbye")
     assert page.evaluate(KEPT) == NOTHING
     context.close()
     assert max(took) < MAX_EXIT_MS
@@ -171,7 +155,7 @@ def test_without_scripts_the_way_out_is_a_link(exits: Exits) -> None:
     page = context.new_page()
     for path in WITHOUT_SCRIPTS:
         token = exits.sign_in(context)
-        page.goto(f"{exits.served.address}/en/{path}")
+        page.goto(f"{exits.address}/en/{path}")
         # Where it is led to is not routed: the neutral page is an error page, at its address.
         page.click("#exit")
         page.wait_for_url(EXIT_URL)
@@ -184,7 +168,7 @@ def test_who_is_signed_in_nowhere_gets_out_as_well(exits: Exits) -> None:
     context = exits.context()
     page = context.new_page()
     for path in SIGNED_OUT:
-        page.goto(f"{exits.served.address}/fr/{path}")
+        page.goto(f"{exits.address}/fr/{path}")
         shift_three_times(page)
         page.wait_for_url(EXIT_URL)
     context.close()
@@ -203,7 +187,7 @@ def test_chosen_files_are_forgotten_without_a_question(exits: Exits, tmp_path: P
         dialog.accept()
 
     page.on("dialog", note)
-    page.goto(f"{exits.served.address}/en/register")
+    page.goto(f"{exits.address}/en/register")
     page.get_by_role("link", name="No, 18 or over").click()
     page.wait_for_selector("#images-app")
     choose(page, files)
@@ -230,9 +214,9 @@ def test_going_back_after_the_way_out_shows_no_case(exits: Exits) -> None:
     context = exits.context()
     exits.sign_in(context)
     page = context.new_page()
-    page.goto(f"{exits.served.address}/en/case")
+    page.goto(f"{exits.address}/en/case")
     shown = page.inner_text(".case-number")
-    page.goto(f"{exits.served.address}/en/case/card")
+    page.goto(f"{exits.address}/en/case/card")
     assert shown in page.inner_text("main")
     click(page)
     page.wait_for_url(EXIT_URL)
@@ -248,8 +232,8 @@ def test_the_session_ends_for_the_other_windows_too(exits: Exits) -> None:
     context = exits.context()
     token = exits.sign_in(context)
     page, other = context.new_page(), context.new_page()
-    other.goto(f"{exits.served.address}/en/case")
-    page.goto(f"{exits.served.address}/en/help")
+    other.goto(f"{exits.address}/en/case")
+    page.goto(f"{exits.address}/en/help")
     click(page)
     page.wait_for_url(EXIT_URL)
     exits.wait_until_over(token)
@@ -262,7 +246,7 @@ def test_a_server_that_does_not_answer_holds_nobody_back(exits: Exits) -> None:
     context = exits.context()
     exits.sign_in(context)
     page = context.new_page()
-    page.goto(f"{exits.served.address}/en/case")
+    page.goto(f"{exits.address}/en/case")
     context.route("**/leave", lambda _: None)  # never answered
     click(page)
     page.wait_for_url(EXIT_URL)

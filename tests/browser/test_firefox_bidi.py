@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from firefox_bidi import Firefox
 
+# The tests in Firefox use all of it.
+pytestmark = pytest.mark.slow
+
 PAGE = b"""<!doctype html><html lang="en"><title>Page</title><link rel="icon" href="/icon.svg">
 <script>window.inline = true</script>
 <input id="name"><input id="files" type="file" multiple></html>"""

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import io
-import json
-import subprocess
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image, ImageOps
 from urllib3 import request
 
+from commands import egide_in
+from egide.domain.access import Role
 from page_steps import WAIT_MS, register
+from pages_site import pages_site
 from pictures import encoded, pictures
-from served_pages import serving_pages
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Browser
 
-    from served_pages import ServedPages
+    from egide.server.service import Service
 
 REGISTERED = 3
 
 
-def run(served: ServedPages, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+def run(service: Service, *arguments: object) -> tuple[int, list[dict[str, Any]]]:
     """Run a command on the store that is served; return its status and the JSON that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "egide.cli.main", *arguments, "--store", served.store_url, "--json"],
-        capture_output=True, text=True, check=False, timeout=100,
-    )  # fmt: skip
-    assert done.returncode in {0, 1, 3}, done.stderr
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+    store = service.settings.store
+    done = egide_in(Path.cwd(), *arguments, "--store", store, "--json")
+    assert done.code in {0, 1, 3}, done.err
+    return done.code, done.lines()
 
 
 def edited(content: bytes) -> bytes:
@@ -54,18 +50,13 @@ def dataset(tmp_path: Path) -> Path:
     return folder
 
 
-def decisions(served: ServedPages, dataset: Path) -> dict[str, str]:
+def decisions(address: str, key: str, dataset: Path) -> dict[str, str]:
     """What a platform is told to do with each picture."""
-    key = next(
-        said["first_key"]
-        for said in map(json.loads, served.said().splitlines())
-        if "first_key" in said
-    )
     told = {}
     for path in sorted(dataset.iterdir()):
         answer = request(
             "POST",
-            f"{served.address}/v1/match",
+            f"{address}/v1/match",
             headers={"Authorization": f"Bearer {key}"},
             fields={"file": ("file", path.read_bytes())},
             timeout=60,
@@ -83,13 +74,14 @@ def test_edited_copies_are_found_for_review_until_they_are_taken_back(
         path.write_bytes(encoded(picture))
     copies = {f"copy-{number}.jpg" for number in range(REGISTERED)}
     names = {path.name for path in dataset.iterdir()}
-    with serving_pages(tmp_path) as served:
+    with pages_site(tmp_path) as (address, service):
+        _, key = service.store.keys.create("uploads", Role.MATCHER, "uploads")
         context = browser.new_context()
         context.set_default_timeout(WAIT_MS)
         page = context.new_page()
-        register(page, served.address, files)
+        register(page, address, files)
 
-        status, queries = run(served, "match", str(dataset))
+        status, queries = run(service, "match", dataset)
         assert status == 1
         found = {query["query"].rpartition("/")[2]: query["matches"] for query in queries}
         assert {name for name, matches in found.items() if matches} == copies
@@ -101,28 +93,28 @@ def test_edited_copies_are_found_for_review_until_they_are_taken_back(
             assert match["transform"] == "flip-horizontal"
 
         status, [summary] = run(
-            served, "audit", str(dataset), "--out", str(tmp_path / "before"), "--workers", "1"
+            service, "audit", dataset, "--out", tmp_path / "before", "--workers", "1"
         )
         assert status == 1
         assert summary["items"] == len(names)
         assert summary["matched_items"] == summary["matches"] == REGISTERED
 
         # Nobody has looked at the case: none of it may block by itself.
-        told = decisions(served, dataset)
+        told = decisions(address, key, dataset)
         assert told == {name: "review" if name in copies else "allow" for name in names}
 
-        page.goto(f"{served.address}/en/case/withdraw")
+        page.goto(f"{address}/en/case/withdraw")
         page.click("main form button")
         page.wait_for_selector("main .notice.done")
         context.close()
 
-        status, queries = run(served, "match", str(dataset))
+        status, queries = run(service, "match", dataset)
         assert status == 3
         assert [query["error"]["code"] for query in queries] == ["nothing-to-compare"]
         status, [summary] = run(
-            served, "audit", str(dataset), "--out", str(tmp_path / "after"), "--workers", "1"
+            service, "audit", dataset, "--out", tmp_path / "after", "--workers", "1"
         )
         assert (status, summary["not_compared"]) == (3, "bank-empty")
         assert summary["hashed"] == len(names)
         assert summary["matches"] == 0
-        assert set(decisions(served, dataset).values()) == {"allow"}
+        assert set(decisions(address, key, dataset).values()) == {"allow"}

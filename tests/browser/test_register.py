@@ -10,8 +10,8 @@ from PIL import Image
 
 from egide.domain.model import State
 from egide.hashing import fingerprint
-from page_steps import PIN, WAIT_MS, choose, register, send, states, to_card, to_pin
-from pages_site import pages_site
+from page_steps import PIN, WAIT_MS, choose, send, states, to_card, to_pin
+from pages_site import pages_site, register_at_once
 from pictures import encoded, pictures
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class Site:
             for entry in entries
             if entry.state is State.ACTIVE and entry.id not in self._before
         ]
+
+    def register_at_once(self, context: BrowserContext, files: list[Path]) -> str:
+        return register_at_once(context, self.address, self.service, files)
 
     def images_page(self, page: Page, lang: str = "en") -> Page:
         page.goto(f"{self.address}/{lang}/register/images?adult=yes")
@@ -82,7 +85,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_fingerprints_arrive_and_nothing_else_does(
+def test_fingerprints_arrive_as_shown_before_and_nothing_else_does(
     site: Site, page: Page, photos: list[Path]
 ) -> None:
     requests: list[Request] = []
@@ -91,7 +94,17 @@ def test_fingerprints_arrive_and_nothing_else_does(
         requests.append(request)
 
     page.on("request", keep)
-    register(page, site.address, photos)
+    choose(site.images_page(page), photos)
+    assert "holiday" not in page.inner_text("body")
+    page.check("#names")
+    assert page.inner_text("body").count("holiday with Sam") == 4
+    page.click("#to-check")
+    assert page.inner_text("#summary-rows").count("holiday with Sam") == 4
+    shown = json.loads(page.text_content("#summary-exact") or "")
+    assert page.locator("#summary-rows tr").count() == len(shown) == 4
+    page.click("#to-pin")
+    send(page)
+    to_card(page)
 
     expected = [fingerprint(path) for path in photos]
     entries = site.active()
@@ -105,6 +118,7 @@ def test_fingerprints_arrive_and_nothing_else_does(
     assert len(bodies) == 2
     sent = json.loads(bodies[1] or b"")
     assert set(sent) == {"challenge", "nonce", "adult", "pin", "images"}
+    assert sent["images"] == shown
     assert {frozenset(one) for one in sent["images"]} == {
         frozenset({"kind", "pdq", "quality", "sha256"})
     }
@@ -112,28 +126,6 @@ def test_fingerprints_arrive_and_nothing_else_does(
         told = request.url + json.dumps(request.headers) + str(request.post_data or "")
         assert "holiday" not in told
         assert "Sam" not in told
-
-
-def test_what_is_shown_before_is_what_is_sent(site: Site, page: Page, photos: list[Path]) -> None:
-    bodies: list[str] = []
-    page.on("request", lambda request: bodies.append(request.post_data or ""))
-    choose(site.images_page(page), photos)
-    page.click("#to-check")
-    shown = json.loads(page.text_content("#summary-exact") or "")
-    assert page.locator("#summary-rows tr").count() == len(shown) == 4
-    page.click("#to-pin")
-    send(page)
-    to_card(page)
-    assert [json.loads(body)["images"] for body in bodies if "images" in body] == [shown]
-
-
-def test_names_are_shown_only_if_asked_for(site: Site, page: Page, photos: list[Path]) -> None:
-    choose(site.images_page(page), photos)
-    assert "holiday" not in page.inner_text("body")
-    page.check("#names")
-    assert page.inner_text("body").count("holiday with Sam") == 4
-    page.click("#to-check")
-    assert page.inner_text("#summary-rows").count("holiday with Sam") == 4
 
 
 def test_files_that_cannot_be_used_leave_the_others(
@@ -263,7 +255,7 @@ def test_two_tabs_open_two_cases(
 def test_a_session_that_ended_while_choosing_loses_nothing(
     site: Site, context: BrowserContext, page: Page, photos: list[Path]
 ) -> None:
-    number = register(page, site.address, photos[:1])
+    number = site.register_at_once(context, photos[:1])
     page.goto(f"{site.address}/en/case/add?adult=yes")
     choose(page, photos[1:3])
     other = context.new_page()
@@ -282,32 +274,42 @@ def test_a_session_that_ended_while_choosing_loses_nothing(
     assert page.locator(".case-images > li").count() == 3
 
 
-@pytest.mark.parametrize("lang", ["en", "fr"])
 def test_the_case_says_which_image_a_file_is_and_sends_nothing(
-    site: Site, context: BrowserContext, page: Page, photos: list[Path], lang: str
+    site: Site, context: BrowserContext, page: Page, photos: list[Path]
 ) -> None:
-    register(page, site.address, photos[:3])
-    page.goto(f"{site.address}/{lang}/case")
+    site.register_at_once(context, photos[:3])
+    page.goto(f"{site.address}/en/case")
     page.click(".case-images a >> nth=0")
     page.click("main form button")
     page.wait_for_url("**/case?done=image-withdrawn")
+    other = "not one of your images"
+    says_which(page, photos, ["This file is Image 2.", "This file is Image 3.", other, other])
+    page.goto(f"{site.address}/fr/case")
+    other = "n’est pas une de vos images"
+    says_which(
+        page, photos, ["Ce fichier est l’image 2.", "Ce fichier est l’image 3.", other, other]
+    )
+
+
+def says_which(page: Page, photos: list[Path], said: list[str]) -> None:
     page.wait_for_load_state("networkidle")
     asked: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    context.set_offline(True)
-    for file, said in (
-        (photos[1], {"en": "This file is Image 2.", "fr": "Ce fichier est l’image 2."}),
-        (photos[2], {"en": "This file is Image 3.", "fr": "Ce fichier est l’image 3."}),
-        (photos[3], {"en": "not one of your images", "fr": "n’est pas une de vos images"}),
-        (photos[0], {"en": "not one of your images", "fr": "n’est pas une de vos images"}),
-    ):
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    page.context.on("request", note)
+    page.context.set_offline(True)
+    for file, answer in zip((*photos[1:], photos[0]), said, strict=True):
         page.set_input_files("#which-file", file)
-        page.get_by_text(said[lang]).wait_for()
+        page.get_by_text(answer).wait_for()
         assert page.input_value("#which-file") == ""
         assert file.name not in page.inner_text("body")
         page.evaluate("document.getElementById('which-answer').textContent = ''")
     page.wait_for_timeout(200)
     assert asked == []
+    page.context.remove_listener("request", note)
+    page.context.set_offline(False)
 
 
 def test_the_list_says_of_which_files_exact_copies_alone_are_found(
@@ -360,12 +362,6 @@ def test_leaving_asks_while_something_is_unsent_but_never_at_the_exit(
     assert asked == ["beforeunload"]
 
 
-def test_without_workers_it_works_as_well(site: Site, page: Page, photos: list[Path]) -> None:
-    page.add_init_script("delete window.Worker; delete window.WebAssembly;")
-    register(page, site.address, photos[:2])
-    assert len(site.active()) == 2
-
-
 def test_stopping_and_going_on_loses_nothing(site: Site, page: Page, photos: list[Path]) -> None:
     site.images_page(page)
     # So that the first file is still being worked on when it is stopped.
@@ -379,9 +375,10 @@ def test_stopping_and_going_on_loses_nothing(site: Site, page: Page, photos: lis
 
 
 def test_card_is_saved_as_a_file_whose_name_says_nothing(
-    site: Site, page: Page, photos: list[Path]
+    site: Site, context: BrowserContext, page: Page, photos: list[Path]
 ) -> None:
-    number = register(page, site.address, photos[:1])
+    number = site.register_at_once(context, photos[:1])
+    page.goto(f"{site.address}/en/case/card")
     with page.expect_download() as saving:
         page.click("#save-card")
     assert saving.value.suggested_filename == "note.txt"

@@ -448,9 +448,7 @@ def test_changes_tell_registration_judgement_and_withdrawal_alike(store: Store) 
     assert [entry.id for entry in store.entries.changes(0)] == [second, third, first]
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.integers(1, 12))
 def test_a_follower_with_a_limit_misses_nothing(store: Store, limit: int) -> None:
     if store.revision() == 1:

@@ -46,6 +46,8 @@ def egide_in(
     """
     if "PYTHONPATH" in environment:
         return egide_apart(folder, *arguments, **environment)
+    if arguments[0] == "audit" and "--workers" not in arguments:
+        arguments = (*arguments, "--workers", "1")  # each takes half a second to load
     read = io.TextIOWrapper(io.BytesIO((stdin or "").encode()))
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace", write_through=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from urllib3 import HTTPResponse, PoolManager
 
-DEADLINE_S = 40.0
+DEADLINE_S = 120.0
 
 
 class Server:

@@ -49,6 +49,14 @@ FINGERPRINT_CHOSEN = """async (forceMainThread) => {
 # 41 levels on 13 to 34 % of a drawing's pixels, which is 0 to 2 bits of its PDQ (Firefox 153).
 AVIF_420_BITS = 4
 
+WAYS = pytest.mark.parametrize(
+    "main_thread",
+    [
+        pytest.param(False, id="worker"),
+        pytest.param(True, id="main-thread", marks=pytest.mark.slow),
+    ],
+)
+
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
@@ -119,7 +127,7 @@ def drawn(folder: Path) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("main_thread", [False, True], ids=["worker", "main-thread"])
+@WAYS
 def test_drawings_have_the_fingerprints_of_exact_mode(
     page: Page, site: Site, tmp_path: Path, main_thread: bool
 ) -> None:
@@ -153,6 +161,7 @@ def test_files_that_are_no_pictures_cost_no_other(page: Page, tmp_path: Path) ->
 
 
 @needs_shared
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_public_photographs_have_the_reference_fingerprints(page: Page) -> None:
     with (VECTORS / "pdq.csv").open() as file:
@@ -170,7 +179,7 @@ def test_public_photographs_have_the_reference_fingerprints(page: Page) -> None:
     assert page.complaints() == []
 
 
-@pytest.mark.parametrize("main_thread", [False, True], ids=["worker", "main-thread"])
+@WAYS
 def test_heic_is_decoded_by_the_vendored_libheif(page: Page, site: Site, main_thread: bool) -> None:
     site.asked.clear()
     [found] = in_firefox(page, [HEIC], main_thread=main_thread)

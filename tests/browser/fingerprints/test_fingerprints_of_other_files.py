@@ -119,6 +119,7 @@ def test_heic_is_decoded_by_our_own_decoder(page: Page, site: Site) -> None:
 
 
 @needs_shared
+@pytest.mark.slow
 def test_photographs_in_heic_and_avif(page: Page, site: Site) -> None:
     paths = [*(CORPUS / "formats/heic").glob("*"), *(CORPUS / "formats/avif").glob("*")]
     assert len(paths) >= 3

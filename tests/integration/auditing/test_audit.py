@@ -127,6 +127,7 @@ def many_shards(tmp_path: Path, count: int = 24) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_killed_with_sigkill_and_run_again_it_ends_the_same(
     store: egide.Store, tmp_path: Path
 ) -> None:
@@ -272,6 +273,7 @@ def test_a_hanging_decoder_costs_one_item(store: egide.Store, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("hostile_worker")
+@pytest.mark.slow
 def test_a_shard_that_keeps_crashing_is_given_up_and_the_others_are_done(
     store: egide.Store, tmp_path: Path
 ) -> None:

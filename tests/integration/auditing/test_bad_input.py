@@ -92,13 +92,13 @@ def test_a_pipe_or_device_as_a_source_is_refused(
     assert "no regular file" in result.err
 
 
-def test_folders_nested_ten_thousand_deep_are_walked_as_far_as_paths_reach(
+def test_folders_nested_deeper_than_a_path_reaches_are_walked_as_far_as_it_does(
     store: egide.Store, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     descriptor = os.open(folder, os.O_RDONLY)
-    for depth in range(10_000):
+    for depth in range(2_500):  # a path has 4,096 bytes
         os.mkdir("d", dir_fd=descriptor)
         below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)
@@ -314,6 +314,7 @@ def test_a_hash_list_in_one_endless_line_is_one_bad_line(
 # --- pictures ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_picture_that_needs_too_much_memory_costs_only_itself(
     store: egide.Store, tmp_path: Path
 ) -> None:
@@ -371,7 +372,14 @@ def children_of(parent: int) -> list[int]:
 # --- stopping ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        signal.SIGKILL,
+    ],
+)
 def test_workers_end_with_their_parent_in_the_midst_of_an_item(
     store: egide.Store, tmp_path: Path, stop: signal.Signals
 ) -> None:
@@ -435,7 +443,13 @@ def test_a_failure_never_exits_as_if_something_had_matched(
 # --- the store, its snapshot, and where results go ------------------------------------------
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("<&-", ">&-", "2>&-")),
+        "<&- >&- 2>&-",
+    ],
+)
 def test_a_closed_stream_is_none_that_a_command_ends_at(closed: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     closing = ["bash", "-c", f'exec "$@" {closed}', "closing", *EGIDE, "hash", "a.jpg"]

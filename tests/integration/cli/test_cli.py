@@ -368,7 +368,7 @@ def test_wrong_usage_exits_with_2(folder: Path, arguments: list[str]) -> None:
         (20, ["audit", "photos"]),
         (20, ["bank", "list"]),
         (20, ["match", "photos/0.png"]),
-        (80, ["audit", "photos", "--workers", "40"]),
+        pytest.param(80, ["audit", "photos", "--workers", "40"], marks=pytest.mark.slow),
     ],
 )
 def test_too_few_files_are_one_clear_error_with_its_remedy(

@@ -181,7 +181,7 @@ def test_another_key_is_told_before_a_file_is_read(registered: Path) -> None:
     assert "egide bank drop-patches" in told
 
 
-@pytest.mark.parametrize("name", ["cv2", "cryptography"])
+@pytest.mark.parametrize("name", ["cv2", pytest.param("cryptography", marks=pytest.mark.slow)])
 def test_without_the_extra_it_is_named_and_the_rest_works(folder: Path, name: str) -> None:
     make_key(folder)
     assert "pip install 'egide[patches]'" in fails(folder, "patches-unavailable", name)

@@ -148,6 +148,5 @@ TestLiveAgainstRebuilt = LiveAgainstRebuilt.TestCase
 TestLiveAgainstRebuilt.settings = settings(
     max_examples=12,
     stateful_step_count=14,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

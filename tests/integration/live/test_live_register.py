@@ -62,7 +62,7 @@ def until(condition: Callable[[], bool], what: str, timeout_s: float = 45.0) -> 
         time.sleep(0.01)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("EGIDE_SNAPSHOT_DIR", str(tmp_path))
     if request.param == "sqlite":

@@ -44,7 +44,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def served_anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     settings: dict[str, Any] = {"pages": True, "case_proof_bits": 4, "cases_per_hour": 1000}
     if request.param == "postgresql":
@@ -369,6 +369,7 @@ MAX_FLOOD_MIB = 400
 """Two Argon2id of 64 MiB, some hundred threads with a page each, and room."""
 
 
+@pytest.mark.slow
 def test_a_flood_of_sign_ins_takes_neither_memory_nor_the_way_in(tmp_path: Path) -> None:
     settings = {"EGIDE_PAGES": "true", "EGIDE_TRUSTED_PROXIES": "127.0.0.0/8"}
     with target(tmp_path, **settings) as running:

@@ -201,7 +201,9 @@ def _random_change(store: Store, banks: list[str], chance: random.Random) -> Non
         }[act](bank, picked)
 
 
-@pytest.mark.parametrize("databases", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "databases", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("ended_only", [False, True])
 def test_follower_that_breaks_off_anywhere_ends_with_what_the_store_has(
     databases: str, ended_only: bool, tmp_path: Any, request: pytest.FixtureRequest

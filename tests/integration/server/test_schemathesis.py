@@ -92,7 +92,6 @@ def admin(served: Served) -> dict[str, str]:
     max_examples=20,
     derandomize=True,
     database=None,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )

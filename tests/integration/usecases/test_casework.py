@@ -478,7 +478,7 @@ class TestPartners:
         assert len(set(sources)) == 2
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_one_submission_to_two_processes_is_one_case(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

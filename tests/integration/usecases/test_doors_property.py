@@ -931,7 +931,6 @@ def _settings() -> settings:
     return settings(
         max_examples=int(os.environ.get("EGIDE_DOORS_EXAMPLES", "3")),
         stateful_step_count=int(os.environ.get("EGIDE_DOORS_STEPS", "20")),
-        deadline=None,
         # Not shrunk: a step takes a tenth of a second, and a run is short.
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
@@ -975,5 +974,5 @@ class DoorsOnPostgresql(Doors):
 
 TestDoorsOnSqlite = DoorsOnSqlite.TestCase
 TestDoorsOnSqlite.settings = _settings()
-TestDoorsOnPostgresql = DoorsOnPostgresql.TestCase
+TestDoorsOnPostgresql = pytest.mark.slow(DoorsOnPostgresql.TestCase)
 TestDoorsOnPostgresql.settings = _settings()

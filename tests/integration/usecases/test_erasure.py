@@ -500,6 +500,7 @@ def test_nothing_is_left_while_a_register_is_served(
         assert run.held() == {}
 
 
+@pytest.mark.slow
 def test_nothing_is_left_by_a_register_that_was_stopped(
     tmp_path: Path, there: tuple[ChangingStore, Server, Path]
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_killed_upstream_and_a_killed_follower_lose_nothing(pair: Pair) -> Non
     assert pair.here.upstreams.get("helpline").failures == 0
 
 
+@pytest.mark.slow
 def test_a_wrong_key_is_told_and_replaced_in_its_file(pair: Pair) -> None:
     pair.remote.entries.register("ncii", [picture(1)])
     remote = pair.serve("remote")

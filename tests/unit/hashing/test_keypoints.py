@@ -344,7 +344,7 @@ def test_opencv_missing_names_the_extra() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(0, 3000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_near_descriptors_of_any_number_are_found(seed: int, entries: int, queries: int) -> None:
     rng = np.random.default_rng(seed)
     second = rng.integers(0, 2**64, (queries, 4), dtype=np.uint64)
@@ -404,7 +404,6 @@ def test_areas_of_known_shapes() -> None:
     st.tuples(*[st.floats(-3, 3) for _ in range(4)]),
     st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
 )
-@settings(max_examples=60)
 def test_an_outline_lies_in_the_query_and_is_no_larger_than_the_picture(
     linear: tuple[float, ...], shift: tuple[float, float]
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -64,7 +64,6 @@ def test_drawings_never_change_and_exact_mode_equals_the_reference_on_them(size)
     assert seen == len(rows)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     hnp.arrays(
         np.uint8,

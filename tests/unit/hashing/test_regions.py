@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -55,7 +55,6 @@ def error_pixels(one: Rectangle, other: Rectangle) -> int:
     )
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     number=st.integers(0, 7),
     left=st.integers(8, 300),
@@ -198,7 +197,6 @@ def test_a_hostile_picture_stays_within_the_bounds(name: str) -> None:
         assert (rectangle.width, rectangle.height) == (box.columns, box.rows)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 90), st.integers(1, 90))
 def test_any_small_picture_has_segments_inside_it(seed: int, rows: int, columns: int) -> None:
     dice = random.Random(seed)

@@ -37,7 +37,7 @@ def found(
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_reordering_bits_can_be_undone_and_keeps_distances(seed: int) -> None:
     codes = np.random.default_rng(seed).integers(0, 256, (9, 32), dtype=np.uint8)
     words = reorder(codes)

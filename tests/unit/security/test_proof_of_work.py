@@ -6,7 +6,7 @@ from hashlib import sha256
 from itertools import count
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from egide.errors import ProofExpired, ProofInvalid
@@ -58,7 +58,6 @@ def test_it_holds_until_its_time_is_up() -> None:
         solved(KEY, challenge, 0, NOW + TTL)
 
 
-@settings(max_examples=40)
 @given(st.integers(0), st.characters())
 def test_challenge_with_any_other_character_is_not_ours(number: int, char: str) -> None:
     challenge = new_challenge(KEY, 0, NOW)

@@ -36,6 +36,7 @@ def _left_kib(told: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc",
     reason="not the GNU C library: its allocator was not told anything",

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BROKEN = Path(__file__).with_name("broken.py")
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "testing.md"
 FOUND_BY = {
@@ -18,6 +20,7 @@ FOUND_BY = {
 }
 
 
+@pytest.mark.slow
 def test_the_documented_source_passes_and_each_known_defect_is_found(tmp_path: Path) -> None:
     text = DOCUMENT.read_text("utf-8")
     source, its_test, *_ = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
