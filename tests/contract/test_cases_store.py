@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
@@ -206,6 +207,28 @@ class TestAdding:
         case = opened(store, 1)
         store.cases.withdraw_image(case.id, case.images[0].id)
         assert states(added(store, case, 1)) == [State.WITHDRAWN, State.ACTIVE]
+
+    def test_image_from_before_anchored_hashes_gets_them(self, store: Store) -> None:
+        case = store.cases.get(
+            store.cases.open(
+                "helpline",
+                [replace(image(1), anchored=None), image(2)],
+                new_number=new_number,
+                pin_hash="a hash",
+                lifetime=LIFETIME,
+                submission=submission(next(_submissions)),
+            ).case_id
+        )
+        entries_of = [one.entry for one in case.images]
+        assert set(store.anchored.of(entries_of)) == {entries_of[1]}
+        revision = store.revision()
+        assert added(store, case, 1, 2).images == case.images
+        kept = {entries_of[0]: image(1).anchored, entries_of[1]: image(2).anchored}
+        assert store.anchored.of(entries_of) == kept
+        assert store.revision() == revision + 1
+        assert store.revision_info(revision + 1).entries == 1
+        added(store, case, 1, 2)
+        assert store.revision() == revision + 1
 
     def test_case_holds_so_many_and_no_more(self, store: Store) -> None:
         case = opened(store, 1, 2)

@@ -83,6 +83,8 @@ def test_an_old_entry_gets_them_once(store: Store) -> None:
     assert store.revision() == before + 1
     assert [entry.id for entry in store.entries.changes(before)] == [1]
     assert store.revision_info(before + 1).entries == 1
+    *_, record = store.log.records(limit=1000)
+    assert (len(record.subjects), record.detail["entries"]) == (1, 1)
     # Those that an entry has stay, and nothing changes.
     register(store, picture(1, anchored=anchored(7)), picture(2, anchored=None))
     assert store.anchored.of([1, 2]) == {1: anchored(1), 2: anchored(2)}

@@ -162,7 +162,8 @@ class BadLine:
     Attributes:
         line: number of the line, from 1.
         reason: the expected content; never the actual one, which may be a fingerprint.
-        code: the error's code: `hash-invalid` for a value, else `line-invalid`.
+        code: the error's code: `hash-invalid` or `anchored-invalid` for a value, else
+            `line-invalid`.
     """
 
     line: int

@@ -112,7 +112,9 @@ class Casework:
         submission: bytes,
         staff: str | None = None,
     ) -> Case:
-        """Add images to an open case; images that it already has stay unchanged.
+        """Add images to an open case.
+
+        Images that it already has stay unchanged, but get anchored hashes that they lack.
 
         Args:
             case_id: of the case.

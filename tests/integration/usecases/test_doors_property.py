@@ -344,8 +344,10 @@ class Doors(RuleBasedStateMachine):
 
     # --- registering ---
 
-    @rule(bank=banks, given=some, source=st.sampled_from(["her", "them"]), expires=ends,
-          again=st.booleans(), keypoints=st.booleans(), parts=st.booleans(), kill=kills)  # fmt: skip
+    @rule(
+        bank=banks, given=some, source=st.sampled_from(["her", "them"]), expires=ends,
+        again=st.booleans(), keypoints=st.booleans(), parts=st.booleans(), kill=kills,
+    )  # fmt: skip
     def register(
         self, bank: str, given: list[int], source: str, expires: datetime | None, again: bool,
         keypoints: bool, parts: bool, kill: int | None,
@@ -726,7 +728,7 @@ class Doors(RuleBasedStateMachine):
             one = held[pick % len(held)]
             state = self.there.entries.get("ncii", one).state
             if act == "withdraw" or state is State.ACTIVE:
-                getattr(self.there, act)("ncii", [one])
+                getattr(self.there.entries, act)("ncii", [one])
 
     @rule(kill=kills)
     def sync(self, kill: int | None) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from egide.domain.model import FeedbackKind, State
 from egide.partners.client import MAX_PAGE
-from store_samples import picture
+from store_samples import anchored, picture
 from sync_samples import DEADLINE_S, Pair
 
 
@@ -41,6 +41,7 @@ def test_a_withdrawal_travels_and_feedback_comes_back(pair: Pair) -> None:
     pair.add(remote.address)
     here = pair.serve("here")
     wait_until(lambda: len(pair.held()) == 3, "entries arrive")
+    assert pair.here.anchored.of([1, 2, 3]) == {each + 1: anchored(each) for each in range(3)}
 
     first = picture(0)
     assert first.sha256 is not None
@@ -68,6 +69,7 @@ def test_a_withdrawal_travels_and_feedback_comes_back(pair: Pair) -> None:
     wait_until(lambda: not matches(), "the withdrawal takes effect")
     assert pair.held()[0].state is State.WITHDRAWN
     assert pair.held()[0].sha256 is None
+    assert set(pair.here.anchored.of([1, 2, 3])) == {2, 3}
 
     shown = json.loads(here.ask("GET", "/v1/upstreams").data)["upstreams"]
     assert [(one["name"], one["failures"]) for one in shown] == [("helpline", 0)]

@@ -191,7 +191,7 @@ def test_paths_that_are_told_apart_exist(tmp_path: Path) -> None:
         ("/v1/match/fingerprints", 16 * 2**20, False),
         ("/v1/match/fingerprints/", 65536, False),
         ("/v1/feedback", 8 * 65536, False),
-        ("/en/register/submit", 8 * 65536, False),
+        ("/en/register/submit", 8 * 65536 + 100 * 64 * 68, False),
         ("/fr/case/withdraw", 65536, True),
         ("/v1/case/withdraw", 65536, False),
         (CLEAN, 65536, True),

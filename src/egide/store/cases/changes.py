@@ -18,6 +18,7 @@ from egide.store.cases.cases import Cases
 from egide.store.cases.rows import CaseRow
 from egide.store.cases.submissions import Submitted
 from egide.store.database.erasure import note_erasure
+from egide.store.entries import anchored as anchored_rows
 from egide.store.entries import consent
 from egide.store.entries.banks import get_bank
 from egide.store.entries.registering import (
@@ -118,7 +119,9 @@ class CaseChanges(Cases):
     def add(
         self, case_id: int, images: Sequence[NewImage], *, submission: bytes, max_images: int
     ) -> None:
-        """Add images to an open case; images that it has already stay as they are.
+        """Add images to an open case.
+
+        Images that it has already stay as they are, but get anchored hashes that they lack.
 
         Args:
             case_id: of the case.
@@ -139,13 +142,24 @@ class CaseChanges(Cases):
                     raise SubmissionConflict
                 return
             row = rows.open_row(change.connection, case_id, change.at)
-            held = rows.active_digests(change.connection, row.id)
+            held = rows.active_entries(change.connection, row.id)
             new = [one for one in images if one.sha256 not in held]
             if rows.count_images(change.connection, row.id) + len(new) > max_images:
                 raise CaseFull(limit=max_images)
             submissions.keep(change.connection, submission, digest, case_id=row.id, at=change.at)
+            completed = anchored_rows.keep(
+                change,
+                {
+                    held[one.sha256]: one.anchored
+                    for one in images
+                    if one.sha256 in held and one.anchored is not None
+                },
+            )
             if new:
                 self._register(change, row, new)
+            if new or completed:
+                change.bank_id = row.bank.id
+                change.entries += completed
                 self._close(change, "case-add", row)
 
     def withdraw(self, case_id: int, *, authority: Authority | None = None) -> None:

@@ -106,14 +106,14 @@ def erasable(connection: sa.Connection, case_id: int) -> Sequence[int]:
     return entry_ids(connection, case_id, entries.c.state != State.WITHDRAWN.value)
 
 
-def active_digests(connection: sa.Connection, case_id: int) -> set[bytes]:
-    """The SHA-256 of each active entry of a case."""
+def active_entries(connection: sa.Connection, case_id: int) -> dict[bytes, int]:
+    """The active entries of a case, by the SHA-256 of their images."""
     rows = connection.execute(
-        sa.select(entries.c.sha256)
+        sa.select(entries.c.sha256, entries.c.id)
         .join(case_images, case_images.c.entry_id == entries.c.id)
         .where(case_images.c.case_id == case_id, entries.c.state == State.ACTIVE.value)
     )
-    return {bytes(digest) for digest in rows.scalars()}
+    return {bytes(digest): entry for digest, entry in rows}
 
 
 def count_images(connection: sa.Connection, case_id: int) -> int:

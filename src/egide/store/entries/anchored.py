@@ -170,17 +170,20 @@ def keep(change: Change, wanted: Mapping[int, AnchoredHashes]) -> int:
         return 0
     held = sa.select(anchored.c.entry_id).where(anchored.c.entry_id.in_(list(wanted)))
     old = set(change.connection.execute(held).scalars())
-    rows = [
-        {"entry_id": entry, "version": kept.version, "codes": kept.codes}
-        for entry, kept in wanted.items()
-        if entry not in old
-    ]
-    if not rows:
+    new = {entry: kept for entry, kept in wanted.items() if entry not in old}
+    if not new:
         return 0
-    change.connection.execute(sa.insert(anchored), rows)
+    change.connection.execute(
+        sa.insert(anchored),
+        [
+            {"entry_id": entry, "version": kept.version, "codes": kept.codes}
+            for entry, kept in new.items()
+        ],
+    )
+    change.touch(new)
     return change.connection.execute(
         sa.update(entries)
-        .where(entries.c.id.in_([row["entry_id"] for row in rows]))
+        .where(entries.c.id.in_(list(new)))
         .where(entries.c.revision < change.revision())
         .values(changed=change.at, revision=change.revision())
     ).rowcount
