@@ -1,15 +1,17 @@
-"""Choose the bands to probe for a radius: the arithmetic that makes multi-index hashing exact.
+"""Cut a code into bands and choose the probes for a radius: why multi-index hashing is exact.
 
-A code is a ring of 16 bands of 16 bits. Let d(j) be the number of bits in which two codes differ in
-band j. Give each band an allowance a(j) with Σ a(j) = radius + 1. If Σ d(j) ≤ radius, then
-Σ (d(j) − a(j)) < 0. Start just after the place where the running sum last reaches its maximum and
-go round the ring: every running sum is below 0 (the cycle lemma). So some band i has, at once,
+A code is a ring of 256 bits, cut into bands. Let d(j) be the number of bits in which two codes
+differ in band j. Give each band an allowance a(j) with Σ a(j) = radius + 1. If Σ d(j) ≤ radius,
+then Σ (d(j) − a(j)) < 0. Start just after the place where the running sum last reaches its maximum
+and go round the ring: every running sum is below 0 (the cycle lemma). So some band i has, at once,
 
-    d(i) ≤ a(i) − 1   and   d(i) + d(i+1) + d(i+2) ≤ a(i) + a(i+1) + a(i+2) − 1.
+    d(i) ≤ a(i) − 1,   d(i) + d(i+1) ≤ a(i) + a(i+1) − 1,   and so on for three bands.
 
 So it is exact to look up, in every band, the values within a(i) − 1 bits, and to reject by the
-second inequality. Sources: Norouzi, Punjani and Fleet, Fast Exact Search in Hamming Space with
-Multi-Index Hashing, 2014 (the bands); Qin and Xiao, Pigeonring, VLDB 2018 (the chains).
+other inequalities. Both hold for any part of the bits that they name: a list is ordered by the
+first bits of its band, its *key*, and rejects by the bits that follow. Sources: Norouzi, Punjani
+and Fleet, Fast Exact Search in Hamming Space with Multi-Index Hashing, 2014 (the bands); Qin and
+Xiao, Pigeonring, VLDB 2018 (the chains).
 """
 
 from __future__ import annotations
@@ -26,78 +28,118 @@ from egide.index.kernel import check_radius
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BANDS = 16
-BAND_BITS = 16
-BUCKETS = 1 << BAND_BITS
+CODE_BITS = 256
+FILTER_BITS = 16
+"""The bits after the key that stand in a list of their own, to be read fast."""
 CHAIN = 3
-"""Bands in a tested chain: the probed band and the next two, whose 32 bits are the filter word."""
+"""Bands in a tested chain; key, filter and spare bits never reach beyond them."""
+_ROW_WORD_BITS = 32
+_MAX_SPARE_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeGroup:
-    """Bands that are probed with the same masks.
+class Layout:
+    """How codes are cut.
 
     Attributes:
-        bands: intp[b], the bands.
-        masks: uint32[m], every value with at most a(j) − 1 set bits, to be XORed with a query band.
+        bands: the number of bands, whose widths differ by at most one bit.
+        key_bits: of each band's key, at most the width of the narrowest.
     """
 
-    bands: NDArray[np.intp]
-    masks: NDArray[np.uint32]
+    bands: int
+    key_bits: int
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """The first bit of each band, and 256 for the end of the last: int64[bands + 1]."""
+        return np.arange(self.bands + 1, dtype=np.int64) * CODE_BITS // self.bands
+
+    @property
+    def buckets(self) -> int:
+        """The number of values of a key."""
+        return 1 << self.key_bits
+
+
+SMALL = Layout(16, 16)
+LARGE = Layout(10, 22)
+LARGE_ROWS = 24_000_000
+"""From here on `LARGE` is used: 94 bytes a code instead of 128, and larger leaps of the cost where
+a band's allowance grows; see docs/decisions/0022-anchored-search.md."""
+
+
+def layout_for(rows: int) -> Layout:
+    """The layout of the lists of that many codes."""
+    return SMALL if rows < LARGE_ROWS else LARGE
+
+
+def spare_bits(rows: int) -> int:
+    """The bits of a row's 32-bit word that its number does not need: they hold more filter bits."""
+    return min(_ROW_WORD_BITS - (rows - 1).bit_length(), _MAX_SPARE_BITS)
+
+
+def ring_bits(words: NDArray[np.uint64], start: int, count: int) -> NDArray[np.uint32]:
+    """Cut count (0–32) bits from codes, from bit `start` on, round the ring.
+
+    Args:
+        words: shape (n, 4), the codes as little-endian words.
+        start: 0 or more.
+        count: of bits.
+
+    Returns:
+        uint32[n].
+    """
+    place, shift = start // 64 % 4, start % 64
+    found = words[:, place] >> np.uint64(shift)
+    if shift + count > 64:
+        found |= words[:, (place + 1) % 4] << np.uint64(64 - shift)
+    return (found & np.uint64((1 << count) - 1)).astype(np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The probes for one radius.
+    """The probes for one layout and radius.
 
     Attributes:
-        groups: at most two, as allowances differ by at most one; bands without an allowance are in
-            no group.
-        band_limit: int16[16], a(j) − 1.
-        chain_limit: int16[16], a(j) + a(j+1) + a(j+2) − 1.
-        filter_limit: the largest chain_limit of a probed band, and so a bound for the filter word.
+        allowances: int64[bands], a(j); a band of 0 is not probed.
+        masks: uint32, to be XORed with a key: every value of at most max(a) − 1 set bits, those of
+            fewer bits first.
+        mask_counts: int64[max(a)], the number of masks of at most 0, 1 … set bits.
         probes: look-ups per query.
     """
 
-    groups: tuple[ProbeGroup, ...]
-    band_limit: NDArray[np.int16]
-    chain_limit: NDArray[np.int16]
-    filter_limit: int
+    allowances: NDArray[np.int64]
+    masks: NDArray[np.uint32]
+    mask_counts: NDArray[np.int64]
     probes: int
+
+    def chain(self, bands: int) -> NDArray[np.int64]:
+        """a(j) + a(j+1) + … of that many bands, less 1: int64[bands], the most that may differ."""
+        chains = np.stack([np.roll(self.allowances, -step) for step in range(bands)])
+        most: NDArray[np.int64] = chains.sum(axis=0) - 1
+        return most
 
 
 @lru_cache(maxsize=64)
-def plan(radius_bits: int) -> Plan:
-    """Return the probes for radius_bits (0–63): 1 at 0, 16 at 15, 272 at 31, 11 152 at 63.
+def plan(layout: Layout, radius_bits: int) -> Plan:
+    """Return the probes for radius_bits (0–63); with 16 bands 1 at 0, 16 at 15, 272 at 31.
 
     Raises:
         RadiusInvalid: the radius is outside 0–63.
     """
     check_radius(radius_bits)
-    low, extra = divmod(radius_bits + 1, BANDS)
-    band = np.arange(BANDS)
+    low, extra = divmod(radius_bits + 1, layout.bands)
+    band = np.arange(layout.bands)
     # Spreading the larger allowances round the ring keeps the chain limits even.
-    allowance = low + (band * extra % BANDS < extra)
-    chain = np.sum([np.roll(allowance, -step) for step in range(CHAIN)], axis=0)
-    groups = tuple(
-        ProbeGroup(bands=np.flatnonzero(allowance == bits), masks=_masks(int(bits) - 1))
-        for bits in np.unique(allowance[allowance > 0])
-    )
-    return Plan(
-        groups=groups,
-        band_limit=(allowance - 1).astype(np.int16),
-        chain_limit=(chain - 1).astype(np.int16),
-        filter_limit=int(chain[allowance > 0].max()) - 1,
-        probes=sum(len(group.bands) * len(group.masks) for group in groups),
-    )
+    allowances = low + (band * extra % layout.bands < extra)
+    masks, counts = _masks(layout.key_bits, int(allowances.max()) - 1)
+    return Plan(allowances, masks, counts, int(counts[allowances[allowances > 0] - 1].sum()))
 
 
-def _masks(bits: int) -> NDArray[np.uint32]:
-    return np.array(
-        [
-            sum(1 << position for position in positions)
-            for count in range(bits + 1)
-            for positions in combinations(range(BAND_BITS), count)
-        ],
-        np.uint32,
-    )
+@lru_cache(maxsize=16)
+def _masks(key_bits: int, bits: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    by_bits = [
+        [sum(1 << place for place in places) for places in combinations(range(key_bits), count)]
+        for count in range(bits + 1)
+    ]
+    masks = np.array([mask for some in by_bits for mask in some], np.uint32)
+    return masks, np.cumsum([len(some) for some in by_bits])

@@ -1,8 +1,8 @@
 """Codes and digests of entries that changed after a snapshot: in memory, append-only.
 
-One thread appends; others read what it has published. Codes go to a short tail that is searched by
-brute force. A full tail becomes an indexed segment, and segments of similar size are merged, so
-that there are few to search and a code is indexed only a few times.
+One thread appends; others read what it has published. Codes go to a tail. A short tail is searched
+by brute force; a long one becomes an indexed segment before it is published. Segments of similar
+size are merged, so that there are few to search and a code is indexed only a few times.
 """
 
 from __future__ import annotations
@@ -65,6 +65,68 @@ class Segment:
         return len(self.owner)
 
 
+class GrownCodes:
+    """Codes and their owners. One thread appends; views keep the segments that they were given.
+
+    Attributes:
+        rows: the number of codes.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._segments: list[Segment] = []
+        self._tail_codes = np.zeros((TAIL_ROWS, PDQ_BYTES), np.uint8)
+        self._tail_owner = np.zeros(TAIL_ROWS, np.uint32)
+        self._tail_rows = 0
+
+    def add(self, codes: bytes, owner: int) -> None:
+        """Append codes of 32 bytes each."""
+        count = len(codes) // PDQ_BYTES
+        first, self._tail_rows = self._tail_rows, self._tail_rows + count
+        self.rows += count
+        while self._tail_rows > len(self._tail_owner):
+            self._tail_codes = np.concatenate([self._tail_codes, np.zeros_like(self._tail_codes)])
+            self._tail_owner = np.concatenate([self._tail_owner, np.zeros_like(self._tail_owner)])
+        self._tail_codes[first : self._tail_rows] = np.frombuffer(codes, np.uint8).reshape(
+            -1, PDQ_BYTES
+        )
+        self._tail_owner[first : self._tail_rows] = owner
+
+    def segments(self, owners: NDArray[np.void]) -> tuple[Segment, ...]:
+        """The codes so far, in few segments; a short tail is the last and has no index.
+
+        Args:
+            owners: of the codes; what is gone is left out of what is indexed now. Views that still
+                show it have their own segments.
+        """
+        if self._tail_rows >= TAIL_ROWS:
+            self._index_tail(owners)
+        if not self._tail_rows:
+            return tuple(self._segments)
+        codes, owner = self._tail_codes[: self._tail_rows], self._tail_owner[: self._tail_rows]
+        return (*self._segments, Segment(MultiIndex(codes, None), owner))
+
+    def _index_tail(self, owners: NDArray[np.void]) -> None:
+        """Index the tail, merged with the last segments that are not much longer."""
+        codes = [self._tail_codes[: self._tail_rows]]
+        owner = [self._tail_owner[: self._tail_rows]]
+        rows = self._tail_rows
+        while self._segments and len(self._segments[-1]) <= _MERGED_RATIO * rows:
+            last = self._segments.pop()
+            codes.append(last.kernel.codes)
+            owner.append(last.owner)
+            rows += len(last)
+        all_codes, all_owners = np.concatenate(codes), np.concatenate(owner)
+        kept = owners["gone_from"][all_owners] == 0
+        self.rows -= len(kept) - int(kept.sum())
+        if kept.any():
+            self._segments.append(Segment(MultiIndex.build(all_codes[kept]), all_owners[kept]))
+        # Earlier views keep the arrays of this tail.
+        self._tail_codes = np.zeros((TAIL_ROWS, PDQ_BYTES), np.uint8)
+        self._tail_owner = np.zeros(TAIL_ROWS, np.uint32)
+        self._tail_rows = 0
+
+
 class Grown:
     """Entries that were added or changed since the snapshot. An owner is a position in `owners`.
 
@@ -73,7 +135,8 @@ class Grown:
         owner_count: the number of owners.
         newest: the last owner of each entry that has not ended, by its number.
         digests: the owners of each digest.
-        rows: number of codes in segments and tail.
+        pdq: the codes of frames.
+        anchored: the codes of regions.
     """
 
     def __init__(self) -> None:
@@ -83,9 +146,8 @@ class Grown:
         self.digests: dict[Signal, dict[bytes, tuple[int, ...]]] = {
             signal: {} for signal in DIGEST_SIGNALS
         }
-        self.rows = 0
-        self._segments: list[Segment] = []
-        self._new_tail()
+        self.pdq = GrownCodes()
+        self.anchored = GrownCodes()
 
     def add(self, entry: Entry, bank: int) -> None:
         """Append an active entry; the caller must `mark` its older owner, if any.
@@ -110,7 +172,9 @@ class Grown:
         self.owner_count += 1
         self.newest[entry.id] = owner
         for code in entry.pdqs + entry.trimmed_pdqs:
-            self._add_code(code, owner)
+            self.pdq.add(code, owner)
+        if entry.anchored is not None:
+            self.anchored.add(entry.anchored.codes, owner)
         for signal, digest in zip(DIGEST_SIGNALS, (entry.sha256, entry.md5), strict=True):
             if digest is not None:
                 known = self.digests[signal]
@@ -129,43 +193,6 @@ class Grown:
             owner = int(self.owners["previous"][owner])
         if gone_from == FOR_ALL_VIEWS:
             self.newest.pop(entry_id, None)
-
-    def segments(self) -> tuple[Segment, ...]:
-        """The codes so far; the last segment is the tail, which is searched by brute force."""
-        if not self._tail_rows:
-            return tuple(self._segments)
-        codes, owner = self._tail_codes[: self._tail_rows], self._tail_owner[: self._tail_rows]
-        return (*self._segments, Segment(MultiIndex(codes, None), owner))
-
-    def _add_code(self, code: bytes, owner: int) -> None:
-        self._tail_codes[self._tail_rows] = np.frombuffer(code, np.uint8)
-        self._tail_owner[self._tail_rows] = owner
-        self._tail_rows += 1
-        self.rows += 1
-        if self._tail_rows == TAIL_ROWS:
-            self._freeze_tail()
-
-    def _new_tail(self) -> None:
-        self._tail_codes = np.zeros((TAIL_ROWS, PDQ_BYTES), np.uint8)
-        self._tail_owner = np.zeros(TAIL_ROWS, np.uint32)
-        self._tail_rows = 0
-
-    def _freeze_tail(self) -> None:
-        """Index the tail, merged with the last segments that are not much longer."""
-        codes, owner = [self._tail_codes], [self._tail_owner]
-        rows = TAIL_ROWS
-        while self._segments and len(self._segments[-1]) <= _MERGED_RATIO * rows:
-            last = self._segments.pop()
-            codes.append(last.kernel.codes)
-            owner.append(last.owner)
-            rows += len(last)
-        all_codes, all_owners = np.concatenate(codes), np.concatenate(owner)
-        # Views that still show a gone owner have their own segments.
-        kept = self.owners["gone_from"][all_owners] == 0
-        self.rows -= len(kept) - int(kept.sum())
-        if kept.any():
-            self._segments.append(Segment(MultiIndex.build(all_codes[kept]), all_owners[kept]))
-        self._new_tail()
 
     def find_digests(
         self, signal: Signal, digests: Sequence[bytes], owner_count: int

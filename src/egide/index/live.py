@@ -9,6 +9,7 @@ in the next view and stays the old owner in earlier views, so that no search eve
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from egide.index.grown import Segment
     from egide.index.kernel import Piece
     from egide.index.snapshot import Snapshot
+
+_ANCHORED_PER_CHANGE = 8
 
 
 class LiveIndex:
@@ -71,8 +74,13 @@ class LiveIndex:
 
     @property
     def held_changes(self) -> int:
-        """The amount that a new snapshot would free: codes, entries and gone entries."""
-        return max(self._grown.rows, self._grown.owner_count) + self._base_gone
+        """The amount that a new snapshot would free: codes, entries and gone entries.
+
+        An anchored code counts as an eighth: a picture has forty times as many of them.
+        """
+        grown = self._grown
+        codes = grown.pdq.rows + grown.anchored.rows // _ANCHORED_PER_CHANGE
+        return max(codes, grown.owner_count) + self._base_gone
 
     def apply(
         self, entries: Iterable[Entry], *, banks: Callable[[], Sequence[Bank]], revision: int
@@ -83,7 +91,8 @@ class LiveIndex:
         applied again.
 
         Args:
-            entries: changed entries in their present state, from `Entries.changes`.
+            entries: changed entries in their present state, from `Entries.changes`, with their
+                anchored hashes.
             banks: called after the last entry; returns all banks of the store.
             revision: the store's revision that is then complete.
         """
@@ -127,11 +136,51 @@ class LiveIndex:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Codes of one kind: the snapshot's rows, then those of each segment."""
+
+    search_base: Callable[[NDArray[np.uint8], int], Hits]
+    owners_in_base: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+    base_rows: int
+    base_entries: int
+    segments: tuple[Segment, ...]
+
+    def __len__(self) -> int:
+        return self.base_rows + sum(map(len, self.segments))
+
+    def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        hits = self.search_base(queries, radius_bits)
+        pieces: list[Piece] = []
+        first = self.base_rows
+        for segment in self.segments:
+            more = segment.kernel.search(queries, radius_bits)
+            if len(more):
+                pieces.append((more.query, more.row + first, more.distance))
+            first += len(segment)
+        if not pieces:
+            return hits
+        return Hits.of([(hits.query, hits.row, hits.distance), *pieces])
+
+    def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        first = self.base_rows
+        grown = rows >= first
+        if not grown.any():
+            return self.owners_in_base(rows)
+        owners = np.empty(len(rows), np.int64)
+        owners[~grown] = self.owners_in_base(rows[~grown])
+        for segment in self.segments:
+            inside = (rows >= first) & (rows < first + len(segment))
+            owners[inside] = segment.owner[rows[inside] - first]
+            first += len(segment)
+        owners[grown] += self.base_entries
+        return owners
+
+
 class LiveView:
     """The searchable state at one moment; see `egide.index.searched.Searched`.
 
-    An owner is a position in the snapshot's entries followed by the grown ones. Rows are numbered
-    likewise: the snapshot's, then those of each segment.
+    An owner is a position in the snapshot's entries followed by the grown ones.
 
     Attributes:
         number: from 1, one more for each view of a live index.
@@ -159,7 +208,20 @@ class LiveView:
         self._base_gone_from = base_gone_from
         self._grown = grown
         self._owner_count = grown.owner_count
-        self._segments: tuple[Segment, ...] = grown.segments()
+        self._pdq = _Rows(
+            base.search,
+            base.owners,
+            base.row_count,
+            self._base_entries,
+            grown.pdq.segments(grown.owners),
+        )
+        self._anchored = _Rows(
+            base.search_anchored,
+            base.anchored_owners,
+            base.anchored_row_count,
+            self._base_entries,
+            grown.anchored.segments(grown.owners),
+        )
 
     @property
     def lineage(self) -> object:
@@ -170,6 +232,11 @@ class LiveView:
     def owner_count(self) -> int:
         """The number of owners, including those of entries that are gone."""
         return self._base_entries + self._owner_count
+
+    @property
+    def code_count(self) -> int:
+        """The number of codes of either kind, including those of entries that are gone."""
+        return len(self._pdq) + len(self._anchored)
 
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every row within radius_bits of each query, including rows of gone entries.
@@ -182,17 +249,7 @@ class LiveView:
             RadiusInvalid: the radius is outside 0–63.
             SnapshotDamaged: the snapshot's content is wrong.
         """
-        hits = self._base.search(queries, radius_bits)
-        pieces: list[Piece] = []
-        first = self._base.row_count
-        for segment in self._segments:
-            more = segment.kernel.search(queries, radius_bits)
-            if len(more):
-                pieces.append((more.query, more.row + first, more.distance))
-            first += len(segment)
-        if not pieces:
-            return hits
-        return Hits.of([(hits.query, hits.row, hits.distance), *pieces])
+        return self._pdq.search(queries, radius_bits)
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The entries that hold the codes in these rows.
@@ -200,18 +257,15 @@ class LiveView:
         Raises:
             SnapshotDamaged: an owner does not exist.
         """
-        first = self._base.row_count
-        grown = rows >= first
-        if not grown.any():
-            return self._base.owners(rows)
-        owners = np.empty(len(rows), np.int64)
-        owners[~grown] = self._base.owners(rows[~grown])
-        for segment in self._segments:
-            inside = (rows >= first) & (rows < first + len(segment))
-            owners[inside] = segment.owner[rows[inside] - first]
-            first += len(segment)
-        owners[grown] += self._base_entries
-        return owners
+        return self._pdq.owners(rows)
+
+    def search_anchored(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        """Find every row of the anchored codes, as `search` does."""
+        return self._anchored.search(queries, radius_bits)
+
+    def anchored_owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The entries that hold these rows of the anchored codes, as `owners` gives them."""
+        return self._anchored.owners(rows)
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest, including gone entries.

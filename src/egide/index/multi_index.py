@@ -1,22 +1,26 @@
-"""Multi-index hashing in NumPy: exact search that examines a few thousand codes in a million.
+"""Multi-index hashing: exact search that examines a few thousand codes in a million.
 
-Each band lists all rows in the order of the band's value, in buckets. Each row has one 32-bit
-filter word in the same order: the next two bands of its code. A probe reads a bucket's filter words
-in whole 64-byte lines, which NumPy copies far faster than single words; words of neighbouring
-buckets are discarded afterwards. `egide.index.bands` explains why nothing is missed, and
-docs/decisions/0004-search.md has the measurements.
+Each band lists all rows in the order of the band's key, in buckets. Beside each row stands a filter
+word: the next 16 bits of its code. A probe reads a bucket's filter words; only for those that pass
+is the row read, and only for few of these the code. `egide.index.bands` explains why nothing is
+missed, docs/decisions/0004-search.md and 0022-anchored-search.md have the measurements.
+
+The lists are searched by `egide.index.numba_kernel` once it is compiled. Until then, and where
+Numba is not installed, NumPy reads filter words in whole 64-byte lines, which it copies far faster
+than single words; words of neighbouring buckets are discarded afterwards. Both give the same hits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.index import reference
-from egide.index.bands import BAND_BITS, BANDS, BUCKETS, Plan, plan
+from egide.index import compiled, reference
+from egide.index.bands import FILTER_BITS, Layout, Plan, layout_for, plan, ring_bits, spare_bits
 from egide.index.kernel import Hits, check_codes
+from egide.index.lists import LINE_WORDS, BandLists, band_list, lists_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +31,10 @@ if TYPE_CHECKING:
 
 MIN_INDEXED_ROWS = 1024
 """Below this, brute force is nearly as fast, and 4 MiB of offsets are not worth the memory."""
-MAX_ROWS = (1 << 32) // BANDS - 1
-"""Positions within a band list are 32-bit."""
 
-_LINE_WORDS = 16
 # 512 KiB of filter words a step fill the second-level cache: 27 µs a query, 33 with 2048 lines.
 _LINES_PER_STEP = 8192
-# One step adds at most 131 072, each about 200 B while it is compared: 30 MiB.
+# One step adds at most 262 144, each about 60 B while it is compared: 16 MiB.
 _SURVIVORS_PER_CHECK = 1 << 14
 # About 60 B a probe while a block is prepared: 15 MiB. A quarter of it costs 10 % in speed.
 _PROBES_PER_BLOCK = 1 << 18
@@ -43,49 +44,9 @@ _PROBE_COST_ROWS = 3
 _LINE_COST_ROWS = 5
 _CALL_COST_ROWS = 20_000
 
-_FIRST_BUCKET = (np.arange(BANDS, dtype=np.uint32) << np.uint32(BAND_BITS))[:, None]
-
-
-@dataclass(frozen=True, slots=True)
-class BandLists:
-    """The sixteen lists, concatenated.
-
-    Attributes:
-        filters: uint32[n, 16], the 16 n filter words viewed as n lines of 64 bytes.
-        rows: uint32[16 n], the row of each filter word.
-        offsets: uint32[16 × 65536 + 1], the start of each bucket; the next offset is its end.
-    """
-
-    filters: NDArray[np.uint32]
-    rows: NDArray[np.uint32]
-    offsets: NDArray[np.uint32]
-
-
-def band_list(
-    codes: NDArray[np.uint8], band: int
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
-    """Build one band's list.
-
-    Args:
-        codes: shape (n, 32).
-        band: 0–15.
-
-    Returns:
-        filter words uint32[n] and rows uint32[n] in bucket order, and each bucket's end within
-        the concatenation of all lists, uint32[65536].
-    """
-    halves = codes.view("<u2")
-    value = np.ascontiguousarray(halves[:, band])
-    order = np.argsort(value, kind="stable")
-    low, high = (halves[order, (band + step) % BANDS].astype(np.uint32) for step in (1, 2))
-    ends = band * len(codes) + np.cumsum(np.bincount(value, minlength=BUCKETS))
-    return low | high << np.uint32(BAND_BITS), order.astype(np.uint32), ends.astype(np.uint32)
-
 
 class MultiIndex:
     """The multi-index kernel over a fixed set of codes."""
-
-    name = "numpy"
 
     def __init__(self, codes: NDArray[np.uint8], lists: BandLists | None) -> None:
         """Search codes by brute force, or with lists that were built from the same codes.
@@ -97,25 +58,35 @@ class MultiIndex:
         self.codes = check_codes(codes)
         self.lists = lists
 
+    @property
+    def name(self) -> str:
+        """`numba` once it is compiled, else `numpy`."""
+        return "numpy" if compiled.kernel() is None else "numba"
+
     @classmethod
-    def build(cls, codes: NDArray[np.uint8], min_rows: int = MIN_INDEXED_ROWS) -> MultiIndex:
+    def build(
+        cls,
+        codes: NDArray[np.uint8],
+        min_rows: int = MIN_INDEXED_ROWS,
+        layout: Layout | None = None,
+    ) -> MultiIndex:
         """Index codes, shape (n, 32); with fewer than min_rows, only brute force is used."""
         codes = check_codes(codes)
         if len(codes) < max(min_rows, 1):
             return cls(codes, None)
-        built = [band_list(codes, band) for band in range(BANDS)]
-        filters, rows, ends = (np.concatenate(parts) for parts in zip(*built, strict=True))
-        start = np.zeros(1, np.uint32)
-        lists = BandLists(filters.reshape(-1, _LINE_WORDS), rows, np.concatenate([start, ends]))
-        return cls(codes, lists)
+        layout = layout or layout_for(len(codes))
+        words = np.empty(lists_shape(layout, len(codes)), np.uint32)
+        for band in range(layout.bands):
+            words[band] = band_list(codes, layout, band)
+        return cls(codes, BandLists(layout, len(codes), words))
 
     def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every code within radius_bits of each query.
 
         Brute force answers the queries for which it is faster: a small bank, a wide radius, or
-        large buckets because many codes resemble each other and the query.
+        (in NumPy) large buckets because many codes resemble each other and the query.
 
-        Memory beyond the result stays under 32 MiB (20 measured) for any batch and codes.
+        Memory beyond the result stays under 32 MiB for any batch and codes.
 
         Args:
             queries: shape (q, 32).
@@ -123,23 +94,26 @@ class MultiIndex:
 
         Raises:
             RadiusInvalid: the radius is outside 0–63.
+            IndexError: the lists are damaged.
         """
         queries = check_codes(queries)
-        probes = plan(radius_bits)
+        kernel = compiled.kernel()
+        if kernel is not None:
+            hits: Hits = kernel.search(self.codes, self.lists, queries, radius_bits)
+            return hits
         rows = len(self.codes)
-        if (
-            self.lists is None
-            or rows * len(queries) < _CALL_COST_ROWS
-            or rows < probes.probes * _PROBE_COST_ROWS
-        ):
+        if self.lists is None or rows * len(queries) < _CALL_COST_ROWS:
             return reference.search(self.codes, queries, radius_bits)
-        max_lines = (rows - probes.probes * _PROBE_COST_ROWS) // _LINE_COST_ROWS
+        probes = plan(self.lists.layout, radius_bits).probes
+        if rows < probes * _PROBE_COST_ROWS:
+            return reference.search(self.codes, queries, radius_bits)
+        max_lines = (rows - probes * _PROBE_COST_ROWS) // _LINE_COST_ROWS
         return self.search_lists(queries, radius_bits, max_lines=max_lines)
 
     def search_lists(
         self, queries: NDArray[np.uint8], radius_bits: int, max_lines: int | None = None
     ) -> Hits:
-        """Search like `search`, through the band lists.
+        """Search through the band lists in NumPy.
 
         Args:
             queries: shape (q, 32), contiguous.
@@ -147,11 +121,11 @@ class MultiIndex:
             max_lines: brute force answers queries that would read more lines; None for no limit.
         """
         assert self.lists is not None
-        probes = plan(radius_bits)
+        probes = plan(self.lists.layout, radius_bits)
         per_block = max(1, _PROBES_PER_BLOCK // probes.probes)
         pieces: list[Piece] = []
         for first in range(0, len(queries), per_block):
-            block = _Block(queries[first : first + per_block], probes, self.lists)
+            block = _Block(queries[first : first + per_block], probes, self.lists, len(self.codes))
             for query, row, distance in block.brute_force(self.codes, radius_bits, max_lines):
                 pieces.append((query + first, row, distance))
             for query, row, distance in block.candidates(self.codes, radius_bits):
@@ -165,24 +139,41 @@ class _Block:
     A probe belongs to a pair of a band and a query, numbered band × q + query.
     """
 
-    def __init__(self, queries: NDArray[np.uint8], probes: Plan, lists: BandLists) -> None:
+    def __init__(
+        self, queries: NDArray[np.uint8], probes: Plan, lists: BandLists, rows: int
+    ) -> None:
         self.queries = queries
         self.plan = probes
         self.lists = lists
-        halves = queries.view("<u2").T.astype(np.uint32)
-        ring = np.concatenate([halves, halves[:2]])
-        self.pair_filter = (ring[1:-1] | ring[2:] << np.uint32(BAND_BITS)).ravel()
-        bucket = halves | _FIRST_BUCKET
-        pair = np.arange(bucket.size, dtype=np.int32).reshape(bucket.shape)
-        probed = [bucket[group.bands, :, None] ^ group.masks for group in probes.groups]
-        buckets = np.concatenate([buckets.ravel() for buckets in probed]).astype(np.intp)
-        self.pair = np.concatenate(
-            [pair[group.bands].repeat(len(group.masks)) for group in probes.groups]
-        )
-        self.start = lists.offsets.take(buckets)
-        self.end = lists.offsets[1:].take(buckets)
-        first = (self.start // _LINE_WORDS).astype(np.int64)
-        lines = (self.end.astype(np.int64) + (_LINE_WORDS - 1)) // _LINE_WORDS - first
+        layout, words = lists.layout, queries.view("<u8")
+        starts = layout.starts[:-1] + layout.key_bits
+        self.pair_filter = np.concatenate(
+            [ring_bits(words, int(start), FILTER_BITS) for start in starts]
+        ).astype(np.uint16)
+        chain = probes.chain(2)
+        set_bits = np.bitwise_count(probes.masks)
+        # Of each probe: where its bucket's offset stands in all words, its pair, and the most bits
+        # in which the filter may differ.
+        buckets, pairs, limits = [], [], []
+        for band in np.flatnonzero(probes.allowances):
+            masks = slice(probes.mask_counts[probes.allowances[band] - 1])
+            key = ring_bits(words, int(layout.starts[band]), layout.key_bits)
+            bucket = (key[:, None] ^ probes.masks[masks]).astype(np.intp)
+            bucket += band * lists.words.shape[1] + lists.offsets_at
+            buckets.append(bucket.ravel())
+            pair = np.arange(len(queries), dtype=np.int32) + np.int32(band * len(queries))
+            pairs.append(pair.repeat(bucket.shape[1]))
+            limits.append(np.tile((chain[band] - set_bits[masks]).astype(np.uint8), len(queries)))
+        bucket = np.concatenate(buckets)
+        self.pair = np.concatenate(pairs)
+        self.limit = np.concatenate(limits)
+        self.start = lists.words.reshape(-1).take(bucket)
+        self.end = lists.words.reshape(-1).take(bucket + 1)
+        # A bucket that ends before it begins, or beyond its list, would be read as garbage.
+        if (self.start > self.end).any() or self.end.max(initial=0) > rows:
+            raise IndexError("bucket")
+        first = (self.start // LINE_WORDS).astype(np.int64)
+        lines = (self.end.astype(np.int64) + (LINE_WORDS - 1)) // LINE_WORDS - first
         lines[self.start == self.end] = 0
         self.first_line = first
         self.lines = lines
@@ -204,13 +195,15 @@ class _Block:
 
     def candidates(self, codes: NDArray[np.uint8], radius_bits: int) -> Iterator[Piece]:
         """Read the lines in bounded steps; yield each code within the radius once."""
+        lines_per_band = self.lists.lines_per_band
         ends = self.lines.cumsum()
         total = int(ends[-1])
         line_of = self.first_line - (ends - self.lines)
+        line_of += self.pair // np.int64(len(self.queries)) * lines_per_band
         filters = self.pair_filter[self.pair]
         size = min(total, _LINES_PER_STEP)
-        words = np.empty((size, _LINE_WORDS), np.uint32)
-        bits = np.empty((size, _LINE_WORDS), np.uint8)
+        words = np.empty((size, LINE_WORDS), np.uint16)
+        bits = np.empty((size, LINE_WORDS), np.uint8)
         waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         waiting_rows = 0
         for begin in range(0, total, _LINES_PER_STEP):
@@ -219,24 +212,26 @@ class _Block:
             lines = line_of[step].repeat(repeats)
             lines += np.arange(begin, stop)
             read = words[: stop - begin]
-            self.lists.filters.take(lines, axis=0, out=read, mode="clip")
+            self.lists.lines.take(lines, axis=0, out=read, mode="clip")
             np.bitwise_xor(read, filters[step].repeat(repeats)[:, None], out=read)
             differing = np.bitwise_count(read, out=bits[: stop - begin])
-            survivors = (differing <= self.plan.filter_limit).ravel().nonzero()[0]
+            limit = self.limit[step].repeat(repeats)[:, None]
+            survivors = (differing <= limit).ravel().nonzero()[0]
             if len(survivors):
-                line = survivors // _LINE_WORDS
+                line = survivors // LINE_WORDS
                 probe = ends.searchsorted(line + begin, "right")
-                waiting.append((probe, lines[line] * _LINE_WORDS + survivors % _LINE_WORDS))
+                place = lines[line] % lines_per_band * LINE_WORDS + survivors % LINE_WORDS
+                waiting.append((probe, place))
                 waiting_rows += len(survivors)
             # Confirming at each step took a third of the time: 25 NumPy calls for a few rows.
             if waiting and (waiting_rows > _SURVIVORS_PER_CHECK or stop == total):
-                probe, position = waiting.pop()
+                probe, place = waiting.pop()
                 if waiting:
                     probe = np.concatenate([*(each for each, _ in waiting), probe])
-                    position = np.concatenate([*(each for _, each in waiting), position])
+                    place = np.concatenate([*(each for _, each in waiting), place])
                     waiting.clear()
                 waiting_rows = 0
-                yield self._confirm(codes, radius_bits, probe, position)
+                yield self._confirm(codes, radius_bits, probe, place)
 
     def _probes_between(
         self, ends: NDArray[np.int64], begin: int, stop: int
@@ -255,20 +250,39 @@ class _Block:
         codes: NDArray[np.uint8],
         radius_bits: int,
         probe: NDArray[np.int64],
-        position: NDArray[np.int64],
+        place: NDArray[np.int64],
     ) -> Piece:
         """Keep survivors that are in their bucket, within the radius and not yielded before."""
-        inside = (self.start[probe] <= position) & (position < self.end[probe])
+        inside = (self.start[probe] <= place) & (place < self.end[probe])
         pair = self.pair[probe[inside]].astype(np.int64)
-        row = self.lists.rows[position[inside]].astype(np.int64)
         band = pair // len(self.queries)
         query = pair - band * len(self.queries)
-        band_bits = np.bitwise_count(codes.view("<u2")[row] ^ self.queries.view("<u2")[query])
-        distance = band_bits.sum(axis=1, dtype=np.uint16)
-        # A row within the radius is found in up to 16 bands; only the first one guaranteed to find
-        # it counts.
-        ring = np.concatenate([band_bits, band_bits[:, :2]], axis=1)
-        chain = band_bits + ring[:, 1:-1] + ring[:, 2:]
-        must = (band_bits <= self.plan.band_limit) & (chain <= self.plan.chain_limit)
-        kept = (distance <= radius_bits) & (must.argmax(axis=1) == band)
-        return query[kept], row[kept], distance[kept].astype(np.uint8)
+        row_bits = np.uint32(32 - spare_bits(len(codes)))
+        row = self.lists.words[band, self.lists.rows_at + place[inside]] & np.uint32(
+            (1 << int(row_bits)) - 1
+        )
+        words, wanted = codes.view("<u8"), self.queries.view("<u8")
+        distance = np.bitwise_count(words[row] ^ wanted[query]).sum(axis=1, dtype=np.uint16)
+        near = distance <= radius_bits
+        query, row, distance, band = query[near], row[near], distance[near], band[near]
+        if len(row):
+            kept = self._first_band(words[row] ^ wanted[query]) == band
+            query, row, distance = query[kept], row[kept], distance[kept]
+        return query, row.astype(np.int64), distance.astype(np.uint8)
+
+    def _first_band(self, differing: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """The first band that is bound to find each row: up to all of them do, one counts."""
+        starts = self.lists.layout.starts
+        bits = np.stack(
+            [
+                np.bitwise_count(ring_bits(differing, int(start), int(end - start)))
+                for start, end in pairwise(starts)
+            ],
+            axis=1,
+        ).astype(np.int64)
+        must = bits <= self.plan.chain(1)
+        two = bits + np.roll(bits, -1, axis=1)
+        must &= two <= self.plan.chain(2)
+        must &= two + np.roll(bits, -2, axis=1) <= self.plan.chain(3)
+        first: NDArray[np.intp] = must.argmax(axis=1)
+        return first

@@ -44,6 +44,16 @@ class Searched(Protocol):
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The entries that hold the codes in these rows."""
 
+    def search_anchored(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        """Find every row of the anchored codes within radius_bits (0–63) of each query.
+
+        Its rows are numbered by themselves. A picture's queries belong in one call: together they
+        cost less.
+        """
+
+    def anchored_owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The entries that hold the anchored codes in these rows."""
+
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest of a kind."""
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from egide.domain.model import SIGNAL_BYTES, Signal, Trust
 from egide.errors import SnapshotDamaged, SnapshotError
-from egide.index.bands import BANDS, BUCKETS
+from egide.index.bands import layout_for
 from egide.index.container import read_container
-from egide.index.multi_index import BandLists, MultiIndex
+from egide.index.lists import BandLists
+from egide.index.multi_index import MultiIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from egide.index.kernel import Hits, Kernel
+    from egide.index.kernel import Hits
 
 NEVER_US = np.iinfo(np.int64).max
 """The `expires_us` of an entry without an end."""
@@ -82,6 +83,28 @@ class _DigestTable:
     owner: NDArray[np.uint32]
 
 
+class _Codes:
+    """Codes of one kind, what searches them, and the entries that hold them."""
+
+    def __init__(self, name: str, arrays: dict[str, NDArray[Any]], kind: str) -> None:
+        codes, lists = arrays[kind], arrays.get(f"{kind}_lists")
+        self.name = name
+        self.rows = len(codes)
+        self.owner = arrays[f"{kind}_owner"]
+        if self.owner.dtype.str != "<u4" or self.owner.shape != (self.rows,):
+            raise ValueError(kind)
+        self.kernel = MultiIndex(
+            codes, None if lists is None else BandLists(layout_for(self.rows), self.rows, lists)
+        )
+
+    def search(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        """Find every row within the radius."""
+        try:
+            return self.kernel.search(queries, radius_bits)
+        except IndexError as error:
+            raise SnapshotDamaged(name=self.name, reason="its index is wrong") from error
+
+
 class Snapshot:
     """An open snapshot file.
 
@@ -110,18 +133,16 @@ class Snapshot:
             arrays["entry_trust"],
             arrays["entry_expires_us"],
         )
-        self._owner_of_row = arrays["code_owner"]
         self._digests = {
             signal: _DigestTable(
                 arrays[f"{signal}_prefix"], arrays[f"{signal}_digest"], arrays[f"{signal}_owner"]
             )
             for signal in DIGEST_SIGNALS
         }
-        lists = None
-        if "band_filters" in arrays:
-            lists = BandLists(arrays["band_filters"], arrays["band_rows"], arrays["band_offsets"])
-        self._kernel: Kernel = MultiIndex(arrays["code"], lists)
-        self.row_count = len(arrays["code"])
+        self._pdq = _Codes(str(path), arrays, "code")
+        self._anchored = _Codes(str(path), arrays, "anchored")
+        self.row_count = self._pdq.rows
+        self.anchored_row_count = self._anchored.rows
         self.entry_count = len(arrays["entry_id"])
         self._check(arrays)
 
@@ -132,7 +153,7 @@ class Snapshot:
         Args:
             path: of a file made by `build_snapshot`.
             verify: also compare the checksum of every section, which reads the whole file. The
-                header's checksum, all sizes and the order of the buckets are always checked.
+                header's checksum and all sizes are always checked.
 
         Raises:
             SnapshotMissing: there is no such file.
@@ -148,28 +169,18 @@ class Snapshot:
 
     def _check(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Raise ValueError unless all arrays have consistent dtypes and lengths."""
-        entries, rows = self.entry_count, self.row_count
+        entries = self.entry_count
         expected: dict[str, tuple[str, tuple[int, ...]]] = {
             "entry_id": ("<i8", (entries,)),
             "entry_bank": ("<u2", (entries,)),
             "entry_trust": ("|u1", (entries,)),
             "entry_expires_us": ("<i8", (entries,)),
-            "code": ("|u1", (rows, 32)),
-            "code_owner": ("<u4", (rows,)),
         }
         for signal in DIGEST_SIGNALS:
             count = len(arrays[f"{signal}_prefix"])
             expected[f"{signal}_prefix"] = ("<u8", (count,))
             expected[f"{signal}_digest"] = ("|u1", (count, SIGNAL_BYTES[signal]))
             expected[f"{signal}_owner"] = ("<u4", (count,))
-        if "band_offsets" in arrays:
-            expected["band_filters"] = ("<u4", (rows, BANDS))
-            expected["band_rows"] = ("<u4", (rows * BANDS,))
-            expected["band_offsets"] = ("<u4", (BANDS * BUCKETS + 1,))
-            offsets = arrays["band_offsets"]
-            # A bucket that ends before it begins, or beyond the list, would be read as garbage.
-            if offsets[0] != 0 or offsets[-1] != rows * BANDS or (offsets[1:] < offsets[:-1]).any():
-                raise ValueError("band_offsets")
         banks, trusts = arrays["entry_bank"], arrays["entry_trust"]
         if banks.max(initial=0) >= max(len(self.banks), 1) or trusts.max(initial=0) >= len(Trust):
             raise ValueError("entry_bank")
@@ -192,8 +203,11 @@ class Snapshot:
         """Release the file; it is unmapped once none of its arrays is in use."""
         self._entries = None
         self._digests = {}
-        self._owner_of_row = np.zeros(0, np.uint32)
-        self._kernel = MultiIndex(np.zeros((0, 32), np.uint8), None)
+        nothing: dict[str, NDArray[Any]] = {
+            "code": np.zeros((0, 32), np.uint8),
+            "code_owner": np.zeros(0, np.uint32),
+        }
+        self._pdq = self._anchored = _Codes(str(self.path), nothing, "code")
 
     @property
     def entries(self) -> Entries:
@@ -216,6 +230,11 @@ class Snapshot:
         """The number of entries, named as in a live view."""
         return self.entry_count
 
+    @property
+    def code_count(self) -> int:
+        """The number of codes of either kind."""
+        return self.row_count + self.anchored_row_count
+
     def count_entries(self) -> dict[int, int]:
         """The number of entries in each bank, by the bank's id."""
         counts = np.bincount(self.entries.bank, minlength=len(self.banks))
@@ -228,7 +247,7 @@ class Snapshot:
     @property
     def kernel(self) -> str:
         """The name of the search kernel, for reports."""
-        return self._kernel.name
+        return self._pdq.kernel.name
 
     @property
     def has_md5(self) -> bool:
@@ -253,10 +272,7 @@ class Snapshot:
             SnapshotError: the snapshot was closed.
         """
         _ = self.entries
-        try:
-            return self._kernel.search(queries, radius_bits)
-        except IndexError as error:
-            raise SnapshotDamaged(name=str(self.path), reason="a row number is wrong") from error
+        return self._pdq.search(queries, radius_bits)
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The owners, as positions, of the codes in these rows.
@@ -265,7 +281,17 @@ class Snapshot:
             SnapshotDamaged: an owner does not exist.
         """
         _ = self.entries
-        return self._checked(self._owner_of_row[rows])
+        return self._checked(self._pdq.owner[rows])
+
+    def search_anchored(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
+        """Find every row of the anchored codes, as `search` does."""
+        _ = self.entries
+        return self._anchored.search(queries, radius_bits)
+
+    def anchored_owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The owners of these rows of the anchored codes, as `owners` gives them."""
+        _ = self.entries
+        return self._checked(self._anchored.owner[rows])
 
     def columns(self, owners: NDArray[np.int64]) -> Entries:
         """The columns of these entries, in their order.

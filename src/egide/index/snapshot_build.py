@@ -10,13 +10,14 @@ import numpy as np
 
 from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
 from egide.errors import SnapshotError
-from egide.index.bands import BANDS, BUCKETS
+from egide.index.bands import layout_for
 from egide.index.container import Section, array_section, write_container
-from egide.index.multi_index import MAX_ROWS, MIN_INDEXED_ROWS, band_list
+from egide.index.lists import MAX_ROWS, band_list, lists_shape
+from egide.index.multi_index import MIN_INDEXED_ROWS
 from egide.index.snapshot import DIGEST_SIGNALS, digest_prefix, unix_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -41,14 +42,14 @@ def build_snapshot(
     """Write the snapshot of a store at one revision.
 
     Entries are taken one by one. Memory is about 60 bytes for each entry and 36 for each code, and
-    then 80 bytes for each code while the band lists are written.
+    then 40 bytes for each code of one kind while its band lists are written.
 
     Args:
         path: the file, moved there atomically and private; the folder must exist.
         store_id: of the store.
         revision: the store's revision at which banks and entries were read.
         banks: all banks, including disabled ones.
-        entries: entries that can match; inactive ones are left out.
+        entries: entries that can match, with their anchored hashes; inactive ones are left out.
         created: now, UTC.
         min_indexed_rows: with fewer rows the file has no band lists and is searched by brute force.
 
@@ -77,21 +78,16 @@ def build_snapshot(
         ],
         "trusts": [trust.value for trust in _TRUSTS],
     }
-    codes = np.frombuffer(columns.codes, np.uint8).reshape(-1, PDQ_BYTES)
-    if len(codes) > MAX_ROWS:
-        raise SnapshotError(name=str(path), reason=f"it cannot hold over {MAX_ROWS} PDQ codes")
     sections = {
         "entry_id": array_section(_numpy(columns.entry_id)),
         "entry_bank": array_section(_numpy(columns.entry_bank)),
         "entry_trust": array_section(_numpy(columns.entry_trust)),
         "entry_expires_us": array_section(_numpy(columns.entry_expires_us)),
-        "code": array_section(codes),
-        "code_owner": array_section(_numpy(columns.code_owner)),
     }
+    for codes in (columns.pdq, columns.anchored):
+        sections.update(codes.sections(str(path), min_indexed_rows))
     for signal in DIGEST_SIGNALS:
         sections.update(columns.digests[signal].sections())
-    if len(codes) >= max(min_indexed_rows, 1):
-        sections.update(_band_sections(codes))
     write_container(path, metadata, sections)
 
 
@@ -105,8 +101,8 @@ class _Columns:
         self.entry_bank = array("H")
         self.entry_trust = array("B")
         self.entry_expires_us = array("q")
-        self.codes = bytearray()
-        self.code_owner = array("I")
+        self.pdq = _CodeColumns("code")
+        self.anchored = _CodeColumns("anchored")
         self.digests = {signal: _DigestColumns(signal) for signal in DIGEST_SIGNALS}
 
     def add(self, entry: Entry) -> None:
@@ -123,8 +119,9 @@ class _Columns:
         self.entry_expires_us.append(unix_us(entry.expires))
         for code in entry.pdqs + entry.trimmed_pdqs:
             self._check_size(entry, code, PDQ_BYTES)
-            self.codes += code
-            self.code_owner.append(owner)
+            self.pdq.add(code, owner)
+        if entry.anchored is not None:
+            self.anchored.add(entry.anchored.codes, owner)
         for signal, digest in ((Signal.SHA256, entry.sha256), (Signal.MD5, entry.md5)):
             if digest is not None:
                 self._check_size(entry, digest, SIGNAL_BYTES[signal])
@@ -135,6 +132,35 @@ class _Columns:
         if len(value) != size:
             reason = f"entry {entry.id} has a fingerprint of {len(value)} bytes for {size}"
             raise SnapshotError(name=self.name, reason=reason)
+
+
+class _CodeColumns:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.codes = bytearray()
+        self.owner = array("I")
+
+    def add(self, codes: bytes, owner: int) -> None:
+        self.codes += codes
+        self.owner.extend([owner] * (len(codes) // PDQ_BYTES))
+
+    def sections(self, name: str, min_indexed_rows: int) -> dict[str, Section]:
+        codes = np.frombuffer(self.codes, np.uint8).reshape(-1, PDQ_BYTES)
+        if len(codes) > MAX_ROWS:
+            raise SnapshotError(name=name, reason=f"it cannot hold over {MAX_ROWS} PDQ codes")
+        found = {
+            self.kind: array_section(codes),
+            f"{self.kind}_owner": array_section(_numpy(self.owner)),
+        }
+        if len(codes) >= max(min_indexed_rows, 1):
+            layout = layout_for(len(codes))
+            found[f"{self.kind}_lists"] = Section(
+                "<u4",
+                lists_shape(layout, len(codes)),
+                # Each is built when it is written, then released.
+                lambda: (band_list(codes, layout, band) for band in range(layout.bands)),
+            )
+        return found
 
 
 class _DigestColumns:
@@ -161,22 +187,3 @@ class _DigestColumns:
 
 def _numpy(column: array[int]) -> NDArray[Any]:
     return np.frombuffer(column, column.typecode)
-
-
-def _band_sections(codes: NDArray[np.uint8]) -> dict[str, Section]:
-    """Describe the band lists; each is built when it is written, then released."""
-    rows: list[NDArray[np.uint32]] = []
-    ends: list[NDArray[np.uint32]] = [np.zeros(1, np.uint32)]
-
-    def filters() -> Iterator[NDArray[np.uint32]]:
-        for band in range(BANDS):
-            band_filters, band_rows, band_ends = band_list(codes, band)
-            rows.append(band_rows)
-            ends.append(band_ends)
-            yield band_filters
-
-    return {
-        "band_filters": Section("<u4", (len(codes), BANDS), filters),
-        "band_rows": Section("<u4", (len(codes) * BANDS,), lambda: rows),
-        "band_offsets": Section("<u4", (BANDS * BUCKETS + 1,), lambda: ends),
-    }

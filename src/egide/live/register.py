@@ -9,6 +9,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from egide.errors import EgideError, NotReady, SnapshotError, SnapshotMissing
+from egide.index import compiled
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.live.combining import Combiner
@@ -34,7 +35,7 @@ _SILENT_AFTER_S = 2.0
 _STOP_TIMEOUT_S = 10.0
 _CHANGES_PER_VIEW = 5000
 _MAX_CHANGES_PER_VIEW = 20_000
-"""A change of more entries than this takes effect in parts; 20 MiB while it is read."""
+"""A change of more entries than this takes effect in parts; 60 MiB while it is read."""
 _FINGERPRINTS_PER_SEARCH = 1024
 """A large batch is cut into searches of this size; other threads get their turn in between."""
 _DEFAULT_RULES = RebuildRules()
@@ -260,6 +261,7 @@ class LiveRegister:
             self._followed.advance(store, revision)
         self._current_at_s = at_s
         self._ready.set()
+        compiled.prepare(self._followed.index.view.code_count)
         self._renew(self._followed, revision)
 
     def _load(self, revision: int) -> _Followed:
@@ -360,7 +362,9 @@ class _Followed:
             return True
         read = 0
         ended = (self.since, self.after_entry or 0)
-        changes = store.entries.changes(self.since, after_entry=self.after_entry, limit=limit)
+        changes = store.entries.changes(
+            self.since, after_entry=self.after_entry, limit=limit, anchored=True
+        )
         for some in _batches(changes):
             read += len(some)
             last = some[-1]

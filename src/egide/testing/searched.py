@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from egide.domain.model import MAX_RADIUS_BITS, Bank, Entry, Signal, State, Trust
+from egide.domain.model import MAX_RADIUS_BITS, AnchoredHashes, Bank, Entry, Signal, State, Trust
 from egide.errors import RadiusInvalid
 from egide.index.snapshot import unix_us
 from egide.testing.kernels import as_tuples, by_hand, flip_bits, random_codes
@@ -72,6 +72,31 @@ class SearchedContract(ABC):
         ids = found.columns(found.owners(hits.row)).id
         assert sorted(as_tuples(replace(hits, row=ids))) == by_hand(codes, queries, radius_bits)
 
+    def test_anchored_codes_lead_to_their_entries_and_to_no_others(self, tmp_path: Path) -> None:
+        codes = random_codes(300)
+        entries = [
+            replace(
+                _ENTRY,
+                id=n,
+                pdqs=(codes[n].tobytes(),),
+                anchored=AnchoredHashes.kept(codes[100 + n : 100 + 3 * n].tobytes(), 1),
+            )
+            for n in range(1, 50)
+        ]
+        held = [
+            (n, code)
+            for n, each in enumerate(entries, 1)
+            for code in np.frombuffer(each.anchored.codes, np.uint8).reshape(-1, 32)  # type: ignore[union-attr]
+        ]
+        found = self.build([replace(_ENTRY, id=0), *entries], _BANKS, tmp_path)
+        queries = flip_bits(codes, [n % 38 for n in range(len(codes))])
+        hits = found.search_anchored(queries, 36)
+        ids = found.columns(found.anchored_owners(hits.row)).id
+        expected = by_hand(np.stack([code for _, code in held]), queries, 36)
+        assert sorted(as_tuples(replace(hits, row=ids))) == sorted(
+            (query, distance, held[row][0]) for query, distance, row in expected
+        )
+
     def test_what_is_known_of_an_entry_is_kept(self, tmp_path: Path) -> None:
         ends = [None, _NOW, _NOW + timedelta(days=1)]
         entries = [
@@ -126,6 +151,7 @@ class SearchedContract(ABC):
     def test_of_nothing_nothing_is_found(self, tmp_path: Path) -> None:
         found = self.build([], _BANKS, tmp_path)
         assert len(found.search(random_codes(3), 31)) == 0
+        assert len(found.search_anchored(random_codes(3), 31)) == 0
         assert len(found.find_digests(Signal.SHA256, [bytes(32)]).owner) == 0
         assert len(found.columns(np.zeros(0, np.int64)).id) == 0
         assert found.owner_count == 0

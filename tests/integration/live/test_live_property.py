@@ -6,13 +6,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from egide.domain.model import Fingerprint, Pdq, Registration
+from egide.domain.model import AnchoredHashes, Fingerprint, Pdq, Registration
 from egide.errors import EgideError
 from egide.index import grown
 from egide.index.live import LiveIndex
@@ -23,12 +24,24 @@ from egide.matching import fingerprints as matching
 from egide.store.changing import ChangingStore as Store
 from egide.testing.kernels import flip_bits, random_codes
 
+if TYPE_CHECKING:
+    from egide.index.searched import Searched
+
 CODES = random_codes(24, seed=21)
 BANKS = ("helpline", "partner")
 
 
 def code(number: int, distance: int = 0) -> bytes:
     return flip_bits(CODES[number : number + 1], [distance], seed=number).tobytes()
+
+
+def anchored_found(searched: Searched) -> list[tuple[int, int, int]]:
+    """Query, distance and entry of each anchored code that is near and present."""
+    hits = searched.search_anchored(CODES, 31)
+    owners = searched.anchored_owners(hits.row)
+    present = searched.present(owners)
+    ids = searched.columns(owners[present]).id
+    return sorted(zip(hits.query[present], hits.distance[present], ids, strict=True))
 
 
 class LiveAgainstRebuilt(RuleBasedStateMachine):
@@ -58,6 +71,9 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
             trimmed_pdqs=(code(number, 20),) if number % 5 == 0 else (),
             source=f"list-{number % 2}",
             expires=None if hours is None else datetime.now(UTC) + timedelta(hours=hours),
+            anchored=AnchoredHashes.kept(b"".join(code(each) for each in range(number, 24, 7)), 1)
+            if number % 3
+            else None,
         )
         self.store.entries.register(into, [registration], again=again)
 
@@ -110,7 +126,9 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
     def both_answer_alike(self) -> None:
         revision = self.store.revision()
         self.followed.apply(
-            self.store.entries.changes(self.since), banks=self.store.banks.list, revision=revision
+            self.store.entries.changes(self.since, anchored=True),
+            banks=self.store.banks.list,
+            revision=revision,
         )
         self.since = revision
         fingerprints = [
@@ -125,6 +143,7 @@ class LiveAgainstRebuilt(RuleBasedStateMachine):
         view, now = self.followed.view, datetime.now(UTC)
         rebuilt = self._rebuilt("truth")
         assert self.followed.entry_count == rebuilt.entry_count
+        assert anchored_found(view) == anchored_found(rebuilt)
         for banks in (None, ["helpline"], ["partner", "helpline"]):
             for at in (now, now + timedelta(hours=2)):
                 live = Matcher(view, banks=banks, now=at).match(fingerprints)

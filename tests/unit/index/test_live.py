@@ -144,8 +144,8 @@ def test_many_changes_are_indexed_and_what_is_gone_leaves_memory(
     assert [numbers(each) for each in found] == [
         [] if number % 10 else [number] for number in range(len(codes))
     ]
-    assert index._grown.rows < 1000
-    assert len(index.view._segments) < 10
+    assert index._grown.pdq.rows < 1000
+    assert len(index.view._pdq.segments) < 10
 
 
 def test_a_snapshot_whose_entries_are_not_in_order_is_refused(opened: Open) -> None:

@@ -33,7 +33,8 @@ class ActiveView:
         store_id: of the store.
         revision: the store's revision in this view.
         banks: all banks, enabled or not.
-        entries: active entries of every bank by number; can be read once, while the view is open.
+        entries: active entries of every bank by number, with their anchored hashes; can be read
+            once, while the view is open.
     """
 
     store_id: str
@@ -97,7 +98,12 @@ class Entries:
         )
 
     def changes(
-        self, since: int, *, after_entry: int | None = None, limit: int | None = None
+        self,
+        since: int,
+        *,
+        after_entry: int | None = None,
+        limit: int | None = None,
+        anchored: bool = False,
     ) -> Iterator[Entry]:
         """Entries that changed after a revision: registered, withdrawn, expired or judged.
 
@@ -109,8 +115,11 @@ class Entries:
             since: the last revision that is known already.
             after_entry: entries of revision `since` with a greater number are not known yet.
             limit: the most to return.
+            anchored: also read their anchored hashes.
         """
-        return list_changes(self._database, since, after_entry=after_entry, limit=limit)
+        return list_changes(
+            self._database, since, after_entry=after_entry, limit=limit, anchored=anchored
+        )
 
     @contextmanager
     def active(self) -> Iterator[ActiveView]:
@@ -167,7 +176,12 @@ def list_entries(
 
 
 def list_changes(
-    database: Database, since: int, *, after_entry: int | None, limit: int | None
+    database: Database,
+    since: int,
+    *,
+    after_entry: int | None,
+    limit: int | None,
+    anchored: bool,
 ) -> Iterator[Entry]:
     """Entries that changed, in the order of their changes; see `Entries.changes`."""
     query = sa.select(*ENTRY_COLUMNS).order_by(entries.c.revision, entries.c.id)
@@ -182,7 +196,7 @@ def list_changes(
             else sa.and_(entries.c.revision == revision, entries.c.id > entry_id)
         )
         size = _PAGE if left is None else min(_PAGE, left)
-        page = _fetch(database, query.where(which).limit(size))
+        page = _fetch(database, query.where(which).limit(size), anchored=anchored)
         yield from page
         if left is not None:
             left -= len(page)
@@ -206,7 +220,11 @@ def read_active(connection: sa.Connection, store_id: str) -> ActiveView:
         store_id=store_id,
         revision=current_revision(connection),
         banks=tuple(list_banks(connection)),
-        entries=(entry_of(row, names) for page in rows.partitions() for row in page),
+        entries=(
+            entry
+            for page in rows.partitions()
+            for entry in with_anchored(connection, (entry_of(row, names) for row in page))
+        ),
     )
 
 
