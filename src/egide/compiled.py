@@ -1,9 +1,9 @@
 """Modules compiled by Numba, once they are ready: nothing that NumPy can do waits for them.
 
-Importing Numba takes most of a second, and compiling on the first run of an installation much
-longer. So a program that works for long asks for the modules at its start. A thread of its own
-prepares them while NumPy does the work. The machine code is kept beside the installed module, or in
-the user's cache if that folder is not writable, and is as trustworthy as the module's own bytecode.
+Importing Numba takes most of a second, and compiling on the first run of an installation half a
+minute. So a program that has done some work, and will do more, asks for a module; a thread prepares
+it while NumPy goes on. The machine code is kept beside the installed module, or in the user's cache
+if that folder is not writable. It is as trustworthy as the module's own bytecode in the same place.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from __future__ import annotations
 import logging
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
 from threading import Lock, Thread
 from typing import Any
 
-INDEX = "egide.index.numba_kernel"
 ANCHORED = "egide.hashing.anchored_compiled"
+WORTH_COMPILING = 500
+"""After so many pictures a process asks for `ANCHORED`: so many take as long as compiling it."""
 
 log = logging.getLogger(__name__)
 
 _lock = Lock()
-_thread: Thread | None = None
+_threads: dict[str, Thread] = {}
 _ready: dict[str, Any] = {}
+_pictures = count(1)
 
 
 def compiled_module(name: str) -> Any:
@@ -29,24 +32,28 @@ def compiled_module(name: str) -> Any:
     return _ready.get(name)
 
 
-def prepare_compiled() -> Thread | None:
-    """Prepare the modules in the background; once in a process, however often this is called.
+def prepare_compiled(name: str) -> Thread | None:
+    """Prepare a module in the background; once in a process, however often this is called.
 
     Returns:
-        the thread, which ends when they are ready or cannot be had; None without Numba.
+        the thread, which ends when it is ready or cannot be had; None without Numba.
     """
-    global _thread  # noqa: PLW0603 - one for the process
     with _lock:
-        if _thread is None and find_spec("numba") is not None:
+        if name not in _threads and find_spec("numba") is not None:
             # Not a daemon: ending the interpreter under the compiler could crash it.
-            _thread = Thread(target=_prepare, name="egide-compiler")
-            _thread.start()
-        return _thread
+            _threads[name] = Thread(target=_prepare, args=(name,), name="egide-compiler")
+            _threads[name].start()
+        return _threads.get(name)
 
 
-def _prepare() -> None:
-    for name in (INDEX, ANCHORED):
-        try:
-            _ready[name] = import_module(name)
-        except Exception as error:  # noqa: BLE001 - whatever a compiler may raise, NumPy goes on
-            log.warning("working without %s: %s", name, type(error).__name__)
+def count_picture() -> None:
+    """Count a picture whose anchored hashes are wanted, and compile when it is worth it."""
+    if next(_pictures) == WORTH_COMPILING:
+        prepare_compiled(ANCHORED)
+
+
+def _prepare(name: str) -> None:
+    try:
+        _ready[name] = import_module(name)
+    except Exception as error:  # noqa: BLE001 - whatever a compiler may raise, NumPy goes on
+        log.warning("working without %s: %s", name, type(error).__name__)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from egide.compiled import count_picture
 from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import DecoderCrashed, DecodeTimeout, EgideError, NotReady, Overloaded
 from egide.media.read import check_size
@@ -156,6 +157,7 @@ class DecodingPool:
             NotReady: the pool is closed, or children do not start.
         """
         check_size(len(data), name=name, limits=self._limits)
+        count_picture()
         for _ in range(_ATTEMPTS):
             child = self._take()
             try:

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from egide.compiled import prepare_compiled
+from egide.compiled import ANCHORED, prepare_compiled
 from egide.domain.model import Mode
 from egide.errors import DecodeFailed, ItemError
 from egide.hashing.fingerprint import fingerprint, warm_up
@@ -43,7 +43,7 @@ def main() -> None:
     while len(header := requests.read(REQUEST.size)) == REQUEST.size:
         exact, is_compiled, size = REQUEST.unpack(header)
         if is_compiled:
-            prepare_compiled()  # from what the parent has written: a child writes no files
+            prepare_compiled(ANCHORED)  # from what the parent has written: a child writes no files
         data = requests.read(size)
         if len(data) < size:
             return

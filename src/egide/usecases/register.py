@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egide.compiled import count_picture
 from egide.domain.model import DEFAULT_LIMITS, Registration
 from egide.errors import ItemError, KeypointKeyWrong, UsageError
 from egide.hashing import fingerprint
@@ -90,6 +91,7 @@ def register(
     key = _ready_for_keypoints(store, keypoint_key) if keypoints else None
     waiting: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
+        count_picture()
         try:
             outcome: Fingerprint | ItemError = fingerprint(
                 path, name=str(path), limits=limits, anchored=True, keypoints=keypoints
