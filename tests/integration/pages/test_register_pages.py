@@ -299,7 +299,7 @@ def test_signing_in_changes_the_cookie_and_the_token(visitor: Visitor) -> None:
 
 
 def test_a_large_body_is_refused(visitor: Visitor) -> None:
-    images = [image(number) for number in range(2000)]
+    images = [image(number) for number in range(6000)]
     assert visitor.send("register/submit", visitor.form(images=images)).status_code == 413
 
 
