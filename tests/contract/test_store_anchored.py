@@ -91,6 +91,15 @@ def test_an_old_entry_gets_them_once(store: Store) -> None:
     assert store.revision() == before + 1
 
 
+def test_changes_bring_them_where_asked_and_active_entries_always(store: Store) -> None:
+    register(store, picture(1), picture(2, anchored=None))
+    told = {entry.id: entry.anchored for entry in store.entries.changes(0, anchored=True)}
+    assert told == {1: anchored(1), 2: None}
+    assert [entry.anchored for entry in store.entries.changes(0)] == [None, None]
+    with store.entries.active() as view:
+        assert {entry.id: entry.anchored for entry in view.entries} == told
+
+
 def test_what_has_ended_gets_none(store: Store) -> None:
     register(store, *(picture(number, anchored=None) for number in (1, 2)))
     store.entries.withdraw("helpline", [1])

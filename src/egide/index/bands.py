@@ -52,7 +52,7 @@ class Layout:
     @property
     def starts(self) -> NDArray[np.int64]:
         """The first bit of each band, and 256 for the end of the last: int64[bands + 1]."""
-        return np.arange(self.bands + 1, dtype=np.int64) * CODE_BITS // self.bands
+        return np.arange(self.bands + 1) * CODE_BITS // self.bands
 
     @property
     def buckets(self) -> int:
@@ -77,22 +77,39 @@ def spare_bits(rows: int) -> int:
     return min(_ROW_WORD_BITS - (rows - 1).bit_length(), _MAX_SPARE_BITS)
 
 
-def ring_bits(words: NDArray[np.uint64], start: int, count: int) -> NDArray[np.uint32]:
+def ring_bits(
+    words: NDArray[np.uint64], start: int | NDArray[np.int64], count: int
+) -> NDArray[np.uint32]:
     """Cut count (0–32) bits from codes, from bit `start` on, round the ring.
 
     Args:
         words: shape (n, 4), the codes as little-endian words.
-        start: 0 or more.
+        start: 0 or more; or several.
         count: of bits.
 
     Returns:
-        uint32[n].
+        uint32[n], or uint32[n, s] for several starts.
     """
-    place, shift = start // 64 % 4, start % 64
-    found = words[:, place] >> np.uint64(shift)
-    if shift + count > 64:
-        found |= words[:, (place + 1) % 4] << np.uint64(64 - shift)
+    place, shift = np.divmod(np.asarray(start, np.uint64), np.uint64(64))
+    found = words[:, place % 4] >> shift
+    # NumPy shifts a word by 64 to 0.
+    found |= words[:, (place + 1) % 4] << (np.uint64(64) - shift)
     return (found & np.uint64((1 << count) - 1)).astype(np.uint32)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeGroup:
+    """Bands that are probed with the same masks.
+
+    Attributes:
+        bands: intp[b], the bands.
+        masks: uint32[m], to be XORed with a band's key.
+        limits: uint8[b, 1, m], the most bits of the filter that may differ after each mask.
+    """
+
+    bands: NDArray[np.intp]
+    masks: NDArray[np.uint32]
+    limits: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +118,19 @@ class Plan:
 
     Attributes:
         allowances: int64[bands], a(j); a band of 0 is not probed.
-        masks: uint32, to be XORed with a key: every value of at most max(a) − 1 set bits, those of
-            fewer bits first.
+        chains: int64[3, bands], a(j) − 1, a(j) + a(j+1) − 1, and so on: the most that may differ.
+        masks: uint32, every value of at most max(a) − 1 set bits, those of fewer bits first.
         mask_counts: int64[max(a)], the number of masks of at most 0, 1 … set bits.
+        groups: the probed bands; at most two groups, as allowances differ by at most one.
         probes: look-ups per query.
     """
 
     allowances: NDArray[np.int64]
+    chains: NDArray[np.int64]
     masks: NDArray[np.uint32]
     mask_counts: NDArray[np.int64]
+    groups: tuple[ProbeGroup, ...]
     probes: int
-
-    def chain(self, bands: int) -> NDArray[np.int64]:
-        """a(j) + a(j+1) + … of that many bands, less 1: int64[bands], the most that may differ."""
-        chains = np.stack([np.roll(self.allowances, -step) for step in range(bands)])
-        most: NDArray[np.int64] = chains.sum(axis=0) - 1
-        return most
 
 
 @lru_cache(maxsize=64)
@@ -131,8 +145,17 @@ def plan(layout: Layout, radius_bits: int) -> Plan:
     band = np.arange(layout.bands)
     # Spreading the larger allowances round the ring keeps the chain limits even.
     allowances = low + (band * extra % layout.bands < extra)
+    steps = np.stack([np.roll(allowances, -step) for step in range(CHAIN)])
+    chains = steps.cumsum(axis=0) - 1
     masks, counts = _masks(layout.key_bits, int(allowances.max()) - 1)
-    return Plan(allowances, masks, counts, int(counts[allowances[allowances > 0] - 1].sum()))
+    groups = []
+    for allowed in np.unique(allowances[allowances > 0]):
+        bands = np.flatnonzero(allowances == allowed)
+        some = masks[: counts[allowed - 1]]
+        limits = chains[1, bands, None, None] - np.bitwise_count(some)
+        groups.append(ProbeGroup(bands, some, limits.astype(np.uint8)))
+    probes = sum(len(group.bands) * len(group.masks) for group in groups)
+    return Plan(allowances, chains, masks, counts, tuple(groups), probes)
 
 
 @lru_cache(maxsize=16)

@@ -197,7 +197,7 @@ def test_some_band_is_probed_and_passes_its_chain(
     assert any(
         all(
             sum(distances[(band + step) % bands] for step in range(length))
-            <= limits.chain(length)[band]
+            <= limits.chains[length - 1, band]
             for length in (1, 2, 3)
         )
         for band in range(bands)
