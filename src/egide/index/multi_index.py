@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.index import compiled, reference
+from egide.compiled import SEARCH, compiled_module
+from egide.index import reference
 from egide.index.bands import FILTER_BITS, Layout, Plan, layout_for, plan, ring_bits, spare_bits
 from egide.index.kernel import Hits, check_codes
 from egide.index.lists import LINE_WORDS, BandLists, band_list, lists_shape
@@ -60,7 +61,7 @@ class MultiIndex:
     @property
     def name(self) -> str:
         """`numba` once it is compiled, else `numpy`."""
-        return "numpy" if compiled.kernel() is None else "numba"
+        return "numpy" if compiled_module(SEARCH) is None else "numba"
 
     @classmethod
     def build(
@@ -96,7 +97,7 @@ class MultiIndex:
             IndexError: the lists are damaged.
         """
         queries = check_codes(queries)
-        kernel = compiled.kernel()
+        kernel = compiled_module(SEARCH)
         if kernel is not None:
             hits: Hits = kernel.search(self.codes, self.lists, queries, radius_bits)
             return hits

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from egide.compiled import count_codes
 from egide.errors import EgideError, NotReady, SnapshotError, SnapshotMissing
-from egide.index import compiled
 from egide.index.live import LiveIndex
 from egide.index.snapshot import Snapshot
 from egide.live.combining import Combiner
@@ -261,7 +261,7 @@ class LiveRegister:
             self._followed.advance(store, revision)
         self._current_at_s = at_s
         self._ready.set()
-        compiled.prepare(self._followed.index.view.code_count)
+        count_codes(self._followed.index.view.code_count)
         self._renew(self._followed, revision)
 
     def _load(self, revision: int) -> _Followed:

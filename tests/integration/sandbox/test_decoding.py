@@ -92,7 +92,7 @@ def test_answers_are_those_of_the_library(hostile: DecodingPool) -> None:
     for data in (PHOTO, *OTHERS, encoded(collage, "PNG"), animation):
         for mode in Mode:
             found = hostile.fingerprint(data, exact=mode is Mode.EXACT)
-            assert found == fingerprint(data, mode=mode)
+            assert found == fingerprint(data, mode=mode, anchored=True)
     assert hostile.fingerprint(encoded(collage, "PNG")).regions
     assert len(hostile.fingerprint(animation).frames) == 3
 
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_a_picture_is_said_of_it_and_costs_no_child(
         hostile.fingerprint(data, name="the third file")
     assert caught.value.fields["name"] == "the third file"
     assert child_ids(hostile) == before
-    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST)
+    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST, anchored=True)
 
 
 def test_a_file_over_the_limit_is_not_sent_at_all(hostile: DecodingPool) -> None:
@@ -133,7 +133,7 @@ def test_a_picture_that_crashes_the_decoder_is_refused_and_the_others_are_not(
             threads.submit(patient.fingerprint, marked("CRASH") if n == 7 else OTHERS[n % 3])
             for n in range(24)
         ]
-        expected = [fingerprint(data, mode=Mode.FAST) for data in OTHERS]
+        expected = [fingerprint(data, mode=Mode.FAST, anchored=True) for data in OTHERS]
         for number, future in enumerate(futures):
             if number == 7:
                 assert isinstance(future.exception(), errors.DecoderCrashed)
@@ -156,7 +156,7 @@ def test_a_picture_on_which_the_decoder_hangs_is_given_up_after_its_time(
 def test_a_child_that_somebody_killed_costs_no_picture(hostile: DecodingPool) -> None:
     for pid in child_ids(hostile):
         os.kill(pid, signal.SIGKILL)
-    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST)
+    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST, anchored=True)
     with ThreadPoolExecutor(1) as threads:
         before = set(child_ids(hostile))
         slow = threads.submit(hostile.fingerprint, marked("SLOW"))
@@ -164,7 +164,7 @@ def test_a_child_that_somebody_killed_costs_no_picture(hostile: DecodingPool) ->
         busy = next(c for c in hostile._children if c not in hostile._idle)
         assert busy._process is not None
         busy._process.kill()  # in the midst of a sound picture
-        assert slow.result().pdq == fingerprint(PHOTO, mode=Mode.FAST).pdq
+        assert slow.result().pdq == fingerprint(PHOTO, mode=Mode.FAST, anchored=True).pdq
         assert set(child_ids(hostile)) != before
 
 
@@ -200,7 +200,7 @@ def test_a_child_learns_no_setting_and_no_secret(
     assert b"PATH=" in environment
 
 
-SOUND = fingerprint_values(fingerprint(PHOTO, mode=Mode.FAST))
+SOUND = fingerprint_values(fingerprint(PHOTO, mode=Mode.FAST, anchored=True))
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_an_answer_that_no_sound_child_gives_is_not_believed(said: str) -> None:
 
 def test_an_answer_of_the_most_that_a_picture_can_have_is_believed() -> None:
     query = AnchoredQuery(region_code(1) * 512, bytes(range(256)) * 2)
-    frames = fingerprint(PHOTO, mode=Mode.FAST).frames * LIMITS.max_frames
+    frames = fingerprint(PHOTO, mode=Mode.FAST, anchored=True).frames * LIMITS.max_frames
     whole = Fingerprint(frames, sha256=bytes(32), md5=bytes(16), anchored=query)
     answer = pack_answer({"done": fingerprint_values(whole)})[LENGTH.size :]
     assert len(answer) <= max_answer_bytes(LIMITS)
@@ -263,7 +263,7 @@ def test_a_child_that_talks_nonsense_is_replaced(hostile: DecodingPool) -> None:
     for said in ("nonsense", endless):
         with pytest.raises(errors.DecoderCrashed):
             hostile.fingerprint(marked("SAY " + said))
-    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST)
+    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST, anchored=True)
 
 
 def test_threads_beyond_the_waiting_line_are_refused_at_once(hostile: DecodingPool) -> None:
@@ -280,7 +280,7 @@ def test_threads_beyond_the_waiting_line_are_refused_at_once(hostile: DecodingPo
         assert caught.value.fields == {"retry_after_s": 1}
         assert first.result().pdq is not None
         assert [future.result() for future in waiting] == [
-            fingerprint(data, mode=Mode.FAST) for data in OTHERS[:2]
+            fingerprint(data, mode=Mode.FAST, anchored=True) for data in OTHERS[:2]
         ]
         assert pool.status().waiting == 0
 
@@ -365,12 +365,12 @@ def test_a_signal_to_the_whole_group_leaves_the_picture_in_hand(
     children = child_ids(hostile)
     for pid in children:
         os.kill(pid, number)
-    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST)
+    assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST, anchored=True)
     assert child_ids(hostile) == children
 
 
 def test_many_threads_share_few_children(patient: DecodingPool) -> None:
-    expected = [fingerprint(data, mode=Mode.FAST) for data in OTHERS]
+    expected = [fingerprint(data, mode=Mode.FAST, anchored=True) for data in OTHERS]
     with ThreadPoolExecutor(16) as threads:
         found = list(threads.map(lambda n: patient.fingerprint(OTHERS[n % 3]), range(160)))
     assert found == [expected[number % 3] for number in range(160)]

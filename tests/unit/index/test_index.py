@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import egide.index
-from egide.index import compiled, numba_kernel, reference
+from egide import compiled
 from egide.index import multi_index as mih
+from egide.index import numba_kernel, reference
 from egide.index.bands import CODE_BITS, LARGE, SMALL, Layout, plan, spare_bits
 from egide.index.kernel import check_codes
 from egide.index.multi_index import MultiIndex
@@ -145,14 +145,15 @@ def test_damaged_lists_are_refused_by_both(part: str) -> None:
 
 
 def test_numpy_answers_until_the_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "_thread", None)
-    monkeypatch.setattr(compiled, "_kernel", None)
+    monkeypatch.setattr(compiled, "_threads", {})
+    monkeypatch.setattr(compiled, "_ready", {})
     index = MultiIndex.build(random_codes(2000))
-    assert compiled.prepare(compiled.MIN_CODES - 1) is None
+    compiled.count_codes(compiled.MIN_CODES - 1)
+    assert not compiled._threads
     before = (index.name, as_tuples(index.search(index.codes, 40)))
-    thread = compiled.prepare()
+    compiled.count_codes(compiled.MIN_CODES)
+    thread = compiled.prepare_compiled(compiled.SEARCH)
     assert thread is not None
-    assert compiled.prepare() is thread
     thread.join()
     assert before == ("numpy", as_tuples(index.search(index.codes, 40)))
     assert index.name == "numba"
@@ -161,15 +162,14 @@ def test_numpy_answers_until_the_kernel_is_compiled(monkeypatch: pytest.MonkeyPa
 def test_a_compiler_that_fails_leaves_numpy(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(compiled, "_thread", None)
-    monkeypatch.setattr(compiled, "_kernel", None)
-    monkeypatch.setitem(sys.modules, "egide.index.numba_kernel", None)
-    monkeypatch.delattr(egide.index, "numba_kernel")
-    thread = compiled.prepare()
+    monkeypatch.setattr(compiled, "_threads", {})
+    monkeypatch.setattr(compiled, "_ready", {})
+    monkeypatch.setitem(sys.modules, compiled.SEARCH, None)
+    thread = compiled.prepare_compiled(compiled.SEARCH)
     assert thread is not None
     thread.join()
-    assert compiled.kernel() is None
-    assert "without the compiled kernel: ModuleNotFoundError" in caplog.text
+    assert compiled.compiled_module(compiled.SEARCH) is None
+    assert f"working without {compiled.SEARCH}: ModuleNotFoundError" in caplog.text
 
 
 @pytest.mark.parametrize("layout", [SMALL, LARGE], ids=str)

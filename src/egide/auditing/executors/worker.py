@@ -21,8 +21,8 @@ from egide import errors
 from egide.auditing.parts import read_kept, write_part
 from egide.auditing.scan import Scanner
 from egide.auditing.sources import Shard
+from egide.compiled import count_codes
 from egide.domain.model import Limits, Mode
-from egide.index import compiled
 from egide.index.snapshot import Snapshot
 from egide.matching import Matcher, ThoroughMatcher
 from egide.sandbox.limits import end_with_parent, limit_memory
@@ -45,7 +45,7 @@ def main() -> None:
     limit_memory(limits.worker_memory_bytes)
     folder = Path(settings["parts"])
     with Snapshot.open(Path(settings["snapshot"])) as snapshot:
-        compiled.prepare(snapshot.code_count)
+        count_codes(snapshot.code_count)
         matcher = Matcher(
             snapshot,
             banks=settings["banks"],
