@@ -40,6 +40,7 @@ def fingerprint(
     md5: bool = True,
     regions: bool = True,
     keypoints: bool = False,
+    anchored: bool = False,  # noqa: ARG001 - taken from here until regions are found in pixels
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
 
@@ -52,6 +53,7 @@ def fingerprint(
         md5: whether to compute MD5 too; it takes longer than SHA-256.
         regions: whether to look for parts that are pictures of their own.
         keypoints: whether to find the keypoints of the first frame.
+        anchored: whether to hash the regions of the first frame.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
