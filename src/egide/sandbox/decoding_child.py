@@ -52,7 +52,8 @@ def main() -> None:
 def _fingerprint(data: bytes, limits: Limits, *, exact: bool) -> dict[str, Any]:
     mode = Mode.EXACT if exact else Mode.FAST
     try:
-        return {"done": fingerprint_values(fingerprint(data, name="", mode=mode, limits=limits))}
+        made = fingerprint(data, name="", mode=mode, limits=limits, anchored=True)
+        return {"done": fingerprint_values(made)}
     except ItemError as error:
         return _failed(error)
     except MemoryError:
