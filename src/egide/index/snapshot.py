@@ -302,6 +302,18 @@ class Snapshot:
         _ = self.entries
         return codes_beside(self._anchored.kernel.codes, self._anchored.owner, row)
 
+    def anchored_entries(self) -> NDArray[np.int64]:
+        """The owners that have anchored codes.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        owner = self._anchored.owner
+        first = np.ones(len(owner), np.bool_)
+        np.not_equal(owner[1:], owner[:-1], out=first[1:])
+        return self._checked(owner[first])
+
     def columns(self, owners: NDArray[np.int64]) -> Entries:
         """The columns of these entries, in their order.
 
