@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
     from egide.auditing.summary import AuditSummary
     from egide.domain.model import (
+        AnchoredEvidence,
+        AnchoredQuery,
         Bank,
         Entry,
         Fingerprint,
@@ -84,6 +86,8 @@ _HOMES = {
     "egide.hashing": ("fingerprint",),
     "egide.hashlist": ("BadLine", "HashListFormat"),
     "egide.domain.model": (
+        "AnchoredEvidence",
+        "AnchoredQuery",
         "Bank",
         "Entry",
         "Fingerprint",
@@ -107,6 +111,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Action",
+    "AnchoredEvidence",
+    "AnchoredQuery",
     "Answer",
     "Audit",
     "AuditSummary",

@@ -30,15 +30,16 @@ HOSTILE_NAMES = (
 def summary(**changes: Any) -> dict[str, Any]:
     """The figures of an audit of 10,000 items with 12 matched ones, changed as asked."""
     figures: dict[str, Any] = {
-        "schema_version": 3,
+        "schema_version": 4,
         "egide_version": "0.1.0",
         "items": 10_000,
         "hashed": 9_962,
         "unreadable": 38,
         "not_matchable": 5,
         "matched_items": 12,
-        "matches": 16,
-        "ways": {"file": 2, "whole": 10, "part": 2, "patches": 2},
+        "matches": 17,
+        "ways": {"file": 2, "whole": 10, "part": 2, "anchored": 1, "patches": 2},
+        "anchored": {"searched": True, "entries": 47_020, "items_without": 21},
         "patches": {
             "searched": True,
             "code": None,
@@ -114,6 +115,8 @@ def match(item: str = "cats/0001.jpg", **changes: Any) -> MatchRow:
         width=1200,
         height=800,
         rectangle=None,
+        anchored_met=None,
+        anchored_registered=None,
         inliers=None,
         coverage=None,
         agreement=None,
@@ -125,7 +128,7 @@ def match(item: str = "cats/0001.jpg", **changes: Any) -> MatchRow:
 
 
 def matches() -> list[MatchRow]:
-    """The sixteen matches of `summary()`, in every transform, trust and way."""
+    """The seventeen matches of `summary()`, in every transform, trust and way."""
     distances = [0, 0, 0, 0, 2, 2, 2, 4, 4, 8, 14, 22, 28, 30]
     trusts = ["confirmed", "unverified", "unverified", "disputed"]
     whole_or_part = [
@@ -144,7 +147,20 @@ def matches() -> list[MatchRow]:
         )
         for index, distance in enumerate(distances)
     ]
-    return [*whole_or_part, by_keypoints(1), by_keypoints(2)]
+    return [*whole_or_part, by_anchored(5), by_keypoints(1), by_keypoints(2)]
+
+
+def by_anchored(met: int) -> MatchRow:
+    """One match by anchored hashes."""
+    return match(
+        "people/crop.jpg",
+        tier=1,
+        signal="pdq-anchored",
+        distance=22,
+        transform=None,
+        anchored_met=met,
+        anchored_registered=64,
+    )
 
 
 def by_keypoints(number: int) -> MatchRow:

@@ -20,14 +20,17 @@ class MatchRow:
     Attributes:
         item, shard: names, as the source gives them.
         key: webdataset key or Parquet column; `offset`: of the bytes in a tar, or the row.
-        tier: 0 for digests and PDQ, 1 for keypoints.
-        signal, transform, trust: values of the enumerations of those names in `egide.domain.model`.
-        distance: in bits; 0 for an exact digest, None for keypoints.
+        tier: 0 for digests and PDQ, 1 for anchored hashes and keypoints.
+        signal, transform, trust: values of the enumerations of those names in `egide.domain.model`;
+            transform is None for anchored hashes.
+        distance: in bits; 0 for an exact digest, the smallest one of anchored hashes, None for
+            keypoints.
         frame: which frame of the item, 0 for a still picture.
         width, height: of the item's first frame in stored pixels; 0 if unknown.
         rectangle: left, top, width, height of the part that matched; None for the whole frame.
-        inliers, coverage, agreement, matrix: of `KeypointEvidence`; only in tier 1, else None.
-        polygon: x, y, x, y … of the registered picture's outline in the item; only in tier 1.
+        anchored_met, anchored_registered: of `AnchoredEvidence`; else None.
+        inliers, coverage, agreement, matrix: of `KeypointEvidence`; else None.
+        polygon: x, y, x, y … of the registered picture's outline in the item; only for keypoints.
         sha256: of the item's bytes, hexadecimal; None if only a hash list was audited.
     """
 
@@ -40,12 +43,14 @@ class MatchRow:
     tier: int
     signal: str
     distance: int | None
-    transform: str
+    transform: str | None
     frame: int
     trust: str
     width: int
     height: int
     rectangle: list[int] | None
+    anchored_met: int | None
+    anchored_registered: int | None
     inliers: int | None
     coverage: float | None
     agreement: float | None
@@ -55,9 +60,11 @@ class MatchRow:
 
     @property
     def way(self) -> str:
-        """How the item was found: `file`, `whole`, `part` or `patches`."""
+        """How the item was found: `file`, `whole`, `part`, `anchored` or `patches`."""
         if self.signal == Signal.KEYPOINTS:
             return "patches"
+        if self.signal == Signal.ANCHORED:
+            return "anchored"
         if self.signal != Signal.PDQ:
             return "file"
         return "whole" if self.rectangle is None else "part"
@@ -76,14 +83,14 @@ class UnreadableRow:
 Finding = MatchRow | UnreadableRow
 
 
-WAYS = ("file", "whole", "part", "patches")
-"""How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it, and
-by keypoints, which are tier 1."""
+WAYS = ("file", "whole", "part", "anchored", "patches")
+"""How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it; and
+in tier 1 by anchored hashes and by keypoints."""
 
 
 def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> MatchRow:
     """Turn a match into its row."""
-    part, evidence = match.rectangle, match.evidence
+    part, anchored, evidence = match.rectangle, match.anchored, match.evidence
     return MatchRow(
         item=printable(item.name),
         shard=printable(shard),
@@ -94,12 +101,14 @@ def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> Matc
         tier=match.tier,
         signal=match.signal.value,
         distance=match.distance,
-        transform=match.transform.value,
+        transform=None if match.transform is None else match.transform.value,
         frame=match.frame,
         trust=match.trust.value,
         width=print_.width,
         height=print_.height,
         rectangle=[part.left, part.top, part.width, part.height] if part else None,
+        anchored_met=anchored.met if anchored else None,
+        anchored_registered=anchored.registered if anchored else None,
         inliers=evidence.inliers if evidence else None,
         coverage=round(evidence.coverage, 4) if evidence else None,
         agreement=round(evidence.agreement, 4) if evidence else None,
@@ -136,12 +145,14 @@ def match_schema() -> Any:
             pa.field("tier", pa.int8(), nullable=False),
             pa.field("signal", pa.string(), nullable=False),
             pa.field("distance", pa.int16()),
-            pa.field("transform", pa.string(), nullable=False),
+            pa.field("transform", pa.string()),
             pa.field("frame", pa.int32(), nullable=False),
             pa.field("trust", pa.string(), nullable=False),
             pa.field("width", pa.int32(), nullable=False),
             pa.field("height", pa.int32(), nullable=False),
             pa.field("rectangle", pa.list_(pa.int32())),
+            pa.field("anchored_met", pa.int16()),
+            pa.field("anchored_registered", pa.int16()),
             pa.field("inliers", pa.int32()),
             pa.field("coverage", pa.float64()),
             pa.field("agreement", pa.float64()),

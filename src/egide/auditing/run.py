@@ -20,7 +20,14 @@ from egide.auditing.executors.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
 from egide.auditing.pinned import Pinned
 from egide.auditing.sources import open_source, variables_for
-from egide.auditing.summary import SUMMARY_SCHEMA, AuditSummary, BankSummary, SourceSummary, Totals
+from egide.auditing.summary import (
+    SUMMARY_SCHEMA,
+    AnchoredSummary,
+    AuditSummary,
+    BankSummary,
+    SourceSummary,
+    Totals,
+)
 from egide.domain.model import DEFAULT_LIMITS, Limits, Mode
 from egide.errors import UsageError
 from egide.matching import Matcher
@@ -79,7 +86,7 @@ class Audit:
         workers: processes, at least 1.
         columns: image columns of Parquet files; empty to detect them.
         limits: on what one file may ask of this machine.
-        thorough: also find edited copies by keypoints, if entries have them.
+        thorough: also find edited copies by anchored hashes, and by keypoints if entries have them.
         on_keypoints_error: called with an error that prevents this (no key, another key, no
             OpenCV); the audit continues without keypoints. By default the error is raised.
         fresh: discard what an earlier run left in `out`.
@@ -168,6 +175,11 @@ class Audit:
             self.summary = self._summarise(pinned, matcher, run, totals)
             output.write_summary(self.summary.to_json())
 
+    @property
+    def _searches_anchored(self) -> bool:
+        """Whether they were asked for; with a radius of the caller's they are not searched."""
+        return self._thorough and self._radius_bits is None
+
     def _salt(self, pinned: Pinned) -> str:
         """Digest everything besides its shard that a part depends on, to name the part."""
         snapshot = pinned.snapshot
@@ -181,12 +193,14 @@ class Audit:
             asdict(self._limits),
             snapshot.count_expired(self._started),
             pinned.searches_keypoints,
+            self._searches_anchored,
         ]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
     def _worker_settings(self, pinned: Pinned, output: Output) -> dict[str, Any]:
         return {
             **pinned.paths(),
+            "anchored": self._searches_anchored,
             "banks": self._banks,
             "radius_bits": self._radius_bits,
             "as_of": self._started.isoformat(),
@@ -222,6 +236,11 @@ class Audit:
             matched_items=totals.matched_items,
             matches=totals.matches,
             ways=dict(totals.ways),
+            anchored=AnchoredSummary(
+                searched=self._searches_anchored,
+                entries=int(matcher.searches(snapshot.anchored_entries()).sum()),
+                items_without=totals.without_anchored,
+            ),
             patches=pinned.summary(
                 thorough=self._thorough, not_enough_detail=totals.not_enough_detail
             ),

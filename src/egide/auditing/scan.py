@@ -39,6 +39,7 @@ class Part:
         items: all files that are or claim to be pictures: `hashed + unreadable`.
         not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
         not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
+        without_anchored: hashed, but without anchored hashes, where they were to be searched for.
         others: files that are not pictures, counted by suffix.
         digest: SHA-256 over name and content digest of each item in order.
     """
@@ -49,6 +50,7 @@ class Part:
     hashed: int = 0
     not_matchable: int = 0
     not_enough_detail: int = 0
+    without_anchored: int = 0
     matched_items: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
@@ -66,6 +68,7 @@ class Part:
             "unreadable": len(self.unreadable),
             "not_matchable": self.not_matchable,
             "not_enough_detail": self.not_enough_detail,
+            "without_anchored": self.without_anchored,
             "matched_items": self.matched_items,
             "matches": len(self.matches),
             "bytes": self.bytes,
@@ -79,7 +82,8 @@ class Scanner:
     """Scans the shards of one audit.
 
     Attributes:
-        thorough: also compute keypoints; `matcher` must be able to search them.
+        anchored: also compute anchored hashes.
+        keypoints: also compute keypoints; `matcher` must be able to search them.
         on_item: called before each item is read, with its number in the shard and the bytes so
             far; and with -1 while the scanner does other work.
     """
@@ -88,7 +92,8 @@ class Scanner:
     mode: Mode
     limits: Limits
     with_md5: bool
-    thorough: bool = False
+    anchored: bool = False
+    keypoints: bool = False
     on_item: Callable[[int, int], None] = lambda _number, _bytes: None
 
     def scan(
@@ -127,6 +132,7 @@ class Scanner:
             if isinstance(outcome, Fingerprint):
                 part.hashed += 1
                 part.not_matchable += not outcome.matchable and bool(outcome.frames)
+                part.without_anchored += self.anchored and outcome.anchored is None
                 keypoints = outcome.keypoints
                 part.not_enough_detail += (
                     keypoints is not None and not keypoints.straight.searchable
@@ -137,7 +143,7 @@ class Scanner:
                 part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
                 proof = outcome.code.encode()
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
-            if self.thorough and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
+            if self.keypoints and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
                 self._match(batch, shard, part)
         self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()
@@ -195,7 +201,8 @@ class Scanner:
                 mode=self.mode,
                 limits=self.limits,
                 md5=self.with_md5,
-                keypoints=self.thorough,
+                keypoints=self.keypoints,
+                anchored=self.anchored,
             )
         except ItemError as error:
             return error

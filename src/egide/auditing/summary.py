@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from egide.auditing.rows import Finding
 
-SUMMARY_SCHEMA = 3
+SUMMARY_SCHEMA = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,21 @@ class SourceSummary:
     kind: str
     shards: int
     items: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredSummary:
+    """The search for parts of pictures by anchored hashes.
+
+    Attributes:
+        searched: whether it was asked for (`--thorough`), and not ruled out by a radius.
+        entries: registered pictures that have anchored hashes, in the banks that were searched.
+        items_without: items that have none: too little detail, or from a hash list.
+    """
+
+    searched: bool
+    entries: int
+    items_without: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,8 @@ class AuditSummary:
     Attributes:
         items: all files that are or claim to be pictures: `hashed + unreadable`.
         not_matchable: hashed, of too low a PDQ quality; only exact digests were compared.
-        ways: matches by the way they were found: `file`, `whole`, `part` or `patches`.
+        ways: matches by the way they were found: `file`, `whole`, `part`, `anchored` or `patches`.
+        distances: matches of digests and PDQ by distance in bits.
         radius_bits: the radius given for this audit, or None if each bank's own was used.
         others: files that are not pictures, counted by suffix; they were not compared.
         dataset_sha256: over name and content digest of every item, in order.
@@ -85,6 +101,7 @@ class AuditSummary:
     matched_items: int
     matches: int
     ways: dict[str, int]
+    anchored: AnchoredSummary
     patches: KeypointsSummary
     radius_bits: int | None
     banks: list[BankSummary]
@@ -133,6 +150,7 @@ class Totals:
     unreadable: int = 0
     not_matchable: int = 0
     not_enough_detail: int = 0
+    without_anchored: int = 0
     matched_items: int = 0
     matches: int = 0
     bytes: int = 0
@@ -154,6 +172,7 @@ class Totals:
             self.unreadable += counts["unreadable"]
             self.not_matchable += counts["not_matchable"]
             self.not_enough_detail += counts["not_enough_detail"]
+            self.without_anchored += counts["without_anchored"]
             self.matched_items += counts["matched_items"]
             self.matches += counts["matches"]
             self.bytes += counts["bytes"]
@@ -164,7 +183,7 @@ class Totals:
         """Count a row by its distance and the way it was found, or by its code."""
         if isinstance(finding, MatchRow):
             self.ways[finding.way] += 1
-            if finding.distance is not None:
+            if finding.tier == 0 and finding.distance is not None:
                 self.distances[finding.distance] += 1
         else:
             self.codes[finding.code] += 1

@@ -80,7 +80,10 @@ def audit(
     ] = False,
     thorough: Annotated[
         bool,
-        typer.Option("--thorough", help="Also search by keypoints, if entries have them."),
+        typer.Option(
+            "--thorough",
+            help="Also search by anchored hashes, and by keypoints if entries have them.",
+        ),
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Scan everything again; discard earlier results.")
@@ -91,10 +94,11 @@ def audit(
     """Compare every picture of a dataset with the banks.
 
     With --out it writes matches.parquet, unreadable.parquet, summary.json and report.html; after an
-    interruption, the same command resumes. With --thorough, entries registered with --patches are
-    also found in copies that were cropped, written on or changed in part; this takes several times
-    as long. Exits with 0 if nothing matched, 1 if something did, 3 if nothing could be compared, or
-    if nothing matched and the search by keypoints was not possible.
+    interruption, the same command resumes. With --thorough, crops and other parts of pictures are
+    found too, by anchored hashes (not with --radius, which asks for distances alone), and entries
+    registered with --patches in copies that were written on or changed in part; this takes several
+    times as long. Exits with 0 if nothing matched, 1 if something did, 3 if nothing could be
+    compared, or if nothing matched and the search by keypoints was not possible.
     """
     import egide
     from egide.settings import limits_from_environment
@@ -212,6 +216,10 @@ def _print_result(
         say(f"No match to {noun} {banks} at revision {summary.store_revision}.")
     if summary.ways["part"]:
         say(f"Found in a part of a picture only: {_matches(summary.ways['part'])}.")
+    if summary.ways["anchored"]:
+        say(f"Found in a part only, by anchored hashes: {_matches(summary.ways['anchored'])}.")
+    if summary.anchored.searched and summary.anchored.items_without:
+        say(f"Without anchored hashes to search by: {summary.anchored.items_without:,}.")
     if summary.ways["patches"]:
         say(f"Found by keypoints only: {_matches(summary.ways['patches'])}.")
     if summary.patches.not_enough_detail:

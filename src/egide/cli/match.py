@@ -68,8 +68,9 @@ def match(
     """Search the banks for pictures or PDQ hashes.
 
     Mirrored and rotated copies are found too (not from a --pdq, which has only one orientation),
-    and copies within a border, a collage or a screenshot. Entries registered with --patches are
-    also found in copies that were cropped, written on or changed in part.
+    copies within a border, a collage or a screenshot, and by anchored hashes crops and other parts
+    of a picture (not with --radius, which asks for distances alone). Entries registered with
+    --patches are also found in copies that were written on or changed in part.
     Exits with 0 if nothing matched, 1 if something did, 3 if nothing matched and something could
     not be compared: an unreadable file, a disabled bank, or no entry at all.
     """
@@ -83,14 +84,15 @@ def match(
         thorough = keypoints and can_search_keypoints(
             opened, banks=bank, on_error=hindrances.append
         )
-        queries = [*_of_files(files or [], keypoints=thorough), *_of_hashes(pdq or [])]
+        made = _of_files(files or [], keypoints=thorough, anchored=radius is None)
+        queries = [*made, *_of_hashes(pdq or [])]
         good = [outcome for _, outcome in queries if not isinstance(outcome, EgideError)]
         checked = egide.check(
             opened, good, banks=bank, radius_bits=radius, on_keypoints_error=hindrances.append
         )
     answers = iter(checked.answers)
     matched = failed = 0
-    for name, outcome in queries:
+    for place, (name, outcome) in enumerate(queries):
         if isinstance(outcome, EgideError):
             failed += 1
             _print_error(name, outcome, json)
@@ -98,7 +100,8 @@ def match(
         answer = next(answers)
         matched += bool(answer.matches)
         if not checked.nothing_to_compare:
-            _print_result(name, outcome, answer, checked, hindrances, json)
+            asked = radius is None and place < len(made)
+            _print_result(name, outcome, answer, checked, hindrances, json, anchored=asked)
     checked.require_compared()
     for name in checked.disabled:
         warn(f"Not searched: the bank {name} is disabled")
@@ -110,7 +113,9 @@ def match(
         raise typer.Exit(Exit.FAILED)
 
 
-def _of_files(files: list[str], *, keypoints: bool) -> list[tuple[str, Fingerprint | ItemError]]:
+def _of_files(
+    files: list[str], *, keypoints: bool, anchored: bool
+) -> list[tuple[str, Fingerprint | ItemError]]:
     import egide
     from egide.settings import limits_from_environment
     from egide.usecases.register import picture_files
@@ -119,7 +124,9 @@ def _of_files(files: list[str], *, keypoints: bool) -> list[tuple[str, Fingerpri
     queries: list[tuple[str, Fingerprint | ItemError]] = []
     for path in picture_files(files):
         try:
-            print_ = egide.fingerprint(path, name=str(path), limits=limits, keypoints=keypoints)
+            print_ = egide.fingerprint(
+                path, name=str(path), limits=limits, keypoints=keypoints, anchored=anchored
+            )
             queries.append((str(path), print_))
         except ItemError as error:
             queries.append((str(path), error))
@@ -153,9 +160,12 @@ def _print_result(
     checked: Checked,
     hindrances: list[KeypointsError],
     json: bool,
+    *,
+    anchored: bool,
 ) -> None:
     matches = answer.matches
     action = answer.decision.action if answer.decision is not None else None
+    without = anchored and query.anchored is None
     enough = None if query.keypoints is None else query.keypoints.straight.searchable
     if json:
         rows = [{**asdict(match), "tier": match.tier} for match in matches]
@@ -164,6 +174,8 @@ def _print_result(
             values["action"] = action.value
         if checked.disabled:
             values["disabled_banks"] = checked.disabled
+        if anchored:
+            values["anchored"] = "not-enough-detail" if without else "searched"
         if hindrances:
             values["patches"] = hindrances[0].code
         elif enough is not None:
@@ -176,6 +188,7 @@ def _print_result(
                 ["not matchable: too little detail, only identical files match"]
                 * (not answer.matchable)
             ),
+            *(["not enough detail to search by anchored hashes"] * (without and answer.matchable)),
             *(["not enough detail to search by keypoints"] * (enough is False)),
         ]
         say(f"{name}: no match" + (f" ({'; '.join(details)})" if details else ""))
@@ -192,13 +205,18 @@ def _print_result(
 
 
 def explanation(match: Match, query: Fingerprint) -> str | None:
-    """Say where in the query an entry was found, and why; None if it is the whole query."""
+    """Say in which part of the query an entry was found; None if in the whole query."""
     size = f"of {query.width}×{query.height} pixels"
     if match.rectangle is not None:
         part = match.rectangle
         return (
             f"Entry {match.entry}: found in the rectangle {part.width}×{part.height} "
             f"at ({part.left}, {part.top}) {size}."
+        )
+    if match.anchored is not None:
+        return (
+            f"Entry {match.entry}: a part of the picture: {match.anchored.met} of "
+            f"{match.anchored.registered} anchored hashes."
         )
     if (evidence := match.evidence) is None:
         return None

@@ -155,7 +155,7 @@ def match_cells(match: Match | MatchRow) -> list[str]:
         str(match.entry),
         match.signal,
         "–" if match.distance is None else str(match.distance),
-        match.transform,
+        match.transform or "–",
         match.trust,
     ]
 

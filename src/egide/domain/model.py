@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from egide.errors import AnchoredInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 
@@ -29,8 +29,13 @@ ANCHORED_VERSION = 1
 """Of the definition of the regions that anchored hashes are of."""
 MAX_ANCHORED = 64
 """Most anchored hashes that are kept of one picture."""
+MAX_ANCHORED_QUERY = 510
+"""Most codes that a picture's parts are searched by: 255 regions, each as it is and mirrored."""
 _ONES = 128
 # A hash of a region sets the half of its bits that lie over the median.
+_NOT_A_REGION_HASH = f"one of them has not {_ONES} ones, as every hash of a region has"
+_REGIONS = 256
+# A region's number is a byte.
 KEYPOINT_BYTES = 32
 MIN_KEYPOINTS = 24
 """A picture with fewer keypoints has too little detail to be matched by them."""
@@ -245,6 +250,30 @@ class AnchoredQuery:
     regions: bytes = field(repr=False)
     version: int = ANCHORED_VERSION
 
+    @classmethod
+    def of(cls, codes: Sequence[bytes]) -> Self:
+        """Make a query of codes of which nothing else is known, so that each is its own region.
+
+        Of more than 256, two neighbours count as one region.
+
+        Args:
+            codes: 1 to `MAX_ANCHORED_QUERY` of them.
+
+        Raises:
+            AnchoredInvalid: one is no hash of a region, or they are none or too many.
+        """
+        reason = ""
+        if not 1 <= len(codes) <= MAX_ANCHORED_QUERY:
+            reason = f"they are {len(codes)}, and 1 to {MAX_ANCHORED_QUERY} can be searched for"
+        elif any(len(code) != PDQ_BYTES for code in codes):
+            reason = f"one of them has not {PDQ_BYTES} bytes"
+        elif not all(map(_is_region_hash, codes)):
+            reason = _NOT_A_REGION_HASH
+        if reason:
+            raise AnchoredInvalid(reason=reason)
+        shared = 1 if len(codes) <= _REGIONS else 2
+        return cls(b"".join(codes), bytes(at // shared for at in range(len(codes))))
+
     def registered(self) -> AnchoredHashes:
         """What to keep of the picture: of each of its strongest regions the first code."""
         first = {region: code for code, region in reversed([*zip(self, self.regions, strict=True)])}
@@ -258,6 +287,10 @@ def _each_code(codes: bytes) -> Iterator[bytes]:
     return (codes[at : at + PDQ_BYTES] for at in range(0, len(codes), PDQ_BYTES))
 
 
+def _is_region_hash(code: bytes) -> bool:
+    return int.from_bytes(code).bit_count() == _ONES
+
+
 def _wrong_with(codes: bytes, version: int) -> str:
     """Why codes are no list of anchored hashes; empty if they are."""
     if version != ANCHORED_VERSION:
@@ -267,8 +300,8 @@ def _wrong_with(codes: bytes, version: int) -> str:
     if len(codes) > MAX_ANCHORED * PDQ_BYTES:
         return f"they are {len(codes) // PDQ_BYTES}, and {MAX_ANCHORED} is the most"
     each = [*_each_code(codes)]
-    if any(int.from_bytes(code).bit_count() != _ONES for code in each):
-        return f"one of them has not {_ONES} ones, as every hash of a region has"
+    if not all(map(_is_region_hash, each)):
+        return _NOT_A_REGION_HASH
     if any(one >= next_one for one, next_one in pairwise(each)):
         return "they are not sorted, or one is there twice"
     return ""
@@ -306,8 +339,12 @@ class Fingerprint:
 
     @property
     def matchable(self) -> bool:
-        """Whether any frame or region has a PDQ to search for; else only digests match."""
-        return any(frame.matchable for frame in self.frames) or bool(self.regions)
+        """Whether any frame or part of one can be searched for; else only digests match."""
+        return (
+            any(frame.matchable for frame in self.frames)
+            or bool(self.regions)
+            or self.anchored is not None
+        )
 
 
 class Trust(StrEnum):
@@ -434,35 +471,59 @@ class KeypointEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchoredEvidence:
+    """The evidence from anchored hashes that a query shows a part of an entry's picture.
+
+    Attributes:
+        met: how many of the entry's anchored hashes regions of the query come close to; as many
+            different regions do.
+        registered: how many anchored hashes the entry has.
+    """
+
+    met: int
+    registered: int
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """A match of a query with an entry.
 
     Attributes:
-        distance: in bits, 0 for an exact digest, None for keypoints, which have no distance.
-        signal: the kind of fingerprint that matched; digests outrank PDQ, PDQ outranks keypoints.
+        distance: in bits, 0 for an exact digest, the smallest one for anchored hashes, None for
+            keypoints, which have no distance.
+        signal: the kind of fingerprint that matched; digests outrank PDQ, then come anchored
+            hashes, then keypoints.
         transform: turns the registered picture into the query; for keypoints the nearest of the
-            eight.
+            eight; None for anchored hashes, which do not tell.
         frame: the query's frame that matched, 0 for a still picture.
         revision: the store's revision that was searched.
-        rectangle: the part of the frame that matched; None for the whole frame and for keypoints.
+        rectangle: the part of the frame that matched; None for the whole frame, and for anchored
+            hashes and keypoints.
         evidence: for keypoints only.
+        anchored: for anchored hashes only.
     """
 
     entry: int
     bank: str
     signal: Signal
     distance: int | None
-    transform: Transform
+    transform: Transform | None
     trust: Trust
     frame: int
     revision: int
     rectangle: Rectangle | None = None
     evidence: KeypointEvidence | None = None
+    anchored: AnchoredEvidence | None = None
 
     @property
     def tier(self) -> int:
-        """0: digests and PDQ, of the whole or of a rectangle; 1: keypoints."""
-        return 1 if self.signal is Signal.KEYPOINTS else 0
+        """0: digests and PDQ, of the whole or of a rectangle; 1: anchored hashes and keypoints."""
+        return 1 if self.signal in {Signal.ANCHORED, Signal.KEYPOINTS} else 0
+
+    @property
+    def by_part(self) -> bool:
+        """Whether only a part of a frame is known to match, by a rectangle or anchored hashes."""
+        return self.rectangle is not None or self.signal is Signal.ANCHORED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ The rules apply to each match; the strongest outcome wins:
 - **Block** needs three things at once: a reviewer confirmed the entry; a whole frame matched,
   in any rotation or reflection; and it matched by an exact digest, or by PDQ within the bank's
   radius. The matches must therefore come from a search at the banks' own radii.
-- **Review** follows from every other match: of a part of a frame, of keypoints, or of an entry
-  that nobody has confirmed or that a reviewer disputes.
+- **Review** follows from every other match: of a part of a frame, by a rectangle or by anchored
+  hashes; of keypoints; or of an entry that nobody has confirmed or that a reviewer disputes.
 - **Allow** remains if nothing matched. It never means that a picture is harmless. With
   `not-matchable` only identical files could have been found, with `nothing-to-compare` there was
   nothing to find.
+
+A platform may choose to block by a part as well: `block_by_part`. The rest of the picture may be
+anything, a news report or a collage, and nobody looks before it is gone.
 
 A stale register may be reason enough for review; nothing is allowed then.
 """
@@ -41,9 +44,10 @@ class Reason(StrEnum):
     """The reason for a decision; the first of several is the decisive one."""
 
     CONFIRMED_MATCH = "confirmed-match"
-    """A whole frame matches a confirmed entry: the only reason to block."""
+    """A whole frame matches a confirmed entry: reason to block."""
     PART_MATCH = "part-match"
-    """Only a part of a frame matched: the rest may be anything, such as a news report."""
+    """Only a part of a frame matched: the rest may be anything, such as a news report. Alone, it is
+    reason to block only where the platform chose so."""
     KEYPOINT_MATCH = "keypoint-match"
     """Only keypoints matched: the picture may differ considerably."""
     UNVERIFIED_MATCH = "unverified-match"
@@ -83,6 +87,7 @@ def decide(
     *,
     compared: bool = True,
     review_stale: bool = False,
+    block_by_part: bool = False,
 ) -> Decision:
     """Decide by the rules above.
 
@@ -92,8 +97,10 @@ def decide(
         revision: the store's revision that was searched.
         compared: whether there was anything to compare with.
         review_stale: whether the answer is stale and must be reviewed for that reason.
+        block_by_part: whether a confirmed entry blocks a picture of which only a part matched.
     """
-    found = {reason for match in matches for reason in _reasons(match)}
+    reasons_of = [_reasons(match) for match in matches]
+    found = set().union(*reasons_of)
     if not matchable:
         found.add(Reason.NOT_MATCHABLE)
     elif compared and not found:
@@ -102,7 +109,7 @@ def decide(
         found.add(Reason.NOTHING_TO_COMPARE)
     if review_stale:
         found.add(Reason.STALE_REGISTER)
-    if Reason.CONFIRMED_MATCH in found:
+    if Reason.CONFIRMED_MATCH in found or (block_by_part and {Reason.PART_MATCH} in reasons_of):
         action = Action.BLOCK
     else:
         action = Action.REVIEW if matches or review_stale else Action.ALLOW
@@ -121,7 +128,7 @@ def _reasons(match: Match) -> set[Reason]:
     doubts = set()
     if match.signal is Signal.KEYPOINTS:
         doubts.add(Reason.KEYPOINT_MATCH)
-    elif match.rectangle is not None:
+    elif match.by_part:
         doubts.add(Reason.PART_MATCH)
     if match.trust is not Trust.CONFIRMED:
         doubts.add(_DOUBTS[match.trust])

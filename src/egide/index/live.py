@@ -18,7 +18,7 @@ from egide.domain.model import State
 from egide.errors import SnapshotError
 from egide.index.grown import FOR_ALL_VIEWS, Grown
 from egide.index.kernel import Hits
-from egide.index.snapshot import DigestHits, Entries, SnapshotBank
+from egide.index.snapshot import DigestHits, Entries, SnapshotBank, codes_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -266,6 +266,17 @@ class LiveView:
     def anchored_owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The entries that hold these rows of the anchored codes, as `owners` gives them."""
         return self._anchored.owners(rows)
+
+    def anchored_codes(self, row: int) -> NDArray[np.uint8]:
+        """All anchored codes of the entry that holds the one in this row, shape (k, 32)."""
+        first = self._base.anchored_row_count
+        if row < first:
+            return self._base.anchored_codes(row)
+        for segment in self._anchored.segments:
+            if row < first + len(segment):
+                return codes_beside(segment.kernel.codes, segment.owner, row - first)
+            first += len(segment)
+        raise IndexError(row)
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest, including gone entries.

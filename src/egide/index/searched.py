@@ -54,6 +54,9 @@ class Searched(Protocol):
     def anchored_owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The entries that hold the anchored codes in these rows."""
 
+    def anchored_codes(self, row: int) -> NDArray[np.uint8]:
+        """All anchored codes of the entry that holds the one in this row, shape (k, 32)."""
+
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest of a kind."""
 

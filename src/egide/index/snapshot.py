@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from egide.domain.model import SIGNAL_BYTES, Signal, Trust
+from egide.domain.model import MAX_ANCHORED, SIGNAL_BYTES, Signal, Trust
 from egide.errors import SnapshotDamaged, SnapshotError
 from egide.index.bands import layout_for
 from egide.index.container import read_container
@@ -293,6 +293,27 @@ class Snapshot:
         _ = self.entries
         return self._checked(self._anchored.owner[rows])
 
+    def anchored_codes(self, row: int) -> NDArray[np.uint8]:
+        """All anchored codes of the entry that holds the one in this row, shape (k, 32).
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        return codes_beside(self._anchored.kernel.codes, self._anchored.owner, row)
+
+    def anchored_entries(self) -> NDArray[np.int64]:
+        """The owners that have anchored codes.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        owner = self._anchored.owner
+        first = np.ones(len(owner), np.bool_)
+        np.not_equal(owner[1:], owner[:-1], out=first[1:])
+        return self._checked(owner[first])
+
     def columns(self, owners: NDArray[np.int64]) -> Entries:
         """The columns of these entries, in their order.
 
@@ -342,6 +363,21 @@ class Snapshot:
         if len(owners) and int(owners.max()) >= self.entry_count:
             raise SnapshotDamaged(name=str(self.path), reason="an entry number is wrong")
         return owners.astype(np.int64)
+
+
+def codes_beside(
+    codes: NDArray[np.uint8], owner: NDArray[np.uint32], row: int
+) -> NDArray[np.uint8]:
+    """The codes of one entry, which stand side by side, at most `MAX_ANCHORED`.
+
+    Args:
+        codes: shape (n, 32).
+        owner: uint32[n], the owner of each.
+        row: of any of the entry's codes.
+    """
+    around = slice(max(row - MAX_ANCHORED + 1, 0), row + MAX_ANCHORED)
+    own: NDArray[np.uint8] = codes[around][owner[around] == owner[row]]
+    return own
 
 
 def digest_prefix(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:

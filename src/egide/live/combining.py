@@ -105,4 +105,5 @@ class Combiner:
 
 def _count_codes(fingerprint: Fingerprint) -> int:
     pdqs = (*fingerprint.frames, *(region.pdq for region in fingerprint.regions))
-    return sum(8 if pdq.variants else 1 for pdq in pdqs)
+    anchored = 0 if fingerprint.anchored is None else len(fingerprint.anchored.regions)
+    return sum(8 if pdq.variants else 1 for pdq in pdqs) + anchored

@@ -98,7 +98,7 @@ class LiveRegister:
         banks: Collection[str] | None = None,
         radius_bits: int | None = None,
     ) -> Found:
-        """Match fingerprints by digests and PDQ; their keypoints are ignored.
+        """Match fingerprints; their keypoints are ignored.
 
         The store is asked only about banks that the index does not know. So matching continues
         while the store is unreachable.

@@ -1,4 +1,4 @@
-"""Match fingerprints by digests and PDQ, with regard to the state of entries."""
+"""Match fingerprints by digests, PDQ and anchored hashes, with regard to the state of entries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from egide.domain.model import PDQ_BYTES, TRANSFORMS, Match, Signal
 from egide.index.kernel import check_radius
 from egide.index.snapshot import Snapshot, unix_us
+from egide.matching.anchored import match_anchored
 from egide.matching.scope import scope_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from egide.domain.model import Fingerprint, Pdq
+    from egide.domain.model import AnchoredQuery, Fingerprint, Pdq
     from egide.index.searched import Searched
     from egide.index.snapshot import Entries
 
@@ -37,7 +38,7 @@ class Matcher:
         searched: the snapshot or live view.
         banks: the banks that are searched: enabled ones, see `scope_of`.
         disabled: the names of requested banks that are not searched.
-        radius_bits: the widest radius among the banks; 0 without banks.
+        radius_bits: the widest radius among the banks, for PDQ; 0 without banks.
         revision: the store's revision that is searched.
     """
 
@@ -54,7 +55,8 @@ class Matcher:
         Args:
             searched: a snapshot, kept open by the caller, or a live view.
             banks: search only these, if enabled; None for all enabled ones.
-            radius_bits: 0–63, instead of each bank's own.
+            radius_bits: 0–63, instead of each bank's own. It asks for what is within a distance,
+                so anchored hashes, which have a rule of their own, are then not searched.
             now: entries that have expired by then do not match; None for the time of each match.
 
         Raises:
@@ -66,6 +68,7 @@ class Matcher:
         scope = scope_of(searched.banks, banks)
         self.banks, self.disabled = scope.searched, scope.disabled
         self._now = now
+        self._by_distance = radius_bits is not None
         # −1 for banks that are not searched: no distance is so small.
         self._radius_of_bank = np.full(len(searched.banks), -1, np.int16)
         for bank in self.banks:
@@ -88,24 +91,34 @@ class Matcher:
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
         """Match many fingerprints at once, which is much quicker than one by one.
 
-        Searches for every matchable frame and region in all variants, and for both digests. An
-        entry is reported once for a fingerprint: by an equal digest, else by the least distance.
-        Ties go to a whole frame before a region, then to the first transform in the order of
-        `TRANSFORMS`, then to the first frame and the first region.
+        Searches for every matchable frame and region in all variants, for both digests, and for
+        anchored hashes. An entry is reported once for a fingerprint: by an equal digest, else by
+        the least distance, else by anchored hashes. Ties go to a whole frame before a region, then
+        to the first transform in the order of `TRANSFORMS`, then to the first frame and the first
+        region.
 
         Args:
             fingerprints: any number.
 
         Returns:
-            for each fingerprint its nearest `MAX_MATCHES`, sorted by distance, then entry.
+            for each fingerprint its nearest `MAX_MATCHES`, sorted by distance, then entry; then
+            those that only anchored hashes found, as `match_anchored` sorts them.
 
         Raises:
             SnapshotDamaged: the snapshot's content is wrong.
             SnapshotError: the snapshot was closed.
         """
-        matches: list[list[Match]] = [[] for _ in fingerprints]
         if not self.banks:
-            return matches
+            return [[] for _ in fingerprints]
+        matches = self._first_tier(fingerprints)
+        if not self._by_distance:
+            for fingerprint, found in zip(fingerprints, matches, strict=True):
+                if fingerprint.anchored is not None:
+                    self._add_anchored(fingerprint.anchored, found)
+        return matches
+
+    def _first_tier(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
+        matches: list[list[Match]] = [[] for _ in fingerprints]
         parts = [part for part in self._candidates(fingerprints) if len(part)]
         if not parts:
             return matches
@@ -140,6 +153,29 @@ class Matcher:
                 )
             )
         return matches
+
+    def _add_anchored(self, query: AnchoredQuery, found: list[Match]) -> None:
+        """Add the entries that only anchored hashes find."""
+        known = {match.entry for match in found}
+        met = match_anchored(self.searched, query, self.searches)
+        entries = self.searched.columns(np.array([each.owner for each in met], np.int64))
+        for each, entry, bank, trust in zip(
+            met, entries.id.tolist(), entries.bank.tolist(), entries.trust.tolist(), strict=True
+        ):
+            if entry not in known and len(found) < MAX_MATCHES:
+                found.append(
+                    Match(
+                        entry=entry,
+                        bank=self.searched.banks[bank].name,
+                        signal=Signal.ANCHORED,
+                        distance=each.distance,
+                        transform=None,
+                        trust=self.searched.trusts[trust],
+                        frame=0,
+                        revision=self.revision,
+                        anchored=each.evidence,
+                    )
+                )
 
     def _candidates(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
         yield from self._digest_hits(fingerprints)

@@ -148,7 +148,7 @@ class DecodingPool:
             name: the picture's name in error messages; the child does not receive it.
 
         Returns:
-            the fingerprint as from `egide.fingerprint`, without keypoints.
+            the fingerprint as from `egide.fingerprint`, with anchored hashes, without keypoints.
 
         Raises:
             ItemError: anything that is wrong with the picture, such as DecoderCrashed: it crashed

@@ -48,6 +48,7 @@ def checking(service: Service, key: Key, banks: Collection[str] | None) -> Check
         banks=banks,
         stale_after_s=service.settings.stale_after_s,
         stale_answers=service.settings.stale_answers,
+        block_by_part=service.settings.block_by_part,
     )
 
 
@@ -179,7 +180,7 @@ def _answer(matchable: bool, decision: Decision) -> dict[str, Any]:
 
 
 def _shown(match: Match) -> dict[str, Any]:
-    part = match.rectangle
+    part, anchored = match.rectangle, match.anchored
     return {
         "bank": match.bank,
         "entry": match.entry,
@@ -191,4 +192,7 @@ def _shown(match: Match) -> dict[str, Any]:
         "rectangle": None
         if part is None
         else {"left": part.left, "top": part.top, "width": part.width, "height": part.height},
+        "anchored": None
+        if anchored is None
+        else {"met": anchored.met, "registered": anchored.registered},
     }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from egide.domain.access import Key
+    from egide.domain.model import Match
     from egide.domain.policy import Decision
     from egide.store import Store
 
@@ -112,7 +113,19 @@ def _data(key: Key, decision: Decision) -> dict[str, Any]:
     return {
         "action": decision.action.value,
         "reasons": [reason.value for reason in decision.reasons],
-        "matches": [{"bank": match.bank, "entry": match.entry} for match in decision.matches],
+        "matches": [_match_data(match) for match in decision.matches],
         "revision": decision.revision,
         "key": key.name,
     }
+
+
+def _match_data(match: Match) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "bank": match.bank,
+        "entry": match.entry,
+        "signal": match.signal.value,
+        "by_part": match.by_part,
+    }
+    if match.anchored is not None:
+        data["anchored"] = {"met": match.anchored.met, "registered": match.anchored.registered}
+    return data

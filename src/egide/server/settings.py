@@ -116,6 +116,7 @@ class ServerSettings(BaseSettings):
     ready_max_age_s: PositiveFloat = 10.0
     stale_after_s: PositiveFloat = 30.0
     stale_answers: StaleAnswers = StaleAnswers.REVIEW
+    block_by_part: bool = False
     forget_after_s: PositiveFloat = 900.0
     idempotency_ttl_s: PositiveFloat = 86_400.0
     bulk_limit: PositiveInt = 1000

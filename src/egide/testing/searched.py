@@ -81,7 +81,7 @@ class SearchedContract(ABC):
                 pdqs=(codes[n].tobytes(),),
                 anchored=AnchoredHashes.kept(codes[100 + n : 100 + 3 * n].tobytes(), 1),
             )
-            for n in range(1, 50)
+            for n in range(1, 33)
         ]
         held = [
             (n, code)
@@ -96,6 +96,9 @@ class SearchedContract(ABC):
         assert sorted(as_tuples(replace(hits, row=ids))) == sorted(
             (query, distance, held[row][0]) for query, distance, row in expected
         )
+        for row, number in zip(hits.row.tolist(), ids.tolist(), strict=True):
+            own = sorted(code.tobytes() for n, code in held if n == number)
+            assert sorted(code.tobytes() for code in found.anchored_codes(row)) == own
 
     def test_what_is_known_of_an_entry_is_kept(self, tmp_path: Path) -> None:
         ends = [None, _NOW, _NOW + timedelta(days=1)]

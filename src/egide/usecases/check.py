@@ -3,11 +3,12 @@
 The same rules hold for the API, the HMA mount, the command line and Python:
 
 - A disabled bank is never searched, even if it is named; a missing bank is an error.
-- A query is *not matchable* (`Fingerprint.matchable`) if its PDQ is unknown or has too little
-  detail to be searched. Only identical files can then be found.
+- A query is *not matchable* (`Fingerprint.matchable`) if it has neither a PDQ nor anchored hashes
+  to be searched by. Only identical files can then be found.
 - If no bank holds an entry that can match, the answer says that nothing was compared.
 - If the store has been silent for too long, the answer says so; `StaleAnswers` sets what else.
-- A decision rests on the banks' own radii; with a caller's radius there is no decision.
+- A decision rests on the banks' own radii; with a caller's radius there is no decision, and no
+  anchored hash is searched for, as their rule knows no radius.
 """
 
 from __future__ import annotations
@@ -140,6 +141,7 @@ class Check:
     _radius_bits: int | None
     _stale_after_s: float
     _stale_answers: StaleAnswers
+    _block_by_part: bool
 
     @classmethod
     def within(
@@ -151,6 +153,7 @@ class Check:
         radius_bits: int | None = None,
         stale_after_s: float = inf,
         stale_answers: StaleAnswers = StaleAnswers.REVIEW,
+        block_by_part: bool = False,
     ) -> Self:
         """Settle which banks to search.
 
@@ -161,6 +164,7 @@ class Check:
             radius_bits: 0–63 instead of each bank's own; there is then no decision.
             stale_after_s: how long the store may be silent.
             stale_answers: how to answer after that.
+            block_by_part: whether a confirmed entry blocks a picture of which only a part matched.
 
         Raises:
             BankMissing: a requested bank does not exist or is out of reach.
@@ -178,7 +182,7 @@ class Check:
                 searcher.require_bank(name)
         elif reach is not None:
             names = tuple(sorted(set(reach) & set(searcher.bank_names)))
-        made = cls(searcher, names, radius_bits, stale_after_s, stale_answers)
+        made = cls(searcher, names, radius_bits, stale_after_s, stale_answers, block_by_part)
         made._require_current()
         return made
 
@@ -224,6 +228,7 @@ class Check:
                 found.revision,
                 compared=found.compared,
                 review_stale=stale and self._stale_answers is StaleAnswers.REVIEW,
+                block_by_part=self._block_by_part,
             )
         return Answer(fingerprint.matchable, tuple(matches), decision)
 

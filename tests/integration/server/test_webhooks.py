@@ -120,7 +120,7 @@ def test_decisions_and_changes_arrive_signed(served: Served, receiver: Receiver)
     assert contents["decision.review"] == {
         "action": "review",
         "reasons": ["unverified-match", "not-matchable"],
-        "matches": [{"bank": "helpline", "entry": 1}],
+        "matches": [{"bank": "helpline", "entry": 1, "signal": "sha256", "by_part": False}],
         "revision": store.revision(),
         "key": "matcher",
     }

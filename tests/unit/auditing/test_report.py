@@ -288,9 +288,10 @@ def test_each_match_says_how_and_how_far_to_trust_it() -> None:
         samples.match("c.jpg", transform="from-the-future", trust="from-the-future"),
         samples.match("d.gif", key="000123", offset=4096, frame=2),
         samples.match("e.jpg", rectangle=[300, 0, 600, 800]),
+        samples.by_anchored(5),
         samples.by_keypoints(1),
     ]
-    html = render(rows, matches=6)
+    html = render(rows, matches=7)
     cells = [
         " ".join(Outline(row).text.split())
         for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)
@@ -308,6 +309,10 @@ def test_each_match_says_how_and_how_far_to_trust_it() -> None:
             " helpline 17 4 bits the whole picture as registered unverified"
         ),
         "e.jpg dataset/#00003 – helpline 17 4 bits a part of the picture as registered unverified",
+        (
+            "people/crop.jpg dataset/#00003 – helpline 17 22 bits a part of the picture"
+            " 5 of 64 anchored hashes unverified"
+        ),
         (
             "people/collage_0001.jpg dataset/#00003 – helpline 42,001 61 points"
             " keypoints mirrored left to right unverified"
@@ -409,8 +414,8 @@ def test_damaged_results_are_named(tmp_path: Path, name: str, damage: str) -> No
 
 
 def test_results_of_another_schema_are_refused(tmp_path: Path) -> None:
-    write_results(tmp_path, [], schema_version=4)
-    with pytest.raises(OutputMismatch, match="summary schema 4"):
+    write_results(tmp_path, [], schema_version=5)
+    with pytest.raises(OutputMismatch, match="summary schema 5"):
         write_report(tmp_path)
 
 

@@ -83,8 +83,18 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         keypoints(damaged=2),
         *(keypoints(searched=False, code=code) for code in codes_of_keypoints),
     ]
+    by_anchored = [
+        {"searched": False, "entries": 3, "items_without": 0},
+        {"searched": True, "entries": 0, "items_without": 0},
+        {"searched": True, "entries": 1, "items_without": 1},
+    ]
     return [
         *((samples.summary(**nothing, patches=found), [], []) for found in second_tier),
+        *(
+            (samples.summary(**nothing, anchored=found, patches=second_tier[0]), [], [])
+            for found in by_anchored
+        ),
+        (samples.summary(**nothing, anchored=by_anchored[0], radius_bits=9), [], []),
         (samples.summary(matches=1), [replace(samples.by_keypoints(1), inliers=1)], []),
         (samples.summary(banks=banks, unreadable_codes=codes, sources=sources), rows, broken),
         (samples.summary(**one, scanned_items=1, radius_bits=1), [samples.match()], broken[:1]),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from egide.domain.model import MAX_ANCHORED, AnchoredHashes, AnchoredQuery
+from egide.domain.model import MAX_ANCHORED, MAX_ANCHORED_QUERY, AnchoredHashes, AnchoredQuery
 from egide.errors import AnchoredInvalid
 
 
@@ -52,3 +52,28 @@ def test_a_query_keeps_the_first_code_of_each_of_its_strongest_regions() -> None
         b"".join(code(1000 + place) for place in range(len(regions))), bytes(regions)
     )
     assert [*query.registered()] == [code(1000 + 2 * region) for region in range(MAX_ANCHORED)]
+
+
+@pytest.mark.parametrize(
+    ("count", "regions"), [(1, 1), (256, 256), (257, 129), (MAX_ANCHORED_QUERY, 255)]
+)
+def test_codes_alone_are_each_a_region_of_its_own_as_far_as_numbers_go(
+    count: int, regions: int
+) -> None:
+    query = AnchoredQuery.of([code(place) for place in range(count)])
+    assert len([*query]) == len(query.regions) == count
+    assert len(set(query.regions)) == regions
+
+
+@pytest.mark.parametrize(
+    ("codes", "reason"),
+    [
+        ([], "they are 0"),
+        ([code(1)] * (MAX_ANCHORED_QUERY + 1), "they are 511"),
+        ([code(1), code(2)[:-1]], "32 bytes"),
+        ([code(1), bytes(32)], "128 ones"),
+    ],
+)
+def test_what_nothing_can_be_searched_by_is_refused(codes: list[bytes], reason: str) -> None:
+    with pytest.raises(AnchoredInvalid, match=re.escape(reason)):
+        AnchoredQuery.of(codes)

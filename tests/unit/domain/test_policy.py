@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egide.domain.model import KeypointEvidence, Match, Rectangle, Signal, Transform, Trust
+from egide.domain.model import (
+    AnchoredEvidence,
+    KeypointEvidence,
+    Match,
+    Rectangle,
+    Signal,
+    Transform,
+    Trust,
+)
 from egide.domain.policy import Action, Reason, decide
 
 WHOLE = Match(
@@ -28,6 +36,9 @@ KEYPOINTS = replace(
     distance=None,
     evidence=KeypointEvidence(40, 0.9, 0.95, (1, 0, 0, 0, 1, 0), ((0, 0), (9, 0), (9, 9))),
 )
+ANCHORED = replace(
+    WHOLE, signal=Signal.ANCHORED, transform=None, anchored=AnchoredEvidence(met=5, registered=64)
+)
 RANK = {action: rank for rank, action in enumerate(Action)}
 
 
@@ -36,11 +47,11 @@ def matches() -> st.SearchStrategy[Match]:
         lambda base, trust, signal, transform, frame: replace(
             base,
             trust=trust,
-            signal=base.signal if base.evidence else signal,
+            signal=base.signal if base.evidence or base.anchored else signal,
             transform=transform,
             frame=frame,
         ),
-        st.sampled_from([WHOLE, PART, KEYPOINTS]),
+        st.sampled_from([WHOLE, PART, ANCHORED, KEYPOINTS]),
         st.sampled_from(Trust),
         st.sampled_from([Signal.PDQ, Signal.SHA256, Signal.MD5]),
         st.sampled_from(Transform),
@@ -78,6 +89,7 @@ def may_block(match: Match) -> bool:
             Action.REVIEW,
             ["part-match", "disputed-match"],
         ),
+        (True, [ANCHORED], Action.REVIEW, ["part-match"]),
         (True, [KEYPOINTS], Action.REVIEW, ["keypoint-match"]),
         (
             True,
@@ -106,6 +118,17 @@ def test_blocks_exactly_when_a_whole_frame_is_a_confirmed_entrys(
     decision = decide(matchable, found, 1)
     assert (decision.action is Action.BLOCK) == any(may_block(match) for match in found)
     assert (decision.action is Action.ALLOW) == (not found)
+
+
+@given(st.booleans(), st.lists(matches(), max_size=6))
+def test_a_platform_may_choose_that_a_confirmed_part_blocks(
+    matchable: bool, found: list[Match]
+) -> None:
+    """Which changes neither the reasons nor what keypoints and unconfirmed entries do."""
+    usual, chosen = (decide(matchable, found, 1, block_by_part=chosen) for chosen in (False, True))
+    parts = [one for one in found if one.trust is Trust.CONFIRMED and one.by_part]
+    assert (chosen.action is Action.BLOCK) == (usual.action is Action.BLOCK or bool(parts))
+    assert chosen.reasons == usual.reasons
 
 
 @given(st.booleans(), st.lists(matches(), max_size=5), matches())

@@ -52,13 +52,14 @@ def main() -> None:
             radius_bits=settings["radius_bits"],
             now=_moment(settings["as_of"]),
         )
-        thorough = settings["patches"] is not None
+        keypoints = settings["patches"] is not None
         scanner = Scanner(
-            matcher=_thorough(matcher, Path(settings["patches"])) if thorough else matcher,
+            matcher=_thorough(matcher, Path(settings["patches"])) if keypoints else matcher,
             mode=Mode(settings["mode"]),
             limits=limits,
             with_md5=snapshot.has_md5,
-            thorough=thorough,
+            anchored=settings["anchored"],
+            keypoints=keypoints,
             on_item=_note(settings["slot"]),
         )
         _reply(replies, {"ready": True})

@@ -65,6 +65,7 @@ class Page:
     Attributes:
         match_lines, unreadable_rows: the first ones; `*_left` counts the others.
         ways: the number of matches found in each way, the most certain way first.
+        anchored: whether parts of pictures were searched by anchored hashes, in words.
         keypoints: whether edited copies were searched by keypoints, in words.
         trusts: matches by trust, in the order confirmed, unverified, disputed.
         codes: unreadable items by code, the most frequent first.
@@ -80,6 +81,7 @@ class Page:
     match_lines: tuple[MatchLine, ...]
     matches_left: int
     ways: tuple[tuple[str, int], ...]
+    anchored: str
     keypoints: str
     trusts: tuple[tuple[str, int], ...]
     unreadable_rows: tuple[UnreadableRow, ...]
@@ -143,6 +145,7 @@ def build_page(
         match_lines=tuple(match_lines),
         matches_left=summary["matches"] - len(match_lines),
         ways=tuple((way, summary["ways"][way]) for way in WAYS if summary["ways"].get(way)),
+        anchored=_anchored(summary, wording),
         keypoints=_keypoints(summary["patches"], wording),
         trusts=tuple((trust.value, trusts[trust]) for trust in order),
         unreadable_rows=unreadable_rows,
@@ -200,6 +203,21 @@ def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
         rest = wording.text("result.not_thorough")
         sentence = wording.text("result.join", sentence=sentence, rest=rest)
     return wording.text("result.end", sentence=sentence)
+
+
+def _anchored(summary: Mapping[str, Any], wording: Wording) -> str:
+    """Whether parts of pictures were searched by anchored hashes, and what limited the search."""
+    anchored = summary["anchored"]
+    if not anchored["searched"]:
+        return wording.text(
+            "anchored.not_asked" if summary["radius_bits"] is None else "anchored.radius"
+        )
+    if not anchored["entries"]:
+        return wording.text("anchored.none")
+    counted = {"searched": anchored["entries"], "items_without": anchored["items_without"]}
+    return " ".join(
+        wording.plural(f"anchored.{name}", count) for name, count in counted.items() if count
+    )
 
 
 def _keypoints(keypoints: Mapping[str, Any], wording: Wording) -> str:

@@ -98,8 +98,8 @@ async def match_files(request: Request, service: ServiceDep, key: Matcher) -> Re
 async def match_fingerprints(request: Request, service: ServiceDep, key: Matcher) -> Response:
     """Match up to 10,000 fingerprints that were computed elsewhere.
 
-    A fingerprint does not find mirrored or rotated copies, or copies within borders and collages:
-    for those, post the picture itself.
+    A PDQ does not find mirrored or rotated copies, or copies within borders and collages. Anchored
+    hashes do, or post the picture itself.
     """
     asked = await read_json(request)
 

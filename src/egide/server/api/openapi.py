@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 
 from egide import errors
-from egide.server.api.schemas.matching import FingerprintQuery
+from egide.server.api.schemas.matching import ComparedQuery, FingerprintQuery
 from egide.server.http.auth import SCHEME
 from egide.server.http.envelope import template_of
 from egide.server.http.problems import Problem, problem_responses
@@ -60,7 +60,7 @@ def complete(app: FastAPI) -> None:
                 for operation in path.values():
                     _complete(operation)
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for model in (Problem, FingerprintQuery):
+            for model in (Problem, ComparedQuery, FingerprintQuery):
                 schemas[model.__name__] = model.model_json_schema()
             # Our errors have another form.
             schemas.pop("HTTPValidationError", None)

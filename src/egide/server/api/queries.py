@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from egide.domain.model import SIGNAL_BYTES, Fingerprint, Pdq, Signal
-from egide.errors import BatchTooLarge, RequestInvalid
+from egide.domain.model import (
+    MAX_ANCHORED_QUERY,
+    SIGNAL_BYTES,
+    AnchoredQuery,
+    Fingerprint,
+    Pdq,
+    Signal,
+)
+from egide.errors import AnchoredInvalid, BatchTooLarge, RequestInvalid
+from egide.server.http.kinds import MAX_BATCH_ANCHORED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 _SIGNALS = (Signal.PDQ, Signal.SHA256, Signal.MD5)
+_ANCHORED = "anchored"
 _MAX_BANKS = 100
 
 
@@ -37,24 +46,33 @@ def read_fingerprints(values: Any, limit: int) -> list[Fingerprint]:
     """Return the fingerprints of a batch.
 
     Raises:
-        BatchTooLarge: there are more than `limit`.
+        BatchTooLarge: there are more than `limit`, or more than `MAX_BATCH_ANCHORED` anchored
+            hashes in all.
         RequestInvalid: it names the position of the first invalid one.
     """
     if not isinstance(values, list) or not values:
         raise RequestInvalid(reason="fingerprints has to be a list of at least one")
     if len(values) > limit:
         raise BatchTooLarge(count=len(values), limit=limit)
-    return [
-        read_fingerprint(value, ("fingerprints", position)) for position, value in enumerate(values)
+    read = [
+        read_fingerprint(value, ("fingerprints", position), anchored=True)
+        for position, value in enumerate(values)
     ]
+    codes = sum(len(one.anchored.regions) for one in read if one.anchored is not None)
+    if codes > MAX_BATCH_ANCHORED:
+        raise BatchTooLarge(count=codes, limit=MAX_BATCH_ANCHORED)
+    return read
 
 
-def read_fingerprint(value: Any, place: tuple[str | int, ...]) -> Fingerprint:
+def read_fingerprint(
+    value: Any, place: tuple[str | int, ...], *, anchored: bool = False
+) -> Fingerprint:
     """Read a fingerprint from a JSON object of hexadecimal digits.
 
     Args:
         value: has some of `pdq`, `sha256`, `md5`.
         place: of the value in the body, for the error.
+        anchored: whether it may have `anchored`.
 
     Raises:
         RequestInvalid: it names the place.
@@ -62,21 +80,42 @@ def read_fingerprint(value: Any, place: tuple[str | int, ...]) -> Fingerprint:
     if not isinstance(value, dict):
         raise _invalid(place, "has to be an object")
     pdq, sha256, md5 = (_read_hex(value, signal, place) for signal in _SIGNALS)
-    known = (pdq is not None) + (sha256 is not None) + (md5 is not None)
+    query = _read_anchored(value, place) if anchored else None
+    known = sum(one is not None for one in (pdq, sha256, md5, query))
+    fields = (*_SIGNALS, *([_ANCHORED] * anchored))
     if not known:
-        raise _invalid(place, "has none of pdq, sha256, md5")
-    if len(value) > known and any(name not in _SIGNALS for name in value):
-        raise _invalid(place, "has unknown fields; there are pdq, sha256, md5")
+        raise _invalid(place, f"has none of {', '.join(fields)}")
+    if len(value) > known and any(name not in fields for name in value):
+        raise _invalid(place, f"has unknown fields; there are {', '.join(fields)}")
     frames = () if pdq is None else (Pdq(pdq, None),)
-    return Fingerprint(frames, sha256=sha256, md5=md5)
+    return Fingerprint(frames, sha256=sha256, md5=md5, anchored=query)
+
+
+def _read_anchored(value: Mapping[str, Any], place: tuple[str | int, ...]) -> AnchoredQuery | None:
+    given = value.get(_ANCHORED)
+    if given is None:
+        return None
+    here = (*place, _ANCHORED)
+    if not isinstance(given, list):
+        raise _invalid(here, "has to be a list")
+    # Counted before they are read: the most of a body would take a while.
+    if len(given) > MAX_ANCHORED_QUERY:
+        raise _invalid(here, f"has to be a list of 1 to {MAX_ANCHORED_QUERY}")
+    codes = [_from_hex(text, Signal.PDQ, (*here, at)) for at, text in enumerate(given)]
+    try:
+        return AnchoredQuery.of(codes)
+    except AnchoredInvalid as error:
+        raise _invalid(here, f"has no anchored hashes: {error.fields['reason']}") from error
 
 
 def _read_hex(
     value: Mapping[str, Any], signal: Signal, place: tuple[str | int, ...]
 ) -> bytes | None:
     text = value.get(signal)
-    if text is None:
-        return None
+    return None if text is None else _from_hex(text, signal, (*place, signal))
+
+
+def _from_hex(text: object, signal: Signal, place: tuple[str | int, ...]) -> bytes:
     digits = 2 * SIGNAL_BYTES[signal]
     # The length is checked first, because `fromhex` skips spaces.
     if isinstance(text, str) and len(text) == digits:
@@ -86,7 +125,7 @@ def _read_hex(
             code = b""
         if len(code) == SIGNAL_BYTES[signal]:
             return code
-    raise _invalid((*place, signal), f"has to be {digits} hexadecimal digits")
+    raise _invalid(place, f"has to be {digits} hexadecimal digits")
 
 
 def read_banks(value: Any) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from egide.domain.access import Key, Permission
-from egide.domain.model import Fingerprint, Match
+from egide.domain.model import Fingerprint, Match, Signal
 from egide.server.answering import ask, checking
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.callers import allowed
@@ -57,6 +57,8 @@ async def look_up(
     """Look up a hash, or a picture by all its fingerprints.
 
     A hash gives `{BANK: [{"bank_content_id", "distance"}]}`; a picture, the same by signal type.
+    What only anchored hashes found has a type of its own, and is left out where `pdq` was asked
+    for: their distances are no PDQ's.
     """
     asked = request.query_params
     elided = asked.get("signal_type") is not None
@@ -68,10 +70,13 @@ async def look_up(
     else:
         fingerprint = await _hash_asked(request, service, key)
     matches = await _search(request, service, key, fingerprint, response)
-    by_bank: dict[str, list[dict[str, Any]]] = {}
+    by_type: dict[str, dict[str, list[dict[str, Any]]]] = {PDQ: {}}
     for match in matches:
-        by_bank.setdefault(match.bank, []).append(_with_distance(match))
-    return by_bank if elided else {PDQ: by_bank}
+        name = match.signal.value if match.signal is Signal.ANCHORED else PDQ
+        by_type.setdefault(name, {}).setdefault(match.bank, []).append(_with_distance(match))
+    if asked.get("signal_type") is None:
+        return by_type
+    return by_type[PDQ] if elided else {PDQ: by_type[PDQ]}
 
 
 @router.get("/m/raw_lookup")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from egide.domain.model import MAX_ANCHORED
+from egide.domain.model import MAX_ANCHORED, MAX_ANCHORED_QUERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,9 @@ MAX_PAGE = 1000
 """Most items in a page of an answer, and in a list of feedback."""
 MAX_ENTRIES = 10_000
 """Most entries that one request may register."""
+MAX_BATCH_ANCHORED = 32 * MAX_ANCHORED_QUERY
+"""Most anchored hashes that one request may search for: those of 32 pictures. In a register of ten
+million they take seconds of a core."""
 _SMALL_VALUES = 1000
 _LIST_FACTOR = 8
 """Ratio of the limit for a whole case, or a platform's feedback, to that of a small body."""
@@ -99,7 +102,8 @@ def _told_apart(settings: ServerSettings) -> Iterator[tuple[str, Kind]]:
     for path in UPLOADS:
         yield path, Kind(small, _SMALL_VALUES, upload)
     batch = settings.max_batch
-    yield FINGERPRINTS, Kind(large, _room(batch, _FINGERPRINT_VALUES), max_items=batch)
+    values = _room(batch, _FINGERPRINT_VALUES) + MAX_BATCH_ANCHORED
+    yield FINGERPRINTS, Kind(large, values, max_items=batch)
     yield ENTRIES, Kind(large, _room(MAX_ENTRIES, _ENTRY_VALUES), upload, MAX_ENTRIES)
     yield FEEDBACK, Kind(lists, _room(MAX_PAGE, _FEEDBACK_VALUES), max_items=MAX_PAGE)
     anchored = settings.case_max_images * MAX_ANCHORED

@@ -5,35 +5,56 @@ Answers are written without these models, for speed: a batch has ten thousand of
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from egide.domain.model import Signal, Transform, Trust
+from egide.domain.model import MAX_ANCHORED_QUERY, Signal, Transform, Trust
 from egide.domain.policy import Action, Reason
 from egide.server.api.schemas.common import NAME_PATTERN
+from egide.server.http.kinds import MAX_BATCH_ANCHORED
 
 _HEX_64 = r"^[0-9a-fA-F]{64}$"
 _HEX_32 = r"^[0-9a-fA-F]{32}$"
 EXAMPLE_PDQ = "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
 
 
-class FingerprintQuery(BaseModel):
-    """The fingerprint of one picture: at least one of the three, in hexadecimal digits."""
+_TYPES = {"pdq": "string", "sha256": "string", "md5": "string", "anchored": "array"}
 
-    model_config = ConfigDict(
+
+def _one_of(*names: str) -> ConfigDict:
+    return ConfigDict(
         extra="forbid",
         json_schema_extra={
             "anyOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
-                for name in ("pdq", "sha256", "md5")
+                {"required": [name], "properties": {name: {"type": _TYPES[name]}}} for name in names
             ]
         },
     )
 
+
+class ComparedQuery(BaseModel):
+    """The fingerprint of one picture: at least one of the three, in hexadecimal digits."""
+
+    model_config = _one_of("pdq", "sha256", "md5")
+
     pdq: str | None = Field(None, pattern=_HEX_64, examples=[EXAMPLE_PDQ])
     sha256: str | None = Field(None, pattern=_HEX_64)
     md5: str | None = Field(None, pattern=_HEX_32)
+
+
+class FingerprintQuery(ComparedQuery):
+    """The fingerprint of one picture: at least one of the four, in hexadecimal digits."""
+
+    model_config = _one_of("pdq", "sha256", "md5", "anchored")
+
+    anchored: list[Annotated[str, Field(pattern=_HEX_64)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_ANCHORED_QUERY,
+        description="Hashes of its regions, each as it is and mirrored: they find crops, and the "
+        f"picture in collages. A request may have {MAX_BATCH_ANCHORED:,} of them.",
+    )
 
 
 class FingerprintsQuery(BaseModel):
@@ -63,8 +84,8 @@ class CompareQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    a: FingerprintQuery
-    b: FingerprintQuery
+    a: ComparedQuery
+    b: ComparedQuery
 
 
 class DecisionAnswer(BaseModel):
@@ -83,21 +104,33 @@ class RectangleAnswer(BaseModel):
     height: int
 
 
+class AnchoredAnswer(BaseModel):
+    """How much of an entry's picture was found by its anchored hashes."""
+
+    met: int = Field(description="How many of the entry's anchored hashes were met.")
+    registered: int = Field(description="How many it has.")
+
+
 class MatchAnswer(BaseModel):
     """One entry that the picture matches."""
 
     bank: str
     entry: int
     signal: Signal
-    distance: int | None = Field(description="In bits of 256; 0 for an exact digest.")
-    transform: Transform = Field(
-        description="The transformation from the registered picture to this one."
+    distance: int | None = Field(
+        description="In bits of 256; 0 for an exact digest, the smallest one of anchored hashes."
+    )
+    transform: Transform | None = Field(
+        description="The transformation from the registered picture to this one; null for "
+        "`pdq-anchored`."
     )
     trust: Trust
     frame: int = Field(description="Of an animation; 0 for a still picture.")
     rectangle: RectangleAnswer | None = Field(
-        description="The part of the frame that matched; null for all of it."
+        description="The part of the frame that matched; null for all of it, and for "
+        "`pdq-anchored`, which does not tell where."
     )
+    anchored: AnchoredAnswer | None = Field(description="For `pdq-anchored` only.")
 
 
 class Answer(BaseModel):
