@@ -96,6 +96,7 @@ def test_of_films_and_unread_pictures_only_the_digest(
             "kind": "digest-only",
             "pdq": None,
             "quality": None,
+            "anchored": [],
             "sha256": digest,
             "width": None,
             "height": None,

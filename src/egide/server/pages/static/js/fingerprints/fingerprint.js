@@ -1,5 +1,6 @@
 // @ts-check
 
+import { AnchoredStream } from "./anchored.js";
 import { openPicture } from "./decode.js";
 import { FingerprintError } from "./errors.js";
 import { inspect, sniff, SNIFFED_BYTES } from "./formats.js";
@@ -21,6 +22,7 @@ const CHUNK_BYTES = 1 << 18;
 /** The share of a picture's progress for reading and digest. */
 const DIGEST_SHARE = 0.2;
 const DECODED_SHARE = 0.4;
+const HASHED_SHARE = 0.9;
 
 /**
  * The fingerprints of one file.
@@ -29,6 +31,8 @@ const DECODED_SHARE = 0.4;
  * @property {"still" | "first-frame" | "digest-only"} kind
  * @property {string | null} pdq 64 hexadecimal digits, or null if no PDQ can be searched for
  * @property {number | null} quality 0–100, even if it is too low for a PDQ
+ * @property {string[]} anchored hashes of parts, 64 hexadecimal digits each, sorted, each once; none
+ *   without a PDQ, or of a picture with too little detail in its parts
  * @property {string} sha256 of the unchanged file, 64 hexadecimal digits
  * @property {number | null} width in pixels, null if the file was not decoded
  * @property {number | null} height
@@ -70,7 +74,7 @@ export async function fingerprintFile(file, pace) {
   try {
     pace.progress(DECODED_SHARE);
     checkSize(picture.width, picture.height);
-    const { pdq, quality } = await hashRows(picture, pace);
+    const { pdq, quality, anchored } = await hashRows(picture, pace);
     /** @type {Result["notes"]} */
     const notes = [];
     if (inspected.animated) notes.push("first-frame");
@@ -80,6 +84,7 @@ export async function fingerprintFile(file, pace) {
       kind: inspected.animated ? "first-frame" : "still",
       pdq: quality < MIN_QUALITY ? null : hex(pdq),
       quality,
+      anchored,
       sha256,
       width: picture.width,
       height: picture.height,
@@ -98,7 +103,7 @@ export async function fingerprintFile(file, pace) {
 async function digestOnly(file, pace) {
   if (file.size > MAX_VIDEO_BYTES) throw new FingerprintError("too-large");
   const sha256 = await digest(file.size, (at) => read(file.slice(at, at + CHUNK_BYTES)), pace);
-  const unknown = { pdq: null, quality: null, width: null, height: null };
+  const unknown = { pdq: null, quality: null, anchored: [], width: null, height: null };
   return { kind: "digest-only", ...unknown, sha256, notes: ["digest-only"] };
 }
 
@@ -108,12 +113,20 @@ async function digestOnly(file, pace) {
  */
 async function hashRows(picture, pace) {
   const stream = new PdqStream(picture.width, picture.height);
+  const parts = new AnchoredStream(picture.width, picture.height);
   for await (const { rgba, rowCount } of picture.stripes()) {
     stream.push(rgba, rowCount);
-    pace.progress(DECODED_SHARE + ((1 - DECODED_SHARE) * stream.rows) / stream.height);
+    parts.push(rgba, rowCount);
+    const share = stream.rows / stream.height;
+    pace.progress(DECODED_SHARE + (HASHED_SHARE - DECODED_SHARE) * share);
     await pace.breathe();
   }
-  return stream.finish();
+  const { pdq, quality } = stream.finish();
+  const regions = quality < MIN_QUALITY ? [] : await parts.finish(pace.breathe);
+  pace.progress(1);
+  // In order, so that their places in the list tell nothing.
+  const anchored = [...new Set(regions.map(({ straight }) => hex(straight)))].sort();
+  return { pdq, quality, anchored };
 }
 
 /**
