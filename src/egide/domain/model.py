@@ -28,7 +28,9 @@ MAX_REGIONS = 16
 ANCHORED_VERSION = 1
 """Of the definition of the regions that anchored hashes are of."""
 MAX_ANCHORED = 64
-"""Most anchored hashes that are kept of one picture."""
+"""Most anchored hashes of one picture that are taken from a list or a partner."""
+REGISTERED_ANCHORED = 62
+"""Most that are made of one: with two more, a row would not fit on half a page of SQLite's."""
 MAX_ANCHORED_QUERY = 510
 """Most codes that a picture's parts are searched by: 255 regions, each as it is and mirrored."""
 _ONES = 128
@@ -277,7 +279,7 @@ class AnchoredQuery:
     def registered(self) -> AnchoredHashes:
         """What to keep of the picture: of each of its strongest regions the first code."""
         first = {region: code for code, region in reversed([*zip(self, self.regions, strict=True)])}
-        return AnchoredHashes.of(first[region] for region in sorted(first)[:MAX_ANCHORED])
+        return AnchoredHashes.of(first[region] for region in sorted(first)[:REGISTERED_ANCHORED])
 
     def __iter__(self) -> Iterator[bytes]:
         return _each_code(self.codes)

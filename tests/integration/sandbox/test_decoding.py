@@ -286,9 +286,9 @@ def test_threads_beyond_the_waiting_line_are_refused_at_once(hostile: DecodingPo
 
 
 def test_a_thread_waits_no_longer_than_a_picture_may_take(hostile: DecodingPool) -> None:
-    limits = Limits(item_timeout_s=1)
+    limits = Limits(item_timeout_s=3)
     with DecodingPool(limits, workers=1) as pool, ThreadPoolExecutor(1) as threads:
-        until = time.monotonic() + 0.5
+        until = time.monotonic() + 1.5
         child = pool._take()
         refused = threads.submit(pool.fingerprint, PHOTO)
         assert isinstance(refused.exception(), errors.Overloaded)

@@ -4,7 +4,13 @@ import re
 
 import pytest
 
-from egide.domain.model import MAX_ANCHORED, MAX_ANCHORED_QUERY, AnchoredHashes, AnchoredQuery
+from egide.domain.model import (
+    MAX_ANCHORED,
+    MAX_ANCHORED_QUERY,
+    REGISTERED_ANCHORED,
+    AnchoredHashes,
+    AnchoredQuery,
+)
 from egide.errors import AnchoredInvalid
 
 
@@ -51,7 +57,9 @@ def test_a_query_keeps_the_first_code_of_each_of_its_strongest_regions() -> None
     query = AnchoredQuery(
         b"".join(code(1000 + place) for place in range(len(regions))), bytes(regions)
     )
-    assert [*query.registered()] == [code(1000 + 2 * region) for region in range(MAX_ANCHORED)]
+    assert [*query.registered()] == [
+        code(1000 + 2 * region) for region in range(REGISTERED_ANCHORED)
+    ]
 
 
 @pytest.mark.parametrize(

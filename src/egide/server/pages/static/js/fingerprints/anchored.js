@@ -13,7 +13,7 @@ import { Blocks, scales } from "./anchored_scales.js";
  */
 
 /** What is registered of a picture: the strongest regions. */
-export const MAX_REGISTERED = 64;
+export const MAX_REGISTERED = 62;
 
 /** @typedef {import("./anchored_regions.js").RegionCodes} RegionCodes */
 
