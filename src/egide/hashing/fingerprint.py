@@ -43,7 +43,6 @@ def fingerprint(
     regions: bool = True,
     anchored: bool = False,
     keypoints: bool = False,
-    anchored: bool = False,  # noqa: ARG001 - taken from here until regions are found in pixels
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
 
@@ -57,7 +56,6 @@ def fingerprint(
         regions: whether to look for parts that are pictures of their own.
         anchored: whether to hash the parts of the first frame, by which its crops are found.
         keypoints: whether to find the keypoints of the first frame.
-        anchored: whether to hash the regions of the first frame.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
