@@ -51,8 +51,9 @@ same app frame, page, logo, caption or watermark, 1 under the same patterned fra
 _MAX_OWNERS = 1000
 # Entries whose lists are read: equal lists, as of a picture that many register, are one candidate.
 _REGIONS = 256
-_UPSIDE_DOWN = np.frombuffer(bytes([0, 0, 255, 255]) * 8, np.uint64)
-# Mirrors a code, save for a few bits: upside down, odd vertical frequencies change their sign.
+_UPSIDE_DOWN = np.frombuffer(bytes([255, 255, 0, 0]) * 8, np.uint64)
+# Mirrors a code, save for a few bits: upside down, odd vertical frequencies, which are in the first
+# of every two rows of 16 bits, change their sign.
 
 
 @dataclass(frozen=True, slots=True)

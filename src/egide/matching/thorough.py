@@ -32,8 +32,8 @@ class ThoroughMatcher:
 
         Returns:
             for each fingerprint its nearest `MAX_MATCHES`: those of `Matcher.match`, then entries
-            that only keypoints found, most inliers first. An entry is reported once, by the first
-            tier if that found it.
+            that keypoints found, most inliers first. An entry is reported once: by a digest or PDQ
+            if that found it, else by keypoints, which tell where, else by anchored hashes.
 
         Raises:
             SnapshotError: as for `Matcher.match`.
@@ -41,8 +41,10 @@ class ThoroughMatcher:
         found = self.matcher.match(fingerprints)
         for fingerprint, matches in zip(fingerprints, found, strict=True):
             if fingerprint.keypoints is not None:
-                known = {match.entry for match in matches}
-                more = self._keypoints.match(fingerprint.keypoints)
-                matches.extend(match for match in more if match.entry not in known)
+                known = {match.entry for match in matches if match.tier == 0}
+                found_more = self._keypoints.match(fingerprint.keypoints)
+                more = {match.entry: match for match in found_more if match.entry not in known}
+                matches[:] = [match for match in matches if match.entry not in more]
+                matches.extend(more.values())
                 del matches[MAX_MATCHES:]
         return found
