@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from egide.domain.model import Entry, State, Trust
+from egide.domain.model import AnchoredHashes, Entry, State, Trust
 
 BANK = "bench"
 NOW = datetime.now(UTC)
@@ -15,6 +15,7 @@ def entry(
     pdqs: tuple[bytes, ...],
     trimmed_pdqs: tuple[bytes, ...] = (),
     *,
+    anchored: AnchoredHashes | None = None,
     has_keypoints: bool = False,
 ) -> Entry:
     """Return an active, unverified entry that holds these codes and no digest."""
@@ -34,5 +35,6 @@ def entry(
         expires=None,
         revision=1,
         trimmed_pdqs=trimmed_pdqs,
+        anchored=anchored,
         has_keypoints=has_keypoints,
     )

@@ -10,12 +10,12 @@ from PIL import Image, ImageOps
 
 from edits.edit import generator
 from edits.geometric import cropped
-from edits.pairwise import BOTH, PLAIN, TIER_0, query_fingerprint
+from edits.pairwise import BOTH, PARTS, PLAIN, TIER_0, query_fingerprint
 from edits.photometric import coloured, encoded
 from edits.replaced import Shape, replaced
 from edits.tally import Outcome
+from egide.domain.model import AnchoredHashes, Fingerprint, KeypointSet, Match
 from egide.domain.model import Bank as BankRecord
-from egide.domain.model import Fingerprint, KeypointSet, Match
 from egide.hashing import fingerprint
 from egide.hashing.keypoints import registered
 from egide.index.keypoints import KeypointIndex
@@ -34,17 +34,19 @@ class Kept:
     key: str
     pdqs: tuple[bytes, ...]
     trimmed_pdqs: tuple[bytes, ...]
+    anchored: AnchoredHashes | None
     keypoints: KeypointSet
 
 
 def keep(key: str, data: bytes) -> Kept:
     """Fingerprint a file as registering does."""
-    found = fingerprint(data, md5=False, keypoints=True)
+    found = fingerprint(data, md5=False, anchored=True, keypoints=True)
     assert found.keypoints is not None
     return Kept(
         key,
         tuple(pdq.code for pdq in found.frames if pdq.matchable),
         tuple(region.pdq.code for region in found.regions if region.trimmed),
+        None if found.anchored is None else found.anchored.registered(),
         registered(found.keypoints),
     )
 
@@ -84,7 +86,13 @@ class Bank:
             revision=1,
             banks=[BankRecord(1, BANK, 31, "", enabled=True)],
             entries=(
-                entry(number, each.pdqs, each.trimmed_pdqs, has_keypoints=True)
+                entry(
+                    number,
+                    each.pdqs,
+                    each.trimmed_pdqs,
+                    anchored=each.anchored,
+                    has_keypoints=True,
+                )
                 for number, each in enumerate(kept, 1)
             ),
             created=NOW,
@@ -101,16 +109,18 @@ class Bank:
         return len(self._keys)
 
     def find(self, seen: Fingerprint, method: str) -> list[Match]:
-        """Search by whole pictures, by tier 0, or by both tiers."""
+        """Search by whole pictures, by tier 0, with anchored hashes, or with keypoints."""
         if method == PLAIN:
-            return self._tier0.match([replace(seen, regions=(), keypoints=None)])[0]
-        return (self._tier0 if method == TIER_0 else self._both).match([seen])[0]
+            seen = replace(seen, regions=())
+        if method != PARTS:
+            seen = replace(seen, anchored=None)
+        return (self._both if method == BOTH else self._tier0).match([seen])[0]
 
     def examine(self, edit: str, key: str, data: bytes) -> Iterator[Outcome]:
         """Ask which registered pictures a query shows; see `Pairwise.examine`."""
         seen = query_fingerprint(data)
         right = self._keys.count(key)
-        for method in (PLAIN, TIER_0, BOTH):
+        for method in (PLAIN, TIER_0, PARTS, BOTH):
             found = {self._keys[match.entry - 1] for match in self.find(seen, method)}
             wrong = tuple(sorted(found - {key}))
             yield Outcome(

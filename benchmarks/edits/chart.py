@@ -7,11 +7,11 @@ from xml.sax.saxutils import escape
 
 from edits.codes import PEERS
 from edits.edit import Group
-from edits.pairwise import BOTH, PLAIN, TIER_0
+from edits.pairwise import BOTH, PARTS, PLAIN, TIER_0
 from edits.results import Results, names
 from edits.suite import EDITS
 
-SERIES = (*(peer.name for peer in PEERS), PLAIN, TIER_0, BOTH)
+SERIES = (*(peer.name for peer in PEERS), PLAIN, TIER_0, PARTS, BOTH)
 _CLASSES = ("a", "b", "c", "d", "e", "f")
 _WIDTH = 860
 _LEFT, _RIGHT = 150, 62

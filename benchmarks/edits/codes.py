@@ -68,13 +68,13 @@ PEERS = (
 
 def whole_codes(fingerprint: Fingerprint) -> Codes:
     """Codes of the whole frames in their eight variants."""
-    return _stacked([pdq.variants for pdq in fingerprint.frames if pdq.matchable])
+    return stacked([pdq.variants for pdq in fingerprint.frames if pdq.matchable])
 
 
 def tier0_codes(fingerprint: Fingerprint) -> Codes:
     """Codes of the whole frames and of their rectangles, in eight variants."""
     regions = [region.pdq.variants for region in fingerprint.regions if region.pdq.matchable]
-    return np.concatenate([whole_codes(fingerprint), _stacked(regions)])
+    return np.concatenate([whole_codes(fingerprint), stacked(regions)])
 
 
 def registered_codes(fingerprint: Fingerprint, *, trimmed: bool) -> Codes:
@@ -82,10 +82,17 @@ def registered_codes(fingerprint: Fingerprint, *, trimmed: bool) -> Codes:
     codes = [pdq.code for pdq in fingerprint.frames if pdq.matchable]
     if trimmed:
         codes += [region.pdq.code for region in fingerprint.regions if region.trimmed]
-    return _stacked(codes)
+    return stacked(codes)
 
 
-def _stacked(codes: Sequence[bytes]) -> Codes:
+def anchored_codes(fingerprint: Fingerprint) -> Codes:
+    """What registering keeps of the picture's parts."""
+    query = fingerprint.anchored
+    return stacked([query.registered().codes] if query is not None else [])
+
+
+def stacked(codes: Sequence[bytes]) -> Codes:
+    """Codes one below the other."""
     return np.frombuffer(b"".join(codes), np.uint8).reshape(-1, PDQ_BYTES)
 
 

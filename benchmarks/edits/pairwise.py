@@ -8,7 +8,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from edits.codes import PEERS, CodeBank, registered_codes, tier0_codes, whole_codes
+from edits.codes import (
+    PEERS,
+    CodeBank,
+    anchored_codes,
+    registered_codes,
+    stacked,
+    tier0_codes,
+    whole_codes,
+)
 from edits.corpus import Half, Photo, rgb
 from edits.edit import Edit, generator
 from edits.photometric import encoded
@@ -16,18 +24,21 @@ from edits.tally import Outcome
 from egide.domain.model import Fingerprint, KeypointSet, Mode
 from egide.hashing import fingerprint
 from egide.hashing.keypoints import registered
+from egide.matching.anchored import NEAR_BITS
 from egide.matching.keypoint_proof import prove
 
 PLAIN = "Egide, whole pictures"
 TIER_0 = "Egide, tier 0"
+ANCHORED = "Egide, anchored alone"
+PARTS = "Egide, tier 0 + anchored"
 TIER_1 = "Egide, tier 1 alone"
 BOTH = "Egide, tiers 0 + 1"
-METHODS = (*(peer.name for peer in PEERS), PLAIN, TIER_0, TIER_1, BOTH)
+METHODS = (*(peer.name for peer in PEERS), PLAIN, TIER_0, ANCHORED, PARTS, TIER_1, BOTH)
 
 
 def query_fingerprint(data: bytes) -> Fingerprint:
-    """As an audit does: in fast mode, with keypoints."""
-    return fingerprint(data, mode=Mode.FAST, md5=False, keypoints=True)
+    """As an audit does: in fast mode, with anchored hashes and keypoints."""
+    return fingerprint(data, mode=Mode.FAST, md5=False, anchored=True, keypoints=True)
 
 
 class Pairwise:
@@ -45,7 +56,8 @@ class Pairwise:
             peer.name: CodeBank([peer.hash(image)[:1] for image in images], peer.radius_bits)
             for peer in PEERS
         }
-        prints = [fingerprint(data, md5=False, keypoints=True) for _, data in files]
+        prints = [fingerprint(data, md5=False, anchored=True, keypoints=True) for _, data in files]
+        self._anchored = CodeBank([anchored_codes(each) for each in prints], NEAR_BITS)
         self._whole = CodeBank([registered_codes(each, trimmed=False) for each in prints])
         self._tier0 = CodeBank([registered_codes(each, trimmed=True) for each in prints])
         self._keypoints = [
@@ -71,6 +83,9 @@ class Pairwise:
         tier0 = self._tier0.near(tier0_codes(seen))
         yield self._outcome(PLAIN, edit, key, whole, range(len(self.keys)))
         yield self._outcome(TIER_0, edit, key, tier0, range(len(self.keys)))
+        parts = self._anchored.near(stacked([seen.anchored.codes] if seen.anchored else []))
+        yield self._outcome(ANCHORED, edit, key, parts, range(len(self.keys)))
+        yield self._outcome(PARTS, edit, key, parts | tier0, range(len(self.keys)))
         right = [place for place, each in enumerate(self.keys) if each == key]
         among = sorted({*right, *others})
         tier1 = {place for place in among if shows(seen, self._keypoints[place])}

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from PIL import Image
 
 from edits.bank import Bank
-from edits.pairwise import BOTH, PLAIN, TIER_0
+from edits.pairwise import BOTH, PARTS, PLAIN, TIER_0
 from egide.domain.model import Mode
 from egide.hashing import fingerprint
 
-TIMED = (PLAIN, TIER_0, BOTH)
+TIMED = (PLAIN, TIER_0, PARTS, BOTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ def measure_speed(bank: Bank, build_s: float, queries: Sequence[bytes]) -> Speed
                     mode=Mode.FAST,
                     md5=False,
                     regions=method != PLAIN,
+                    anchored=method == PARTS,
                     keypoints=method == BOTH,
                 )
                 bank.find(seen, method)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from edits.codes import PEERS
 from edits.edit import Group
-from edits.pairwise import BOTH, METHODS, PLAIN, TIER_0
+from edits.pairwise import BOTH, METHODS, PARTS, PLAIN, TIER_0
 from edits.results import Results, names
 from edits.suite import EDITS
 from edits.tally import Tally
 from machine import machine_line
 
-_BANKED = (PLAIN, TIER_0, BOTH)
+_BANKED = (PLAIN, TIER_0, PARTS, BOTH)
 
 
 def lines(results: Results) -> Iterator[str]:
