@@ -45,8 +45,9 @@ MAX_CANDIDATES = 64
 MIN_ALIKE = 4
 """How many hashes two entries must have in common to be versions of one picture.
 
-Source: medians of 24 of 64 for a picture and 80 % of it, 12 for 60 %; 0 for two photos under the
-same app frame, page, logo, caption or watermark, 1 under the same patterned frame."""
+Source: medians of 19 of 64 for a picture and 80 % of it, 8 for 60 %; 0 for two photos under the
+same app frame, logo, caption or watermark, 1 under the same page of text; but 11 under the same
+patterned frame."""
 
 _MAX_OWNERS = 1000
 # Entries whose lists are read: equal lists, as of a picture that many register, are one candidate.

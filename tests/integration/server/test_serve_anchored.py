@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import ImageOps
 
 import egide
 from egide.domain.access import Role
@@ -188,3 +189,24 @@ def test_webhooks_are_told_that_it_is_a_part(
             "anchored": {"met": 2, "registered": 64},
         }
     ]
+
+
+def test_a_crop_of_a_registered_picture_is_found(served: Served, key: dict[str, str]) -> None:
+    """From pixels to the answer; the copy is mirrored."""
+    picture = pictures(8)[3].resize((960, 720))
+    store = ChangingStore.of(served.service.store)
+    made = served.service.decoding.fingerprint(encoded(picture, "PNG"), exact=True)
+    assert made.anchored is not None
+    store.banks.create("crops")
+    store.entries.register(
+        "crops", [Registration((CODES[138],), anchored=made.anchored.registered())]
+    )
+    served.wait_for(served.service.store.revision())
+    crop = ImageOps.mirror(picture.crop((150, 100, 800, 600)))
+    answer = served.client.post(
+        "/v1/match", headers=key, files={"file": ("a", encoded(crop))}, data={"bank": "crops"}
+    ).json()
+    assert answer["decision"]["reasons"] == ["part-match", "unverified-match"]
+    (match,) = answer["matches"]
+    assert (match["bank"], match["signal"]) == ("crops", "pdq-anchored")
+    assert match["anchored"]["met"] >= 3
