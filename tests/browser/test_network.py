@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 
 from egide.domain.cases import new_number, shown_number
+from egide.domain.model import REGISTERED_ANCHORED
 from egide.hashing import fingerprint
 from journey_files import EXIF_WORDS, FOLDER, PNG_WORDS, Chosen, exif, probes, twelve_files
 from page_steps import PIN, choose, send, sign_in, states, to_card
@@ -52,8 +53,9 @@ HEADERS = frozenset(
 )  # fmt: skip
 CHALLENGE = re.compile(r"v1\.8\.\d{10}\.[\w-]{10,60}\.[\w-]{40,50}")
 HEX_64 = re.compile(r"[0-9a-f]{64}")
-# Of 9 of the 12 files something is sent, 160 bytes each; then the challenge and the PIN: 1,679.
-MAX_SUBMIT_BYTES = 2_000
+# Of 9 of the 12 files something is sent, 160 bytes each, and 67 of each part of a picture; then the
+# challenge and the PIN: 20,664.
+MAX_SUBMIT_BYTES = 25_000
 # All that the browser sends from the first page to the way out: some 80 requests' heads, 73 kB.
 MAX_SENT_BYTES = 100_000
 
@@ -200,27 +202,30 @@ def test_bodies_hold_fingerprints_and_form_fields_only(done: Registration) -> No
     assert submitted["pin"] == PIN
     assert len(submitted["images"]) == len(done.registered) == 9
     for image, file in zip(submitted["images"], done.registered, strict=True):
-        assert set(image) == {"kind", "pdq", "quality", "sha256"}
+        assert set(image) - {"anchored"} == {"kind", "pdq", "quality", "sha256"}
         assert image["kind"] == file.kind
         assert image["sha256"] == sha256(file.path.read_bytes()).hexdigest()
         if file.kind == "digest-only":
+            assert "anchored" not in image
             assert image["pdq"] is None
             assert image["quality"] is None
         else:
-            assert HEX_64.fullmatch(image["pdq"])
+            assert all(map(HEX_64.fullmatch, [image["pdq"], *image["anchored"]]))
+            assert 0 < len(image["anchored"]) <= REGISTERED_ANCHORED
+            # In order, so that their places in the picture cannot be told.
+            assert image["anchored"] == sorted(set(image["anchored"]))
             assert type(image["quality"]) is int
             assert 50 <= image["quality"] <= 100
 
 
 def test_what_is_sent_is_small(done: Registration) -> None:
-    submitted = len(done.body_of("/en/register/submit"))
-    assert submitted <= MAX_SUBMIT_BYTES
+    submitted = done.body_of("/en/register/submit")
+    assert len(submitted) <= MAX_SUBMIT_BYTES
     assert sum(len(one.body) for one in done.sent) <= MAX_SUBMIT_BYTES + 300
     assert sum(len(one.raw) for one in done.sent) <= MAX_SENT_BYTES
-    # No body could hold a picture.
-    assert submitted < min(
-        one.path.stat().st_size for one in done.registered if one.kind in {"still", "first-frame"}
-    )
+    # Nothing could hold its picture.
+    for image, file in zip(json.loads(submitted)["images"], done.registered, strict=True):
+        assert len(json.dumps(image)) < file.path.stat().st_size
 
 
 def test_the_wire_carries_no_name_no_place_and_no_part_of_a_picture(done: Registration) -> None:

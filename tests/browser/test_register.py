@@ -10,6 +10,7 @@ from PIL import Image
 
 from egide.domain.model import State
 from egide.hashing import fingerprint
+from egide.server.pages.site.site import load_page_strings
 from page_steps import PIN, WAIT_MS, choose, send, states, to_card, to_pin
 from pages_site import pages_site, register_at_once
 from pictures import encoded, pictures
@@ -106,7 +107,7 @@ def test_fingerprints_arrive_as_shown_before_and_nothing_else_does(
     send(page)
     to_card(page)
 
-    expected = [fingerprint(path) for path in photos]
+    expected = [fingerprint(path, anchored=True) for path in photos]
     entries = site.active()
     assert [entry.sha256 for entry in entries] == [one.sha256 for one in expected]
     assert [entry.pdqs for entry in entries] == [(one.frames[0].code,) for one in expected]
@@ -120,12 +121,49 @@ def test_fingerprints_arrive_as_shown_before_and_nothing_else_does(
     assert set(sent) == {"challenge", "nonce", "adult", "pin", "images"}
     assert sent["images"] == shown
     assert {frozenset(one) for one in sent["images"]} == {
-        frozenset({"kind", "pdq", "quality", "sha256"})
+        frozenset({"kind", "pdq", "quality", "sha256", "anchored"})
     }
+    parts = [one.anchored.registered() for one in expected if one.anchored]
+    assert [one["anchored"] for one in shown] == [[code.hex() for code in each] for each in parts]
+    assert [entry.anchored_count for entry in entries] == [len(each) for each in parts]
     for request in requests:
         told = request.url + json.dumps(request.headers) + str(request.post_data or "")
         assert "holiday" not in told
         assert "Sam" not in told
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_who_wants_to_keeps_the_parts_back(
+    site: Site, page: Page, photos: list[Path], tmp_path: Path, lang: str
+) -> None:
+    film = tmp_path / "film.webm"
+    film.write_bytes(b"\x1aE\xdf\xa3\x9fB\x86\x81\1" + bytes(5000))
+    words = load_page_strings(lang)
+
+    choose(site.images_page(page, lang), [film])
+    page.click("#to-check")
+    assert not page.is_visible("#without-parts")
+    page.go_back()
+
+    choose(page, photos[:1])
+    page.click("#to-check")
+    keep_back = page.get_by_label(words["register.check.without_parts"])
+    assert not keep_back.is_checked()
+    assert page.is_visible(f"text={words['register.check.parts']}")
+    shown = json.loads(page.text_content("#summary-exact") or "")
+    count = len(shown[1]["anchored"])
+    told = words["register.script.parts.other"].format(count=count)
+    assert count > 1
+    assert told in page.inner_text("#summary-rows")
+
+    keep_back.check()
+    assert told not in page.inner_text("#summary-rows")
+    shown = json.loads(page.text_content("#summary-exact") or "")
+    assert {frozenset(one) for one in shown} == {frozenset({"kind", "pdq", "quality", "sha256"})}
+    page.click("#to-pin")
+    send(page)
+    to_card(page)
+    assert [entry.anchored_count for entry in site.active()] == [0, 0]
 
 
 def test_files_that_cannot_be_used_leave_the_others(

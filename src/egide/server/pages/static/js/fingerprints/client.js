@@ -1,7 +1,6 @@
 // @ts-check
 
 import { asFingerprintError, FingerprintError } from "./errors.js";
-import { fingerprintFile } from "./fingerprint.js";
 
 export { FingerprintError };
 
@@ -181,6 +180,8 @@ async function onMainThread(file, progress, closing) {
     sliceEnd = performance.now() + SLICE_MS;
   };
   try {
+    // Few browsers need it here, so the page does not wait for it.
+    const { fingerprintFile } = await import("./fingerprint.js");
     return await fingerprintFile(file, { progress, breathe });
   } catch (error) {
     checkOpen(closing);

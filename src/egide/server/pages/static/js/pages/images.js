@@ -32,6 +32,7 @@ function start(app) {
     renewCsrf: () => freshToken(data.token ?? ""),
   });
   const pin = adding ? null : new PinForm(words, (chosen) => void send({ pin: chosen }));
+  const withoutParts = byId("without-parts", HTMLInputElement);
   let sent = false;
 
   /** @param {string} to */
@@ -41,12 +42,17 @@ function start(app) {
     return to === "choose" || queue.ready.length > 0;
   }
 
+  function summarise() {
+    const withParts = !withoutParts.checked;
+    showSummary(queue.ready, words, { namesShown: choosing.namesShown, withParts });
+  }
+
   /** @param {{pin?: string}} fields */
   async function send(fields) {
     if (sending.busy || sent) return;
     steps.go("sending");
     /** @type {Record<string, unknown>} */
-    const all = { adult: true, ...fields, images: sentImages(queue.ready) };
+    const all = { adult: true, ...fields, images: sentImages(queue.ready, !withoutParts.checked) };
     if (data.authority) all.authority = data.authority;
     if (data.case) all.case = data.case;
     try {
@@ -63,9 +69,10 @@ function start(app) {
   byId("to-check", HTMLButtonElement).addEventListener("click", () => {
     if (!choosing.ready) return;
     queue.settle();
-    showSummary(queue.ready, words, choosing.namesShown);
+    summarise();
     steps.go("check");
   });
+  withoutParts.addEventListener("change", summarise);
   byId("to-pin", HTMLButtonElement).addEventListener("click", () => {
     if (adding) void send({});
     else steps.go("pin-step");
