@@ -174,7 +174,17 @@ def region_codes(scales: Scales, points: Points, most: int) -> NDArray[np.uint8]
         for direction in found.tolist():
             picture = int(number[size])
             count = _keep(
-                halved[picture], ratio, 0.5**picture, y, x, size, direction, kept, codes, count
+                halved[picture],
+                halved[0],
+                ratio,
+                0.5**picture,
+                y,
+                x,
+                size,
+                direction,
+                kept,
+                codes,
+                count,
             )
             if count == most:
                 return codes
@@ -260,12 +270,14 @@ def _inside(at, length):  # type: ignore[no-untyped-def]
 
 
 @njit(
-    "int64(float32[:,::1], float64[::1], float64, int64, int64, int64, int64, int64[:,::1],"
-    " uint8[:,:,::1], int64)",
+    "int64(float32[:,::1], float32[:,::1], float64[::1], float64, int64, int64, int64, int64,"
+    " int64[:,::1], uint8[:,:,::1], int64)",
     cache=True,
     nogil=True,
 )
-def _keep(levels, ratio, shrunk, y, x, size, direction, kept, codes, count):  # type: ignore[no-untyped-def]
+def _keep(  # type: ignore[no-untyped-def]
+    levels, whole, ratio, shrunk, y, x, size, direction, kept, codes, count
+):
     """Cut and hash one region, and keep it unless it is beside another, drawn, or even."""
     for other in range(count):
         turned = abs(direction - kept[other, 3])
@@ -298,7 +310,9 @@ def _keep(levels, ratio, shrunk, y, x, size, direction, kept, codes, count):  # 
             lower = lower + (np.float64(levels[row + 1, column + 1]) - lower) * part_x
             value = math.floor(upper + (lower - upper) * part_y + 0.5)
             patch[line, place] = value
-            bins[int(value) // LEVELS_A_BIN] += 1
+            fine_x = min(int((at_x + 0.5) / shrunk), whole.shape[1] - 1)
+            fine_y = min(int((at_y + 0.5) / shrunk), whole.shape[0] - 1)
+            bins[int(whole[fine_y, fine_x]) // LEVELS_A_BIN] += 1
     bins.sort()
     if bins[60] + bins[61] + bins[62] + bins[63] > FEW_LEVELS:
         return count

@@ -98,9 +98,9 @@ def region_codes(scales: Scales, points: Points, most: int) -> NDArray[np.uint8]
         apart = [region for region in regions if not _beside(region, kept)]
         if not apart:
             continue
-        patches = cut(scales, apart)
+        patches, fine = cut(scales, apart)
         of_patch, usable = patch_codes(patches)
-        usable &= ~drawn(patches)
+        usable &= ~drawn(fine)
         for region, code, use in zip(apart, of_patch, usable.tolist(), strict=True):
             if use and not _beside(region, kept):
                 kept.append(region)
@@ -203,19 +203,22 @@ def _beside(region: Region, kept: list[Region]) -> bool:
     return False
 
 
-def cut(scales: Scales, regions: list[Region]) -> NDArray[np.float64]:
+def cut(scales: Scales, regions: list[Region]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sample regions, each turned so that its direction points to the right.
 
     Returns:
-        sixteenths of a level, whole numbers, shape (regions, 32, 32).
+        in sixteenths of a level, whole numbers, shape (regions, 32, 32): the regions; and of the
+        picture before it was halved the samples nearest to theirs.
     """
-    patches = np.empty((len(regions), GRID, GRID))
+    patches, fine = np.empty((2, len(regions), GRID, GRID))
     y, x, size, direction = np.array(regions, np.int64).T
     number = picture_of_size(size, len(scales.halved))
     for level in np.unique(number).tolist():
         these = np.flatnonzero(number == level)
-        patches[these] = _sampled(scales, level, y[these], x[these], size[these], direction[these])
-    return patches
+        patches[these], fine[these] = _sampled(
+            scales, level, y[these], x[these], size[these], direction[these]
+        )
+    return patches, fine
 
 
 def picture_of_size(size: NDArray[np.int64], pictures: int) -> NDArray[np.int64]:
@@ -235,7 +238,7 @@ def _sampled(
     x: NDArray[np.int64],
     size: NDArray[np.int64],
     direction: NDArray[np.int64],
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Sample regions of one halved picture, by operations whose order is part of the definition."""
     levels = scales.halved[level]
     rows, columns = levels.shape
@@ -261,8 +264,9 @@ def _sampled(
     upper, lower = flat[place], flat[place + columns]
     upper = upper + (flat[place + 1] - upper) * part_x
     lower = lower + (flat[place + columns + 1] - lower) * part_x
-    sampled: NDArray[np.float64] = np.floor(upper + (lower - upper) * part_y + 0.5)
-    return sampled
+    fine_x = np.minimum(((at_x + 0.5) / shrunk).astype(np.int64), whole[1] - 1)
+    fine_y = np.minimum(((at_y + 0.5) / shrunk).astype(np.int64), whole[0] - 1)
+    return np.floor(upper + (lower - upper) * part_y + 0.5), scales.halved[0][fine_y, fine_x]
 
 
 def _inside(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
@@ -271,11 +275,14 @@ def _inside(at: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     return np.maximum(np.where(at > length - 1, 2 * (length - 1) - at, at), 0.0)
 
 
-def drawn(patches: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which regions have few levels of brightness: text, logos, frames."""
-    bins = patches.astype(np.int64).reshape(len(patches), -1) // LEVELS_A_BIN
-    place = np.arange(len(patches))[:, None] * 64 + bins
-    counts = np.bincount(place.ravel(), minlength=len(patches) * 64).reshape(-1, 64)
+def drawn(fine: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which regions have few levels of brightness: text, logos, frames.
+
+    Seen in samples that are not blurred: blur makes many levels of a black letter on white.
+    """
+    bins = fine.astype(np.int64).reshape(len(fine), -1) // LEVELS_A_BIN
+    place = np.arange(len(fine))[:, None] * 64 + bins
+    counts = np.bincount(place.ravel(), minlength=len(fine) * 64).reshape(-1, 64)
     counts.sort(axis=1)
     few: NDArray[np.bool_] = counts[:, -4:].sum(1) > FEW_LEVELS
     return few

@@ -92,8 +92,8 @@ export async function regionCodes(scales, points, most, breathe) {
       const half = PLACE_STEPS / 2;
       const region = { y: y * 2 ** octave + half, x: x * 2 ** octave + half, size, direction };
       if (isBeside(region, kept)) continue;
-      const patch = cut(scales, region);
-      const code = isDrawn(patch) ? null : codesOf(patch);
+      const { patch, fine } = cut(scales, region);
+      const code = isDrawn(fine) ? null : codesOf(patch);
       if (!code) continue;
       kept.push(region);
       codes.push(code);
@@ -198,7 +198,8 @@ function isBeside(region, kept) {
  *
  * @param {Scales} scales
  * @param {Region} region
- * @returns {Int32Array} sixteenths of a level, 32×32
+ * @returns {{ patch: Int32Array, fine: Int32Array }} in sixteenths of a level, 32×32: the region; and of
+ *   the picture before it was halved the samples nearest to its own
  */
 function cut(scales, { y, x, size, direction }) {
   const number = pictureOfSize(size, scales.halved.length);
@@ -210,6 +211,7 @@ function cut(scales, { y, x, size, direction }) {
   const step = (((SIDES[size] / SIDE_UNITS) * (SAMPLED_SPAN / SEARCHED_SPAN)) / GRID) * shrunk;
   const [cosine, sine] = [(COSINES[direction] / ONE) * step, (SINES[direction] / ONE) * step];
   const patch = new Int32Array(GRID * GRID);
+  const fine = new Int32Array(GRID * GRID);
   for (let at = 0; at < patch.length; at += 1) {
     const down = Math.floor(at / GRID) - (GRID - 1) / 2;
     const across = (at % GRID) - (GRID - 1) / 2;
@@ -223,8 +225,11 @@ function cut(scales, { y, x, size, direction }) {
     const upper = levels[above] + (levels[above + 1] - levels[above]) * partX;
     const lower = levels[below] + (levels[below + 1] - levels[below]) * partX;
     patch[at] = Math.floor(upper + (lower - upper) * partY + 0.5);
+    const fineX = Math.min(Math.floor((atX + 0.5) / shrunk), whole.columns - 1);
+    const fineY = Math.min(Math.floor((atY + 0.5) / shrunk), whole.rows - 1);
+    fine[at] = whole.levels[fineY * whole.columns + fineX];
   }
-  return patch;
+  return { patch, fine };
 }
 
 /**
@@ -253,13 +258,14 @@ function inside(at, length) {
 }
 
 /**
- * Whether a region has few levels of brightness: text, logos, frames.
+ * Whether a region has few levels of brightness: text, logos, frames. Seen in samples that are not
+ * blurred: blur makes many levels of a black letter on white.
  *
- * @param {Int32Array} patch
+ * @param {Int32Array} fine
  */
-function isDrawn(patch) {
+function isDrawn(fine) {
   const bins = new Int32Array(64);
-  for (const level of patch) bins[Math.floor(level / LEVELS_A_BIN)] += 1;
+  for (const level of fine) bins[Math.floor(level / LEVELS_A_BIN)] += 1;
   bins.sort();
   return bins[60] + bins[61] + bins[62] + bins[63] > FEW_LEVELS;
 }
