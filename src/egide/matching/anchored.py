@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 NEAR_BITS = 36
 """A region within this distance of an entry's hash shows the same detail. It is searched exactly.
 
-Source: 375 000 pairs of strangers had no region within 40 bits; copies have one in 96 to 98 % of
-71 edits."""
+Source: docs/decisions/0023-anchored-hashes.md."""
 CLOSE_BITS = 46
 """Within this distance it probably does: it counts as evidence once the entry has matched.
 
-Source: one of the same pairs had one region within 46 bits."""
+Source: as for `NEAR_BITS`."""
 MIN_NEAR = 1
 """How many of its hashes must be near for an entry to match."""
 MAX_PICTURES = 3
@@ -45,9 +44,8 @@ MAX_CANDIDATES = 64
 MIN_ALIKE = 4
 """How many hashes two entries must have in common to be versions of one picture.
 
-Source: medians of 19 of 64 for a picture and 80 % of it, 8 for 60 %; 0 for two photos under the
-same app frame, logo, caption or watermark, 1 under the same page of text; but 11 under the same
-patterned frame."""
+Source: docs/explain/anchored-hashes.md: versions have 11 to 43 in the median, two photos under the
+same overlay at most one."""
 
 _MAX_OWNERS = 1000
 # Entries whose lists are read: equal lists, as of a picture that many register, are one candidate.
