@@ -120,11 +120,13 @@ def test_fingerprints_arrive_as_shown_before_and_nothing_else_does(
     sent = json.loads(bodies[1] or b"")
     assert set(sent) == {"challenge", "nonce", "adult", "pin", "images"}
     assert sent["images"] == shown
-    assert {frozenset(one) for one in sent["images"]} == {
-        frozenset({"kind", "pdq", "quality", "sha256", "anchored"})
-    }
-    parts = [one.anchored.registered() for one in expected if one.anchored]
-    assert [one["anchored"] for one in shown] == [[code.hex() for code in each] for each in parts]
+    for one in sent["images"]:
+        assert set(one) - {"anchored"} == {"kind", "pdq", "quality", "sha256"}
+    parts = [one.anchored.registered() if one.anchored else () for one in expected]
+    assert sum(map(bool, parts)) > 1
+    assert [one.get("anchored", []) for one in shown] == [
+        [code.hex() for code in each] for each in parts
+    ]
     assert [entry.anchored_count for entry in entries] == [len(each) for each in parts]
     for request in requests:
         told = request.url + json.dumps(request.headers) + str(request.post_data or "")

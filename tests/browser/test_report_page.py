@@ -107,10 +107,10 @@ def test_tables_and_charts_keep_their_roles_on_every_screen(
 ) -> None:
     page, _, _ = open_page(browser, pages["some", "en"], "light", size)
     try:
-        table = page.get_by_role("table", name="16 matches, in the order of the dataset")
-        assert table.get_by_role("row").count() == 17
+        table = page.get_by_role("table", name="17 matches, in the order of the dataset")
+        assert table.get_by_role("row").count() == 18
         assert table.get_by_role("columnheader").count() == 8
-        assert table.get_by_role("rowheader").count() == 16
+        assert table.get_by_role("rowheader").count() == 17
         for name in ("Number of matches at each distance", "Items a second during the scan"):
             assert page.get_by_role("img", name=name).is_visible()
     finally:

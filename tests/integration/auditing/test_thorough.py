@@ -19,7 +19,8 @@ NO_KEY = {"EGIDE_PATCH_KEY_FILE": "", "XDG_CONFIG_HOME": "nowhere"}
 
 
 def photo(number: int) -> Image.Image:
-    return pictures(8)[number].resize(SIZE)
+    """A drawn picture; 2 and 3 have more than flat colours, so anchored hashes too."""
+    return pictures(8)[(0, 1, 3, 4, 5, 2, 6, 7)[number]].resize(SIZE)
 
 
 def phone_collage(image: Image.Image, *others: Image.Image) -> Image.Image:
@@ -144,7 +145,7 @@ def test_a_thorough_audit_says_which_tier_found_what(folder: Path) -> None:
     assert summary["ways"]["whole"] == 1
     assert summary["ways"]["patches"] >= 1
     assert summary["ways"]["anchored"] == 1
-    assert summary["anchored"] == {"searched": True, "entries": 4, "items_without": 1}
+    assert summary["anchored"] == {"searched": True, "entries": 3, "items_without": 2}
     assert sum(summary["ways"].values()) == summary["matches"] == 5
     rows = {
         row["item"].rpartition("/")[2]: row

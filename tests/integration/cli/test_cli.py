@@ -281,7 +281,7 @@ def test_entries_can_be_listed_shown_and_judged(registered: Path) -> None:
     assert egide_in(registered, "bank", "dispute", "helpline", 2).code == 0
     lines = egide_in(registered, "bank", "entries", "--json", "helpline").json()
     assert [(line["entry"], line["trust"]) for line in lines] == [(1, "confirmed"), (2, "disputed")]
-    assert lines[0]["signals"] == ["pdq", "sha256", "md5"]
+    assert lines[0]["signals"] == ["pdq", "sha256", "md5", "pdq-anchored"]
     assert (
         egide_in(registered, "match", "--json", "photos/0.png").json()["matches"][0]["trust"]
         == "confirmed"
