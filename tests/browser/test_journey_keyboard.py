@@ -89,7 +89,7 @@ def test_from_home_to_card_to_withdrawal_and_out(
         keys.back_to("#exit")
         keys.follow("main form button")
         assert page.url == f"{address}/{lang}/case/withdraw"
-        assert page.locator("main .notice.done").is_visible()
+        page.wait_for_selector("main .notice.done")
         assert active(service) == 0
 
         # Coming back later, and out.

@@ -311,6 +311,7 @@ def test_without_scripts_all_but_registering_works(
     assert page.is_visible(f"text={WORDS['register.noscript.heading']}")
     assert page.locator('.without-script a[href="/en/help"]').is_visible()
     page.click('.without-script a[href="/en/help"]')
+    page.wait_for_url("**/en/help")
     assert page.locator('main a[href^="tel:"], main a[href^="https://"]').count() > 10
 
     sign_in(page, visit.address, number)
@@ -324,7 +325,7 @@ def test_without_scripts_all_but_registering_works(
     yes(page)
     assert len(visit.active()) == 2
     page.click("form[action$='extend'] button")
-    assert page.locator("main .notice.done").is_visible()
+    page.wait_for_selector("main .notice.done")
     page.click('main a[href="/en/case/withdraw"]')
     yes(page)
     assert h1(page) == WORDS["case.withdraw.done_heading"]
