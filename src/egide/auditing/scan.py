@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import MatchRow, UnreadableRow, match_row, printable, unreadable_row
 from egide.auditing.sources import Item, Other, read_shard
+from egide.compiled import count_picture
 from egide.domain.model import Fingerprint
 from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
@@ -194,6 +195,8 @@ class Scanner:
     def _fingerprint(self, item: Item) -> Fingerprint | ItemError:
         if not isinstance(item.content, bytes):
             return item.content
+        if self.anchored:
+            count_picture()
         try:
             return fingerprint(
                 item.content,
