@@ -319,6 +319,7 @@ class Fingerprint:
         sha256, md5: of the file's bytes; None if unknown (a hash list, a PIL image).
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
         frames_skipped: frames of an animation beyond the limit, which were not examined.
+        share_read: the share of the picture's rows that was read; below 1, the file is truncated.
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
         anchored: of the first frame; None if not requested, or if it has too little detail.
@@ -330,6 +331,7 @@ class Fingerprint:
     width: int = 0
     height: int = 0
     frames_skipped: int = 0
+    share_read: float = 1.0
     regions: tuple[Region, ...] = ()
     keypoints: KeypointQuery | None = None
     anchored: AnchoredQuery | None = None
