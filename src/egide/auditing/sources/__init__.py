@@ -19,7 +19,14 @@ from egide.auditing.sources.base import (
 )
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
-from egide.auditing.sources.location import open_binary, stat, variables_for
+from egide.auditing.sources.location import (
+    access,
+    endpoints,
+    is_prefix,
+    open_binary,
+    stat,
+    variables_for,
+)
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.tar import TarSource
 from egide.auditing.sources.zip import ZipSource
@@ -30,7 +37,18 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Limits
 
-__all__ = ["Item", "Other", "Read", "Shard", "Source", "open_source", "read_shard", "variables_for"]
+__all__ = [
+    "Item",
+    "Other",
+    "Read",
+    "Shard",
+    "Source",
+    "access",
+    "endpoints",
+    "open_source",
+    "read_shard",
+    "variables_for",
+]
 
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind
@@ -45,9 +63,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     Raises:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
     """
-    info = stat(address)
     name = address.rstrip("/") or address
-    if info["type"] == "directory":
+    if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
     if is_archive(address):
         return _archive(address, name, columns)
