@@ -16,7 +16,14 @@ from egide.auditing.sources.kinds import (
     named,
     named_by_suffix,
 )
-from egide.auditing.sources.location import open_binary, stat, variables_for
+from egide.auditing.sources.location import (
+    access,
+    endpoints,
+    is_prefix,
+    open_binary,
+    stat,
+    variables_for,
+)
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -30,7 +37,18 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Limits
 
-__all__ = ["Item", "Other", "Read", "Shard", "Source", "open_source", "read_shard", "variables_for"]
+__all__ = [
+    "Item",
+    "Other",
+    "Read",
+    "Shard",
+    "Source",
+    "access",
+    "endpoints",
+    "open_source",
+    "read_shard",
+    "variables_for",
+]
 
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind
@@ -48,9 +66,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     Raises:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
     """
-    info = stat(address)
     name = address.rstrip("/") or address
-    if info["type"] == "directory":
+    if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
     if (source := _archive(address, name, columns)) is not None:
         return source
