@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from egide.auditing.rows import MatchRow, UnreadableRow, match_row, printable, unreadable_row
 from egide.auditing.sources import Item, Other, read_shard
 from egide.compiled import count_picture
-from egide.domain.model import Fingerprint
+from egide.domain.model import Fingerprint, Signal
 from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from egide.auditing.sources import Shard
     from egide.domain.model import Limits, Mode
@@ -92,7 +92,7 @@ class Scanner:
     matcher: Matcher | ThoroughMatcher
     mode: Mode
     limits: Limits
-    with_md5: bool
+    digests: Collection[Signal]
     anchored: bool = False
     keypoints: bool = False
     on_item: Callable[[int, int], None] = lambda _number, _bytes: None
@@ -203,7 +203,8 @@ class Scanner:
                 name=item.name,
                 mode=self.mode,
                 limits=self.limits,
-                md5=self.with_md5,
+                md5=Signal.MD5 in self.digests,
+                sha1=Signal.SHA1 in self.digests,
                 keypoints=self.keypoints,
                 anchored=self.anchored,
             )

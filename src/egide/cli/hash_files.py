@@ -35,9 +35,9 @@ def hash_files(
 ) -> None:
     """Print the fingerprint of each file as a line of JSON.
 
-    Each line has file, sha256, md5, pdq (64 hex digits), quality, width, height; or file and error.
-    An animation also has frames, the PDQ of each distinct frame. Exits with 1 if a file could not
-    be used, and with 3 if none could.
+    Each line has file, sha256, sha1, md5, pdq (64 hex digits), quality, width, height; or file and
+    error. An animation also has frames, the PDQ of each distinct frame. Exits with 1 if a file
+    could not be used, and with 3 if none could.
     """
     import egide
     from egide.settings import limits_from_environment
@@ -61,6 +61,7 @@ def hash_files(
 def _line(print_: Any) -> dict[str, Any]:
     values = {
         "sha256": print_.sha256.hex(),
+        "sha1": print_.sha1.hex(),
         "md5": print_.md5.hex(),
         "pdq": print_.pdq.code.hex(),
         "quality": print_.pdq.quality,

@@ -172,6 +172,9 @@ def _print_result(
         values: dict[str, Any] = {"query": name, "matchable": answer.matchable, "matches": rows}
         if action is not None:
             values["action"] = action.value
+        if answer.vetoed:
+            for name_, some in (("vetoed", answer.vetoed), ("vetoed_by", answer.vetoed_by)):
+                values[name_] = [{**asdict(match), "tier": match.tier} for match in some]
         if checked.disabled:
             values["disabled_banks"] = checked.disabled
         if anchored:
@@ -182,6 +185,10 @@ def _print_result(
             values["patches"] = "searched" if enough else "not-enough-detail"
         print_json(values)
         return
+    if answer.vetoed:
+        by = ", ".join(f"entry {veto.entry} of {veto.bank}" for veto in answer.vetoed_by)
+        count = len(answer.vetoed)
+        say(f"{name}: {count} match{'es' * (count > 1)} vetoed, as harmless by {by}")
     if not matches:
         details = [
             *(

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from egide.auditing.sources.base import Item, Other, Shard
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.errors import LineError, SchemaTooNew, SourceUnreadable
-from egide.hashlist import BadLine, read_hash_list
+from egide.errors import (
+    HashKindUnsure,
+    LineError,
+    ListUnreadable,
+    SchemaTooNew,
+    SourceUnreadable,
+)
+from egide.hashlist import BadLine, Cut, HashLine, read_hash_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +44,13 @@ class HashListSource:
         with open_binary(shard.url) as stream:
             try:
                 for line in read_hash_list(cast("BinaryIO", stream), name=shard.name):
-                    name = f"line {line.line}"
-                    if isinstance(line, BadLine):
-                        yield Item(name, LineError(line=line.line, reason=line.reason))
-                    else:
+                    name = f"{line.unit} {line.line}"
+                    if isinstance(line, HashLine):
                         yield Item(name, line.fingerprint())
-            except SchemaTooNew as error:
+                    elif isinstance(line, Cut | BadLine):
+                        yield Item(name, LineError(line=line.line, reason=line.reason))
+                    elif line.alone:
+                        reason = f"a {line.kind}, which Egide cannot search"
+                        yield Item(name, LineError(line=line.line, reason=reason))
+            except (SchemaTooNew, HashKindUnsure, ListUnreadable) as error:
                 raise SourceUnreadable(name=shard.name, reason=str(error)) from error
