@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from egide.domain.model import Signal
+from egide.domain.model import URL_SIGNALS, Signal
 
 if TYPE_CHECKING:
     from egide.auditing.sources import Item
+    from egide.domain.coverage import Gap
     from egide.domain.model import Fingerprint, Match
     from egide.errors import EgideError
 
@@ -60,11 +61,13 @@ class MatchRow:
 
     @property
     def way(self) -> str:
-        """How the item was found: `file`, `whole`, `part`, `anchored` or `patches`."""
+        """How the item was found: one of `WAYS`."""
         if self.signal == Signal.KEYPOINTS:
             return "patches"
         if self.signal == Signal.ANCHORED:
             return "anchored"
+        if self.signal in URL_SIGNALS:
+            return "address"
         if self.signal != Signal.PDQ:
             return "file"
         return "whole" if self.rectangle is None else "part"
@@ -83,9 +86,9 @@ class UnreadableRow:
 Finding = MatchRow | UnreadableRow
 
 
-WAYS = ("file", "whole", "part", "anchored", "patches")
-"""How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it; and
-in tier 1 by anchored hashes and by keypoints."""
+WAYS = ("file", "whole", "part", "anchored", "patches", "address")
+"""How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it;
+in tier 1 by anchored hashes and by keypoints; and by its address alone."""
 
 
 def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> MatchRow:
@@ -122,6 +125,16 @@ def unreadable_row(item: str, shard: str, error: EgideError) -> UnreadableRow:
     """Turn an error into its row."""
     return UnreadableRow(
         item=printable(item), shard=printable(shard), code=error.code, message=printable(str(error))
+    )
+
+
+def gap_row(gap: Gap, shard: str) -> UnreadableRow:
+    """Turn a gap into its row."""
+    return UnreadableRow(
+        item=printable(gap.name),
+        shard=printable(shard),
+        code=gap.code,
+        message=printable(gap.message),
     )
 
 

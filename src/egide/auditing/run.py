@@ -234,6 +234,7 @@ class Audit:
             unreadable=totals.unreadable,
             not_matchable=totals.not_matchable,
             matched_items=totals.matched_items,
+            vetoed_items=totals.vetoed_items,
             matches=totals.matches,
             ways=dict(totals.ways),
             anchored=AnchoredSummary(

@@ -7,22 +7,31 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import MatchRow, UnreadableRow, match_row, printable, unreadable_row
+from egide.auditing.rows import (
+    MatchRow,
+    UnreadableRow,
+    gap_row,
+    match_row,
+    printable,
+    unreadable_row,
+)
 from egide.auditing.sources import Item, Other, read_shard
 from egide.compiled import count_picture
-from egide.domain.model import Fingerprint, Signal
+from egide.domain.coverage import Gap, gaps_within
+from egide.domain.model import DIGEST_SIGNALS, Fingerprint, Signal
+from egide.domain.veto import weigh
 from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from egide.auditing.sources import Shard
+    from egide.auditing.sources import Read, Shard
     from egide.domain.model import Limits, Mode
     from egide.matching import Matcher, ThoroughMatcher
 
 Outcome = Fingerprint | ItemError | SourceError | None
-"""A fingerprint, the error instead of one, or None for a file that is not a picture."""
+"""A fingerprint, the error instead of one, or None for a gap or a file that is not a picture."""
 PART_ITEMS = 512
 """Items per part file: a killed audit repeats at most this many per worker, and rows do not fill
 memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
@@ -41,7 +50,9 @@ class Part:
         not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
         not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
         without_anchored: hashed, but without anchored hashes, where they were to be searched for.
+        vetoed_items: items of which a negative bank vetoes every match.
         others: files that are not pictures, counted by suffix.
+        gaps: what was not looked at besides unreadable items, counted by kind.
         digest: SHA-256 over name and content digest of each item in order.
     """
 
@@ -53,11 +64,23 @@ class Part:
     not_enough_detail: int = 0
     without_anchored: int = 0
     matched_items: int = 0
+    vetoed_items: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
+    gaps: Counter[str] = field(default_factory=Counter)
     digest: str = ""
     matches: list[MatchRow] = field(default_factory=list)
     unreadable: list[UnreadableRow] = field(default_factory=list)
+
+    @property
+    def gap_rows(self) -> int:
+        """The rows of what is no item, by which a part ends as it does by its items."""
+        return len(self.unreadable) - (self.items - self.hashed)
+
+    def add_gap(self, gap: Gap, shard: str) -> None:
+        """Count a gap, and keep its row."""
+        self.gaps[gap.kind.value] += gap.count
+        self.unreadable.append(gap_row(gap, shard))
 
     def counts(self) -> dict[str, Any]:
         """Return the numbers without the rows, as plain values."""
@@ -66,14 +89,17 @@ class Part:
             "last": self.last,
             "items": self.items,
             "hashed": self.hashed,
-            "unreadable": len(self.unreadable),
+            "unreadable": self.items - self.hashed,
+            "rows": len(self.matches) + len(self.unreadable),
             "not_matchable": self.not_matchable,
             "not_enough_detail": self.not_enough_detail,
             "without_anchored": self.without_anchored,
             "matched_items": self.matched_items,
+            "vetoed_items": self.vetoed_items,
             "matches": len(self.matches),
             "bytes": self.bytes,
             "others": dict(self.others),
+            "gaps": dict(self.gaps),
             "digest": self.digest,
         }
 
@@ -122,14 +148,17 @@ class Scanner:
             if isinstance(item, Other):
                 part.others[item.suffix] += 1
                 continue
-            if part.items == PART_ITEMS:
+            if part.items + part.gap_rows >= PART_ITEMS:
                 self._match(batch, shard, part)
                 part.position, part.digest = number, digest.hexdigest()
                 yield part
                 part, digest = Part(), hashlib.sha256()
+            if isinstance(item, Gap):
+                part.add_gap(item, shard.name)
+                continue
             part.items += 1
             part.bytes += len(item.content) if isinstance(item.content, bytes) else 0
-            assert outcome is not None  # only of an Other
+            assert outcome is not None  # only of an Other or a Gap
             if isinstance(outcome, Fingerprint):
                 part.hashed += 1
                 part.not_matchable += not outcome.matchable and bool(outcome.frames)
@@ -138,8 +167,10 @@ class Scanner:
                 part.not_enough_detail += (
                     keypoints is not None and not keypoints.straight.searchable
                 )
-                proof = outcome.sha256 or b"".join(frame.code for frame in outcome.frames)
+                proof = _proof(outcome)
                 batch.append((item, outcome))
+                for gap in gaps_within(item.name, outcome):
+                    part.add_gap(gap, shard.name)
             else:
                 part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
                 proof = outcome.code.encode()
@@ -156,7 +187,7 @@ class Scanner:
         poisoned: Mapping[int, type[ItemError]],
         stop_at: int | None,
         start: int,
-    ) -> Iterator[tuple[int, Item | Other, Outcome]]:
+    ) -> Iterator[tuple[int, Read, Outcome]]:
         """Yield number, item and outcome of each item from `start` on."""
         number = bytes_read = 0
         whole = Item(shard.name, b"")
@@ -174,7 +205,7 @@ class Scanner:
                     bytes_read += len(item.content)
                 if number < start:
                     pass  # an existing part holds it
-                elif isinstance(item, Other):
+                elif isinstance(item, Other | Gap):
                     yield number, item, None
                 elif number in poisoned:
                     kind = poisoned[number]
@@ -220,6 +251,17 @@ class Scanner:
         self.on_item(-1, 0)
         found = self.matcher.match([print_ for _, print_ in batch])
         for (item, print_), matches in zip(batch, found, strict=True):
-            part.matched_items += bool(matches)
-            part.matches.extend(match_row(item, shard.name, print_, match) for match in matches)
+            weighed = weigh(matches)
+            part.matched_items += bool(weighed.standing)
+            part.vetoed_items += bool(weighed.vetoed and not weighed.standing)
+            part.matches.extend(
+                match_row(item, shard.name, print_, match) for match in weighed.standing
+            )
         batch.clear()
+
+
+def _proof(print_: Fingerprint) -> bytes:
+    """What of an item goes into the digest of a dataset: that of its bytes, if it is known."""
+    if print_.sha256 or print_.frames:
+        return print_.sha256 or b"".join(frame.code for frame in print_.frames)
+    return b"".join(digest for signal in DIGEST_SIGNALS for digest in print_.digests(signal))

@@ -214,6 +214,11 @@ def _print_result(
         )
     else:
         say(f"No match to {noun} {banks} at revision {summary.store_revision}.")
+    if summary.vetoed_items:
+        count = summary.vetoed_items
+        say(f"Vetoed by a negative bank: {count:,} more item{'s' * (count > 1)} that matched.")
+    if summary.ways["address"]:
+        say(f"Found by an address alone: {_matches(summary.ways['address'])}.")
     if summary.ways["part"]:
         say(f"Found in a part of a picture only: {_matches(summary.ways['part'])}.")
     if summary.ways["anchored"]:

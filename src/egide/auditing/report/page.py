@@ -199,6 +199,9 @@ def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
         if summary[figure] and not (figure == "unreadable" and reason == "no-picture"):
             rest = wording.plural(f"result.{figure}", summary[figure])
             sentence = wording.text("result.join", sentence=sentence, rest=rest)
+    if summary["vetoed_items"]:
+        rest = wording.plural("result.vetoed", summary["vetoed_items"])
+        sentence = wording.text("result.join", sentence=sentence, rest=rest)
     if summary["patches"]["code"]:
         rest = wording.text("result.not_thorough")
         sentence = wording.text("result.join", sentence=sentence, rest=rest)

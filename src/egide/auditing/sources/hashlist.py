@@ -11,6 +11,7 @@ from egide.errors import (
     LineError,
     ListUnreadable,
     SchemaTooNew,
+    SourceTruncated,
     SourceUnreadable,
 )
 from egide.hashlist import BadLine, Cut, HashLine, read_hash_list
@@ -39,7 +40,8 @@ class HashListSource:
         """Yield each line.
 
         Raises:
-            SourceUnreadable: a newer Egide wrote the list.
+            SourceUnreadable: a newer Egide wrote the list, or it is no list.
+            SourceTruncated: it ends too early.
         """
         with open_binary(shard.url) as stream:
             try:
@@ -47,7 +49,9 @@ class HashListSource:
                     name = f"{line.unit} {line.line}"
                     if isinstance(line, HashLine):
                         yield Item(name, line.fingerprint())
-                    elif isinstance(line, Cut | BadLine):
+                    elif isinstance(line, Cut):
+                        raise SourceTruncated(name=shard.name, items=line.line, reason=line.reason)
+                    elif isinstance(line, BadLine):
                         yield Item(name, LineError(line=line.line, reason=line.reason))
                     elif line.alone:
                         reason = f"a {line.kind}, which Egide cannot search"
