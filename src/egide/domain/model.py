@@ -633,6 +633,8 @@ class Limits:
     """How many times its own size an archive or table may expand to while it is read."""
     expansion_floor_bytes: int = 1024 * 1024 * 1024
     """Any archive or table may expand to this size, however small it is."""
+    max_nesting: int = 3
+    """How many archives or tables may stand around another that is still opened."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -67,6 +67,7 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         "matches": 1,
         "unreadable": 1,
         "not_matchable": 1,
+        "vetoed_items": 1,
         "distances": {"1": 1},
         "others": {"": 1},
     }
