@@ -194,6 +194,9 @@ def _print_result(
         values: dict[str, Any] = {"query": name, "matchable": answer.matchable, "matches": rows}
         if action is not None:
             values["action"] = action.value
+        if answer.vetoed:
+            for name_, some in (("vetoed", answer.vetoed), ("vetoed_by", answer.vetoed_by)):
+                values[name_] = [{**asdict(match), "tier": match.tier} for match in some]
         if checked.disabled:
             values["disabled_banks"] = checked.disabled
         if anchored:
@@ -208,6 +211,10 @@ def _print_result(
         return
     for gap in gaps_within(name, query):
         warn(f"{gap.message} [{gap.code}]")
+    if answer.vetoed:
+        by = ", ".join(f"entry {veto.entry} of {veto.bank}" for veto in answer.vetoed_by)
+        count = len(answer.vetoed)
+        say(f"{name}: {count} match{'es' * (count > 1)} vetoed, as harmless by {by}")
     if not matches:
         details = [
             *(

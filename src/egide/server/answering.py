@@ -175,6 +175,8 @@ def _answer(matchable: bool, decision: Decision) -> dict[str, Any]:
     return {
         "decision": {"action": decision.action, "reasons": decision.reasons},
         "matches": [_shown(match) for match in decision.matches],
+        "vetoed": [_shown(match) for match in decision.vetoed],
+        "vetoed_by": [_shown(match) for match in decision.vetoed_by],
         "matchable": matchable,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from egide.domain.access import Permission
-from egide.domain.model import DEFAULT_RADIUS_BITS
+from egide.domain.model import DEFAULT_RADIUS_BITS, BankKind
 from egide.errors import BankExists, BankMissing
 from egide.store.changing import ChangingStore
 from egide.usecases.approvals import TwoPeople
@@ -24,6 +24,7 @@ def create_bank(
     radius_bits: int = DEFAULT_RADIUS_BITS,
     description: str = "",
     enabled: bool = True,
+    kind: BankKind = BankKind.POSITIVE,
     by: Key | None = None,
     approval_id: int | None = None,
 ) -> Bank:
@@ -35,6 +36,7 @@ def create_bank(
         radius_bits: the greatest distance of a match, in bits of 256.
         description: what it is for.
         enabled: whether searches use it.
+        kind: a match in a negative bank vetoes others; it cannot be changed later.
         by: the key of the person who makes it; None for direct access to the database.
         approval_id: of a second person's approval, if there is one.
 
@@ -50,7 +52,7 @@ def create_bank(
             _require_free(store, name)
             TwoPeople(store).check_radius(by, name, radius_bits, approval_id, old_radius_bits=None)
     changing = ChangingStore.of(store)
-    bank = changing.banks.create(name, radius_bits=radius_bits, description=description)
+    bank = changing.banks.create(name, radius_bits=radius_bits, description=description, kind=kind)
     return bank if enabled else changing.banks.update(name, enabled=False)
 
 

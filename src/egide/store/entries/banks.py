@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.domain.model import MAX_RADIUS_BITS, Bank, BankCounts, State, Trust
+from egide.domain.model import MAX_RADIUS_BITS, Bank, BankCounts, BankKind, State, Trust
 from egide.domain.names import NAME
 from egide.errors import BankExists, BankMissing, BankNameInvalid, RadiusInvalid
 from egide.store.entries.records import BANK_COLUMNS, bank_of
@@ -47,7 +48,9 @@ class Banks:
             return count_entries(connection, get_bank(connection, name))
 
 
-def create_bank(change: Change, name: str, *, radius_bits: int, description: str) -> Bank:
+def create_bank(
+    change: Change, name: str, *, radius_bits: int, description: str, kind: BankKind
+) -> Bank:
     """Add a bank; see `BankChanges.create`."""
     if not NAME.fullmatch(name):
         raise BankNameInvalid(bank=name)
@@ -60,6 +63,7 @@ def create_bank(change: Change, name: str, *, radius_bits: int, description: str
             radius_bits=radius_bits,
             description=description,
             enabled=True,
+            kind=kind.value,
             created=change.at,
             revision=change.revision(),
         )
@@ -67,7 +71,7 @@ def create_bank(change: Change, name: str, *, radius_bits: int, description: str
     key = result.inserted_primary_key
     assert key is not None
     change.bank_id = int(key[0])
-    return Bank(change.bank_id, name, radius_bits, description, enabled=True)
+    return Bank(change.bank_id, name, radius_bits, description, enabled=True, kind=kind)
 
 
 def update_bank(
@@ -82,12 +86,11 @@ def update_bank(
     if radius_bits is not None:
         _check_radius(radius_bits)
     old = get_bank(change.connection, name)
-    new = Bank(
-        old.id,
-        old.name,
-        old.radius_bits if radius_bits is None else radius_bits,
-        old.description if description is None else description,
-        old.enabled if enabled is None else enabled,
+    new = replace(
+        old,
+        radius_bits=old.radius_bits if radius_bits is None else radius_bits,
+        description=old.description if description is None else description,
+        enabled=old.enabled if enabled is None else enabled,
     )
     if new != old:
         change.bank_id = old.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.domain.model import DEFAULT_RADIUS_BITS, Trust
+from egide.domain.model import DEFAULT_RADIUS_BITS, BankKind, Trust
 from egide.domain.times import unix_seconds
 from egide.store.entries import consent
 from egide.store.entries.banks import Banks, create_bank, get_bank, update_bank
@@ -33,7 +33,12 @@ class BankChanges(Banks):
         self._changing = changing
 
     def create(
-        self, name: str, *, radius_bits: int = DEFAULT_RADIUS_BITS, description: str = ""
+        self,
+        name: str,
+        *,
+        radius_bits: int = DEFAULT_RADIUS_BITS,
+        description: str = "",
+        kind: BankKind = BankKind.POSITIVE,
     ) -> Bank:
         """Add an empty, enabled bank.
 
@@ -41,7 +46,9 @@ class BankChanges(Banks):
             BankNameInvalid, BankExists, RadiusInvalid: the name or the radius is not acceptable.
         """
         with self._changing("create-bank") as made:
-            return create_bank(made, name, radius_bits=radius_bits, description=description)
+            return create_bank(
+                made, name, radius_bits=radius_bits, description=description, kind=kind
+            )
 
     def update(
         self,
@@ -101,6 +108,7 @@ class EntryChanges(Entries):
         again: bool = False,
         outcomes: bool = False,
         keypoint_key: KeypointKey | None = None,
+        ended: Iterable[Registration] = (),
     ) -> Registered:
         """Register any number of fingerprints in one transaction and in constant memory.
 
@@ -116,6 +124,7 @@ class EntryChanges(Entries):
             again: the person changed their mind: a withdrawn entry becomes active again.
             outcomes: also return the entry of each registration, in order.
             keypoint_key: seals keypoints; it is not stored.
+            ended: read once after them: their entries are withdrawn, where there are any.
 
         Raises:
             BankMissing: no bank has that name.
@@ -134,6 +143,7 @@ class EntryChanges(Entries):
                 sealer=Sealer(self._store_id, self._shown, keypoint_key),
                 again=again,
                 outcomes=outcomes,
+                ended=ended,
             )
 
     def withdraw(self, bank: str, entry_ids: Sequence[int]) -> int:
