@@ -322,6 +322,8 @@ class Fingerprint:
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
         anchored: of the first frame; None if not requested, or if it has too little detail.
+        as_stored: of the first frame's samples as the file stores them, see
+            `egide.media.pixels.stored_samples`; None if not requested, or if they are what is seen.
     """
 
     frames: tuple[Pdq, ...]
@@ -333,6 +335,7 @@ class Fingerprint:
     regions: tuple[Region, ...] = ()
     keypoints: KeypointQuery | None = None
     anchored: AnchoredQuery | None = None
+    as_stored: Pdq | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -379,13 +382,21 @@ class FeedbackKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """A named collection of entries, with its own match radius."""
+    """A named collection of entries, with its own match radius.
+
+    Attributes:
+        enabled_ratio: the share of HMA's look-ups that it takes part in while it is enabled, above
+            0 and at most 1. Nothing but HMA's look-ups knows it.
+        kept: whether a program made it through HMA, and so may rename and delete it.
+    """
 
     id: int
     name: str
     radius_bits: int
     description: str
     enabled: bool
+    enabled_ratio: float = 1.0
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +409,7 @@ class Registration:
         quality: of the first frame; None if unknown.
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
+        metadata: what a program says of it, as JSON; kept beside the note, and erased with it.
         keypoints: kept only if given, sealed with a key that is not in the store.
         anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
             they are.
@@ -414,6 +426,7 @@ class Registration:
     trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
     keypoints: KeypointSet | None = None
     anchored: AnchoredHashes | None = None
+    metadata: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

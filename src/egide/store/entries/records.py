@@ -46,13 +46,14 @@ BANK_COLUMNS = (
     banks.c.radius_bits,
     banks.c.description,
     banks.c.enabled,
+    banks.c.enabled_ratio,
+    banks.c.kept,
 )
 
 
 def bank_of(row: Sequence[Any]) -> Bank:
     """The bank in a row of `BANK_COLUMNS`."""
-    bank_id, name, radius_bits, description, enabled = row
-    return Bank(bank_id, name, radius_bits, description, enabled)
+    return Bank(*row)
 
 
 def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
