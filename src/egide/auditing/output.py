@@ -122,7 +122,7 @@ class Output:
     def findings(self, shard_id: str, kept: Kept) -> Iterator[Finding]:
         """Yield the rows of a shard's parts, each part's matches first."""
         for number, counts in enumerate(kept.parts):
-            if counts["matches"] or counts["unreadable"]:
+            if counts["rows"]:
                 yield from read_findings(part_path(self.parts, shard_id, number))
 
     def merge(self, totals: Totals) -> None:

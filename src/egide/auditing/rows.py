@@ -9,6 +9,7 @@ from egide.domain.model import Signal
 
 if TYPE_CHECKING:
     from egide.auditing.sources import Item
+    from egide.domain.coverage import Gap
     from egide.domain.model import Fingerprint, Match
     from egide.errors import EgideError
 
@@ -122,6 +123,16 @@ def unreadable_row(item: str, shard: str, error: EgideError) -> UnreadableRow:
     """Turn an error into its row."""
     return UnreadableRow(
         item=printable(item), shard=printable(shard), code=error.code, message=printable(str(error))
+    )
+
+
+def gap_row(gap: Gap, shard: str) -> UnreadableRow:
+    """Turn a gap into its row."""
+    return UnreadableRow(
+        item=printable(gap.name),
+        shard=printable(shard),
+        code=gap.code,
+        message=printable(gap.message),
     )
 
 

@@ -7,9 +7,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import MatchRow, UnreadableRow, match_row, printable, unreadable_row
+from egide.auditing.rows import (
+    MatchRow,
+    UnreadableRow,
+    gap_row,
+    match_row,
+    printable,
+    unreadable_row,
+)
 from egide.auditing.sources import Item, Other, read_shard
 from egide.compiled import count_picture
+from egide.domain.coverage import Gap, gaps_within
 from egide.domain.model import Fingerprint
 from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
@@ -17,12 +25,12 @@ from egide.hashing import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from egide.auditing.sources import Shard
+    from egide.auditing.sources import Read, Shard
     from egide.domain.model import Limits, Mode
     from egide.matching import Matcher, ThoroughMatcher
 
 Outcome = Fingerprint | ItemError | SourceError | None
-"""A fingerprint, the error instead of one, or None for a file that is not a picture."""
+"""A fingerprint, the error instead of one, or None for a gap or a file that is not a picture."""
 PART_ITEMS = 512
 """Items per part file: a killed audit repeats at most this many per worker, and rows do not fill
 memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
@@ -42,6 +50,7 @@ class Part:
         not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
         without_anchored: hashed, but without anchored hashes, where they were to be searched for.
         others: files that are not pictures, counted by suffix.
+        gaps: what was not looked at besides unreadable items, counted by kind.
         digest: SHA-256 over name and content digest of each item in order.
     """
 
@@ -55,9 +64,20 @@ class Part:
     matched_items: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
+    gaps: Counter[str] = field(default_factory=Counter)
     digest: str = ""
     matches: list[MatchRow] = field(default_factory=list)
     unreadable: list[UnreadableRow] = field(default_factory=list)
+
+    @property
+    def gap_rows(self) -> int:
+        """The rows of what is no item, by which a part ends as it does by its items."""
+        return len(self.unreadable) - (self.items - self.hashed)
+
+    def add_gap(self, gap: Gap, shard: str) -> None:
+        """Count a gap, and keep its row."""
+        self.gaps[gap.kind.value] += gap.count
+        self.unreadable.append(gap_row(gap, shard))
 
     def counts(self) -> dict[str, Any]:
         """Return the numbers without the rows, as plain values."""
@@ -66,7 +86,8 @@ class Part:
             "last": self.last,
             "items": self.items,
             "hashed": self.hashed,
-            "unreadable": len(self.unreadable),
+            "unreadable": self.items - self.hashed,
+            "rows": len(self.matches) + len(self.unreadable),
             "not_matchable": self.not_matchable,
             "not_enough_detail": self.not_enough_detail,
             "without_anchored": self.without_anchored,
@@ -74,6 +95,7 @@ class Part:
             "matches": len(self.matches),
             "bytes": self.bytes,
             "others": dict(self.others),
+            "gaps": dict(self.gaps),
             "digest": self.digest,
         }
 
@@ -122,14 +144,17 @@ class Scanner:
             if isinstance(item, Other):
                 part.others[item.suffix] += 1
                 continue
-            if part.items == PART_ITEMS:
+            if part.items + part.gap_rows >= PART_ITEMS:
                 self._match(batch, shard, part)
                 part.position, part.digest = number, digest.hexdigest()
                 yield part
                 part, digest = Part(), hashlib.sha256()
+            if isinstance(item, Gap):
+                part.add_gap(item, shard.name)
+                continue
             part.items += 1
             part.bytes += len(item.content) if isinstance(item.content, bytes) else 0
-            assert outcome is not None  # only of an Other
+            assert outcome is not None  # only of an Other or a Gap
             if isinstance(outcome, Fingerprint):
                 part.hashed += 1
                 part.not_matchable += not outcome.matchable and bool(outcome.frames)
@@ -140,6 +165,8 @@ class Scanner:
                 )
                 proof = outcome.sha256 or b"".join(frame.code for frame in outcome.frames)
                 batch.append((item, outcome))
+                for gap in gaps_within(item.name, outcome):
+                    part.add_gap(gap, shard.name)
             else:
                 part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
                 proof = outcome.code.encode()
@@ -156,7 +183,7 @@ class Scanner:
         poisoned: Mapping[int, type[ItemError]],
         stop_at: int | None,
         start: int,
-    ) -> Iterator[tuple[int, Item | Other, Outcome]]:
+    ) -> Iterator[tuple[int, Read, Outcome]]:
         """Yield number, item and outcome of each item from `start` on."""
         number = bytes_read = 0
         whole = Item(shard.name, b"")
@@ -174,7 +201,7 @@ class Scanner:
                     bytes_read += len(item.content)
                 if number < start:
                     pass  # an existing part holds it
-                elif isinstance(item, Other):
+                elif isinstance(item, Other | Gap):
                     yield number, item, None
                 elif number in poisoned:
                     kind = poisoned[number]

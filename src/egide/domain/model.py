@@ -33,6 +33,8 @@ REGISTERED_ANCHORED = 62
 """Most that are made of one: with two more, a row would not fit on half a page of SQLite's."""
 MAX_ANCHORED_QUERY = 510
 """Most codes that a picture's parts are searched by: 255 regions, each as it is and mirrored."""
+WHOLE_REGIONS = 160
+"""A query's regions with a lower number are of the whole picture, the others of parts of it."""
 _ONES = 128
 # A hash of a region sets the half of its bits that lie over the median.
 _NOT_A_REGION_HASH = f"one of them has not {_ONES} ones, as every hash of a region has"
@@ -279,7 +281,8 @@ class AnchoredQuery:
     def registered(self) -> AnchoredHashes:
         """What to keep of the picture: of each of its strongest regions the first code."""
         first = {region: code for code, region in reversed([*zip(self, self.regions, strict=True)])}
-        return AnchoredHashes.of(first[region] for region in sorted(first)[:REGISTERED_ANCHORED])
+        whole = sorted(region for region in first if region < WHOLE_REGIONS)
+        return AnchoredHashes.of(first[region] for region in whole[:REGISTERED_ANCHORED])
 
     def __iter__(self) -> Iterator[bytes]:
         return _each_code(self.codes)
@@ -319,6 +322,7 @@ class Fingerprint:
         sha256, md5: of the file's bytes; None if unknown (a hash list, a PIL image).
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
         frames_skipped: frames of an animation beyond the limit, which were not examined.
+        share_read: the share of the picture's rows that was read; below 1, the file is truncated.
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
         anchored: of the first frame; None if not requested, or if it has too little detail.
@@ -332,6 +336,7 @@ class Fingerprint:
     width: int = 0
     height: int = 0
     frames_skipped: int = 0
+    share_read: float = 1.0
     regions: tuple[Region, ...] = ()
     keypoints: KeypointQuery | None = None
     anchored: AnchoredQuery | None = None

@@ -60,6 +60,18 @@ class ImageTruncated(ItemError):
     code = "image-truncated"
 
 
+class PixelsMissing(ItemError):
+    """{name} is cut: {share} of its picture was read and compared. Fetch or copy it again."""
+
+    code = "pixels-missing"
+
+
+class FramesSkipped(ItemError):
+    """{skipped} frames of {name} were not looked at: raise EGIDE_MAX_FRAMES or EGIDE_MAX_DECODED_FRAMES to read more."""
+
+    code = "frames-skipped"
+
+
 class ImageTooLarge(ItemError):
     """{name} is {width}×{height} pixels, over the limit of {limit}: raise EGIDE_MAX_PIXELS to read it."""
 

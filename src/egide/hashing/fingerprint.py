@@ -86,7 +86,7 @@ def fingerprint(
             width=frame.columns,
             height=frame.rows,
             regions=parts,
-            anchored=anchored_query(frame.pixels) if anchored else None,
+            anchored=anchored_query(frame, parts) if anchored else None,
             keypoints=extract(frame, [part.rectangle for part in parts]) if keypoints else None,
         )
     picture = decode(
@@ -202,7 +202,7 @@ def _distinct(
         if _differs(code, codes, DISTINCT_BITS):
             parts = hash_regions(frame, found, len(kept), max_regions - len(regions))
             if anchored and not kept:
-                parts_query = anchored_query(frame.pixels)
+                parts_query = anchored_query(frame, parts)
             if keypoints and not kept:
                 query = extract(frame, [part.rectangle for part in parts])
             regions += parts

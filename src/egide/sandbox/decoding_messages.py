@@ -89,6 +89,7 @@ def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
         "md5": _hex(fingerprint.md5),
         "size": [fingerprint.width, fingerprint.height],
         "skipped": fingerprint.frames_skipped,
+        "share": fingerprint.share_read,
         "regions": [
             {
                 "frame": region.frame,
@@ -164,10 +165,17 @@ def _fingerprint(values: dict[str, Any], limits: Limits) -> Fingerprint:
         width=width,
         height=height,
         frames_skipped=_number(values["skipped"]),
+        share_read=_share(values["share"]),
         regions=tuple(_region(region, len(frames)) for region in values["regions"]),
         anchored=None if values["anchored"] is None else _anchored(*values["anchored"]),
         as_stored=None if values["as_stored"] is None else _pdq(values["as_stored"]),
     )
+
+
+def _share(value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 < value <= 1:
+        _refuse()
+    return float(value)
 
 
 def _anchored(codes: str, regions: str, version: int) -> AnchoredQuery:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from drawn_scenes import scene
+from egide.domain.model import WHOLE_REGIONS
 from egide.hashing import anchored_points, anchored_regions
-from egide.hashing.anchored import QUERY_REGIONS
 from egide.hashing.anchored_scales import blurred, scales
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
@@ -35,6 +35,6 @@ def test_points_and_codes_are_equal(rows: int, columns: int, seed: int, finish: 
     for each, other_values in zip(found, other_points, strict=True):
         np.testing.assert_array_equal(each, other_values)
     np.testing.assert_array_equal(
-        anchored_regions.region_codes(plain, found, QUERY_REGIONS),
-        anchored_compiled.region_codes(fast, other_points, QUERY_REGIONS),
+        anchored_regions.region_codes(plain, found, WHOLE_REGIONS),
+        anchored_compiled.region_codes(fast, other_points, WHOLE_REGIONS),
     )

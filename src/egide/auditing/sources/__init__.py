@@ -10,6 +10,7 @@ from egide.auditing.sources.base import (
     TAR_SUFFIXES,
     Item,
     Other,
+    Read,
     Shard,
     Source,
     is_archive,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Limits
 
-__all__ = ["Item", "Other", "Shard", "Source", "open_source", "read_shard", "variables_for"]
+__all__ = ["Item", "Other", "Read", "Shard", "Source", "open_source", "read_shard", "variables_for"]
 
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind
@@ -57,7 +58,7 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 
 
-def read_shard(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+def read_shard(shard: Shard, limits: Limits) -> Iterator[Read]:
     """Read a shard with the source of its kind."""
     return _KINDS[shard.kind].read(shard, limits)
 

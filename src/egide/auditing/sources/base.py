@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from egide.domain.coverage import Gap
 from egide.errors import SourceExpands
 
 if TYPE_CHECKING:
@@ -122,6 +123,10 @@ class Other:
     suffix: str
 
 
+Read = Item | Other | Gap
+"""What a source yields. A gap is something in the shard that was not looked at."""
+
+
 class Source(Protocol):
     """A source of items. `read` needs only the shard, so that any process can call it."""
 
@@ -137,7 +142,7 @@ class Source(Protocol):
         ...
 
     @staticmethod
-    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+    def read(shard: Shard, limits: Limits) -> Iterator[Read]:
         """Yield the items of one shard, in a fixed order; at most one item's bytes in memory.
 
         Raises:
