@@ -346,6 +346,8 @@ class Fingerprint:
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
         anchored: of the first frame; None if not requested, or if it has too little detail.
+        as_stored: of the first frame's samples as the file stores them, see
+            `egide.media.pixels.stored_samples`; None if not requested, or if they are what is seen.
     """
 
     frames: tuple[Pdq, ...]
@@ -361,6 +363,7 @@ class Fingerprint:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: tuple[bytes, ...] = field(default=(), repr=False)
     url_md5: tuple[bytes, ...] = field(default=(), repr=False)
+    as_stored: Pdq | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -427,6 +430,9 @@ class Bank:
 
     Attributes:
         kind: whether a match with one of its entries is found, or vetoes what else is found.
+        enabled_ratio: the share of HMA's look-ups that it takes part in while it is enabled, above
+            0 and at most 1. Nothing but HMA's look-ups knows it.
+        kept: whether a program made it through HMA, and so may rename and delete it.
     """
 
     id: int
@@ -435,6 +441,8 @@ class Bank:
     description: str
     enabled: bool
     kind: BankKind = BankKind.POSITIVE
+    enabled_ratio: float = 1.0
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +455,7 @@ class Registration:
         quality: of the first frame; None if unknown.
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
+        metadata: what a program says of it, as JSON; kept beside the note, and erased with it.
         keypoints: kept only if given, sealed with a key that is not in the store.
         anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
             they are.
@@ -466,6 +475,7 @@ class Registration:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
+    metadata: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def fingerprint(
     regions: bool = True,
     anchored: bool = False,
     keypoints: bool = False,
+    as_stored: bool = False,
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
 
@@ -58,6 +59,8 @@ def fingerprint(
         regions: whether to look for parts that are pictures of their own.
         anchored: whether to hash the parts of the first frame, by which its crops are found.
         keypoints: whether to find the keypoints of the first frame.
+        as_stored: whether to hash the first frame of a file also as HMA does, which takes a
+            palette's indices, ink and hidden colours for what is seen.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
@@ -98,6 +101,7 @@ def fingerprint(
             MIN_SIDE_FOR_ANCHORED if anchored else 0,
             MIN_SIDE_FOR_KEYPOINTS if keypoints else 0,
         ),
+        as_stored=as_stored,
     )
     found = _distinct(
         picture,
@@ -118,6 +122,7 @@ def fingerprint(
         regions=found.regions,
         anchored=found.anchored,
         keypoints=found.keypoints,
+        as_stored=found.as_stored,
     )
 
 
@@ -171,6 +176,7 @@ class _Distinct(NamedTuple):
     anchored: AnchoredQuery | None
     keypoints: KeypointQuery | None
     skipped: int
+    as_stored: Pdq | None
 
 
 def _distinct(
@@ -188,9 +194,12 @@ def _distinct(
     regions: list[Region] = []
     parts_query: AnchoredQuery | None = None
     query: KeypointQuery | None = None
+    stored: Pdq | None = None
     for frame in islice(picture.frames, limits.max_decoded_frames):
         found = hash_frame(frame, mode)
         code = int.from_bytes(found.code)
+        if frame.as_stored is not None and not kept:
+            stored = hash_frame(Frame(frame.as_stored, frame.rows, frame.columns), mode)
         if kept and not found.matchable:
             continue
         if _differs(code, codes, DISTINCT_BITS):
@@ -204,7 +213,7 @@ def _distinct(
             codes.append(code)
         if len(kept) == limits.max_frames:
             break
-    return _Distinct(tuple(kept), tuple(regions), parts_query, query, picture.count_left())
+    return _Distinct(tuple(kept), tuple(regions), parts_query, query, picture.count_left(), stored)
 
 
 def _differs(code: int, others: list[int], bits: int) -> bool:

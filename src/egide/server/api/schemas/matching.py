@@ -5,6 +5,7 @@ Answers are written without these models, for speed: a batch has ten thousand of
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,7 @@ from egide.domain.model import (
     Transform,
     Trust,
 )
+from egide.domain.origin import OriginKind
 from egide.domain.policy import Action, Reason
 from egide.server.api.schemas.common import NAME_PATTERN
 from egide.server.http.kinds import MAX_BATCH_ANCHORED
@@ -126,6 +128,16 @@ class AnchoredAnswer(BaseModel):
     registered: int = Field(description="How many it has.")
 
 
+class OriginAnswer(BaseModel):
+    """Where an entry came from."""
+
+    kind: OriginKind
+    source: str = Field(description="As the entry has it.")
+    added: datetime
+    by: str | None = Field(description="The name of the key that added it, or of the partner.")
+    through: str | None = Field(description="The list, case or folder that the sender named.")
+
+
 class MatchAnswer(BaseModel):
     """One entry that the picture matches."""
 
@@ -146,6 +158,9 @@ class MatchAnswer(BaseModel):
         "`pdq-anchored`, which does not tell where."
     )
     anchored: AnchoredAnswer | None = Field(description="For `pdq-anchored` only.")
+    origin: OriginAnswer | None = Field(
+        None, description="For keys that may read entries; others' answers do not have it."
+    )
 
 
 class Answer(BaseModel):
