@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
@@ -29,6 +29,7 @@ from egide.errors import (
 )
 from egide.server.app import create_app, prepare
 from egide.server.http import logs
+from egide.server.http.accepting import Accepting
 from egide.server.http.connections import BoundedHttp, bounded_http
 from egide.server.http.shared import Shared
 from egide.server.metrics import forget_gauges
@@ -121,6 +122,7 @@ def _run_workers(
                 ensure_bank(service.store, settings.pages_bank)
         app = create_app(settings, shared=shared)
         prepare(app)
+        listening.setblocking(False)
 
         def forget(worker: int) -> None:
             shared.forget(worker)
@@ -131,6 +133,7 @@ def _run_workers(
             partial(_work, settings, listening, shared, app),
             forget,
             say_address,
+            listening.close,
             settings.graceful_timeout_s,
         ).run()
 
@@ -151,7 +154,7 @@ def _work(
             service.live.wait_until_ready(_SUCCESSOR_PATIENCE_S)
         service.say_ready()
         app.state.service = service
-        _Worker(_config(app, own), place).run(sockets=[listening])
+        _Worker(_config(app, own), place, shared).run(sockets=[listening])
 
 
 def _make_keys(service: Service, on_first_key: Callable[[str], None]) -> None:
@@ -274,9 +277,10 @@ class _Server(uvicorn.Server):
 class _Worker(_Server):
     """Takes its orders from the parent alone, see `egide.server.workers`."""
 
-    def __init__(self, config: uvicorn.Config, place: Place) -> None:
+    def __init__(self, config: uvicorn.Config, place: Place, shared: Shared) -> None:
         super().__init__(config)
         self._place = place
+        self._shared = shared
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -284,11 +288,32 @@ class _Worker(_Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say that requests are taken, once they are; listen to orders."""
-        await super().startup(sockets)
-        if self.started:
-            asyncio.get_running_loop().add_reader(self._place.orders, self._obey)
-            self._place.serves()
+        """Take connections in turn with the other workers, and say so; listen to orders."""
+        await super().startup(sockets=[])
+        assert sockets is not None
+        self._accepting = Accepting(
+            sockets[0],
+            partial(
+                cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            ),
+            self.server_state.connections.__len__,
+            self._shared,
+        )
+        asyncio.get_running_loop().add_reader(self._place.orders, self._obey)
+        self._place.serves()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell the other workers how many connections this one has."""
+        self._accepting.tell()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no further connection, and finish those that are open."""
+        self._accepting.close()
+        await super().shutdown(sockets)
 
     def _obey(self) -> None:
         order = os.read(self._place.orders, 1)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from egide import errors
-from egide.errors import EgideError, NotReady
+from egide.errors import EgideError, WorkerEnded
 from egide.sandbox.starting import fork
 from egide.server.http.logs import log
 
@@ -101,6 +101,7 @@ class Workers:
         work: what a worker does, until its place tells it to end; in its process.
         on_end: called with the number of a worker that has ended.
         on_serving: called once, when all serve.
+        on_ending: called once, before they are told to end.
         graceful_s: how long requests in progress have at the end.
     """
 
@@ -108,6 +109,7 @@ class Workers:
     work: Work
     on_end: Callable[[int], None]
     on_serving: Callable[[], None]
+    on_ending: Callable[[], None]
     graceful_s: float
     _all: list[_Worker] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
@@ -250,9 +252,8 @@ class Workers:
         if self._ending:
             return
         code = os.waitstatus_to_exitcode(status)
-        self._failed(
-            worker, worker.said or NotReady(reason=f"worker {worker.number} ended with {code}")
-        )
+        how = f"signal {-code}" if code < 0 else f"status {code}"
+        self._failed(worker, worker.said or WorkerEnded(worker=worker.number, how=how))
 
     def _failed(self, worker: _Worker, error: EgideError) -> None:
         """Start a worker anew, at once or later; before all have served once, give up."""
@@ -283,6 +284,7 @@ class Workers:
         now = time.monotonic()
         if self._kill_at is None:
             self._kill_at = now + self.graceful_s + _CLOSING_S
+            self.on_ending()
             self._order(END)
         if self._told > 1:
             self._order(END_AT_ONCE)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import fcntl
 import math
 import mmap
+import os
 import tempfile
 import time
+import weakref
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -45,7 +48,11 @@ class Memory:
         self._threads = RLock()
         self._depth = 0
         # The system frees a lock on a file when its holder is killed. A semaphore stays taken.
-        self._file = tempfile.TemporaryFile() if workers > 1 else None  # noqa: SIM115 - kept open
+        self._file: int | None = None
+        if workers > 1:
+            self._file, name = tempfile.mkstemp()
+            Path(name).unlink()
+            weakref.finalize(self, os.close, self._file)
         self._tallies: list[Tally] = []
 
     def array(self, dtype: DTypeLike, *shape: int) -> NDArray[Any]:

@@ -55,6 +55,7 @@ class Shared:
         self.submissions = Rates(memory=memory)
         self._readiness = memory.array(np.int64, workers)
         self._pids = memory.array(np.int64, workers)
+        self._connections = memory.array(np.int64, workers)
         self._lanes = [
             SharedSemaphore(memory, places)
             for places in (passwords.AT_WORK, passwords.IN_LINE, PARSED_AT_ONCE)
@@ -81,6 +82,12 @@ class Shared:
     def say(self, *, ready: bool) -> None:
         """Say whether this worker can answer."""
         self._readiness[self.memory.worker] = Readiness.READY if ready else Readiness.NOT_READY
+
+    def count_connections(self, own: int) -> int:
+        """Say how many connections this worker has; return how many fewer another one has."""
+        self._connections[self.memory.worker] = own
+        takes = self._readiness != Readiness.ABSENT
+        return own - int(self._connections[takes].min(initial=own))
 
     @property
     def all_ready(self) -> bool:
