@@ -261,6 +261,7 @@ class Audit:
             dataset_sha256=totals.dataset_sha256,
             bytes=totals.bytes,
             others=dict(totals.others.most_common()),
+            columns=totals.columns,
             versions=_versions(),
             unreadable_codes=dict(totals.codes.most_common()),
             distances={str(bits): count for bits, count in sorted(totals.distances.items())},

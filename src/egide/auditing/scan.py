@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import (
@@ -15,7 +15,7 @@ from egide.auditing.rows import (
     printable,
     unreadable_row,
 )
-from egide.auditing.sources import Item, Other, read_shard
+from egide.auditing.sources import Columns, Item, Other, read_shard
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, gaps_within
 from egide.domain.model import Fingerprint
@@ -51,6 +51,7 @@ class Part:
         without_anchored: hashed, but without anchored hashes, where they were to be searched for.
         others: files that are not pictures, counted by suffix.
         gaps: what was not looked at besides unreadable items, counted by kind.
+        columns: what came of those of the tables that were read to their end.
         digest: SHA-256 over name and content digest of each item in order.
     """
 
@@ -65,6 +66,7 @@ class Part:
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
+    columns: list[Columns] = field(default_factory=list)
     digest: str = ""
     matches: list[MatchRow] = field(default_factory=list)
     unreadable: list[UnreadableRow] = field(default_factory=list)
@@ -96,6 +98,7 @@ class Part:
             "bytes": self.bytes,
             "others": dict(self.others),
             "gaps": dict(self.gaps),
+            "columns": [asdict(columns) for columns in self.columns],
             "digest": self.digest,
         }
 
@@ -143,6 +146,9 @@ class Scanner:
         for number, item, outcome in self._read(shard, poisoned or {}, stop_at, start):
             if isinstance(item, Other):
                 part.others[item.suffix] += 1
+                continue
+            if isinstance(item, Columns):
+                part.columns.append(item)
                 continue
             if part.items + part.gap_rows >= PART_ITEMS:
                 self._match(batch, shard, part)
@@ -201,7 +207,7 @@ class Scanner:
                     bytes_read += len(item.content)
                 if number < start:
                     pass  # an existing part holds it
-                elif isinstance(item, Other | Gap):
+                elif isinstance(item, Other | Gap | Columns):
                     yield number, item, None
                 elif number in poisoned:
                     kind = poisoned[number]

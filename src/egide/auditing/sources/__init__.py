@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from egide.auditing.sources.arrow import ArrowSource
-from egide.auditing.sources.base import IMAGE_SUFFIXES, Item, Other, Read, Shard, Source, suffix_of
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    Columns,
+    Item,
+    Other,
+    Read,
+    Shard,
+    Source,
+    suffix_of,
+)
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
 from egide.auditing.sources.kinds import (
@@ -30,7 +39,17 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Limits
 
-__all__ = ["Item", "Other", "Read", "Shard", "Source", "open_source", "read_shard", "variables_for"]
+__all__ = [
+    "Columns",
+    "Item",
+    "Other",
+    "Read",
+    "Shard",
+    "Source",
+    "open_source",
+    "read_shard",
+    "variables_for",
+]
 
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind

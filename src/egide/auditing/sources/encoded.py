@@ -22,6 +22,7 @@ _FIRST = (
     rb"|AAAA[A-Za-z0-9+/_-]{2,4}Z0eX|AAAADEpYTCA|AAAADGpQ"
 )
 """How pictures begin in base64: PNG, JPEG, GIF, WebP, AVIF and HEIC, JPEG XL, JPEG 2000."""
+_PREFIXES = (b"data:", b"b'", b'b"')
 _SIGNS = re.compile(rb"base64,|iVBORw0KGgo|[/_]9j|R0lGOD|UklGR|AAAA")
 """One of these stands in each: they are found faster than the expression is."""
 _BODY = rb"(?:[A-Za-z0-9+/_%-]++|\\?[\r\n]++|\\[nr/])++={0,2}"
@@ -41,7 +42,8 @@ def holds_picture(text: bytes) -> bool:
         return False
     head = text[:_HEAD_CHARACTERS]
     # Most texts are words: a space tells them from digits at a hundredth of the price.
-    if (b" " not in head.strip() or b"data:" in head) and _whole(head, head=True) is not None:
+    digits = b" " not in head.strip() or head.lstrip()[:5].lower().startswith(_PREFIXES)
+    if digits and _whole(head, head=True) is not None:
         return True
     return _SIGNS.search(text) is not None and _WITHIN.search(text) is not None
 

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egide.auditing.sources.base import IMAGE_SUFFIXES, Expansion, Item, Other, Read, suffix_of
-from egide.auditing.sources.columns import Column, Holds, Leaf, leaves_of, numbers_at
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    Columns,
+    Expansion,
+    Item,
+    Other,
+    Read,
+    suffix_of,
+)
+from egide.auditing.sources.columns import Column, Holds, Leaf, leaves_of, numbers_at, unique
 from egide.auditing.sources.encoded import MIN_TEXT_BYTES, holds_picture, pictures_in
 from egide.auditing.sources.kinds import HEAD_BYTES, kind_of, named
 from egide.auditing.sources.nested import Member, Reading, read_member
@@ -20,7 +28,7 @@ from egide.errors import ColumnMissing, ColumnUnread, FileTooLarge, ItemError, V
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -181,15 +189,25 @@ class Table:
         self._count(batch, has | alone)
         self.row += length
 
-    def end(self, schema_names: Sequence[str], *, wanted: Sequence[str]) -> Iterator[Read]:
-        """Yield the rows that had no picture, and the columns that cannot be compared.
+    def end(
+        self, schema_names: Sequence[str], *, wanted: Sequence[str], unread: Mapping[str, str]
+    ) -> Iterator[Read]:
+        """Yield the rows that had no picture, and the columns that were not compared.
+
+        Args:
+            schema_names: of all top-level columns.
+            wanted: those that were named.
+            unread: top-level columns that could not be read, at least in part, and why.
 
         Raises:
             ColumnMissing: the whole table has no picture, and no sign of one.
         """
         self.measured.settle()
+        yield self._columns_said(schema_names, unread)
+        for path, reason in unread.items():
+            yield column_gap(self._reading.name, path, reason)
         name = self._reading.name
-        said = 0
+        said = len(unread)
         if self._links.count:
             reason = "only a URL or a path: fetch the pictures, then audit them"
             yield self._rows(self._links, reason)
@@ -215,6 +233,16 @@ class Table:
         if self._reading.whole:
             raise column_missing(name, schema_names, wanted)
         yield Other(".rows")
+
+    def _columns_said(self, schema_names: Sequence[str], unread: Mapping[str, str]) -> Columns:
+        names = unique(schema_names)
+        read = {one.top for one in self._columns.values() if names[one.top] not in unread}
+        empty = (one for one in self._columns.values() if one.top in read)
+        return Columns(
+            taken=dict(self.pictures),
+            empty=tuple(one.path for one in empty if not self.pictures[one.path]),
+            left=tuple(name for top, name in enumerate(names) if top not in read),
+        )
 
     def _rows(self, tally: _Tally, reason: str) -> Gap:
         name = f"{self._reading.name}, {tally}"
