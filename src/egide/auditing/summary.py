@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import WAYS, MatchRow
+from egide.domain.coverage import GapKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from egide.auditing.rows import Finding
 
-SUMMARY_SCHEMA = 4
+SUMMARY_SCHEMA = 5
 MAX_COLUMNS = 100
 
 
@@ -36,6 +37,23 @@ class SourceSummary:
     kind: str
     shards: int
     items: int
+
+
+@dataclass(slots=True)
+class GapSummary:
+    """What was not looked at for one reason.
+
+    Attributes:
+        kind: a value of `egide.GapKind`, the unit of `count`.
+        code: of the error.
+        name, message: of the first one: why, and the remedy.
+    """
+
+    kind: str
+    code: str
+    count: int
+    name: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +95,14 @@ class AuditSummary:
     """The content of `summary.json`.
 
     Attributes:
+        sentence: the result in words, with what was compared and what was not.
         items: all files that are or claim to be pictures: `hashed + unreadable`.
         not_matchable: hashed, of too low a PDQ quality; only exact digests were compared.
         ways: matches by the way they were found: `file`, `whole`, `part`, `anchored` or `patches`.
         distances: matches of digests and PDQ by distance in bits.
         radius_bits: the radius given for this audit, or None if each bank's own was used.
+        gaps: what was not looked at, by kind and code, in the order of `GapKind`;
+            `not_compared.parquet` has each.
         others: files that are not pictures, counted by suffix; they were not compared.
         columns: which columns of tables gave pictures, and which did not.
         dataset_sha256: over name and content digest of every item, in order.
@@ -96,12 +117,14 @@ class AuditSummary:
 
     schema_version: int
     egide_version: str
+    sentence: str
     items: int
     hashed: int
     unreadable: int
     not_matchable: int
     matched_items: int
     matches: int
+    gaps: list[GapSummary]
     ways: dict[str, int]
     anchored: AnchoredSummary
     patches: KeypointsSummary
@@ -124,7 +147,6 @@ class AuditSummary:
     others: dict[str, int]
     columns: ColumnsSummary
     versions: dict[str, str]
-    unreadable_codes: dict[str, int]
     distances: dict[str, int]
     throughput: list[tuple[float, int]]
     scanned_items: int
@@ -173,7 +195,7 @@ class Totals:
     matches: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
-    codes: Counter[str] = field(default_factory=Counter)
+    gaps: dict[tuple[str, str], GapSummary] = field(default_factory=dict)
     distances: Counter[int] = field(default_factory=Counter)
     ways: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(WAYS, 0)))
     _taken: Counter[str] = field(default_factory=Counter)
@@ -205,13 +227,24 @@ class Totals:
             self._digest.update(bytes.fromhex(counts["digest"]))
 
     def add_finding(self, finding: Finding) -> None:
-        """Count a row by its distance and the way it was found, or by its code."""
+        """Count a match by its distance and the way it was found, a gap by its kind and code."""
         if isinstance(finding, MatchRow):
             self.ways[finding.way] += 1
             if finding.tier == 0 and finding.distance is not None:
                 self.distances[finding.distance] += 1
-        else:
-            self.codes[finding.code] += 1
+            return
+        gap = self.gaps.setdefault(
+            (finding.kind, finding.code),
+            GapSummary(finding.kind, finding.code, 0, finding.name, finding.message),
+        )
+        gap.count += finding.count
+
+    def gaps_in_order(self) -> list[GapSummary]:
+        """The gaps in the order of their kinds, the most frequent reason first."""
+        order = list(GapKind)
+        return sorted(
+            self.gaps.values(), key=lambda gap: (order.index(GapKind(gap.kind)), -gap.count)
+        )
 
     @property
     def dataset_sha256(self) -> str:

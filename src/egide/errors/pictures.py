@@ -96,6 +96,18 @@ class LinkNotFollowed(ItemError):
     code = "link-not-followed"
 
 
+class ObjectUnreadable(ItemError):
+    """Cannot read {name}: {reason}."""
+
+    code = "object-unreadable"
+
+
+class KeyUnreadable(ItemError):
+    """{name} is an object whose key ends in a slash: copy it to another key to have it read."""
+
+    code = "key-unreadable"
+
+
 class ArchiveNotOpened(ItemError):
     """{name} is an archive inside too many others: unpack it, or raise EGIDE_MAX_NESTING."""
 

@@ -25,7 +25,15 @@ from egide.auditing.sources.kinds import (
     named,
     named_by_suffix,
 )
-from egide.auditing.sources.location import open_binary, stat, variables_for
+from egide.auditing.sources.location import (
+    access,
+    endpoints,
+    is_prefix,
+    open_binary,
+    stat,
+    variables_for,
+)
+from egide.auditing.sources.nested import TEXT_SUFFIXES
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -46,6 +54,8 @@ __all__ = [
     "Read",
     "Shard",
     "Source",
+    "access",
+    "endpoints",
     "open_source",
     "read_shard",
     "variables_for",
@@ -67,9 +77,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     Raises:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
     """
-    info = stat(address)
     name = address.rstrip("/") or address
-    if info["type"] == "directory":
+    if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
     if (source := _archive(address, name, columns)) is not None:
         return source
@@ -82,6 +91,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     if (kind := kind_of(head)) is not None and named(address, head) is None:
         return _of_kind(kind, address, name, columns)
     if sniff(head) is not None or named(address, head) or named_by_suffix(address):
+        return FileSource(address, name)
+    if suffix_of(address) in TEXT_SUFFIXES:
         return FileSource(address, name)
     raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 

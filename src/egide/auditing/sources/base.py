@@ -39,6 +39,7 @@ class Shard:
         state: a digest of sizes and times, so that a changed shard is another shard.
         weight: bytes to read, as far as known beforehand.
         share: number of shards that its file was cut into.
+        within: its file stands in a folder that was named, and was not named itself.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Shard:
     state: str = ""
     weight: int = 0
     share: int = 1
+    within: bool = False
 
     def id(self, salt: str) -> str:
         """Return the id that names the part files; it depends on the shard and `salt` only."""

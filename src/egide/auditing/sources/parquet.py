@@ -24,6 +24,7 @@ _SMALL_ROWS = 1024
 """Of rows without pictures of their own, such as links: they are read in larger batches."""
 _SMALL_GROUP_BYTES = 64 * 1024 * 1024
 _SMALL_ROW_BYTES = 2048
+_MAX_REASON = 500
 _BUFFER_BYTES = 1024 * 1024
 
 
@@ -140,7 +141,10 @@ class _Group:
             except (pa.ArrowException, OSError) as error:
                 path, reason = self._paths[top], self._reason(error, start)
                 before = unread.get(path)
-                unread[path] = f"{before}; {reason}" if before not in {None, reason} else reason
+                if before is None:
+                    unread[path] = reason
+                elif reason not in before and len(before) < _MAX_REASON:
+                    unread[path] = f"{before}; {reason}"
         self._table.row = start + self._rows
 
     def _reason(self, error: Exception, start: int) -> str:

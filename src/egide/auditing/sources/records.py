@@ -21,7 +21,14 @@ from egide.auditing.sources.kinds import (
     named,
 )
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.auditing.sources.nested import Member, Reading, read_container, read_member, reads
+from egide.auditing.sources.nested import (
+    PIECE_BYTES,
+    Member,
+    Reading,
+    read_container,
+    read_member,
+    reads,
+)
 from egide.auditing.sources.table import is_link
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import FileTooLarge, SourceTruncated, SourceUnreadable, ValueMissing
@@ -84,7 +91,7 @@ def read_records(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
         if length > reading.limits.max_file_bytes:
             error = FileTooLarge(name=label, size=length, limit=reading.limits.max_file_bytes)
             yield Item(label, error, None, number)
-            stream.seek(length + _FOOTER_BYTES, 1)
+            _skip(stream, length + _FOOTER_BYTES)
             number += 1
             continue
         data, footer = stream.read(length), stream.read(_FOOTER_BYTES)
@@ -125,6 +132,11 @@ def _read(name: str, value: memoryview, key: str, number: int, reading: Reading)
     elif head.isascii() and holds_picture(text := bytes(value)):
         for content in pictures_in(text):
             yield Item(name, content, key, number)
+
+
+def _skip(stream: IO[bytes], size: int) -> None:
+    while size > 0 and (piece := stream.read(min(size, PIECE_BYTES))):
+        size -= len(piece)
 
 
 def _cut(name: str, number: int, reason: str) -> SourceTruncated:

@@ -147,10 +147,12 @@ class Table:
 
     Attributes:
         row: of the next batch's first.
+        rows: that were read.
     """
 
     def __init__(self, columns: Sequence[Column], reading: Reading, row: int = 0) -> None:
         self.row = row
+        self.rows = 0
         self.pictures: Counter[str] = Counter()
         self.measured = Measured(reading.expansion)
         self._columns = {column.path: column for column in columns}
@@ -188,6 +190,7 @@ class Table:
                 yield read
         self._count(batch, has | alone)
         self.row += length
+        self.rows += length
 
     def end(
         self, schema_names: Sequence[str], *, wanted: Sequence[str], unread: Mapping[str, str]
@@ -228,7 +231,7 @@ class Table:
                 )
                 yield column_gap(name, column.path, reason)
                 said += 1
-        if said or self.pictures:
+        if said or self.pictures or not self.rows:
             return
         if self._reading.whole:
             raise column_missing(name, schema_names, wanted)
