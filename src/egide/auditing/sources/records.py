@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from egide.auditing.sources.base import Expansion, Item, Read, Shard
-from egide.auditing.sources.encoded import holds_picture, pictures_in
+from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
 from egide.auditing.sources.kinds import (
     HEAD_BYTES,
     Kind,
@@ -29,7 +29,6 @@ from egide.auditing.sources.nested import (
     read_member,
     reads,
 )
-from egide.auditing.sources.table import is_link
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import FileTooLarge, SourceTruncated, SourceUnreadable, ValueMissing
 from egide.media.formats import sniff
@@ -103,7 +102,7 @@ def read_records(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
             yield Gap.of(label, ValueMissing(name=label, reason=reason), GapKind.ROW)
             found = True
         for key, value in _values(data):
-            link = link or (len(value) < HEAD_BYTES and is_link(bytes(value)))
+            link = link or is_link(bytes(value[: 1 << 13]))
             for read in _read(label, value, key, number, reading):
                 found = True
                 yield read
