@@ -71,6 +71,9 @@ _NAMED_MAGIC = {
     b"SQLite format 3\0": "an SQLite database",
     b"WARC/": "a WARC archive",
     b"\x0a\x23\xd7\xce": "a RecordIO file",
+    b"\x89MCAP0\r\n": "an MCAP file",
+    b"#ROSBAG V": "a ROS bag",
+    b"SEQ\6": "a Hadoop sequence file",
     b"MATLAB 5.0 MAT-file": "a MATLAB file",
 }
 _NAMED_SUFFIXES = {
@@ -84,6 +87,8 @@ _NAMED_SUFFIXES = {
     **dict.fromkeys((".iso", ".dmg"), "a disk image"),
     **dict.fromkeys((".lzh", ".lha"), "an LHA archive"),
     ".cab": "a CAB archive",
+    ".lance": "a Lance file",
+    ".br": "packed by Brotli",
     ".mds": "a shard of MosaicML",
     ".beton": "an FFCV file",
     **dict.fromkeys((".array_record", ".arrayrecord"), "an ArrayRecord file"),
