@@ -17,17 +17,11 @@ from PIL import Image, ImageOps
 from edits.corpus import Photo
 from egide.compiled import ANCHORED, compiled_module
 from egide.domain.model import REGISTERED_ANCHORED, Mode
-from egide.hashing import anchored_regions
-from egide.hashing.anchored_points import (
-    PLACE_STEPS,
-    SIDE_UNITS,
-    SIDES,
-    Points,
-    fitted_extrema,
-    points,
-)
-from egide.hashing.anchored_regions import ONE, Region
-from egide.hashing.anchored_scales import Scales, blurred, scales
+from egide.hashing import anchored_patches
+from egide.hashing.anchored_directions import directions, rises
+from egide.hashing.anchored_points import PLACE_STEPS, SIDE_UNITS, SIDES, Points, points
+from egide.hashing.anchored_regions import region_codes
+from egide.hashing.anchored_scales import Scales, scales
 from egide.hashing.fingerprint import hash_frame
 from egide.hashing.keypoint_set import SIGN_GRID, KeypointView, view
 from egide.hashing.keypoints import extract, registered
@@ -37,7 +31,7 @@ SIDE = 64
 """Rows and columns of a picture."""
 FINE = 256
 """Of a picture from which others' details are taken."""
-PATCH = anchored_regions.GRID
+PATCH = anchored_patches.GRID
 """Rows and columns of a region."""
 MIN_SHARE = 0.4
 """Least share of each side that a crop keeps."""
@@ -117,8 +111,8 @@ def subject(image: Image.Image) -> Subject:
     frame = Frame(pixels, *pixels.shape[:2])
     code = np.frombuffer(hash_frame(frame, Mode.EXACT).code, np.uint8)
     cells = small(image, SIGN_GRID)
-    rises = np.zeros((2, SIGN_GRID, SIGN_GRID), np.float32)
-    rises[0, :, :-1], rises[1, :-1] = np.diff(cells, axis=1), np.diff(cells, axis=0)
+    steps = np.zeros((2, SIGN_GRID, SIGN_GRID), np.float32)
+    steps[0, :, :-1], steps[1, :-1] = np.diff(cells, axis=1), np.diff(cells, axis=0)
     return Subject(
         picture=normal(small(image)),
         fine=small(image, FINE).astype(np.uint8),
@@ -127,7 +121,7 @@ def subject(image: Image.Image) -> Subject:
         pdq=np.unpackbits(code)[::-1].reshape(16, 16).astype(np.bool_),
         regions=_regions(pixels),
         keypoints=view(registered(extract(frame))),
-        rises=rises,
+        rises=steps,
     )
 
 
@@ -152,48 +146,52 @@ def crops(photos: Sequence[Photo], each: int, rng: np.random.Generator) -> Itera
 def _regions(pixels: NDArray[np.uint8]) -> Regions:
     """The registered regions of a picture, found as Egide finds them."""
     fast = compiled_module(ANCHORED)
-    scaled = scales(pixels, fast.blurred if fast else blurred)
+    scaled = scales(pixels, fast.block_levels, fast.blurred) if fast else scales(pixels)
     if scaled is None:
         return _NONE
-    found = points(scaled.octaves, fast.fitted_extrema if fast else fitted_extrema)
-    codes = (fast or anchored_regions).region_codes(scaled, found, REGISTERED_ANCHORED)[:, 0]
+    found = points(scaled.octaves, fast.fitted_extrema if fast else None)
+    codes = (fast.region_codes if fast else region_codes)(scaled, found, REGISTERED_ANCHORED)[:, 0]
     if not len(codes):
         return _NONE
     chosen, patches = _cut_from(scaled, found, codes)
     rows, columns = scaled.octaves[0][0].shape
     places = (
-        [region.y / PLACE_STEPS / rows for region in chosen],
-        [region.x / PLACE_STEPS / columns for region in chosen],
-        [SIDES[region.size] / SIDE_UNITS / (rows * columns) ** 0.5 for region in chosen],
-        [anchored_regions.COSINES[region.direction] / ONE for region in chosen],
-        [anchored_regions.SINES[region.direction] / ONE for region in chosen],
+        chosen.y / PLACE_STEPS / rows,
+        chosen.x / PLACE_STEPS / columns,
+        SIDES[chosen.size] / SIDE_UNITS / (rows * columns) ** 0.5,
+        anchored_patches.COSINES[chosen.direction] / anchored_patches.ONE,
+        anchored_patches.SINES[chosen.direction] / anchored_patches.ONE,
     )
     return Regions(
         np.unpackbits(codes, axis=1).reshape(-1, 16, 16).astype(np.bool_),
         normal(patches),
-        np.array(places, np.float32).T,
+        np.stack(places, 1).astype(np.float32),
     )
 
 
 def _cut_from(
     scaled: Scales, found: Points, codes: NDArray[np.uint8]
-) -> tuple[list[Region], NDArray[np.float64]]:
+) -> tuple[anchored_patches.Regions, NDArray[np.float64]]:
     """Where each code was cut, and what: Egide keeps codes alone, so they are looked for."""
-    owner, direction = anchored_regions.directions(scaled, found)
+    owner, direction = directions(rises(scaled), found)
     at = found.take(owner)
-    half, scale = PLACE_STEPS // 2, np.int64(1) << at.octave
-    places = np.stack([at.y * scale + half, at.x * scale + half, at.size, direction], 1)
-    known: dict[bytes, tuple[Region, NDArray[np.float64]]] = {}
-    for start in range(0, len(places), _TOGETHER):
-        regions = [Region(*place) for place in places[start : start + _TOGETHER].tolist()]
-        patches, _ = anchored_regions.cut(scaled, regions)
-        of_patch, _ = anchored_regions.patch_codes(patches)
-        for region, patch, code in zip(regions, patches, of_patch[:, 0], strict=True):
-            known.setdefault(code.tobytes(), (region, patch))
+    half = PLACE_STEPS // 2
+    every = anchored_patches.Regions(
+        (at.y << at.octave) + half, (at.x << at.octave) + half, at.size, direction
+    )
+    known: dict[bytes, tuple[int, NDArray[np.float64]]] = {}
+    for start in range(0, len(owner), _TOGETHER):
+        these = np.arange(start, min(start + _TOGETHER, len(owner)))
+        patches, _ = anchored_patches.cut(scaled, every.take(these))
+        of_patch, _ = anchored_patches.patch_codes(patches)
+        for number, patch, code in zip(these.tolist(), patches, of_patch[:, 0], strict=True):
+            known.setdefault(code.tobytes(), (number, patch))
         if all(code.tobytes() in known for code in codes):
             break
     chosen = [known[code.tobytes()] for code in codes]
-    return [region for region, _ in chosen], np.array([patch for _, patch in chosen])
+    return every.take(np.array([number for number, _ in chosen])), np.array(
+        [patch for _, patch in chosen]
+    )
 
 
 _TOGETHER = 128

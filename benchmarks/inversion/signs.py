@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from egide.hashing.anchored_regions import WAVES
+from egide.hashing.anchored_patches import WAVES
 from egide.hashing.keypoint_set import SIGN_GRID, KeypointView
 from egide.hashing.pdq import COSINES
 from inversion.pictures import Bits, Floats, Subject, enlarged, normal
