@@ -60,6 +60,18 @@ class ImageTruncated(ItemError):
     code = "image-truncated"
 
 
+class PixelsMissing(ItemError):
+    """{name} is cut: {share} of its picture was read and compared. Fetch or copy it again."""
+
+    code = "pixels-missing"
+
+
+class FramesSkipped(ItemError):
+    """{skipped} frames of {name} were not looked at: raise EGIDE_MAX_FRAMES or EGIDE_MAX_DECODED_FRAMES to read more."""
+
+    code = "frames-skipped"
+
+
 class ImageTooLarge(ItemError):
     """{name} is {width}×{height} pixels, over the limit of {limit}: raise EGIDE_MAX_PIXELS to read it."""
 
@@ -84,10 +96,28 @@ class LinkNotFollowed(ItemError):
     code = "link-not-followed"
 
 
+class ObjectUnreadable(ItemError):
+    """Cannot read {name}: {reason}."""
+
+    code = "object-unreadable"
+
+
+class KeyUnreadable(ItemError):
+    """{name} is an object whose key ends in a slash: copy it to another key to have it read."""
+
+    code = "key-unreadable"
+
+
 class ArchiveNotOpened(ItemError):
-    """{name} is an archive inside an archive: unpack it, then name it as a source of its own."""
+    """{name} is an archive inside too many others: unpack it, or raise EGIDE_MAX_NESTING."""
 
     code = "archive-not-opened"
+
+
+class ArchiveUnsupported(ItemError):
+    """{name} is {format}, which is not opened: take the pictures out of it, then audit those."""
+
+    code = "archive-unsupported"
 
 
 class MemberEncrypted(ItemError):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from egide.auditing.sources import Item, Shard, open_source
+from egide.domain.coverage import Gap
 from egide.domain.model import DEFAULT_LIMITS, Limits
 from egide.errors import FileTooLarge, ItemError, SourceError, SourceExpands
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from egide.auditing.sources import Other, Source
+    from egide.auditing.sources import Read, Source
     from egide.domain.model import Fingerprint
 
-    Read = Callable[[Shard, Limits], Iterator[Item | Other]]
+    Reader = Callable[[Shard, Limits], Iterator[Read]]
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -260,8 +261,13 @@ class ArchiveContract(SourceContract):
             assert contents == list(files.values())
 
 
-def _only_items(read: Iterable[Item | Other]) -> Iterator[Item]:
-    return (item for item in read if isinstance(item, Item))
+def _only_items(read: Iterable[Read]) -> Iterator[Item]:
+    """The items, and each gap as an item that could not be read."""
+    for one in read:
+        if isinstance(one, Gap):
+            yield Item(one.name, ItemError(name=one.name, reason=one.message))
+        elif isinstance(one, Item):
+            yield one
 
 
 def _exhaust(source: Source, shards: Iterable[Shard]) -> None:
@@ -284,7 +290,7 @@ def _another_process(_path: tuple[str, ...]) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _told(read: Read, shard: str) -> list[tuple[object, ...]]:
+def _told(read: Reader, shard: str) -> list[tuple[object, ...]]:
     """Read a shard from its JSON; return what can be compared between processes."""
     items = _only_items(read(Shard.from_json(json.loads(shard)), DEFAULT_LIMITS))
     return [

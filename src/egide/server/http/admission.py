@@ -48,7 +48,7 @@ class Admission:
         self,
         app: ASGIApp,
         settings: ServerSettings,
-        identify: Mapping[str, Identify],
+        identify: Mapping[str, Identify | None],
         memory: Memory | None = None,
     ) -> None:
         """Prepare.
@@ -57,6 +57,7 @@ class Admission:
             app: receives the requests.
             settings: of the server.
             identify: finds the key of a request, or raises; by the prefix of paths that need one.
+                The first prefix of a path counts; None for paths that need no key.
             memory: of the workers; by default that of this process alone.
         """
         self._app = app
@@ -129,5 +130,5 @@ class Admission:
         path = request.scope["path"]
         for start, identify in self._identify.items():
             if path.startswith(start):
-                return await identify(request)
+                return None if identify is None else await identify(request)
         return None
