@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 from starlette.responses import Response
 
+from egide.domain.coverage import gaps_within
 from egide.errors import ItemError
 from egide.usecases.check import Check
 
@@ -114,7 +115,7 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
     service.allowances.spend(key, 1)
     fingerprint = service.decoding.fingerprint(data)
     checked, (decision,) = ask(service, key, check, [fingerprint])
-    return _answer(fingerprint.matchable, decision) | _searched(checked)
+    return _answer(fingerprint.matchable, decision) | _not_read(fingerprint) | _searched(checked)
 
 
 def answer_files(
@@ -133,7 +134,9 @@ def answer_files(
         read = list(threads.map(lambda data: _decode(service, data), files))
     usable = [one for one in read if not isinstance(one, ItemError)]
     answers = _several(*ask(service, key, check, usable))
-    found = iter(answers["results"])
+    found = (
+        answer | _not_read(one) for answer, one in zip(answers["results"], usable, strict=True)
+    )
     return answers | {
         "results": [
             {"problem": {"code": one.code, "detail": one.message}}
@@ -176,6 +179,19 @@ def _answer(matchable: bool, decision: Decision) -> dict[str, Any]:
         "decision": {"action": decision.action, "reasons": decision.reasons},
         "matches": [_shown(match) for match in decision.matches],
         "matchable": matchable,
+    }
+
+
+def _not_read(fingerprint: Fingerprint) -> dict[str, Any]:
+    """What of a picture was not looked at, if anything."""
+    gaps = gaps_within("the picture", fingerprint)
+    if not gaps:
+        return {}
+    return {
+        "not_looked_at": [
+            {"kind": gap.kind, "count": gap.count, "code": gap.code, "message": gap.message}
+            for gap in gaps
+        ]
     }
 
 

@@ -24,6 +24,7 @@ from egide.auditing.sources.location import (
     endpoints,
     is_prefix,
     open_binary,
+    open_filesystem,
     stat,
     variables_for,
 )
@@ -64,6 +65,7 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
     """
     name = address.rstrip("/") or address
+    open_filesystem(address)
     if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
     if is_archive(address):

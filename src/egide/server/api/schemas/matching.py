@@ -5,10 +5,11 @@ Answers are written without these models, for speed: a batch has ten thousand of
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from egide.domain.coverage import GapKind
 from egide.domain.model import MAX_ANCHORED_QUERY, Signal, Transform, Trust
 from egide.domain.policy import Action, Reason
 from egide.server.api.schemas.common import NAME_PATTERN
@@ -133,6 +134,15 @@ class MatchAnswer(BaseModel):
     anchored: AnchoredAnswer | None = Field(description="For `pdq-anchored` only.")
 
 
+class NotLookedAt(BaseModel):
+    """A part of a picture that was not looked at: `no match` says nothing about it."""
+
+    kind: Literal[GapKind.FRAME, GapKind.PIXELS]
+    count: int = Field(description="How many frames; of missing pixels 1.")
+    code: str
+    message: str = Field(description="Why, and the remedy.")
+
+
 class Answer(BaseModel):
     """The answer for one picture."""
 
@@ -140,6 +150,9 @@ class Answer(BaseModel):
     matches: list[MatchAnswer] = Field(description="Nearest first.")
     matchable: bool = Field(
         description="False if the picture has too little detail: only identical files match."
+    )
+    not_looked_at: list[NotLookedAt] = Field(
+        [], description="Frames and missing pixels of a file; absent if it was read in full."
     )
 
 
@@ -185,6 +198,7 @@ class FileAnswer(BaseModel):
     decision: DecisionAnswer | None = None
     matches: list[MatchAnswer] | None = None
     matchable: bool | None = None
+    not_looked_at: list[NotLookedAt] = []
     problem: FileProblem | None = None
 
 
