@@ -161,7 +161,7 @@ def _wave(x: float, y: float) -> tuple[float, float]:
     return 0.95 * x + 0.03 * math.sin(5 * y), 0.95 * y + 0.03 * math.sin(4 * x)
 
 
-def photo_of_screen(image: Image.Image, rng: Generator) -> Image.Image:
+def photo_of_screen(image: Image.Image, rng: Generator, depth: float = 0.09) -> Image.Image:
     """A screen photographed by hand: aslant, striped by its raster, tinted, grainy, a glare."""
     w, h = image.size
     y = np.arange(h, dtype=np.float32)[:, None]
@@ -172,7 +172,7 @@ def photo_of_screen(image: Image.Image, rng: Generator) -> Image.Image:
     glare = 55 * np.exp(-(((x / w - 0.8) / 0.25) ** 2)) * np.exp(-(((y / h - 0.2) / 0.3) ** 2))
     light = raster + glare
     screen = clipped(0.9 * np.asarray(image, np.float32) + light[..., None])
-    return noisy(seen_aslant(coloured(screen, 0.94, 1.0, 1.1), rng, 0.09), rng, 6)
+    return noisy(seen_aslant(coloured(screen, 0.94, 1.0, 1.1), rng, depth), rng, 6)
 
 
 def stretched(image: Image.Image, across: float, down: float) -> Image.Image:
@@ -235,10 +235,12 @@ WARPS = (
     Edit("shear", Group.WARP, lambda im, _r, _o: sheared(im, 0.2)),
     Edit("stretch-20", Group.WARP, lambda im, _r, _o: stretched(im, 1.2, 1.0)),
     Edit("squeeze-35", Group.WARP, lambda im, _r, _o: stretched(im, 0.65, 1.0)),
+    Edit("stretch-40", Group.WARP, lambda im, _r, _o: stretched(im, 1.4, 1.0)),
     _warp("barrel", _barrel),
     _warp("swirl", _swirl),
     _warp("waves", _wave),
     Edit("photo-of-screen", Group.WARP, lambda im, rng, _o: photo_of_screen(im, rng)),
+    Edit("photo-of-screen-aslant", Group.WARP, lambda im, rng, _o: photo_of_screen(im, rng, 0.2)),
 )
 
 EDITS = (*CROPS, *DIHEDRAL, *ROTATIONS, *WARPS)

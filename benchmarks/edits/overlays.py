@@ -168,6 +168,31 @@ def play_button(image: Image.Image) -> Image.Image:
     return edited
 
 
+def video_still(image: Image.Image, rng: Generator) -> Image.Image:
+    """A still of a video in a player: 16:9 with bars, subtitles, title, and controls shown."""
+    w, h = image.size
+    across = max(0.0, (h * 16 / 9 - w) / 2 / w)
+    down = max(0.0, (w * 9 / 16 - h) / 2 / h)
+    still = bordered(image, "black", across, down, across, down)
+    w, h = still.size
+
+    def shades(over: Image.Image) -> None:
+        draw = ImageDraw.Draw(over)
+        draw.rectangle((0, 0, w, h * 0.1), "black")
+        draw.rectangle((0, h * 0.86, w, h), "black")
+
+    still = blended(still, 0.55, shades)
+    for line, y in ((phrase(rng), 0.72), (phrase(rng), 0.79)):
+        write(still, line, (w / 2, h * y), h / 15, "white", "black")
+    draw = ImageDraw.Draw(still)
+    draw.text((w * 0.04, h * 0.05), phrase(rng), "white", font(max(9, round(h / 22))), "lm")
+    draw.rectangle((w * 0.03, h * 0.885, w * 0.97, h * 0.895), "grey")
+    draw.rectangle((w * 0.03, h * 0.885, w * 0.41, h * 0.895), "red")
+    draw.polygon([(w * 0.04, h * 0.92), (w * 0.04, h * 0.98), (w * 0.07, h * 0.95)], "white")
+    draw.text((w * 0.1, h * 0.95), "3:07 / 7:41", "white", font(max(9, round(h / 26))), "lm")
+    return still
+
+
 def censored(image: Image.Image, rng: Generator) -> Image.Image:
     """Three black bars."""
     edited = image.copy()
@@ -278,6 +303,7 @@ OVERLAYS = (
     _overlay("logo", logo),
     _overlay("watermark", lambda im, _r: watermarked(im)),
     _overlay("play-button", lambda im, _r: play_button(im)),
+    _overlay("video-still", video_still),
     _overlay("censor-bars", censored),
     _overlay("pixelated-patches", pixelated_keypoints),
     _overlay("big-text", big_text),

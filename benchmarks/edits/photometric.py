@@ -77,6 +77,25 @@ def night_filter(image: Image.Image) -> Image.Image:
     return coloured(ImageEnhance.Color(hard).enhance(0.5), 0.85, 0.95, 1.2)
 
 
+def styled(image: Image.Image) -> Image.Image:
+    """A style filter: flat areas smoothed, edges inked, colours drawn to three of a palette."""
+    smooth = image.filter(ImageFilter.ModeFilter(max(5, min(image.size) // 90) | 1))
+    palette = ImageOps.colorize(ImageOps.grayscale(smooth), "#14213d", "#fdf0d5", "#e07a5f")
+    toned = Image.blend(smooth, palette, 0.55)
+    edges = ImageOps.grayscale(smooth).filter(ImageFilter.FIND_EDGES)
+    ink = edges.filter(ImageFilter.SMOOTH).point(lambda level: 255 - min(200, level))
+    return ImageChops.multiply(toned, Image.merge("RGB", [ink] * 3))
+
+
+def redrawn(image: Image.Image) -> Image.Image:
+    """Redrawn as a painting: brush-sized areas of one of a few colours each."""
+    brush = max(5, min(image.size) // 60) | 1
+    painted = image.filter(ImageFilter.MedianFilter(min(brush, 9)))
+    painted = painted.filter(ImageFilter.ModeFilter(brush))
+    few = painted.quantize(24, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return few.convert("RGB").filter(ImageFilter.SMOOTH_MORE)
+
+
 def _edit(name: str, function: Function) -> Edit:
     return Edit(name, Group.PHOTOMETRIC, function)
 
@@ -97,6 +116,8 @@ EDITS = (
     _edit("noise", lambda im, rng, _o: noisy(im, rng, 18)),
     _edit("filter-warm", lambda im, _r, _o: warm_filter(im)),
     _edit("filter-night", lambda im, _r, _o: night_filter(im)),
+    _edit("filter-style", lambda im, _r, _o: styled(im)),
+    _edit("redrawn", lambda im, _r, _o: redrawn(im)),
     _edit("resize-25", lambda im, _r, _o: scaled(im, 0.25)),
     _edit("resize-200", lambda im, _r, _o: scaled(im, 2.0)),
 )

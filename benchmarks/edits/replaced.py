@@ -90,6 +90,17 @@ def painted_out(image: Image.Image, rng: Generator, share: float) -> Image.Image
     return Image.composite(filled, image, mask)
 
 
+def other_background(image: Image.Image, rng: Generator, others: Others) -> Image.Image:
+    """Put the middle of the picture, about half of its area, before another picture."""
+    w, h = image.size
+    middle = Image.new("L", image.size, 0)
+    draw = ImageDraw.Draw(middle)
+    draw.ellipse((w * 0.3, h * 0.06, w * 0.7, h * 0.5), fill=255)  # as a head …
+    draw.rounded_rectangle((w * 0.14, h * 0.4, w * 0.86, h * 1.2), w // 6, fill=255)  # … and body
+    mask = middle.filter(ImageFilter.GaussianBlur(min(w, h) / 150))
+    return Image.composite(image, pick(rng, others).resize(image.size), mask)
+
+
 def _swap(name: str, share: float, shape: Shape) -> Edit:
     return Edit(name, Group.REPLACED, lambda im, rng, o: replaced(im, rng, o, share, shape))
 
@@ -103,5 +114,6 @@ EDITS = (
     Edit("blur-region-15", Group.REPLACED, lambda im, rng, _o: blurred(im, rng, 0.15)),
     Edit("pixelate-region-8", Group.REPLACED, lambda im, rng, _o: squared(im, rng, 0.08)),
     Edit("erase-region-15", Group.REPLACED, lambda im, rng, _o: painted_out(im, rng, 0.15)),
+    Edit("background", Group.REPLACED, other_background),
 )
 """The number is the share of the area, in percent."""

@@ -30,7 +30,7 @@ class ListingFailed(SourceError):
 
 
 class SourceUnsupported(SourceError):
-    """{name} is not a folder, image, tar, tar.gz, zip, Parquet file or hash list: {reason}."""
+    """{name} is not a folder, image, archive, table or hash list: {reason}."""
 
     code = "source-unsupported"
 
@@ -51,6 +51,18 @@ class ColumnMissing(SourceError):
     """{name} has no image column{wanted}; its columns are {columns}. Name one with --column."""
 
     code = "column-missing"
+
+
+class ColumnUnread(SourceError):
+    """{name} was not compared: {reason}."""
+
+    code = "column-unread"
+
+
+class SourceEncrypted(SourceError):
+    """{name} is encrypted: decrypt it first, then audit what comes out."""
+
+    code = "source-encrypted"
 
 
 class ProtocolUnsupported(SourceError):

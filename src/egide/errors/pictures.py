@@ -109,9 +109,15 @@ class KeyUnreadable(ItemError):
 
 
 class ArchiveNotOpened(ItemError):
-    """{name} is an archive inside an archive: unpack it, then name it as a source of its own."""
+    """{name} is an archive inside too many others: unpack it, or raise EGIDE_MAX_NESTING."""
 
     code = "archive-not-opened"
+
+
+class ArchiveUnsupported(ItemError):
+    """{name} is {format}, which is not opened: take the pictures out of it, then audit those."""
+
+    code = "archive-unsupported"
 
 
 class MemberEncrypted(ItemError):

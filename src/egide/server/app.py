@@ -28,7 +28,7 @@ from egide.server.api import (
 )
 from egide.server.api.openapi import complete, only_known_queries, operation_id
 from egide.server.chores import Chores
-from egide.server.hma import answer_as_hma, hma_router, identify_caller
+from egide.server.hma import OPEN, Mount, answer_as_hma, hma_router, identify_caller
 from egide.server.http.admission import Admission
 from egide.server.http.auth import identify
 from egide.server.http.envelope import Envelope
@@ -41,6 +41,7 @@ from egide.server.service import Service
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from egide.server.http.admission import Identify
     from egide.server.settings import ServerSettings
 
 _DESCRIPTION = """\
@@ -120,14 +121,17 @@ def create_app(settings: ServerSettings, service: Service | None = None) -> Fast
     site = Site.load(settings) if settings.pages else None
     if service is not None and settings.pages:
         ensure_bank(service.store, settings.pages_bank)
-    identifying = {"/v1": identify}
+    identifying: dict[str, Identify | None] = {"/v1": identify}
     answering = always_problem if site is None else partial(answer_on_pages, site)
     if settings.hma_enabled:
+        identifying |= dict.fromkeys(OPEN)
         identifying["/hma/"] = identify_caller
         answering = partial(answer_as_hma, answering)
     # A request passes the last added middleware first.
     app.add_middleware(Admission, settings=settings, identify=identifying)
     app.add_middleware(Envelope, answering=answering)
+    if settings.hma_enabled:
+        app.add_middleware(Mount, at_root=settings.hma_at_root)
     add_handlers(app, answering)
     app.include_router(health.router)
     app.include_router(docs.router)

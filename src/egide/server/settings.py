@@ -74,6 +74,12 @@ Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Languages = Annotated[
     tuple[Literal["en", "fr"], ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)
 ]
+Ports = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+    NoDecode,
+    BeforeValidator(_listed),
+    Field(min_length=1),
+]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -124,6 +130,7 @@ class ServerSettings(BaseSettings):
 
     fetch_hosts: Hosts = ()
     fetch_networks: Networks = ()
+    fetch_ports: Ports = (443, 80)
     fetch_allow_http: bool = False
     fetch_timeout_s: PositiveFloat = 10.0
     webhook_networks: Networks = ()
@@ -133,6 +140,8 @@ class ServerSettings(BaseSettings):
     hma_enabled: bool = False
     hma_networks: Networks = ()
     hma_role: Role = Role.MATCHER
+    hma_at_root: bool = False
+    hma_own_hash: bool = False
 
     pages: bool = False
     pages_bank: str = "helpline"
@@ -223,6 +232,7 @@ class ServerSettings(BaseSettings):
             return FetchPolicy(
                 self.fetch_hosts,
                 allowed_networks=self.fetch_networks,
+                ports=self.fetch_ports,
                 schemes=("https", "http") if self.fetch_allow_http else ("https",),
                 max_bytes=self.max_upload_bytes,
                 timeout_s=self.fetch_timeout_s,

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from drawn_scenes import scene
+from egide.domain.model import WHOLE_REGIONS
 from egide.hashing import fingerprint
-from egide.hashing.anchored import QUERY_REGIONS
 from fingerprint_site import fingerprint_all
 from pictures import encoded
 
@@ -62,7 +62,7 @@ def serve(site: Site, vector: dict[str, Any]) -> list[int]:
     rows, columns = pixels.shape[:2]
     opaque = np.full((rows, columns), 255, np.uint8)
     site.files = {"rgba": np.dstack([pixels, opaque]).tobytes()}
-    return [columns, rows, QUERY_REGIONS]
+    return [columns, rows, WHOLE_REGIONS]
 
 
 @VECTOR

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from egide.domain.model import Fingerprint, Limits
     from egide.errors import ItemError
 
-SNIFF_BYTES = 32
 IMAGE_SUFFIXES = frozenset(
     {
         *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
@@ -24,8 +23,6 @@ IMAGE_SUFFIXES = frozenset(
         *(".ppm", ".tif", ".tiff", ".webp"),
     }
 )
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Shard:
         name: in reports.
         start, stop: a run of members or row groups; 0 and 0 for the whole.
         files: paths below `url`, for a run of a folder's files.
-        columns: of a Parquet file; empty to detect them when reading.
+        columns: of a table; empty to look at all of them.
         state: a digest of sizes and times, so that a changed shard is another shard.
         weight: bytes to read, as far as known beforehand.
         share: number of shards that its file was cut into.
@@ -108,8 +105,8 @@ class Item:
     Attributes:
         name: path, member name or row, as reports show it.
         content: the file's bytes; a fingerprint, from a hash list; or the error on reading it.
-        key: webdataset key, or Parquet column.
-        offset: of the member's bytes in a tar, or the row in a Parquet file.
+        key: webdataset key, or the path of a table's column.
+        offset: of the member's bytes in a tar, or the row in a table.
     """
 
     name: str
@@ -158,15 +155,3 @@ def suffix_of(name: str) -> str:
     base = name.replace("\\", "/").rpartition("/")[2]
     stem, dot, suffix = base.rpartition(".")
     return f".{suffix.lower()}" if dot and stem and len(suffix) <= 10 else ""
-
-
-def is_candidate(name: str, head: bytes) -> bool:
-    """Whether a file claims to be a picture, by its name or by its first bytes."""
-    from egide.media.formats import sniff
-
-    return suffix_of(name) in IMAGE_SUFFIXES or sniff(head) is not None
-
-
-def is_archive(name: str) -> bool:
-    """Whether a name is that of an archive that can be its own source."""
-    return name.lower().endswith(ARCHIVE_SUFFIXES)

@@ -10,21 +10,14 @@ import stat as stat_flags
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import (
-    SNIFF_BYTES,
-    Item,
-    Other,
-    Shard,
-    is_archive,
-    is_candidate,
-    suffix_of,
-)
+from egide.auditing.sources.base import Expansion, Item, Other, Read, Shard
+from egide.auditing.sources.kinds import Kind, kind_by_name
 from egide.auditing.sources.listing import walk
 from egide.auditing.sources.location import open_filesystem, refusal, stat
+from egide.auditing.sources.nested import Member, Reading, read_member
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
     FileMissing,
-    FileTooLarge,
     FileUnreadable,
     LinkNotFollowed,
     ListingFailed,
@@ -55,7 +48,9 @@ class FolderSource:
 
     kind = "folder"
 
-    def __init__(self, url: str, name: str, open_archive: Callable[[str, str], Source]) -> None:
+    def __init__(
+        self, url: str, name: str, open_archive: Callable[[str, str], Source | None]
+    ) -> None:
         self.url = url.rstrip("/") or "/"
         self.name = name
         self._open_archive = open_archive
@@ -76,10 +71,14 @@ class FolderSource:
 
     def _archive_shards(self, path: str) -> list[Shard]:
         """The shards of an archive; none if the file is not an archive or cannot be opened."""
-        if path.startswith(GAP_MARK) or not is_archive(path):
+        if path.startswith(GAP_MARK):
             return []
+        if kind_by_name(path) in {None, Kind.PACKED}:
+            return []  # a single packed file is read in its run
         try:
             archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")
+            if archive is None:
+                return []
             return [replace(shard, within=True) for shard in archive.shards()]
         except SourceError:
             return []  # vanished, dangling or special: reading its run reports which
@@ -94,9 +93,9 @@ class FolderSource:
                 kind, *rest = json.loads(name.removeprefix(GAP_MARK))
                 yield Gap(GapKind(kind), *rest)
             elif local:
-                yield _read_local(_join(root, name), name, limits)
+                yield from _read_local(_join(root, name), name, limits)
             else:
-                yield _read_remote(filesystem, _join(root, name), name, limits)
+                yield from _read_remote(filesystem, _join(root, name), name, limits)
 
 
 class FileSource:
@@ -228,55 +227,42 @@ def _walk_remote(filesystem: Any, root: str) -> Iterator[tuple[str, int, str]]:
             yield found.path.removeprefix(prefix), found.size, found.tag
 
 
-def _read_local(path: str, name: str, limits: Limits) -> Read:
+def _read_local(path: str, name: str, limits: Limits) -> Iterator[Read]:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # noqa: PTH123
             status = os.fstat(stream.fileno())
             if not stat_flags.S_ISREG(status.st_mode):
-                return Other("special file")
-            head = stream.read(SNIFF_BYTES)
-            if not is_candidate(name, head):
-                return _passed_over(name)
-            if status.st_size > limits.max_file_bytes:
-                return Item(name, _too_large(name, status.st_size, limits))
-            # Read only what the file holds: Python allocates the requested size at once.
-            return Item(name, head + stream.read(max(status.st_size - len(head), 0)))
+                yield Other("special file")
+                return
+            yield from _read_file(stream, name, status.st_size, limits)
     except FileNotFoundError:
-        return Item(name, FileMissing(name=name))
+        yield Item(name, FileMissing(name=name))
     except OSError as error:
         if error.errno == errno.ENXIO:
-            return Other("special file")  # a socket
-        return Item(name, FileUnreadable(name=name, reason=(error.strerror or "").lower()))
+            yield Other("special file")  # a socket
+        else:
+            yield Item(name, FileUnreadable(name=name, reason=(error.strerror or "").lower()))
     except MemoryError:
         reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-        return Item(name, FileUnreadable(name=name, reason=reason))
+        yield Item(name, FileUnreadable(name=name, reason=reason))
 
 
-def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Read:
+def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Iterator[Read]:
     try:
         with filesystem.open(path, "rb", block_size=1 << 20) as stream:
-            head = stream.read(SNIFF_BYTES)
-            if not is_candidate(name, head):
-                return _passed_over(name)
-            content = head + stream.read(limits.max_file_bytes + 1 - len(head))
+            yield from _read_file(stream, name, stream.size, limits)
     except FileNotFoundError:
-        return Item(name, FileMissing(name=name))
+        yield Item(name, FileMissing(name=name))
     except Exception as error:  # noqa: BLE001 - each remote filesystem raises its own errors
-        return Item(name, ObjectUnreadable(name=name, reason=refusal(error)))
-    if len(content) > limits.max_file_bytes:
-        return Item(name, _too_large(name, len(content), limits))
-    return Item(name, content)
+        yield Item(name, ObjectUnreadable(name=name, reason=refusal(error)))
 
 
-def _passed_over(name: str) -> Other | Gap:
-    if is_archive(name):
-        reason = "it could not be opened when its folder was listed; run the same command again"
-        return Gap.of(name, SourceUnreadable(name=name, reason=reason))
-    return Other(suffix_of(name))
-
-
-def _too_large(name: str, size: int, limits: Limits) -> FileTooLarge:
-    return FileTooLarge(name=name, size=size, limit=limits.max_file_bytes)
+def _read_file(stream: Any, name: str, size: int, limits: Limits) -> Iterator[Read]:
+    reading = Reading("", limits, Expansion(Shard("", "", name, weight=size), limits))
+    try:
+        yield from read_member(Member(name, stream, size=size, seekable=True), reading)
+    except SourceError as error:
+        yield Gap.of(name, error, GapKind.ARCHIVE)
 
 
 def _join(folder: str, name: str) -> str:

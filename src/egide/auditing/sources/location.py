@@ -98,7 +98,7 @@ def variables_for(
     return variables(_NETWORK, prefixes, environment)
 
 
-def whole_file(kind: str, url: str, name: str) -> Shard:
+def whole_file(kind: str, url: str, name: str, columns: tuple[str, ...] = ()) -> Shard:
     """Plan a file as one shard, for a source that can only be read from its start.
 
     Raises:
@@ -106,7 +106,8 @@ def whole_file(kind: str, url: str, name: str) -> Shard:
     """
     info = stat(url)
     weight = int(info.get("size") or 0)
-    return Shard(kind=kind, url=url, name=name, state=state_of(info), weight=weight)
+    state = state_of(info)
+    return Shard(kind=kind, url=url, name=name, columns=columns, state=state, weight=weight)
 
 
 def state_of(info: dict[str, Any]) -> str:

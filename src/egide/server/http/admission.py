@@ -44,7 +44,7 @@ class Admission:
     """
 
     def __init__(
-        self, app: ASGIApp, settings: ServerSettings, identify: Mapping[str, Identify]
+        self, app: ASGIApp, settings: ServerSettings, identify: Mapping[str, Identify | None]
     ) -> None:
         """Prepare.
 
@@ -52,6 +52,7 @@ class Admission:
             app: receives the requests.
             settings: of the server.
             identify: finds the key of a request, or raises; by the prefix of paths that need one.
+                The first prefix of a path counts; None for paths that need no key.
         """
         self._app = app
         self._proxies = settings.trusted_proxies
@@ -122,5 +123,5 @@ class Admission:
         path = request.scope["path"]
         for start, identify in self._identify.items():
             if path.startswith(start):
-                return await identify(request)
+                return None if identify is None else await identify(request)
         return None
