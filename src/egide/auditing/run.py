@@ -275,6 +275,7 @@ class Audit:
             dataset_sha256=totals.dataset_sha256,
             bytes=totals.bytes,
             others=dict(totals.others.most_common()),
+            columns=totals.columns,
             versions=_versions(),
             distances={str(bits): count for bits, count in sorted(totals.distances.items())},
             throughput=run.samples,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import GapRow, MatchRow, gap_row, match_row, printable
-from egide.auditing.sources import Item, Other, read_shard
+from egide.auditing.sources import Columns, Item, Other, read_shard
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind, gaps_within
 from egide.domain.model import DIGEST_SIGNALS, Fingerprint, Signal
@@ -46,6 +46,7 @@ class Part:
         vetoed_items: items of which a negative bank vetoes every match.
         others: files that are not pictures, counted by suffix.
         gaps: what was not looked at, counted by kind in its own unit; `gap_rows` say it.
+        columns: what came of those of the tables that were read to their end.
         digest: SHA-256 over name and content digest of each item in order.
     """
 
@@ -61,6 +62,7 @@ class Part:
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
+    columns: list[Columns] = field(default_factory=list)
     digest: str = ""
     matches: list[MatchRow] = field(default_factory=list)
     gap_rows: list[GapRow] = field(default_factory=list)
@@ -94,6 +96,7 @@ class Part:
             "bytes": self.bytes,
             "others": dict(self.others),
             "gaps": dict(self.gaps),
+            "columns": [asdict(columns) for columns in self.columns],
             "digest": self.digest,
         }
 
@@ -141,6 +144,9 @@ class Scanner:
         for number, item, outcome in self._read(shard, poisoned or {}, stop_at, start):
             if isinstance(item, Other):
                 part.others[item.suffix] += 1
+                continue
+            if isinstance(item, Columns):
+                part.columns.append(item)
                 continue
             if part.full:
                 self._match(batch, shard, part)
@@ -197,7 +203,7 @@ class Scanner:
                     bytes_read += len(item.content)
                 if number < start:
                     pass  # an existing part holds it
-                elif isinstance(item, Other):
+                elif isinstance(item, Other | Columns):
                     yield number, item, None
                 elif isinstance(item, Gap):
                     yield number, item, item

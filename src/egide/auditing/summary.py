@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from egide.auditing.rows import Finding
 
 SUMMARY_SCHEMA = 5
+MAX_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class AuditSummary:
         gaps: what was not looked at, by kind and code, in the order of `GapKind`;
             `not_compared.parquet` has each.
         others: files that are not pictures, counted by suffix; they were not compared.
+        columns: which columns of tables gave pictures, and which did not.
         dataset_sha256: over name and content digest of every item, in order.
         not_compared: why no entry was compared: `no-bank`, `bank-disabled`, `bank-empty` or
             `no-picture`; None if some were.
@@ -146,6 +148,7 @@ class AuditSummary:
     dataset_sha256: str
     bytes: int
     others: dict[str, int]
+    columns: ColumnsSummary
     versions: dict[str, str]
     distances: dict[str, int]
     throughput: list[tuple[float, int]]
@@ -158,6 +161,21 @@ class AuditSummary:
     def to_json(self) -> dict[str, Any]:
         """Return the summary as plain values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnsSummary:
+    """What came of the columns of all tables, by their paths, such as `images[].bytes`.
+
+    Attributes:
+        taken: pictures by column.
+        empty: looked at, and none of their values is a picture.
+        left: not looked at: of a type that holds no file, or others were named with `--column`.
+    """
+
+    taken: dict[str, int]
+    empty: list[str]
+    left: list[str]
 
 
 @dataclass(slots=True)
@@ -184,6 +202,9 @@ class Totals:
     gaps: dict[tuple[str, str], GapSummary] = field(default_factory=dict)
     distances: Counter[int] = field(default_factory=Counter)
     ways: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(WAYS, 0)))
+    _taken: Counter[str] = field(default_factory=Counter)
+    _empty: set[str] = field(default_factory=set)
+    _left: set[str] = field(default_factory=set)
     _digest: Any = field(default_factory=hashlib.sha256, repr=False)
     _shards: int = 0
 
@@ -204,6 +225,10 @@ class Totals:
             self.matches += counts["matches"]
             self.bytes += counts["bytes"]
             self.others.update(counts["others"])
+            for columns in counts["columns"]:
+                self._taken.update(columns["taken"])
+                self._empty.update(columns["empty"])
+                self._left.update(columns["left"])
             self._digest.update(bytes.fromhex(counts["digest"]))
 
     def add_finding(self, finding: Finding) -> None:
@@ -230,3 +255,12 @@ class Totals:
     def dataset_sha256(self) -> str:
         """The digest over the parts' digests, hexadecimal."""
         return str(self._digest.hexdigest())
+
+    @property
+    def columns(self) -> ColumnsSummary:
+        """What came of the columns; one that gave a picture anywhere was taken."""
+        return ColumnsSummary(
+            taken=dict(self._taken.most_common(MAX_COLUMNS)),
+            empty=sorted(self._empty - self._taken.keys())[:MAX_COLUMNS],
+            left=sorted(self._left)[:MAX_COLUMNS],
+        )

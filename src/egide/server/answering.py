@@ -134,7 +134,7 @@ def answer_files(
     """
     check = checking(service, key, banks)
     service.allowances.spend(key, len(files))
-    with ThreadPoolExecutor(service.settings.workers) as threads:
+    with ThreadPoolExecutor(service.settings.decoders) as threads:
         read = list(threads.map(lambda data: _decode(service, data), files))
     usable = [one for one in read if not isinstance(one, ItemError)]
     answers = _several(service, key, *ask(service, key, check, usable))

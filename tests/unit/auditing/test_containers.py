@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import io
@@ -253,6 +254,16 @@ def test_what_expands_inside_counts_for_all(tmp_path: Path) -> None:
     limits = replace(DEFAULT_LIMITS, max_expansion=2, expansion_floor_bytes=2**24)
     with pytest.raises(SourceExpands):
         read(tmp_path / "s.zip", limits)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.html"])
+def test_pictures_in_texts_are_read(name: str, tmp_path: Path) -> None:
+    text = base64.b64encode(PNG).decode()
+    lines = ["words", f'{{"image": "{text}"}}', f'x,"data:image/png;base64,{text}"', "words" * 999]
+    (tmp_path / name).write_text("\n".join(lines * 2))
+    found = [(one.name, one.offset) for one in read(tmp_path) if isinstance(one, Item)]
+    assert found == [(f"{name}, line {number}", number) for number in (2, 3, 6, 7)]
+    assert names(tmp_path) == [one for one, _ in found]
 
 
 # --- what is not ------------------------------------------------------------------------------

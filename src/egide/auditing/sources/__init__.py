@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from egide.auditing.sources.arrow import ArrowSource
-from egide.auditing.sources.base import IMAGE_SUFFIXES, Item, Other, Read, Shard, Source, suffix_of
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    Columns,
+    Item,
+    Other,
+    Read,
+    Shard,
+    Source,
+    suffix_of,
+)
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
 from egide.auditing.sources.kinds import (
@@ -25,6 +34,7 @@ from egide.auditing.sources.location import (
     stat,
     variables_for,
 )
+from egide.auditing.sources.nested import TEXT_SUFFIXES
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -39,6 +49,7 @@ if TYPE_CHECKING:
     from egide.domain.model import Limits
 
 __all__ = [
+    "Columns",
     "Item",
     "Other",
     "Read",
@@ -82,6 +93,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     if (kind := kind_of(head)) is not None and named(address, head) is None:
         return _of_kind(kind, address, name, columns)
     if sniff(head) is not None or named(address, head) or named_by_suffix(address):
+        return FileSource(address, name)
+    if suffix_of(address) in TEXT_SUFFIXES:
         return FileSource(address, name)
     raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 

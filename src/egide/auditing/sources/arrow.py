@@ -83,7 +83,7 @@ def read_arrow(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
     row = table.row
     # What the rows before have not is said as well, whatever becomes of the rest.
     try:
-        yield from table.end(schema.names, wanted=reading.columns)
+        yield from table.end(schema.names, wanted=reading.columns, unread={})
     except ColumnMissing:
         if cut is None:
             raise

@@ -11,7 +11,7 @@ from egide.domain.coverage import Gap
 from egide.errors import SourceExpands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from egide.domain.model import Fingerprint, Limits
     from egide.errors import ItemError
@@ -122,7 +122,22 @@ class Other:
     suffix: str
 
 
-Read = Item | Other | Gap
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What came of the columns of a table, once it was read.
+
+    Attributes:
+        taken: pictures by column.
+        empty: looked at, and none of their values is a picture.
+        left: not looked at: of a type that holds no file, or others were named instead.
+    """
+
+    taken: Mapping[str, int]
+    empty: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+Read = Item | Other | Gap | Columns
 """What a source yields. A gap is something in the shard that was not looked at."""
 
 
