@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from egide.domain.model import Signal
+from egide.domain.model import URL_SIGNALS, Signal
 
 if TYPE_CHECKING:
     from egide.auditing.sources import Item
@@ -60,11 +60,13 @@ class MatchRow:
 
     @property
     def way(self) -> str:
-        """How the item was found: `file`, `whole`, `part`, `anchored` or `patches`."""
+        """How the item was found: one of `WAYS`."""
         if self.signal == Signal.KEYPOINTS:
             return "patches"
         if self.signal == Signal.ANCHORED:
             return "anchored"
+        if self.signal in URL_SIGNALS:
+            return "address"
         if self.signal != Signal.PDQ:
             return "file"
         return "whole" if self.rectangle is None else "part"
@@ -91,9 +93,9 @@ class GapRow:
 Finding = MatchRow | GapRow
 
 
-WAYS = ("file", "whole", "part", "anchored", "patches")
-"""How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it; and
-in tier 1 by anchored hashes and by keypoints."""
+WAYS = ("file", "whole", "part", "anchored", "patches", "address")
+"""How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it;
+in tier 1 by anchored hashes and by keypoints; and by its address alone."""
 
 
 def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> MatchRow:

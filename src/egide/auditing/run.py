@@ -246,6 +246,7 @@ class Audit:
             unreadable=totals.unreadable,
             not_matchable=totals.not_matchable,
             matched_items=totals.matched_items,
+            vetoed_items=totals.vetoed_items,
             matches=totals.matches,
             gaps=totals.gaps_in_order(),
             ways=dict(totals.ways),

@@ -11,12 +11,13 @@ from egide.auditing.rows import GapRow, MatchRow, gap_row, match_row, printable
 from egide.auditing.sources import Columns, Item, Other, read_shard
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind, gaps_within
-from egide.domain.model import Fingerprint
+from egide.domain.model import DIGEST_SIGNALS, Fingerprint, Signal
+from egide.domain.veto import weigh
 from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
 from egide.hashing import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from egide.auditing.sources import Read, Shard
     from egide.domain.model import Limits, Mode
@@ -42,6 +43,7 @@ class Part:
         not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
         not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
         without_anchored: hashed, but without anchored hashes, where they were to be searched for.
+        vetoed_items: items of which a negative bank vetoes every match.
         others: files that are not pictures, counted by suffix.
         gaps: what was not looked at, counted by kind in its own unit; `gap_rows` say it.
         columns: what came of those of the tables that were read to their end.
@@ -56,6 +58,7 @@ class Part:
     not_enough_detail: int = 0
     without_anchored: int = 0
     matched_items: int = 0
+    vetoed_items: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
@@ -88,6 +91,7 @@ class Part:
             "not_enough_detail": self.not_enough_detail,
             "without_anchored": self.without_anchored,
             "matched_items": self.matched_items,
+            "vetoed_items": self.vetoed_items,
             "matches": len(self.matches),
             "bytes": self.bytes,
             "others": dict(self.others),
@@ -111,7 +115,7 @@ class Scanner:
     matcher: Matcher | ThoroughMatcher
     mode: Mode
     limits: Limits
-    with_md5: bool
+    digests: Collection[Signal]
     anchored: bool = False
     keypoints: bool = False
     on_item: Callable[[int, int], None] = lambda _number, _bytes: None
@@ -161,7 +165,7 @@ class Scanner:
                 part.not_enough_detail += (
                     keypoints is not None and not keypoints.straight.searchable
                 )
-                proof = outcome.sha256 or b"".join(frame.code for frame in outcome.frames)
+                proof = _proof(outcome)
                 batch.append((item, outcome))
                 for gap in gaps_within(item.name, outcome):
                     part.add_gap(gap, shard.name)
@@ -235,7 +239,8 @@ class Scanner:
                 name=item.name,
                 mode=self.mode,
                 limits=self.limits,
-                md5=self.with_md5,
+                md5=Signal.MD5 in self.digests,
+                sha1=Signal.SHA1 in self.digests,
                 keypoints=self.keypoints,
                 anchored=self.anchored,
             )
@@ -252,6 +257,17 @@ class Scanner:
         self.on_item(-1, 0)
         found = self.matcher.match([print_ for _, print_ in batch])
         for (item, print_), matches in zip(batch, found, strict=True):
-            part.matched_items += bool(matches)
-            part.matches.extend(match_row(item, shard.name, print_, match) for match in matches)
+            weighed = weigh(matches)
+            part.matched_items += bool(weighed.standing)
+            part.vetoed_items += bool(weighed.vetoed and not weighed.standing)
+            part.matches.extend(
+                match_row(item, shard.name, print_, match) for match in weighed.standing
+            )
         batch.clear()
+
+
+def _proof(print_: Fingerprint) -> bytes:
+    """What of an item goes into the digest of a dataset: that of its bytes, if it is known."""
+    if print_.sha256 or print_.frames:
+        return print_.sha256 or b"".join(frame.code for frame in print_.frames)
+    return b"".join(digest for signal in DIGEST_SIGNALS for digest in print_.digests(signal))

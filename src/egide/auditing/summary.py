@@ -97,8 +97,10 @@ class AuditSummary:
     Attributes:
         sentence: the result in words, with what was compared and what was not.
         items: all files that are or claim to be pictures: `hashed + unreadable`.
+        vetoed_items: items of which a negative bank vetoes every match; see
+            docs/decisions/0024-negative-banks.md.
         not_matchable: hashed, of too low a PDQ quality; only exact digests were compared.
-        ways: matches by the way they were found: `file`, `whole`, `part`, `anchored` or `patches`.
+        ways: matches by the way they were found: see `egide.auditing.rows.WAYS`.
         distances: matches of digests and PDQ by distance in bits.
         radius_bits: the radius given for this audit, or None if each bank's own was used.
         gaps: what was not looked at, by kind and code, in the order of `GapKind`;
@@ -123,6 +125,7 @@ class AuditSummary:
     unreadable: int
     not_matchable: int
     matched_items: int
+    vetoed_items: int
     matches: int
     gaps: list[GapSummary]
     ways: dict[str, int]
@@ -192,6 +195,7 @@ class Totals:
     not_enough_detail: int = 0
     without_anchored: int = 0
     matched_items: int = 0
+    vetoed_items: int = 0
     matches: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
@@ -217,6 +221,7 @@ class Totals:
             self.not_enough_detail += counts["not_enough_detail"]
             self.without_anchored += counts["without_anchored"]
             self.matched_items += counts["matched_items"]
+            self.vetoed_items += counts["vetoed_items"]
             self.matches += counts["matches"]
             self.bytes += counts["bytes"]
             self.others.update(counts["others"])

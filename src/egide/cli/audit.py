@@ -236,6 +236,8 @@ def _print_result(
     elif summary.not_compared:
         error = NothingToCompare(reason=_why_nothing(summary))
         warn(f"{error} [{error.code}]")
+    if summary.ways["address"]:
+        say(f"Found by an address alone: {_matches(summary.ways['address'])}.")
     if summary.ways["part"]:
         say(f"Found in a part of a picture only: {_matches(summary.ways['part'])}.")
     if summary.ways["anchored"]:

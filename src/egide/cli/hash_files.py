@@ -45,10 +45,10 @@ def hash_files(
 ) -> None:
     """Print the fingerprint of each file as a line of JSON.
 
-    Each line has file, sha256, md5, pdq (64 hex digits), quality, width, height; or file and error.
-    An animation also has frames, the PDQ of each distinct frame. What of a file was not looked at
-    is in not_looked_at. Exits with 1 if something was left out, with 3 if a named file could not
-    be opened or no file could be used.
+    Each line has file, sha256, sha1, md5, pdq (64 hex digits), quality, width, height; or file and
+    error. An animation also has frames, the PDQ of each distinct frame. What of a file was not
+    looked at is in not_looked_at. Exits with 1 if something was left out, with 3 if a named file
+    could not be opened or no file could be used.
     """
     import egide
     from egide.settings import limits_from_environment
@@ -88,6 +88,7 @@ def hash_files(
 def _line(print_: Any) -> dict[str, Any]:
     values = {
         "sha256": print_.sha256.hex(),
+        "sha1": print_.sha1.hex(),
         "md5": print_.md5.hex(),
         "pdq": print_.pdq.code.hex(),
         "quality": print_.pdq.quality,

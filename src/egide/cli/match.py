@@ -33,7 +33,10 @@ from egide.domain.coverage import Gap, gaps_within
 from egide.errors import ItemError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from egide.domain.model import Fingerprint, Match
+    from egide.domain.origin import Origin
     from egide.errors import KeypointsError
     from egide.usecases.check import Answer, Checked
 
@@ -101,6 +104,8 @@ def match(
         checked = egide.check(
             opened, good, banks=bank, radius_bits=radius, on_keypoints_error=hindrances.append
         )
+        matched_entries = {match.entry for one in checked.answers for match in one.matches}
+        origins = opened.entries.origins(matched_entries)
     answers = iter(checked.answers)
     matched = 0
     gaps: list[Gap] = []
@@ -114,7 +119,7 @@ def match(
         matched += bool(answer.matches)
         if not checked.nothing_to_compare:
             asked = radius is None and place < len(made)
-            _print_result(name, outcome, answer, checked, hindrances, json, anchored=asked)
+            _print_result(name, outcome, answer, checked, origins, hindrances, json, anchored=asked)
     checked.require_compared()
     for name in checked.disabled:
         warn(f"Not searched: the bank {name} is disabled")
@@ -180,6 +185,7 @@ def _print_result(
     query: Fingerprint,
     answer: Answer,
     checked: Checked,
+    origins: Mapping[int, Origin],
     hindrances: list[KeypointsError],
     json: bool,
     *,
@@ -190,10 +196,16 @@ def _print_result(
     without = anchored and query.anchored is None
     enough = None if query.keypoints is None else query.keypoints.straight.searchable
     if json:
-        rows = [{**asdict(match), "tier": match.tier} for match in matches]
+        rows = [
+            {**asdict(match), "tier": match.tier, "origin": _origin_values(origins, match)}
+            for match in matches
+        ]
         values: dict[str, Any] = {"query": name, "matchable": answer.matchable, "matches": rows}
         if action is not None:
             values["action"] = action.value
+        if answer.vetoed:
+            for name_, some in (("vetoed", answer.vetoed), ("vetoed_by", answer.vetoed_by)):
+                values[name_] = [{**asdict(match), "tier": match.tier} for match in some]
         if checked.disabled:
             values["disabled_banks"] = checked.disabled
         if anchored:
@@ -208,6 +220,10 @@ def _print_result(
         return
     for gap in gaps_within(name, query):
         warn(f"{gap.message} [{gap.code}]")
+    if answer.vetoed:
+        by = ", ".join(f"entry {veto.entry} of {veto.bank}" for veto in answer.vetoed_by)
+        count = len(answer.vetoed)
+        say(f"{name}: {count} match{'es' * (count > 1)} vetoed, as harmless by {by}")
     if not matches:
         details = [
             *(
@@ -222,12 +238,23 @@ def _print_result(
     print_table(
         f"{name}: {len(matches)} match{'es' if len(matches) > 1 else ''} "
         f"at revision {checked.revision}" + (f": {action.value}" if action else ""),
-        MATCH_COLUMNS,
-        map(match_cells, matches),
+        (*MATCH_COLUMNS, ("source", "left"), ("added", "left")),
+        ([*match_cells(match), *_origin_cells(origins, match)] for match in matches),
     )
     for match in matches:
         if (why := explanation(match, query)) is not None:
             say(why)
+
+
+def _origin_values(origins: Mapping[int, Origin], match: Match) -> dict[str, Any] | None:
+    """Where an entry came from; None if it was erased since it was searched."""
+    origin = origins.get(match.entry)
+    return None if origin is None else {**asdict(origin), "added": origin.added.isoformat()}
+
+
+def _origin_cells(origins: Mapping[int, Origin], match: Match) -> list[str]:
+    origin = origins.get(match.entry)
+    return ["–", "–"] if origin is None else [origin.source, f"{origin.added:%Y-%m-%d}"]
 
 
 def explanation(match: Match, query: Fingerprint) -> str | None:

@@ -24,7 +24,7 @@ from egide.media.pillow import (
     max_pixels_of,
     open_with_pillow,
 )
-from egide.media.pixels import image_pixels
+from egide.media.pixels import image_pixels, stored_samples
 from egide.media.quiet import quiet
 from egide.media.read import check_size
 
@@ -54,12 +54,14 @@ class Frame:
         pixels: 0–255, shape (rows, columns) of grey or (rows, columns, 3) of red, green and blue.
         rows, columns: of the stored frame.
         scale: each sample of `pixels` is the mean of this many pixels in each direction.
+        as_stored: see `egide.media.pixels.stored_samples`; None if not requested.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32]
     rows: int
     columns: int
     scale: int = 1
+    as_stored: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def decode(
     mode: Mode,
     limits: Limits,
     min_scaled_side: int = MIN_SCALED_SIDE,
+    as_stored: bool = False,
 ) -> Picture:
     """Recognise the format and check the size; decoding begins when the first frame is requested.
 
@@ -94,6 +97,7 @@ def decode(
         mode: exact decodes every pixel; fast may decode JPEG at a fraction of its size.
         limits: on bytes, and on pixels as the header declares them.
         min_scaled_side: least short side of a scaled JPEG, in samples.
+        as_stored: whether frames shall also have their samples as the file stores them.
 
     Raises:
         ItemError: one of its subclasses, for anything wrong with the file.
@@ -111,7 +115,7 @@ def decode(
             return _decode_heic(data, name=name, limits=limits)
         if found is Format.JXL:
             return _decode_jxl(data, name=name, limits=limits)
-        return _decode_pillow(data, found, name=name, limits=limits)
+        return _decode_pillow(data, found, name=name, limits=limits, as_stored=as_stored)
 
 
 def decode_image(image: Image.Image, *, name: str, limits: Limits) -> Frame:
@@ -147,7 +151,13 @@ def _decode_scaled(
 
 
 def _decode_pillow(
-    data: bytes, found: Format, *, name: str, limits: Limits, first: int = 0
+    data: bytes,
+    found: Format,
+    *,
+    name: str,
+    limits: Limits,
+    first: int = 0,
+    as_stored: bool = False,
 ) -> Picture:
     limits = replace(limits, max_pixels=max_pixels_of(found, limits.max_pixels))
     if found is Format.WEBP:
@@ -176,7 +186,7 @@ def _decode_pillow(
                     return
                 looked_at += 1
                 wanted = looked_at == 1 or is_picture(image, (width, height))
-                frame = _frame(image) if wanted else None
+                frame = _frame(image, as_stored=as_stored) if wanted else None
             if frame is not None:
                 yield frame
             if found not in MULTI_FRAME:
@@ -225,10 +235,11 @@ def _decode_jxl(data: bytes, *, name: str, limits: Limits) -> Picture:
     return Picture(width, height, frames(), lambda: 0)
 
 
-def _frame(image: Image.Image) -> Frame:
+def _frame(image: Image.Image, *, as_stored: bool = False) -> Frame:
     pixels = image_pixels(image)
     rows, columns = pixels.shape[:2]
-    return Frame(pixels, rows, columns)
+    stored = stored_samples(image) if as_stored else None
+    return Frame(pixels, rows, columns, as_stored=stored)
 
 
 def _check_pixels(width: int, height: int, *, name: str, limits: Limits) -> None:

@@ -71,6 +71,7 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         "hashed": 1,
         "gaps": [samples.gap(kind, "file-empty", 1) for kind in GapKind],
         "not_matchable": 1,
+        "vetoed_items": 1,
         "distances": {"1": 1},
         "others": {"": 1},
     }

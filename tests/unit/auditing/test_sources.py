@@ -117,7 +117,7 @@ class TestHashList(ArchiveContract):
 
     def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
         lines = [
-            "nonsense" if content == BROKEN else sha256(content).hexdigest()
+            "nonsense" if content == BROKEN else f"pdq {sha256(content).hexdigest()}"
             for content in files.values()
         ]
         (folder / "list.txt").write_text("\n".join(lines) + "\n")

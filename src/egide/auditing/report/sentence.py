@@ -55,6 +55,8 @@ def head_sentence(summary: Mapping[str, Any], wording: Wording | None = None) ->
         )
     if summary["not_matchable"]:
         parts.append(wording.plural("result.not_matchable", summary["not_matchable"]))
+    if summary["vetoed_items"]:
+        parts.append(wording.plural("result.vetoed", summary["vetoed_items"]))
     if summary["patches"]["code"]:
         parts.append(wording.text("result.not_thorough"))
     sentence = parts[0]
