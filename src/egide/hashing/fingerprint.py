@@ -40,6 +40,7 @@ def fingerprint(
     mode: Mode = Mode.EXACT,
     limits: Limits = DEFAULT_LIMITS,
     md5: bool = True,
+    sha1: bool = True,
     regions: bool = True,
     anchored: bool = False,
     keypoints: bool = False,
@@ -54,6 +55,7 @@ def fingerprint(
         mode: exact for registration, fast for scanning.
         limits: on bytes, pixels and frames.
         md5: whether to compute MD5 too; it takes longer than SHA-256.
+        sha1: whether to compute SHA-1 too.
         regions: whether to look for parts that are pictures of their own.
         anchored: whether to hash the parts of the first frame, by which its crops are found.
         keypoints: whether to find the keypoints of the first frame.
@@ -112,6 +114,7 @@ def fingerprint(
     return Fingerprint(
         found.frames,
         sha256=hashlib.sha256(source).digest(),
+        sha1=hashlib.sha1(source, usedforsecurity=False).digest() if sha1 else None,
         md5=hashlib.md5(source, usedforsecurity=False).digest() if md5 else None,
         width=picture.width,
         height=picture.height,

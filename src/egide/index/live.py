@@ -134,7 +134,7 @@ class LiveIndex:
         for bank in banks:
             self._bank_position.setdefault(bank.name, len(self._bank_position))
         by_name = {bank.name: bank for bank in self.view.banks} | {
-            bank.name: SnapshotBank(bank.id, bank.name, bank.radius_bits, bank.enabled)
+            bank.name: SnapshotBank(bank.id, bank.name, bank.radius_bits, bank.enabled, bank.kind)
             for bank in banks
         }
         return tuple(map(by_name.__getitem__, self._bank_position))
@@ -286,7 +286,7 @@ class LiveView:
         """Find the entries that hold each digest, including gone entries.
 
         Args:
-            signal: SHA256 or MD5.
+            signal: one of `DIGEST_SIGNALS`.
             digests: each of that signal's length.
 
         Raises:

@@ -86,6 +86,7 @@ def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
     return {
         "frames": [_pdq_values(frame) for frame in fingerprint.frames],
         "sha256": _hex(fingerprint.sha256),
+        "sha1": _hex(fingerprint.sha1),
         "md5": _hex(fingerprint.md5),
         "size": [fingerprint.width, fingerprint.height],
         "skipped": fingerprint.frames_skipped,
@@ -161,6 +162,7 @@ def _fingerprint(values: dict[str, Any], limits: Limits) -> Fingerprint:
     return Fingerprint(
         frames,
         sha256=_digest(values["sha256"], Signal.SHA256),
+        sha1=_digest(values["sha1"], Signal.SHA1),
         md5=_digest(values["md5"], Signal.MD5),
         width=width,
         height=height,

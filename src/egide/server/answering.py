@@ -132,7 +132,7 @@ def answer_files(
     """
     check = checking(service, key, banks)
     service.allowances.spend(key, len(files))
-    with ThreadPoolExecutor(service.settings.workers) as threads:
+    with ThreadPoolExecutor(service.settings.decoders) as threads:
         read = list(threads.map(lambda data: _decode(service, data), files))
     usable = [one for one in read if not isinstance(one, ItemError)]
     answers = _several(service, key, *ask(service, key, check, usable))
@@ -183,6 +183,8 @@ def _answer(matchable: bool, decision: Decision, found: Mapping[int, Origin]) ->
     return {
         "decision": {"action": decision.action, "reasons": decision.reasons},
         "matches": [_shown(match) | _traced(match, found) for match in decision.matches],
+        "vetoed": [_shown(match) | _traced(match, found) for match in decision.vetoed],
+        "vetoed_by": [_shown(match) | _traced(match, found) for match in decision.vetoed_by],
         "matchable": matchable,
     }
 

@@ -43,6 +43,10 @@ _LIMITS = Limits(
 178 megapixels, take 3 GB, and hold a decoder for a minute."""
 
 
+_DIVIDED = ("decoders", "max_connections", "max_connections_per_address", "max_waiting")
+"""Settings of a server that its workers divide. They share one count of all other limits."""
+
+
 def _listed(value: object) -> object:
     """Split a value of the environment at its commas."""
     if isinstance(value, str):
@@ -95,7 +99,8 @@ class ServerSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     public_url: str | None = None
-    workers: PositiveInt = os.cpu_count() or 1
+    workers: PositiveInt = 1
+    decoders: PositiveInt = os.cpu_count() or 1
 
     max_body_bytes: PositiveInt = 16 * MIB
     max_small_body_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024
@@ -203,9 +208,23 @@ class ServerSettings(BaseSettings):
         """Check now what would otherwise fail later.
 
         Raises:
-            SettingInvalid, UsageError: see `fetch_policy` and `limits`.
+            SettingInvalid, UsageError: see `fetch_policy` and `limits`; or there are more workers
+                than what is divided among them.
         """
         _ = self.fetch_policy, self.limits
+        for name in _DIVIDED:
+            most = getattr(self, name)
+            if self.workers > most and (name != "decoders" or name in self.model_fields_set):
+                reason = f"{name} is {most}, and each of {self.workers} workers needs one"
+                raise SettingInvalid(name="workers", reason=reason)
+
+    def of_worker(self, worker: int) -> Self:
+        """The settings of one of the workers, which has its part of what is divided."""
+        parts = {}
+        for name in _DIVIDED:
+            part, rest = divmod(max(getattr(self, name), self.workers), self.workers)
+            parts[name] = part + (worker < rest)
+        return self.model_copy(update=parts)
 
     @property
     def limits(self) -> Limits:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from egide.domain.access import Permission
-from egide.domain.model import DEFAULT_RADIUS_BITS
+from egide.domain.model import DEFAULT_RADIUS_BITS, BankKind
 from egide.errors import BankExists, BankMissing, BankNotKept
 from egide.store.changing import ChangingStore
 from egide.usecases.approvals import TwoPeople
@@ -29,6 +29,7 @@ def create_bank(
     radius_bits: int = DEFAULT_RADIUS_BITS,
     description: str = "",
     enabled: bool = True,
+    kind: BankKind = BankKind.POSITIVE,
     enabled_ratio: float = 1.0,
     kept: bool = False,
     by: Key | None = None,
@@ -42,6 +43,7 @@ def create_bank(
         radius_bits: the greatest distance of a match, in bits of 256.
         description: what it is for.
         enabled: whether searches use it.
+        kind: a match in a negative bank vetoes others; it cannot be changed later.
         enabled_ratio: the share of HMA's look-ups that it takes part in.
         kept: whether a program makes it, which may then rename and delete it.
         by: the key of the person who makes it; None for direct access to the database.
@@ -62,7 +64,9 @@ def create_bank(
             _require_free(store, name)
             TwoPeople(store).check_radius(by, name, radius_bits, approval_id, old_radius_bits=None)
     changing = ChangingStore.of(store)
-    bank = changing.banks.create(name, radius_bits=radius_bits, description=description, kept=kept)
+    bank = changing.banks.create(
+        name, radius_bits=radius_bits, description=description, kind=kind, kept=kept
+    )
     if enabled and enabled_ratio == 1:
         return bank
     return changing.banks.update(name, enabled=enabled, enabled_ratio=enabled_ratio)

@@ -7,6 +7,8 @@ The same rules hold for the API, the HMA mount, the command line and Python:
   to be searched by. Only identical files can then be found.
 - If no bank holds an entry that can match, the answer says that nothing was compared.
 - If the store has been silent for too long, the answer says so; `StaleAnswers` sets what else.
+- Matches in negative banks veto others (`egide.domain.veto`); a query that names banks asks those
+  alone.
 - A decision rests on the banks' own radii; with a caller's radius there is no decision, and no
   anchored hash is searched for, as their rule knows no radius.
 """
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from egide.domain.access import Permission
 from egide.domain.model import Fingerprint
 from egide.domain.policy import decide
+from egide.domain.veto import weigh
 from egide.errors import BankMissing, NothingToCompare, RegisterStale, StoreError, UsageError
 from egide.live.searching import StoreSearch
 
@@ -91,13 +94,17 @@ class Answer:
 
     Attributes:
         matchable: see `Fingerprint.matchable`.
-        matches: nearest first.
+        matches: those that stand, nearest first.
         decision: None if the caller chose the radius.
+        vetoed: matches that do not stand, because of `vetoed_by`.
+        vetoed_by: matches with entries of negative banks.
     """
 
     matchable: bool
     matches: tuple[Match, ...]
     decision: Decision | None
+    vetoed: tuple[Match, ...] = ()
+    vetoed_by: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +240,10 @@ class Check:
                 review_stale=stale and self._stale_answers is StaleAnswers.REVIEW,
                 block_by_part=self._block_by_part,
             )
-        return Answer(fingerprint.matchable, tuple(matches), decision)
+        weighed = weigh(matches)
+        return Answer(
+            fingerprint.matchable, weighed.standing, decision, weighed.vetoed, weighed.vetoes
+        )
 
     def _require_current(self) -> bool:
         """Return whether answers are stale; raise if stale queries are refused."""

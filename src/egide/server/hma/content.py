@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from egide.domain.access import Key, Permission
-from egide.domain.model import Entry, Registration, State
+from egide.domain.model import Entry, Registration, State, digests_of
 from egide.domain.origin import Origin
 from egide.errors import EntryMissing
 from egide.server.api.scope import ApprovalHeader
@@ -237,4 +237,4 @@ def _register(
 
 
 def _values(registration: Registration) -> list[bytes]:
-    return [*registration.pdqs, registration.sha256 or b"", registration.md5 or b""]
+    return [*registration.pdqs, *(value for _, value in digests_of(registration))]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.domain.model import MAX_RADIUS_BITS, Bank, BankCounts, State, Trust
+from egide.domain.model import MAX_RADIUS_BITS, Bank, BankCounts, BankKind, State, Trust
 from egide.domain.names import NAME
 from egide.errors import BankExists, BankInUse, BankMissing, BankNameInvalid, RadiusInvalid
 from egide.store.entries.records import BANK_COLUMNS, bank_of
@@ -52,7 +52,13 @@ class Banks:
 
 
 def create_bank(
-    change: Change, name: str, *, radius_bits: int, description: str, kept: bool
+    change: Change,
+    name: str,
+    *,
+    radius_bits: int,
+    description: str,
+    kind: BankKind,
+    kept: bool,
 ) -> Bank:
     """Add a bank; see `BankChanges.create`."""
     _check_radius(radius_bits)
@@ -63,6 +69,7 @@ def create_bank(
             radius_bits=radius_bits,
             description=description,
             enabled=True,
+            kind=kind.value,
             created=change.at,
             revision=change.revision(),
             kept=kept,
@@ -71,7 +78,7 @@ def create_bank(
     key = result.inserted_primary_key
     assert key is not None
     change.bank_id = int(key[0])
-    return Bank(change.bank_id, name, radius_bits, description, enabled=True, kept=kept)
+    return Bank(change.bank_id, name, radius_bits, description, enabled=True, kind=kind, kept=kept)
 
 
 def update_bank(
@@ -88,14 +95,13 @@ def update_bank(
     if radius_bits is not None:
         _check_radius(radius_bits)
     old = get_bank(change.connection, name)
-    new = Bank(
-        old.id,
-        old.name,
-        old.radius_bits if radius_bits is None else radius_bits,
-        old.description if description is None else description,
-        old.enabled if enabled is None else enabled,
-        old.enabled_ratio if enabled_ratio is None else enabled_ratio,
-        old.kept if kept is None else kept,
+    new = replace(
+        old,
+        radius_bits=old.radius_bits if radius_bits is None else radius_bits,
+        description=old.description if description is None else description,
+        enabled=old.enabled if enabled is None else enabled,
+        enabled_ratio=old.enabled_ratio if enabled_ratio is None else enabled_ratio,
+        kept=old.kept if kept is None else kept,
     )
     if new != old:
         change.bank_id = old.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from egide.domain.model import DEFAULT_RADIUS_BITS, Trust
+from egide.domain.model import DEFAULT_RADIUS_BITS, BankKind, Trust
 from egide.domain.times import unix_seconds
 from egide.store.entries import consent
 from egide.store.entries.banks import (
@@ -45,6 +45,7 @@ class BankChanges(Banks):
         *,
         radius_bits: int = DEFAULT_RADIUS_BITS,
         description: str = "",
+        kind: BankKind = BankKind.POSITIVE,
         kept: bool = False,
     ) -> Bank:
         """Add an empty, enabled bank; `kept`: it is a program's.
@@ -54,7 +55,12 @@ class BankChanges(Banks):
         """
         with self._changing("create-bank") as made:
             return create_bank(
-                made, name, radius_bits=radius_bits, description=description, kept=kept
+                made,
+                name,
+                radius_bits=radius_bits,
+                description=description,
+                kind=kind,
+                kept=kept,
             )
 
     def update(
@@ -154,6 +160,7 @@ class EntryChanges(Entries):
         again: bool = False,
         outcomes: bool = False,
         keypoint_key: KeypointKey | None = None,
+        ended: Iterable[Registration] = (),
     ) -> Registered:
         """Register any number of fingerprints in one transaction and in constant memory.
 
@@ -169,6 +176,7 @@ class EntryChanges(Entries):
             again: the person changed their mind: a withdrawn entry becomes active again.
             outcomes: also return the entry of each registration, in order.
             keypoint_key: seals keypoints; it is not stored.
+            ended: read once after them: their entries are withdrawn, where there are any.
 
         Raises:
             BankMissing: no bank has that name.
@@ -187,6 +195,7 @@ class EntryChanges(Entries):
                 sealer=Sealer(self._store_id, self._shown, keypoint_key),
                 again=again,
                 outcomes=outcomes,
+                ended=ended,
             )
 
     def annotate(self, bank: str, entry_id: int, note: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.domain.model import State, Trust
+from egide.domain.model import DIGEST_SIGNALS, State, Trust
 from egide.errors import EntryMissing, StateConflict
 from egide.store.entries import anchored as anchored_rows
 from egide.store.entries import details as detail_rows
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from egide.store.entries.revisions import Change
 
 _CHUNK = 2000
-_ERASED: dict[str, Any] = {"pdqs": None, "trimmed": 0, "sha256": None, "md5": None, "note": ""}
+_ERASED: dict[str, Any] = {
+    "pdqs": None,
+    "trimmed": 0,
+    **dict.fromkeys(DIGEST_SIGNALS),
+    "note": "",
+}
 
 
 def withdraw(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None:

@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from egide.domain.model import (
+    DIGEST_SIGNALS,
     PDQ_BYTES,
     SIGNAL_BYTES,
+    URL_SIGNALS,
     Outcome,
     OutcomeKind,
     Registered,
     Signal,
     State,
+    digests_of,
 )
 from egide.domain.times import unix_seconds
 from egide.errors import HashInvalid, UsageError
 from egide.hashlist.values import MAX_METADATA_CHARS, MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.store.entries import anchored as anchored_rows
+from egide.store.entries import consent
 from egide.store.entries import details as detail_rows
 from egide.store.entries import keypoints as keypoint_rows
 from egide.store.log.log import MAX_SUBJECTS
@@ -61,6 +65,7 @@ def register(
     sealer: Sealer,
     again: bool,
     outcomes: bool,
+    ended: Iterable[Registration] = (),
 ) -> Registered:
     """Register in chunks within one transaction; see `EntryChanges.register`."""
     change.bank_id = bank.id
@@ -86,6 +91,7 @@ def register(
                 for entry, kind in zip(numbers, kinds, strict=True)
             )
     change.entries = counts[OutcomeKind.ADDED] + counts[OutcomeKind.RENEWED] + completed
+    withdrawn = _end(change, bank, ended, identity_key)
     return Registered(
         added=counts[OutcomeKind.ADDED],
         renewed=counts[OutcomeKind.RENEWED],
@@ -93,7 +99,21 @@ def register(
         refused=counts[OutcomeKind.REFUSED],
         revision=change.final_revision(),
         outcomes=tuple(kept),
+        withdrawn=withdrawn,
     )
+
+
+def _end(change: Change, bank: Bank, ended: Iterable[Registration], identity_key: bytes) -> int:
+    """Withdraw the entries of registrations whose source has ended them; return how many."""
+    pending = iter(ended)
+    before = change.entries
+    while chunk := list(islice(pending, _CHUNK)):
+        identities = [identity_of(registration, identity_key) for registration in chunk]
+        found = find_known(change.connection, bank, identities)
+        consent.withdraw(change, bank, [known.entry for known in found.values()])
+    if change.entries > before:
+        change.detail["withdrawn"] = change.entries - before
+    return change.entries - before
 
 
 def _numbers(
@@ -162,23 +182,28 @@ def identity_of(registration: Registration, identity_key: bytes) -> bytes:
     codes = b"".join(registration.pdqs)
     sha256 = registration.sha256 or b""
     md5 = registration.md5 or b""
-    _check(registration, sha256, md5)
+    _check(registration)
     source = registration.source.encode()
     digest = blake2b(digest_size=IDENTITY_BYTES, key=identity_key)
     digest.update(_lengths(len(source), len(codes), len(sha256), len(md5)))
     digest.update(source + codes + sha256 + md5)
+    # Only where there are any: the identities of all other entries are older than these.
+    for signal in (Signal.SHA1, *URL_SIGNALS):
+        if value := getattr(registration, signal):
+            digest.update(signal.encode() + value)
     return digest.digest()
 
 
-def _check(registration: Registration, sha256: bytes, md5: bytes) -> None:
+def _check(registration: Registration) -> None:
     for code in registration.pdqs + registration.trimmed_pdqs:
         if len(code) != PDQ_BYTES:
             raise HashInvalid(signal=Signal.PDQ, digits=2 * PDQ_BYTES)
-    for signal, digest in ((Signal.SHA256, sha256), (Signal.MD5, md5)):
-        if digest and len(digest) != SIGNAL_BYTES[signal]:
+    digests = [*digests_of(registration)]
+    for signal, digest in digests:
+        if len(digest) != SIGNAL_BYTES[signal]:
             raise HashInvalid(signal=signal, digits=2 * SIGNAL_BYTES[signal])
-    if not (registration.pdqs or sha256 or md5):
-        raise UsageError(reason="a registration needs a PDQ code, a SHA-256 or an MD5")
+    if not (registration.pdqs or digests):
+        raise UsageError(reason="a registration needs a PDQ code or a digest")
     if not registration.source:
         raise UsageError(reason="a registration needs a source")
     _check_text(registration.source, MAX_SOURCE_CHARS)
@@ -286,8 +311,7 @@ def _row(registration: Registration, expires: int | None, change: Change) -> dic
     return {
         "pdqs": b"".join(pdqs + trimmed) or None,
         "trimmed": len(trimmed),
-        "sha256": registration.sha256 or None,
-        "md5": registration.md5 or None,
+        **{signal: getattr(registration, signal) or None for signal in DIGEST_SIGNALS},
         "quality": registration.quality,
         "trust": registration.trust.value,
         "state": State.ACTIVE.value,

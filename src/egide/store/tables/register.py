@@ -47,7 +47,9 @@ class Blob(LargeBinary):
         """Pass bytes out unchanged."""
 
 
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0010")
+SCHEMA_REVISIONS = (
+    *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"),
+)
 """Every Alembic migration in order; this Egide writes the last one."""
 
 MAX_ENTRY_ID = 2**63 - 1
@@ -119,6 +121,7 @@ banks = Table(
     Column("enabled", Boolean(create_constraint=False), nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False, server_default=text("'positive'")),
     # Made by a program through HMA, which may therefore rename and delete it.
     Column("kept", Boolean(create_constraint=False), nullable=False, server_default=false()),
     # In how many of HMA's look-ups it takes part; one that is disabled in none.
@@ -160,6 +163,10 @@ entries = Table(
     Column("revision", BigInteger, nullable=False),
     # How many codes at the end of `pdqs` are of frames without their borders.
     Column("trimmed", SmallInteger, nullable=False, server_default=text("0")),
+    Column("sha1", Blob),
+    # Of the address of a picture.
+    Column("url_sha256", Blob),
+    Column("url_md5", Blob),
     # Chains of OR, most frequent word first: with IN, SQLite builds a table for each row, and the
     # three checks took 40 % of an insert's time.
     CheckConstraint(
@@ -171,7 +178,8 @@ entries = Table(
     ),
     # Only an active entry has a fingerprint; the database itself enforces this.
     CheckConstraint(
-        "state = 'active' OR (pdqs IS NULL AND sha256 IS NULL AND md5 IS NULL AND note = '')",
+        "state = 'active' OR (pdqs IS NULL AND sha256 IS NULL AND md5 IS NULL AND note = ''"
+        " AND sha1 IS NULL AND url_sha256 IS NULL AND url_md5 IS NULL)",
         name="erased",
     ),
     Index("uq_entries_bank_identity", "bank_id", "identity", unique=True),
