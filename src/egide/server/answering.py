@@ -13,7 +13,7 @@ from egide.errors import ItemError
 from egide.usecases.check import Check, origins
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from egide.domain.access import Key
     from egide.domain.model import Fingerprint, Match
@@ -116,7 +116,7 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
     service.allowances.spend(key, 1)
     fingerprint = service.decoding.fingerprint(data)
     checked, (decision,) = ask(service, key, check, [fingerprint])
-    found = origins(service.store, key, decision.matches)
+    found = origins(service.store, key, _named([decision]))
     return _answer(fingerprint.matchable, decision, found) | _searched(checked)
 
 
@@ -157,9 +157,7 @@ def _decode(service: Service, data: bytes) -> Fingerprint | ItemError:
 def _several(
     service: Service, key: Key, checked: Checked, decisions: Sequence[Decision]
 ) -> dict[str, Any]:
-    found = origins(
-        service.store, key, (match for decision in decisions for match in decision.matches)
-    )
+    found = origins(service.store, key, _named(decisions))
     return {
         "results": [
             _answer(answer.matchable, decision, found)
@@ -187,6 +185,12 @@ def _answer(matchable: bool, decision: Decision, found: Mapping[int, Origin]) ->
         "vetoed_by": [_shown(match) | _traced(match, found) for match in decision.vetoed_by],
         "matchable": matchable,
     }
+
+
+def _named(decisions: Sequence[Decision]) -> Iterator[Match]:
+    """All matches that the answers name."""
+    for decision in decisions:
+        yield from (*decision.matches, *decision.vetoed, *decision.vetoed_by)
 
 
 def _traced(match: Match, found: Mapping[int, Origin]) -> dict[str, Any]:
