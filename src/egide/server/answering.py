@@ -14,7 +14,7 @@ from egide.errors import ItemError
 from egide.usecases.check import Check, origins
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from egide.domain.access import Key
     from egide.domain.model import Fingerprint, Match
@@ -117,7 +117,7 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
     service.allowances.spend(key, 1)
     fingerprint = service.decoding.fingerprint(data)
     checked, (decision,) = ask(service, key, check, [fingerprint])
-    found = origins(service.store, key, decision.matches)
+    found = origins(service.store, key, _named([decision]))
     answer = _answer(fingerprint.matchable, decision, found)
     return answer | _not_read(fingerprint) | _searched(checked)
 
@@ -161,9 +161,7 @@ def _decode(service: Service, data: bytes) -> Fingerprint | ItemError:
 def _several(
     service: Service, key: Key, checked: Checked, decisions: Sequence[Decision]
 ) -> dict[str, Any]:
-    found = origins(
-        service.store, key, (match for decision in decisions for match in decision.matches)
-    )
+    found = origins(service.store, key, _named(decisions))
     return {
         "results": [
             _answer(answer.matchable, decision, found)
@@ -204,6 +202,12 @@ def _not_read(fingerprint: Fingerprint) -> dict[str, Any]:
             for gap in gaps
         ]
     }
+
+
+def _named(decisions: Sequence[Decision]) -> Iterator[Match]:
+    """All matches that the answers name."""
+    for decision in decisions:
+        yield from (*decision.matches, *decision.vetoed, *decision.vetoed_by)
 
 
 def _traced(match: Match, found: Mapping[int, Origin]) -> dict[str, Any]:
