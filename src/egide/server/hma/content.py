@@ -20,7 +20,7 @@ from egide.server.hma.media import PDQ, check_signal_type, pdq_of, picture_of, s
 from egide.server.service import ServiceDep
 from egide.store import OutcomeKind
 from egide.usecases.export import give_entry
-from egide.usecases.register import registration_of
+from egide.usecases.register import registration_of, require_whole
 from egide.usecases.register_by_key import Batch, register_batch
 from egide.usecases.withdraw import withdraw
 
@@ -48,6 +48,7 @@ async def add_content(
     key.require_bank(name)
     await run_in_threadpool(service.store.banks.get, name)
     fingerprint = await picture_of(request, service, key, exact=True)
+    require_whole(fingerprint, name="the upload")
     registration = registration_of(fingerprint, source="")
     entry = await run_in_threadpool(_register, service, key, name, registration, approval)
     return {"id": entry, "signals": signals_of(fingerprint)}
