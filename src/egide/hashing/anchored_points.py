@@ -99,11 +99,9 @@ def points(octaves: list[list[Levels]], extrema: Extrema | None = None) -> Point
         octaves: from `scales`.
         extrema: like `fitted_extrema`, which it is by default.
     """
-    found = [
-        _in_octave(number, (extrema or fitted_extrema)(octave))
-        for number, octave in enumerate(octaves)
-    ]
-    every = Points(*(np.concatenate(each) for each in zip(*found, strict=True)))
+    found = [(extrema or fitted_extrema)(octave) for octave in octaves]
+    number = np.repeat(np.arange(len(found)), [len(each.row) for each in found])
+    every = _placed(number, Fitted(*(np.concatenate(each) for each in zip(*found, strict=True))))
     rows, columns = octaves[0][0].shape
     side = SIDES[every.size]
     area = SIDE_UNITS * SIDE_UNITS * rows * columns
@@ -113,15 +111,15 @@ def points(octaves: list[list[Levels]], extrema: Extrema | None = None) -> Point
     return every.take(np.argsort(-every.strength, kind="stable")[:MAX_POINTS])
 
 
-def _in_octave(number: int, found: Fitted) -> Points:
-    """Points of one octave, by level, row and column, in whole steps of place and size."""
+def _placed(octave: NDArray[np.int64], found: Fitted) -> Points:
+    """Points by octave, level, row and column, in whole steps of place and size."""
     level, row, column, contrast, across, down, scale = found
     across, down, scale = (
         np.clip(each, -OFFSET_USED, OFFSET_USED) for each in (across, down, scale)
     )
-    size = _floor(SIZE_STEPS / 3 * (level + scale) + 0.5) + SIZE_STEPS * number
+    size = _floor(SIZE_STEPS / 3 * (level + scale) + 0.5) + SIZE_STEPS * octave
     return Points(
-        np.full(len(row), number),
+        octave,
         level,
         row,
         column,

@@ -157,8 +157,10 @@ def _triangles(length: int, wanted: int) -> list[tuple[slice, slice, Matrix]]:
     # What rounding added or took goes to the heaviest, the first of them.
     weights[np.arange(wanted), weights.argmax(1)] += _ONE - weights.sum(1)
     bands = []
-    for first in range(0, wanted, _BAND):
-        made = slice(first, min(first + _BAND, wanted))
+    # Lines of a much larger picture share fewer of those that they are made of.
+    band_lines = _BAND if length <= 2 * wanted else _BAND // 2
+    for first in range(0, wanted, band_lines):
+        made = slice(first, min(first + band_lines, wanted))
         these, places = np.nonzero(weights[made])
         lines = line[made][these, places]
         taken = slice(int(lines.min()), int(lines.max()) + 1)
