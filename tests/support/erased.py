@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.domain.model import Registration, State
+from egide.domain.model import DIGEST_SIGNALS, Registration, State
 from egide.store.changing import ChangingStore
 from egide.store.tables.register import anchored as anchored_table
 from egide.store.tables.register import entries as entry_table
@@ -36,7 +36,8 @@ class Sought:
         values: list[bytes | None] = []
         for one in given:
             codes = one.pdqs if hasattr(one, "pdqs") else (one.pdq,)
-            values += [*codes, one.sha256, getattr(one, "md5", None)]
+            digests = (getattr(one, signal, None) for signal in DIGEST_SIGNALS)
+            values += [*codes, *digests]
             values += getattr(one, "anchored", None) or ()
         return cls(tuple(value for value in values if value))
 
@@ -76,8 +77,7 @@ def ended_with_fingerprints(store: ChangingStore) -> int:
     """How many entries are not active and hold a fingerprint."""
     held = sa.or_(
         entry_table.c.pdqs.is_not(None),
-        entry_table.c.sha256.is_not(None),
-        entry_table.c.md5.is_not(None),
+        *(entry_table.c[signal].is_not(None) for signal in DIGEST_SIGNALS),
         entry_table.c.note != "",
         entry_table.c.id.in_(sa.select(anchored_table.c.entry_id)),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from egide.domain.access import Role
-from egide.domain.model import Entry, FeedbackKind, State
+from egide.domain.model import DIGEST_SIGNALS, Entry, FeedbackKind, State
 from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
 from egide.partners.client import RegisterClient
 from egide.store.changing import ChangingStore as Store
@@ -59,8 +59,10 @@ class Partner:
                     state=entry.state,
                     trust=entry.trust,
                     pdqs=entry.pdqs if entry.state is State.ACTIVE else (),
-                    sha256=entry.sha256 if entry.state is State.ACTIVE else None,
-                    md5=entry.md5 if entry.state is State.ACTIVE else None,
+                    **{
+                        signal: getattr(entry, signal) if entry.state is State.ACTIVE else None
+                        for signal in DIGEST_SIGNALS
+                    },
                     quality=entry.quality,
                     added=entry.added,
                     changed=entry.changed,

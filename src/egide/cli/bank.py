@@ -25,7 +25,7 @@ from egide.cli.terminal import (
     say,
     warn,
 )
-from egide.domain.model import DEFAULT_RADIUS_BITS, SIGNAL_BYTES, Signal, State, Trust
+from egide.domain.model import DEFAULT_RADIUS_BITS, SIGNAL_BYTES, BankKind, Signal, State, Trust
 from egide.errors import FileMissing, FileUnreadable, OutputUnwritable, UsageError
 from egide.files import written_whole
 from egide.hashlist import BadLine, HashListFormat
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Bank
     from egide.store import Store
+    from egide.usecases.import_lists import ImportReport
     from egide.usecases.register import RegisteredFile
 
 BankArgument = Annotated[str, typer.Argument(metavar="BANK", help="The bank's name.")]
 _SHOWN_BAD_LINES = 20
+_SHOWN_REASONS = 10
 _SHOWN_ENTRIES = 20
 _KEYPOINTS_SHOWN = {
     "": "",
@@ -80,6 +82,12 @@ def create(
         int, typer.Option("--radius", min=0, max=63, help="Match within this many of 256 bits.")
     ] = DEFAULT_RADIUS_BITS,
     description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    kind: Annotated[
+        BankKind,
+        typer.Option(
+            "--kind", help="negative: its pictures are harmless, and a match there vetoes others."
+        ),
+    ] = BankKind.POSITIVE,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -88,11 +96,15 @@ def create(
     from egide.usecases.banks import create_bank
 
     with egide.open_store(store, create=True) as opened:
-        bank = create_bank(opened, name, radius_bits=radius, description=description)
+        bank = create_bank(opened, name, radius_bits=radius, description=description, kind=kind)
         if json:
             print_json(bank_values(opened, bank))
         else:
-            say(f"Created bank {bank.name} in {opened.url}, radius {bank.radius_bits} bits.")
+            negative = "negative " if bank.kind is BankKind.NEGATIVE else ""
+            say(
+                f"Created {negative}bank {bank.name} in {opened.url}, "
+                f"radius {bank.radius_bits} bits."
+            )
 
 
 def list_banks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
@@ -109,6 +121,7 @@ def list_banks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> 
         "",
         [
             ("bank", "left"),
+            ("kind", "left"),
             ("radius", "right"),
             *((name, "right") for name in counts),
             ("enabled", "left"),
@@ -117,6 +130,7 @@ def list_banks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> 
         (
             [
                 row["name"],
+                row["kind"],
                 str(row["radius_bits"]),
                 *(f"{row[name]:,}" for name in counts),
                 "yes" if row["enabled"] else "no",
@@ -267,9 +281,9 @@ def import_list(
     signal: Annotated[
         Signal | None,
         typer.Option(
-            "--signal",
+            "--type",
             metavar="|".join(SIGNAL_BYTES),
-            help="Signal of plain lines of 64 digits; by default pdq.",
+            help="Kind of values of which nothing in the list tells it.",
         ),
     ] = None,
     source: Annotated[
@@ -283,10 +297,12 @@ def import_list(
 ) -> None:
     """Register the hashes of a list.
 
-    Its lines are plain hexadecimal digits, or `signal_type value`, or ThreatExchange's CSV.
-    Bad lines are reported by number and left out; the rest is imported as one change.
-    Importing twice changes nothing. A hash that was withdrawn, or judged a false positive, is
-    refused. Exits with 1 if a line was refused or left out, and with 3 if all were left out.
+    Reads values and addresses one a line, tables, the output of sha256sum, threatexchange, the PDQ
+    tool and `egide hash`, and what StopNCII, NCMEC, Tech Against Terrorism and Project VIC give.
+    What is left out is reported by number and kind; the rest is imported as one change. What its
+    source has withdrawn is withdrawn here. Importing twice changes nothing. A hash that was
+    withdrawn, or judged a false positive, is refused. Exits with 1 if anything was refused or
+    left out, and with 3 if all was.
     """
     import egide
 
@@ -309,22 +325,35 @@ def import_list(
                 on_bad_line=keep,
             )
     if json:
-        shown = [{"line": line.line, "code": line.code, "reason": line.reason} for line in bad]
+        shown = [{line.unit: line.line, "code": line.code, "reason": line.reason} for line in bad]
         print_json({**asdict(report), "first_bad_lines": shown})
     else:
-        for line in bad:
-            warn(f"line {line.line}: {line.reason} [{line.code}]")
-        if report.bad_lines > len(bad):
-            warn(f"… and more bad lines: {report.bad_lines - len(bad):,}")
-        lines = "line" if report.bad_lines == 1 else "lines"
-        say(
-            f"{report.added + report.renewed:,} added, {report.known:,} known, "
-            f"{report.refused:,} refused (withdrawn or false), {report.bad_lines:,} bad {lines}; "
-            f"bank {name} at revision {report.revision}."
-        )
-    if report.bad_lines or report.refused:
-        good = report.added + report.renewed + report.known + report.refused
+        _print_imported(name, report, bad)
+    if not report.is_whole:
+        good = report.added + report.renewed + report.known + report.refused + report.ended
         raise typer.Exit(Exit.FOUND if good else Exit.FAILED)
+
+
+def _print_imported(bank: str, report: ImportReport, bad: list[BadLine]) -> None:
+    for line in bad:
+        warn(f"{line.unit} {line.line}: {line.reason} [{line.code}]")
+    if report.bad_lines > len(bad):
+        warn(f"… and more bad lines: {report.bad_lines - len(bad):,}; most often:")
+        for reason, count in [*report.reasons.items()][:_SHOWN_REASONS]:
+            warn(f"  {count:,}: {reason}")
+    for kind, count in report.not_taken.items():
+        warn(f"Not taken: {count:,} of the kind {kind}, which Egide cannot search.")
+    if report.cut:
+        warn(f"Only a part of the list was read: nothing {report.cut}.")
+    lines = "line" if report.bad_lines == 1 else "lines"
+    ended = ""
+    if report.ended:
+        ended = f"{report.ended:,} ended at their source ({report.withdrawn:,} withdrawn here), "
+    say(
+        f"{report.added + report.renewed:,} added, {report.known:,} known, "
+        f"{report.refused:,} refused (withdrawn or false), {ended}"
+        f"{report.bad_lines:,} bad {lines}; bank {bank} at revision {report.revision}."
+    )
 
 
 def _open(file: Path) -> Iterator[BinaryIO]:
@@ -410,6 +439,7 @@ def bank_values(store: Store, bank: Bank) -> dict[str, Any]:
     counts = store.banks.counts(bank.name)
     return {
         "name": bank.name,
+        "kind": bank.kind.value,
         "radius_bits": bank.radius_bits,
         "description": bank.description,
         "enabled": bank.enabled,

@@ -296,11 +296,8 @@ def _entries(count: int) -> str:
 
 def _values(entry: Entry) -> dict[str, Any]:
     held = [
-        *(["pdq"] * bool(entry.pdqs)),
-        *(["sha256"] * (entry.sha256 is not None)),
-        *(["md5"] * (entry.md5 is not None)),
-        *([Signal.ANCHORED.value] * (entry.anchored_count > 0)),
-        *(["patches"] * entry.has_keypoints),
+        *(signal.value for signal in entry.signals),
+        *([Signal.KEYPOINTS.value] * entry.has_keypoints),
     ]
     return {
         "entry": entry.id,

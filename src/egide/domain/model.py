@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from egide.errors import AnchoredInvalid
 
@@ -78,14 +78,31 @@ class Signal(StrEnum):
 
     PDQ = "pdq"
     SHA256 = "sha256"
+    SHA1 = "sha1"
     MD5 = "md5"
+    URL_SHA256 = "url_sha256"
+    """Of the address of a picture, not of the picture: see `egide.hashlist.addresses`."""
+    URL_MD5 = "url_md5"
     ANCHORED = "pdq-anchored"
     """PDQs of a picture's regions; see `AnchoredHashes`."""
     KEYPOINTS = "patches"
     """Keypoints; never in a hash list."""
 
 
-SIGNAL_BYTES = {Signal.PDQ: 32, Signal.SHA256: 32, Signal.MD5: 16}
+FILE_SIGNALS = (Signal.SHA256, Signal.SHA1, Signal.MD5)
+"""Exact digests of a file, the one that is hardest to forge first."""
+URL_SIGNALS = (Signal.URL_SHA256, Signal.URL_MD5)
+"""Exact digests of an address."""
+DIGEST_SIGNALS = FILE_SIGNALS + URL_SIGNALS
+"""Each is also the name of the field that holds it."""
+SIGNAL_BYTES = {
+    Signal.PDQ: 32,
+    Signal.SHA256: 32,
+    Signal.SHA1: 20,
+    Signal.MD5: 16,
+    Signal.URL_SHA256: 32,
+    Signal.URL_MD5: 16,
+}
 """Of the signals that are one value, and can be all that an entry has."""
 
 
@@ -319,13 +336,18 @@ class Fingerprint:
     Attributes:
         frames: the PDQ of each distinct frame, the still picture first; empty if only digests are
             known.
-        sha256, md5: of the file's bytes; None if unknown (a hash list, a PIL image).
+        sha256, sha1, md5: of the file's bytes; None if unknown (a hash list, a PIL image) or not
+            asked for.
+        url_sha256, url_md5: of the address that the file is from, in each form that a list may
+            have hashed; empty if unknown.
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
         frames_skipped: frames of an animation that were not looked at.
         share_read: the share of the picture that was read; below 1, the file is truncated.
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
         anchored: of the first frame; None if not requested, or if it has too little detail.
+        as_stored: of the first frame's samples as the file stores them, see
+            `egide.media.pixels.stored_samples`; None if not requested, or if they are what is seen.
     """
 
     frames: tuple[Pdq, ...]
@@ -338,6 +360,10 @@ class Fingerprint:
     regions: tuple[Region, ...] = ()
     keypoints: KeypointQuery | None = None
     anchored: AnchoredQuery | None = None
+    sha1: bytes | None = field(default=None, repr=False)
+    url_sha256: tuple[bytes, ...] = field(default=(), repr=False)
+    url_md5: tuple[bytes, ...] = field(default=(), repr=False)
+    as_stored: Pdq | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -352,6 +378,13 @@ class Fingerprint:
             or bool(self.regions)
             or self.anchored is not None
         )
+
+    def digests(self, signal: Signal) -> tuple[bytes, ...]:
+        """The digests of one of `DIGEST_SIGNALS`: of a file at most one, of its address several."""
+        held: bytes | tuple[bytes, ...] | None = getattr(self, signal)
+        if isinstance(held, bytes):
+            return (held,)
+        return held or ()
 
 
 class Trust(StrEnum):
@@ -372,6 +405,15 @@ class State(StrEnum):
     """A confirmed false positive."""
 
 
+class BankKind(StrEnum):
+    """What a match with an entry of a bank means."""
+
+    POSITIVE = "positive"
+    """The picture is what nobody may share."""
+    NEGATIVE = "negative"
+    """The picture is known to be harmless; see `egide.domain.veto`."""
+
+
 class FeedbackKind(StrEnum):
     """What a partner reports about a match with an entry."""
 
@@ -384,13 +426,23 @@ class FeedbackKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """A named collection of entries, with its own match radius."""
+    """A named collection of entries, with its own match radius.
+
+    Attributes:
+        kind: whether a match with one of its entries is found, or vetoes what else is found.
+        enabled_ratio: the share of HMA's look-ups that it takes part in while it is enabled, above
+            0 and at most 1. Nothing but HMA's look-ups knows it.
+        kept: whether a program made it through HMA, and so may rename and delete it.
+    """
 
     id: int
     name: str
     radius_bits: int
     description: str
     enabled: bool
+    kind: BankKind = BankKind.POSITIVE
+    enabled_ratio: float = 1.0
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +455,7 @@ class Registration:
         quality: of the first frame; None if unknown.
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
+        metadata: what a program says of it, as JSON; kept beside the note, and erased with it.
         keypoints: kept only if given, sealed with a key that is not in the store.
         anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
             they are.
@@ -419,6 +472,10 @@ class Registration:
     trimmed_pdqs: tuple[bytes, ...] = field(default=(), repr=False)
     keypoints: KeypointSet | None = None
     anchored: AnchoredHashes | None = None
+    sha1: bytes | None = field(default=None, repr=False)
+    url_sha256: bytes | None = field(default=None, repr=False)
+    url_md5: bytes | None = field(default=None, repr=False)
+    metadata: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +483,8 @@ class Entry:
     """One registered fingerprint with its consent state.
 
     Attributes:
-        pdqs, sha256, md5: empty or None unless the entry is active: all other states erase them.
+        pdqs, sha256, sha1, md5, url_sha256, url_md5: empty or None unless the entry is active: all
+            other states erase them.
         revision: the store's revision at which the entry last changed.
         added, changed: UTC; `expires`: UTC, or None for no end.
         trimmed_pdqs: as in `Registration`; searched like `pdqs` and erased with them, but never
@@ -454,6 +512,38 @@ class Entry:
     has_keypoints: bool = False
     anchored_count: int = 0
     anchored: AnchoredHashes | None = None
+    sha1: bytes | None = field(default=None, repr=False)
+    url_sha256: bytes | None = field(default=None, repr=False)
+    url_md5: bytes | None = field(default=None, repr=False)
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """The kinds of fingerprint that can match it, in the order of `Signal`."""
+        held = {signal for signal, _ in digests_of(self)}
+        if self.pdqs:
+            held.add(Signal.PDQ)
+        if self.anchored_count:
+            held.add(Signal.ANCHORED)
+        return tuple(signal for signal in Signal if signal in held)
+
+
+Digest_co = TypeVar("Digest_co", bytes, str, covariant=True)
+
+
+class HoldsDigests(Protocol[Digest_co]):
+    """What has at most one digest of each kind: a registration, an entry, a line of a list."""
+
+    @property
+    def sha256(self) -> Digest_co | None:
+        """Of a file; the other digests stand beside it, each in a field of its signal's name."""
+
+
+def digests_of(one: HoldsDigests[Digest_co]) -> Iterator[tuple[Signal, Digest_co]]:
+    """The digests that something holds, in the order of `DIGEST_SIGNALS`."""
+    for signal in DIGEST_SIGNALS:
+        value: Digest_co | None = getattr(one, signal)
+        if value:
+            yield signal, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,6 +598,7 @@ class Match:
             hashes and keypoints.
         evidence: for keypoints only.
         anchored: for anchored hashes only.
+        kind: of the bank; see `egide.domain.veto` for a negative one.
     """
 
     entry: int
@@ -521,6 +612,7 @@ class Match:
     rectangle: Rectangle | None = None
     evidence: KeypointEvidence | None = None
     anchored: AnchoredEvidence | None = None
+    kind: BankKind = BankKind.POSITIVE
 
     @property
     def tier(self) -> int:
@@ -551,6 +643,8 @@ class Limits:
     """How many times its own size an archive or table may expand to while it is read."""
     expansion_floor_bytes: int = 1024 * 1024 * 1024
     """Any archive or table may expand to this size, however small it is."""
+    max_nesting: int = 3
+    """How many archives or tables may stand around another that is still opened."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -589,6 +683,7 @@ class Registered:
         added, renewed, known, refused: the number of registrations of each `OutcomeKind`.
         revision: the store's revision afterwards; unchanged if nothing changed.
         outcomes: one for each registration in order, if requested.
+        withdrawn: entries that their source has ended.
     """
 
     added: int
@@ -597,6 +692,7 @@ class Registered:
     refused: int
     revision: int
     outcomes: tuple[Outcome, ...] = ()
+    withdrawn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,8 @@ class RemoteEntry:
     Attributes:
         id: its number there.
         revision: the remote revision at which it last changed.
-        pdqs, sha256, md5: at least one for an active entry; empty or None for an ended one,
-            whatever the partner sent.
+        pdqs, sha256, sha1, md5, url_sha256, url_md5: at least one for an active entry; empty or
+            None for an ended one, whatever the partner sent.
         added, changed, expires: UTC.
         anchored: None if it has none, or they were refused.
         anchored_refused: whether it came with codes that no region has.
@@ -124,6 +124,9 @@ class RemoteEntry:
     expires: datetime | None
     anchored: AnchoredHashes | None = None
     anchored_refused: bool = False
+    sha1: bytes | None = field(default=None, repr=False)
+    url_sha256: bytes | None = field(default=None, repr=False)
+    url_md5: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

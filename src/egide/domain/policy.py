@@ -7,9 +7,10 @@ The rules apply to each match; the strongest outcome wins:
   radius. The matches must therefore come from a search at the banks' own radii.
 - **Review** follows from every other match: of a part of a frame, by a rectangle or by anchored
   hashes; of keypoints; or of an entry that nobody has confirmed or that a reviewer disputes.
-- **Allow** remains if nothing matched. It never means that a picture is harmless. With
-  `not-matchable` only identical files could have been found, with `nothing-to-compare` there was
-  nothing to find.
+  So does a match of an address, at which something else may be now.
+- **Allow** remains if nothing matched, or if all that matched is vetoed (`egide.domain.veto`). It
+  never means that a picture is harmless. With `not-matchable` only identical files could have been
+  found, with `nothing-to-compare` there was nothing to find.
 
 A platform may choose to block by a part as well: `block_by_part`. The rest of the picture may be
 anything, a news report or a collage, and nobody looks before it is gone.
@@ -23,7 +24,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from egide.domain.model import Signal, Trust
+from egide.domain.model import URL_SIGNALS, Signal, Trust
+from egide.domain.veto import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +58,10 @@ class Reason(StrEnum):
     """A reviewer doubts the entry."""
     STALE_REGISTER = "stale-register"
     """The store has not been reached for too long: entries may be missing."""
+    ADDRESS_MATCH = "address-match"
+    """Only the picture's address matched: something else may be there now."""
+    VETOED = "vetoed"
+    """Something matched, and a negative bank says that the picture is harmless."""
     NO_MATCH = "no-match"
     """Nothing matched within the banks' radii."""
     NOT_MATCHABLE = "not-matchable"
@@ -71,6 +77,8 @@ class Decision:
     Attributes:
         reasons: at least one, in the order of `Reason`, each once.
         matches: the matches that the decision rests on, nearest first.
+        vetoed: matches that it does not rest on, because of `vetoed_by`.
+        vetoed_by: matches with entries of negative banks.
         revision: the store's revision that was searched.
     """
 
@@ -78,6 +86,8 @@ class Decision:
     reasons: tuple[Reason, ...]
     matches: tuple[Match, ...]
     revision: int
+    vetoed: tuple[Match, ...] = ()
+    vetoed_by: tuple[Match, ...] = ()
 
 
 def decide(
@@ -93,14 +103,17 @@ def decide(
 
     Args:
         matchable: whether PDQ could be searched, see `Fingerprint.matchable`.
-        matches: of one picture, found at the banks' own radii.
+        matches: of one picture, found at the banks' own radii, in negative banks too.
         revision: the store's revision that was searched.
         compared: whether there was anything to compare with.
         review_stale: whether the answer is stale and must be reviewed for that reason.
         block_by_part: whether a confirmed entry blocks a picture of which only a part matched.
     """
-    reasons_of = [_reasons(match) for match in matches]
+    weighed = weigh(matches)
+    reasons_of = [_reasons(match) for match in weighed.standing]
     found = set().union(*reasons_of)
+    if weighed.vetoed:
+        found.add(Reason.VETOED)
     if not matchable:
         found.add(Reason.NOT_MATCHABLE)
     elif compared and not found:
@@ -112,9 +125,9 @@ def decide(
     if Reason.CONFIRMED_MATCH in found or (block_by_part and {Reason.PART_MATCH} in reasons_of):
         action = Action.BLOCK
     else:
-        action = Action.REVIEW if matches or review_stale else Action.ALLOW
+        action = Action.REVIEW if weighed.standing or review_stale else Action.ALLOW
     reasons = tuple(reason for reason in Reason if reason in found)
-    return Decision(action, reasons, tuple(matches), revision)
+    return Decision(action, reasons, weighed.standing, revision, weighed.vetoed, weighed.vetoes)
 
 
 _DOUBTS = {
@@ -128,6 +141,8 @@ def _reasons(match: Match) -> set[Reason]:
     doubts = set()
     if match.signal is Signal.KEYPOINTS:
         doubts.add(Reason.KEYPOINT_MATCH)
+    elif match.signal in URL_SIGNALS:
+        doubts.add(Reason.ADDRESS_MATCH)
     elif match.by_part:
         doubts.add(Reason.PART_MATCH)
     if match.trust is not Trust.CONFIRMED:

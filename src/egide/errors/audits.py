@@ -23,8 +23,14 @@ class SourceUnreadable(SourceError):
     code = "source-unreadable"
 
 
+class ListingFailed(SourceError):
+    """{name} could not be listed: {reason}."""
+
+    code = "listing-failed"
+
+
 class SourceUnsupported(SourceError):
-    """{name} is not a folder, image, tar, tar.gz, zip, Parquet file or hash list: {reason}."""
+    """{name} is not a folder, image, archive, table or hash list: {reason}."""
 
     code = "source-unsupported"
 
@@ -45,6 +51,18 @@ class ColumnMissing(SourceError):
     """{name} has no image column{wanted}; its columns are {columns}. Name one with --column."""
 
     code = "column-missing"
+
+
+class ColumnUnread(SourceError):
+    """{name} was not compared: {reason}."""
+
+    code = "column-unread"
+
+
+class SourceEncrypted(SourceError):
+    """{name} is encrypted: decrypt it first, then audit what comes out."""
+
+    code = "source-encrypted"
 
 
 class ProtocolUnsupported(SourceError):

@@ -24,6 +24,18 @@ class LineError(ItemError):
     code = "line-invalid"
 
 
+class HashKindUnsure(Invalid):
+    """Cannot tell whether the values of 64 digits in {name} are PDQ or SHA-256: of {count}, {ones} have exactly 128 ones, as a PDQ has nearly always. Say it with --type pdq or --type sha256."""
+
+    code = "hash-kind-unsure"
+
+
+class ListUnreadable(Failed):
+    """{name} is no hash list that can be read: {reason}."""
+
+    code = "hash-list-unreadable"
+
+
 class SchemaTooNew(Failed):
     """{name} has hash-list schema {found}; this Egide reads up to {expected}: upgrade Egide."""
 

@@ -102,10 +102,28 @@ class LinkNotFollowed(ItemError):
     code = "link-not-followed"
 
 
+class ObjectUnreadable(ItemError):
+    """Cannot read {name}: {reason}."""
+
+    code = "object-unreadable"
+
+
+class KeyUnreadable(ItemError):
+    """{name} is an object whose key ends in a slash: copy it to another key to have it read."""
+
+    code = "key-unreadable"
+
+
 class ArchiveNotOpened(ItemError):
-    """{name} is an archive inside an archive: unpack it, then name it as a source of its own."""
+    """{name} is an archive inside too many others: unpack it, or raise EGIDE_MAX_NESTING."""
 
     code = "archive-not-opened"
+
+
+class ArchiveUnsupported(ItemError):
+    """{name} is {format}, which is not opened: take the pictures out of it, then audit those."""
+
+    code = "archive-unsupported"
 
 
 class MemberEncrypted(ItemError):

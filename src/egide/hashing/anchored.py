@@ -15,7 +15,7 @@ from egide.compiled import ANCHORED, compiled_module
 from egide.domain.model import MAX_ANCHORED_QUERY, PDQ_BYTES, WHOLE_REGIONS, AnchoredQuery
 from egide.hashing.anchored_points import fitted_extrema, points
 from egide.hashing.anchored_regions import region_codes
-from egide.hashing.anchored_scales import blurred, scales
+from egide.hashing.anchored_scales import scales
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def anchored_query(frame: Frame, parts: Sequence[Region] = ()) -> AnchoredQuery 
 def regions_of(pixels: Pixels, most: int) -> NDArray[np.uint8]:
     """Codes of a picture's regions as they are and mirrored, shape (regions, 2, 32)."""
     fast = compiled_module(ANCHORED)
-    scaled = scales(pixels, fast.blurred if fast else blurred)
+    scaled = scales(pixels, fast.block_levels, fast.blurred) if fast else scales(pixels)
     if scaled is None:
         return np.empty((0, 2, PDQ_BYTES), np.uint8)
     found = points(scaled.octaves, fast.fitted_extrema if fast else fitted_extrema)

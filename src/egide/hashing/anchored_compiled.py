@@ -1,96 +1,144 @@
-"""Blur, points and regions compiled by Numba: equal to NumPy's, code by code, in less time.
+"""Blur and points compiled by Numba: equal to NumPy's, number by number, in less time.
 
-`anchored_scales`, `anchored_points` and `anchored_regions` are the readable form; the order of
-operations is theirs. Importing this module compiles it, or loads what an earlier import compiled.
+`anchored_scales` and `anchored_points` are the readable form. Importing this module compiles it, or
+loads what an earlier import compiled.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
-from egide.hashing.anchored_points import (
-    EDGE,
-    MAX_OFFSET,
-    MIN_CONTRAST,
-    PLACE_STEPS,
-    SIDE_UNITS,
-    SIDES,
-    SIZE_STEPS,
-    Fitted,
-)
-from egide.hashing.anchored_regions import (
-    ALIKE_DIRECTIONS,
-    ALIKE_PLACES,
-    ALIKE_SIZES,
-    COSINES,
-    DIRECTIONS,
-    FEW_LEVELS,
-    FREQUENCIES,
-    GRID,
-    LEVELS_A_BIN,
-    MAX_DIRECTIONS,
-    ONE,
-    RADII,
-    SHARE_OF_PEAK,
-    SINES,
-    TENS,
-    TENS_SINES,
-    TURN,
-    WAVES,
-    picture_of_size,
-)
-from egide.hashing.anchored_scales import SAMPLED_SPAN, SEARCHED_SPAN
+from egide.hashing.anchored_compiled_regions import region_codes
+from egide.hashing.anchored_points import EDGE, MAX_OFFSET, MIN_CONTRAST, Fitted
+from egide.hashing.anchored_scales import KERNELS, ONE_PIXEL, THOUSANDTHS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from egide.hashing.anchored_points import Points
-    from egide.hashing.anchored_scales import Levels, Scales
+    from egide.hashing.anchored_scales import Levels
 
-_BITS = FREQUENCIES * FREQUENCIES
+__all__ = ["block_levels", "blurred", "fitted_extrema", "region_codes"]
 
-
-def blurred(levels: Levels, kernel: tuple[int, ...]) -> Levels:
-    """As `anchored_scales.blurred`."""
-    weights = np.array(kernel, np.float32)
-    both: Levels = _convolved(_convolved(levels, weights), weights)
-    return both
+_KERNELS = [np.array(kernel, np.float32) for kernel in KERNELS]
+_HALF = np.float32(0.5)
+_SHARE = np.float32(1 / 4096)
+_CONTRAST = np.float32(MIN_CONTRAST)
 
 
-@njit("float32[:,::1](float32[:,:], float32[::1])", cache=True, nogil=True)
-def _convolved(levels, kernel):  # type: ignore[no-untyped-def]
-    """Blur down the columns, and turn the result so that its rows are the columns."""
-    rows, columns = levels.shape
-    reach = len(kernel) // 2
-    sums = np.empty(columns, np.float32)
-    out = np.empty((columns, rows), np.float32)
+def block_levels(pixels: NDArray[np.uint8], side: int) -> Levels:
+    """As `anchored_scales.block_levels`."""
+    colours = np.ascontiguousarray(pixels).reshape(*pixels.shape[:2], -1)
+    weights = THOUSANDTHS if colours.shape[2] == 3 else np.array([1000.0, 0.0, 0.0])
+    levels: Levels = _block_levels(colours, weights, side)
+    return levels
+
+
+@njit(
+    types.float32[:, ::1](
+        types.Array(types.uint8, 3, "C", readonly=True), types.float64[::1], types.int64
+    ),
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
+def _block_levels(colours, weights, side):  # type: ignore[no-untyped-def]
+    rows, columns, count = colours.shape[0] // side, colours.shape[1] // side, colours.shape[2]
+    levels = np.empty((rows, columns), np.float32)
+    if side == 1:
+        red, green, blue = (weights * ONE_PIXEL).astype(np.float32)
+        for row in range(rows):
+            line, made = colours[row], levels[row]
+            for column in range(columns):
+                level = np.float32(line[column, 0]) * red
+                if count == 3:
+                    level += np.float32(line[column, 1]) * green
+                    level += np.float32(line[column, 2]) * blue
+                made[column] = np.floor(level + _HALF)
+        return levels
+    sums = np.empty(columns * side * count, np.int32)
+    scaled = np.empty(columns)
     for row in range(rows):
         sums[:] = 0
-        for place in range(len(kernel)):
-            line = min(max(row + place - reach, 0), rows - 1)
-            weight = kernel[place]
-            for column in range(columns):
-                sums[column] += weight * levels[line, column]
+        for each in range(row * side, (row + 1) * side):
+            line = colours[each].ravel()
+            for place in range(len(sums)):
+                sums[place] += line[place]
         for column in range(columns):
-            out[column, row] = np.floor(sums[column] / np.float32(4096) + np.float32(0.5))
-    return out
+            total = 0.0
+            for colour in range(count):
+                start = column * side * count + colour
+                of_colour = 0
+                for place in range(start, start + side * count, count):
+                    of_colour += sums[place]
+                total += weights[colour] * of_colour
+            scaled[column] = 4 * total + 125 * side * side
+        for column in range(columns):
+            levels[row, column] = np.floor(scaled[column] / (250 * side * side))
+    return levels
 
 
-def fitted_extrema(difference: NDArray[np.float32]) -> Fitted:
-    """As `anchored_points.fitted_extrema`."""
-    found = _extrema(np.ascontiguousarray(difference))
-    level, row, column = found[:, :3].astype(np.int64).T
-    return Fitted(level, row, column, *found[:, 3:].T)
+@njit(cache=True, nogil=True)
+def _start(sums, line, weight):  # type: ignore[no-untyped-def]
+    for place in range(len(sums)):
+        sums[place] = line[place] * weight
 
 
-@njit("boolean(float32[:,:,::1], int64, int64, int64, float32)", cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add(sums, line, other, weight):  # type: ignore[no-untyped-def]
+    for place in range(len(sums)):
+        sums[place] += (line[place] + other[place]) * weight
+
+
+@njit(cache=True, nogil=True)
+def _round(sums):  # type: ignore[no-untyped-def]
+    for place in range(len(sums)):
+        sums[place] = np.floor(sums[place] * _SHARE + _HALF)
+
+
+@njit(
+    "float32[:,::1](float32[:,::1], float32[::1])",
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"contract"},
+)
+def _blurred(levels, kernel):  # type: ignore[no-untyped-def]
+    """Blur line by line: down the columns into `inner`, and that along the row."""
+    rows, columns = levels.shape
+    reach = len(kernel) // 2
+    found = np.empty((rows, columns), np.float32)
+    padded = np.empty(columns + 2 * reach, np.float32)
+    inner = padded[reach : reach + columns]
+    for row in range(rows):
+        _start(inner, levels[row], kernel[reach])
+        for apart in range(1, reach + 1):
+            above, below = levels[max(row - apart, 0)], levels[min(row + apart, rows - 1)]
+            _add(inner, above, below, kernel[reach + apart])
+        _round(inner)
+        padded[:reach] = inner[0]
+        padded[reach + columns :] = inner[-1]
+        made = found[row]
+        _start(made, inner, kernel[reach])
+        for apart in range(1, reach + 1):
+            left, right = padded[reach - apart :], padded[reach + apart :]
+            _add(made, left, right, kernel[reach + apart])
+        _round(made)
+    return found
+
+
+def blurred(levels: Levels, number: int) -> Levels:
+    """As `anchored_scales.blurred`."""
+    found: Levels = _blurred(levels, _KERNELS[number])
+    return found
+
+
+@njit(cache=True, nogil=True)
 def _is_extremum(difference, level, row, column, sign):  # type: ignore[no-untyped-def]
     here = sign * difference[level, row, column]
-    for blur in (level, level - 1, level + 1):
+    for blur in (level - 1, level + 1, level):
         for down in (row - 1, row, row + 1):
             for across in (column - 1, column, column + 1):
                 if sign * difference[blur, down, across] > here:
@@ -98,18 +146,41 @@ def _is_extremum(difference, level, row, column, sign):  # type: ignore[no-untyp
     return True
 
 
-@njit("float64[:,::1](float32[:,:,::1])", cache=True, nogil=True)
-def _extrema(difference):  # type: ignore[no-untyped-def]
-    _, rows, columns = difference.shape
+@njit(cache=True, nogil=True)
+def _mark(above, line, below, marks):  # type: ignore[no-untyped-def]
+    """Mark what may be an extremum by the neighbours in its own row and column."""
+    left, middle, right = line[:-2], line[1:-1], line[2:]
+    above, below = above[1:-1], below[1:-1]
+    for place in range(len(middle)):
+        value = middle[place]
+        highest = max(left[place], right[place], above[place], below[place])
+        lowest = min(left[place], right[place], above[place], below[place])
+        marks[place] = ((value >= _CONTRAST) & (value >= highest)) | (
+            (value <= -_CONTRAST) & (value <= lowest)
+        )
+
+
+@njit("float64[:,::1](UniTuple(float32[:,::1], 6))", cache=True, nogil=True, error_model="numpy")
+def _extrema(octave):  # type: ignore[no-untyped-def]
+    rows, columns = octave[0].shape
+    difference = np.empty((5, rows, columns), np.float32)
+    for level in range(5):
+        for row in range(rows):
+            more, less, made = octave[level + 1][row], octave[level][row], difference[level, row]
+            for column in range(columns):
+                made[column] = more[column] - less[column]
     found = np.empty((256, 7))
     count = 0
+    marks = np.empty(columns - 2, np.bool_)
     for level in range(1, 4):
         for row in range(1, rows - 1):
-            for column in range(1, columns - 1):
-                value = difference[level, row, column]
-                if abs(value) < MIN_CONTRAST:
+            line = difference[level, row]
+            _mark(difference[level, row - 1], line, difference[level, row + 1], marks)
+            for place in range(columns - 2):
+                if not marks[place]:
                     continue
-                sign = np.float32(1 if value > 0 else -1)
+                column = place + 1
+                sign = np.float32(1 if line[column] > 0 else -1)
                 if not _is_extremum(difference, level, row, column, sign):
                     continue
                 near = difference[level - 1 : level + 2, row - 1 : row + 2, column - 1 : column + 2]
@@ -155,193 +226,8 @@ def _extrema(difference):  # type: ignore[no-untyped-def]
     return found[:count].copy()
 
 
-def region_codes(scales: Scales, points: Points, most: int) -> NDArray[np.uint8]:
-    """As `anchored_regions.region_codes`."""
-    codes = np.zeros((most, 2, _BITS // 8), np.uint8)
-    kept = np.empty((most, 4), np.int64)
-    count = 0
-    number = picture_of_size(np.arange(len(SIDES)), len(scales.halved))
-    searched, whole = scales.octaves[0][0].shape, scales.halved[0].shape
-    ratio = np.array([whole[0], searched[0], whole[1], searched[1]], np.float64)
-    halved = [np.ascontiguousarray(each) for each in scales.halved]
-    half = PLACE_STEPS // 2
-    for octave, level, row, column, down, across, size, _ in zip(
-        *(each.tolist() for each in points), strict=True
-    ):
-        levels = scales.octaves[octave][level]
-        found = _directions(levels, row, column, RADII[size - SIZE_STEPS * octave])
-        y, x = (down << octave) + half, (across << octave) + half
-        for direction in found.tolist():
-            picture = int(number[size])
-            count = _keep(
-                halved[picture],
-                halved[0],
-                ratio,
-                0.5**picture,
-                y,
-                x,
-                size,
-                direction,
-                kept,
-                codes,
-                count,
-            )
-            if count == most:
-                return codes
-    return codes[:count]
-
-
-@njit("int64(float64, float64)", cache=True, nogil=True)
-def _bin(across, down):  # type: ignore[no-untyped-def]
-    if across > 0 and down >= 0:
-        quarter, ahead, aside = 0, across, down
-    elif across <= 0 and down > 0:
-        quarter, ahead, aside = 1, down, -across
-    elif across < 0 and down <= 0:
-        quarter, ahead, aside = 2, -across, -down
-    else:
-        quarter, ahead, aside = 3, -down, across
-    step = 0
-    while step < 8 and aside * TENS[step + 1] >= ahead * TENS_SINES[step + 1]:
-        step += 1
-    return 9 * quarter + step
-
-
-@njit("int64[::1](float32[:,:], int64, int64, int64)", cache=True, nogil=True)
-def _directions(levels, row, column, square):  # type: ignore[no-untyped-def]
-    histogram = np.zeros(DIRECTIONS)
-    reach = int(math.sqrt(square)) + 1
-    for down in range(-reach, reach + 1):
-        y = row + down
-        if y < 1 or y > levels.shape[0] - 2:
-            continue
-        for across in range(-reach, reach + 1):
-            x = column + across
-            apart = down * down + across * across
-            if x < 1 or x > levels.shape[1] - 2 or apart >= square:
-                continue
-            rise_x = np.float64(levels[y, x + 1]) - np.float64(levels[y, x - 1])
-            rise_y = np.float64(levels[y + 1, x]) - np.float64(levels[y - 1, x])
-            length = math.floor(math.sqrt(rise_x * rise_x + rise_y * rise_y))
-            share = 1 - apart / square
-            if length > 0:
-                weight = math.floor(length * share * share * 16 + 0.5)
-                histogram[_bin(rise_x, rise_y)] += weight
-    smooth = np.empty(DIRECTIONS)
-    for place in range(DIRECTIONS):
-        smooth[place] = (
-            6 * histogram[place]
-            + 4 * (histogram[place - 1] + histogram[(place + 1) % DIRECTIONS])
-            + histogram[place - 2]
-            + histogram[(place + 2) % DIRECTIONS]
-        )
-    least = smooth.max()
-    found = np.empty(MAX_DIRECTIONS, np.int64)
-    count = 0
-    used = np.zeros(DIRECTIONS, np.bool_)
-    while count < MAX_DIRECTIONS:
-        best = -1
-        for place in range(DIRECTIONS):
-            height = smooth[place]
-            if (
-                not used[place]
-                and height > smooth[place - 1]
-                and height >= smooth[(place + 1) % DIRECTIONS]
-                and height * 100 >= SHARE_OF_PEAK * least
-                and (best < 0 or height > smooth[best])
-            ):
-                best = place
-        if best < 0:
-            break
-        used[best] = True
-        before, after = smooth[best - 1], smooth[(best + 1) % DIRECTIONS]
-        offset = 0.5 * (before - after) / (before - 2 * smooth[best] + after)
-        found[count] = math.floor((best + 0.5 + offset) * TURN / DIRECTIONS + 0.5) % TURN
-        count += 1
-    return found[:count].copy()
-
-
-@njit("float64(float64, int64)", cache=True, nogil=True)
-def _inside(at, length):  # type: ignore[no-untyped-def]
-    at = abs(at)
-    if at > length - 1:
-        at = 2 * (length - 1) - at
-    return max(at, 0.0)
-
-
-@njit(
-    "int64(float32[:,::1], float32[:,::1], float64[::1], float64, int64, int64, int64, int64,"
-    " int64[:,::1], uint8[:,:,::1], int64)",
-    cache=True,
-    nogil=True,
-)
-def _keep(  # type: ignore[no-untyped-def]
-    levels, whole, ratio, shrunk, y, x, size, direction, kept, codes, count
-):
-    """Cut and hash one region, and keep it unless it is beside another, drawn, or even."""
-    for other in range(count):
-        turned = abs(direction - kept[other, 3])
-        apart_y, apart_x = y - kept[other, 0], x - kept[other, 1]
-        side = SIDES[min(size, kept[other, 2])]
-        if (
-            abs(size - kept[other, 2]) <= ALIKE_SIZES
-            and min(turned, TURN - turned) <= ALIKE_DIRECTIONS
-            and (apart_y * apart_y + apart_x * apart_x) * ALIKE_PLACES * ALIKE_PLACES < side * side
-        ):
-            return count
-    rows, columns = levels.shape
-    middle_y = y / PLACE_STEPS * ratio[0] / ratio[1] * shrunk - 0.5
-    middle_x = x / PLACE_STEPS * ratio[2] / ratio[3] * shrunk - 0.5
-    step = SIDES[size] / SIDE_UNITS * (SAMPLED_SPAN / SEARCHED_SPAN) / GRID * shrunk
-    cosine, sine = COSINES[direction] / ONE * step, SINES[direction] / ONE * step
-    patch = np.empty((GRID, GRID))
-    bins = np.zeros(64, np.int64)
-    for line in range(GRID):
-        down = line - (GRID - 1) / 2
-        for place in range(GRID):
-            across = place - (GRID - 1) / 2
-            at_x = _inside((middle_x + cosine * across) - sine * down, columns)
-            at_y = _inside((middle_y + sine * across) + cosine * down, rows)
-            column = min(int(at_x), columns - 2)
-            row = min(int(at_y), rows - 2)
-            part_x, part_y = at_x - column, at_y - row
-            upper, lower = np.float64(levels[row, column]), np.float64(levels[row + 1, column])
-            upper = upper + (np.float64(levels[row, column + 1]) - upper) * part_x
-            lower = lower + (np.float64(levels[row + 1, column + 1]) - lower) * part_x
-            value = math.floor(upper + (lower - upper) * part_y + 0.5)
-            patch[line, place] = value
-            fine_x = min(int((at_x + 0.5) / shrunk), whole.shape[1] - 1)
-            fine_y = min(int((at_y + 0.5) / shrunk), whole.shape[0] - 1)
-            bins[int(whole[fine_y, fine_x]) // LEVELS_A_BIN] += 1
-    bins.sort()
-    if bins[60] + bins[61] + bins[62] + bins[63] > FEW_LEVELS:
-        return count
-    half = np.zeros((FREQUENCIES, GRID))
-    for line in range(FREQUENCIES):
-        for place in range(GRID):
-            for column in range(GRID):
-                half[line, column] += WAVES[line, place] * patch[place, column]
-    both = np.zeros((2, _BITS))
-    for line in range(FREQUENCIES):
-        for wave in range(FREQUENCIES):
-            total = 0.0
-            for column in range(GRID):
-                total += half[line, column] * WAVES[wave, column]
-            both[0, line * FREQUENCIES + wave] = total
-            both[1, line * FREQUENCIES + wave] = total if line % 2 else -total
-    bits = np.zeros((2, _BITS // 8), np.uint8)
-    for side in range(2):
-        median = np.sort(both[side])[_BITS // 2 - 1]
-        ones = 0
-        for bit in range(_BITS):
-            if both[side, bit] > median:
-                ones += 1
-                bits[side, bit >> 3] |= 128 >> (bit & 7)
-        if ones != _BITS // 2:
-            return count
-    codes[count] = bits
-    kept[count, 0] = y
-    kept[count, 1] = x
-    kept[count, 2] = size
-    kept[count, 3] = direction
-    return count + 1
+def fitted_extrema(octave: list[Levels]) -> Fitted:
+    """As `anchored_points.fitted_extrema`."""
+    found = _extrema(tuple(octave))
+    level, row, column = found[:, :3].astype(np.int64).T
+    return Fitted(level, row, column, *found[:, 3:].T)

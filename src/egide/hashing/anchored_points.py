@@ -9,6 +9,7 @@ docs/explain/anchored-hashes.md has what differs and the numbers.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from egide.hashing.anchored_scales import Levels
 
-    Extrema = Callable[[NDArray[np.float32]], "Fitted"]
+    Extrema = Callable[[list[Levels]], "Fitted"]
 
 MIN_CONTRAST = 12
 """Least difference of two degrees of blur, in sixteenths of a level."""
@@ -99,7 +100,7 @@ def points(octaves: list[list[Levels]], extrema: Extrema | None = None) -> Point
         extrema: like `fitted_extrema`, which it is by default.
     """
     found = [
-        _in_octave(number, (extrema or fitted_extrema)(np.diff(np.stack(octave), axis=0)))
+        _in_octave(number, (extrema or fitted_extrema)(octave))
         for number, octave in enumerate(octaves)
     ]
     every = Points(*(np.concatenate(each) for each in zip(*found, strict=True)))
@@ -131,12 +132,9 @@ def _in_octave(number: int, found: Fitted) -> Points:
     )
 
 
-def fitted_extrema(difference: NDArray[np.float32]) -> Fitted:
-    """The extrema of one octave's differences of blur, and where a fit puts them more exactly.
-
-    Args:
-        difference: shape (5, rows, columns).
-    """
+def fitted_extrema(octave: list[Levels]) -> Fitted:
+    """The extrema of one octave's differences of blur, and where a fit puts them more exactly."""
+    difference = np.array([more - less for less, more in pairwise(octave)])
     level, row, column = _extrema(difference)
     contrast, offsets, kept = _fitted(difference, level, row, column)
     across, down, scale = (each[kept] for each in offsets)
@@ -148,18 +146,22 @@ def _extrema(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Where no neighbour in place or blur is larger, or none is smaller, and contrast is enough."""
     inner = difference[1:-1, 1:-1, 1:-1]
-    highest = (inner >= MIN_CONTRAST) & (inner >= _neighbourhood(difference))
-    lowest = (inner <= -MIN_CONTRAST) & (-inner >= _neighbourhood(-difference))
-    level, row, column = np.nonzero(highest | lowest)
+    most, least = _over_three(difference, np.maximum), _over_three(difference, np.minimum)
+    level, row, column = np.nonzero(
+        ((inner >= MIN_CONTRAST) & (inner == most)) | ((inner <= -MIN_CONTRAST) & (inner == least))
+    )
     return level + 1, row + 1, column + 1
 
 
-def _neighbourhood(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest of each value's 27 neighbours, itself among them."""
-    for axis in range(3):
-        length = values.shape[axis]
-        shifted = [values.take(range(at, length - 2 + at), axis) for at in range(3)]
-        values = np.maximum(np.maximum(shifted[0], shifted[1]), shifted[2])
+def _over_three(values: NDArray[np.float32], of_two: np.ufunc) -> NDArray[np.float32]:
+    """The largest or smallest of each value and its neighbours, along all three axes in turn."""
+    for middle, before, after in (
+        (np.s_[1:-1], np.s_[:-2], np.s_[2:]),
+        (np.s_[:, 1:-1], np.s_[:, :-2], np.s_[:, 2:]),
+        (np.s_[:, :, 1:-1], np.s_[:, :, :-2], np.s_[:, :, 2:]),
+    ):
+        found = of_two(values[before], values[after])
+        values = of_two(found, values[middle], out=found)
     return values
 
 

@@ -2,7 +2,8 @@
 
 Anchored hashes are equal in every implementation because everything here is a whole number:
 brightness in sixteenths of a level, weights in 4096ths, each pass rounded half up. Sums of them
-stay under 2²⁴, so single precision adds them without rounding, in any order.
+stay under 2²⁴, so single precision adds them without rounding, in any order. So lines are weighed
+by small products of matrices, of which each has the weights of a few neighbouring lines.
 docs/explain/anchored-hashes.md is the definition, with its reasons.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     Levels = NDArray[np.float32]
     """Brightness in sixteenths of a level, 0–4080, whole numbers, shape (rows, columns)."""
-    Blur = Callable[[Levels, tuple[int, ...]], Levels]
+    Matrix = NDArray[np.float32]
+    Blocks = Callable[[NDArray[np.uint8], int], Levels]
+    Blur = Callable[[Levels, int], Levels]
 
 SAMPLED_SPAN = 384
 """Square root of the area, in samples, of the picture that regions are cut from."""
@@ -39,8 +42,12 @@ _MIN_HALVED_SIDE = 24
 _DOUBLED = 3
 # The level of an octave with twice the blur of its first.
 _ONE = 4096
-_STRIP = 64
-# Rows of blocks whose colours are summed together: bounds the working memory.
+_BAND = 16
+# Lines that are made by one product of matrices: more would multiply by more zeros.
+_LARGE_BLOCK = 64
+# The colours of so many pixels may sum to more than single precision holds.
+_STRIP_PIXELS = 1 << 16
+# Pixels whose brightness is found together: they stay in the processor's cache.
 
 KERNELS = (
     (5, 34, 153, 452, 866, 1076, 866, 452, 153, 34, 5),
@@ -55,6 +62,13 @@ which makes 1.6 with the half sample that a picture is taken to have. Each furth
 of an octave."""
 
 
+THOUSANDTHS = np.array([299.0, 587.0, 114.0])
+"""What red, green and blue weigh in brightness."""
+ONE_PIXEL = 0.016
+"""From thousandths to sixteenths of a level, in blocks of one pixel. In single precision a sum errs
+by less than 0.001, and with the half that is added none is nearer than 0.004 to a whole number."""
+
+
 class Scales(NamedTuple):
     """One picture, normalised and blurred.
 
@@ -67,11 +81,12 @@ class Scales(NamedTuple):
     halved: list[Levels]
 
 
-def scales(pixels: Pixels, blur: Blur | None = None) -> Scales | None:
+def scales(pixels: Pixels, blocks: Blocks | None = None, blur: Blur | None = None) -> Scales | None:
     """Normalise and blur a picture.
 
     Args:
         pixels: of any size.
+        blocks: like `block_levels`, which it is by default.
         blur: like `blurred`, which it is by default.
 
     Returns:
@@ -80,29 +95,32 @@ def scales(pixels: Pixels, blur: Blur | None = None) -> Scales | None:
     rows, columns = pixels.shape[:2]
     if min(rows, columns) < MIN_SIDE or max(rows, columns) > MAX_ASPECT * min(rows, columns):
         return None
-    levels = _blocks(pixels)
+    colours = np.clip(np.rint(pixels), 0, 255) if pixels.dtype != np.uint8 else pixels
+    side = max(math.isqrt(rows * columns) // (2 * SAMPLED_SPAN), 1)
+    levels = (blocks or block_levels)(colours.astype(np.uint8, copy=False), side)
     sampled = _scaled(levels, *_size(levels.shape, SAMPLED_SPAN))
     searched = _scaled(sampled, *_size(levels.shape, SEARCHED_SPAN))
     return Scales(_octaves(searched, blur or blurred), _halved(sampled))
 
 
-def _blocks(pixels: Pixels) -> Levels:
-    """Brightness, where a picture of over twice the normal size is first averaged by blocks."""
-    rows, columns = pixels.shape[:2]
-    side = max(math.isqrt(rows * columns) // (2 * SAMPLED_SPAN), 1)
+def block_levels(pixels: NDArray[np.uint8], side: int) -> Levels:
+    """Brightness of a picture's blocks of `side` pixels in both directions."""
     colours = pixels if pixels.ndim == 3 else pixels[..., None]
-    weights = _THOUSANDTHS if colours.shape[2] == 3 else np.array([1000.0])
-    if colours.dtype != np.uint8:
-        colours = np.clip(np.rint(colours), 0, 255).astype(np.uint8)
-    down, across = rows // side, columns // side
+    weights = THOUSANDTHS if colours.shape[2] == 3 else np.array([1000.0])
+    down, across = colours.shape[0] // side, colours.shape[1] // side
     levels = np.empty((down, across), np.float32)
-    for start in range(0, down, _STRIP):
-        strip = colours[start * side : min(start + _STRIP, down) * side, : across * side]
-        lines = np.add.reduce([strip[each::side] for each in range(side)], dtype=np.uint32)
-        sums = np.add.reduce([lines[:, each::side] for each in range(side)])
-        levels[start : start + _STRIP] = np.floor(
-            (sums @ weights * 32 + 1000 * side * side) / (2000 * side * side)
-        )
+    exact = np.float32 if side < _LARGE_BLOCK else np.float64
+    block = np.tile(weights * (ONE_PIXEL if side == 1 else 1), side).astype(exact)
+    strip = max(_STRIP_PIXELS // (side * side * across), 1)
+    for start in range(0, down, strip):
+        rows = colours[start * side : min(start + strip, down) * side, : across * side]
+        lines: NDArray[Any] = np.matmul(rows.astype(exact).reshape(len(rows), across, -1), block)
+        if side == 1:
+            lines += np.float32(0.5)
+        else:
+            lines = lines.reshape(-1, side, across).sum(1, dtype=np.float64)
+            lines = (4 * lines + 125 * side * side) / (250 * side * side)
+        levels[start : start + strip] = np.floor(lines, out=lines)
     return levels
 
 
@@ -114,71 +132,118 @@ def _size(shape: tuple[int, ...], span: int) -> tuple[int, int]:
 
 def _scaled(levels: Levels, rows: int, columns: int) -> Levels:
     """Scale by a triangle as wide as two samples of the smaller picture."""
-    narrow = _rounded(_triangle(levels.shape[0], rows) @ levels, _ONE)
-    return _rounded(narrow @ _triangle(levels.shape[1], columns).T, _ONE)
+    narrow = np.empty((rows, levels.shape[1]), np.float32)
+    for made, taken, weights in _triangles(levels.shape[0], rows):
+        np.matmul(weights, levels[taken], out=narrow[made])
+    _round(narrow)
+    scaled = np.empty((rows, columns), np.float32)
+    for made, taken, weights in _triangles(levels.shape[1], columns):
+        np.matmul(narrow[:, taken], weights.T, out=scaled[:, made])
+    return _round(scaled)
 
 
 @lru_cache(maxsize=64)
-def _triangle(length: int, wanted: int) -> NDArray[np.float32]:
-    """Weights in 4096ths, shape (wanted, length)."""
-    at = (2 * np.arange(length) + 1) * wanted
+def _triangles(length: int, wanted: int) -> list[tuple[slice, slice, Matrix]]:
+    """Weights, a few lines at a time: which they make, of which, and shape (made, taken)."""
+    wide = 2 * max(length, wanted)
     centre = (2 * np.arange(wanted)[:, None] + 1) * length
-    raw = np.maximum(2 * max(length, wanted) - np.abs(at - centre), 0)
+    # The line before the first that weighs anything.
+    start = (centre - wide) // (2 * wanted)
+    line = start + np.arange(wide // wanted + 2)
+    raw = np.maximum(wide - np.abs((2 * line + 1) * wanted - centre), 0)
+    raw *= (line >= 0) & (line < length)
     total = raw.sum(1, keepdims=True)
     weights = (2 * _ONE * raw + total) // (2 * total)
     # What rounding added or took goes to the heaviest, the first of them.
     weights[np.arange(wanted), weights.argmax(1)] += _ONE - weights.sum(1)
-    exact: NDArray[np.float32] = weights.astype(np.float32)
-    return exact
+    bands = []
+    for first in range(0, wanted, _BAND):
+        made = slice(first, min(first + _BAND, wanted))
+        these, places = np.nonzero(weights[made])
+        lines = line[made][these, places]
+        taken = slice(int(lines.min()), int(lines.max()) + 1)
+        band = np.zeros((made.stop - made.start, taken.stop - taken.start), np.float32)
+        band[these, lines - taken.start] = weights[made][these, places] / _ONE
+        bands.append((made, taken, band))
+    return bands
 
 
 def _octaves(levels: Levels, blur: Blur) -> list[list[Levels]]:
     octaves: list[list[Levels]] = []
-    first = blur(levels, KERNELS[0])
+    first = blur(levels, 0)
     while len(octaves) < _OCTAVES and min(first.shape) >= _MIN_OCTAVE_SIDE:
         octave = [first]
-        for kernel in KERNELS[1:]:
-            octave.append(blur(octave[-1], kernel))
+        for number in range(1, len(KERNELS)):
+            octave.append(blur(octave[-1], number))
         octaves.append(octave)
         first = np.ascontiguousarray(octave[_DOUBLED][::2, ::2])
     return octaves
 
 
-def blurred(levels: Levels, kernel: tuple[int, ...]) -> Levels:
-    """Blur by one of `KERNELS`, down the columns and then along the rows."""
-    return _convolved(_convolved(levels, kernel).T, kernel).T
+def blurred(levels: Levels, number: int) -> Levels:
+    """Blur by one of `KERNELS`, down the columns and then along the rows.
 
-
-def _convolved(levels: Levels, kernel: tuple[int, ...]) -> Levels:
-    """Weigh lines with their neighbours; beyond the edge, the last line is repeated."""
-    reach = len(kernel) // 2
-    lines = np.pad(levels, ((reach, reach), (0, 0)), "edge")
-    count = len(levels)
-    sums = lines[reach : reach + count] * np.float32(kernel[reach])
-    for offset in range(reach):
-        pair = lines[offset : offset + count] + lines[2 * reach - offset :][:count]
-        sums += pair * np.float32(kernel[offset])
-    return _rounded(sums, _ONE)
+    Beyond the edge, the last line is repeated.
+    """
+    weights = _BLURS[number]
+    rows, columns = levels.shape
+    reach = (weights.shape[1] - _BAND) // 2
+    lines = np.empty((rows + 2 * reach, columns), np.float32)
+    lines[reach : reach + rows] = levels
+    lines[:reach], lines[reach + rows :] = levels[0], levels[-1]
+    down = np.empty((rows, columns + 2 * reach), np.float32)
+    inner = down[:, reach : reach + columns]
+    for start in range(0, rows, _BAND):
+        made = min(_BAND, rows - start)
+        taken = made + 2 * reach
+        np.matmul(weights[:made, :taken], lines[start:][:taken], out=inner[start:][:made])
+    _round(inner)
+    down[:, :reach], down[:, reach + columns :] = inner[:, :1], inner[:, -1:]
+    across = np.empty_like(levels)
+    for start in range(0, columns, _BAND):
+        made = min(_BAND, columns - start)
+        taken = made + 2 * reach
+        np.matmul(
+            down[:, start:][:, :taken],
+            weights[:made, :taken].T,
+            out=across[:, start:][:, :made],
+        )
+    return _round(across)
 
 
 def _halved(levels: Levels) -> list[Levels]:
     """A picture and its halves, by weights of 1, 3, 3 and 1 eighths in each direction."""
     found = [levels]
     while min(found[-1].shape) > _MIN_HALVED_SIDE and len(found) < _OCTAVES:
-        narrow = _eighths(found[-1])
-        found.append(_rounded(_eighths(narrow.T).T, 64))
+        halved = _eighths(_eighths(found[-1]).T).T
+        found.append(_round(np.ascontiguousarray(halved)))
     return found
 
 
 def _eighths(levels: Levels) -> Levels:
+    """Make half as many lines, not rounded."""
     lines = np.pad(levels, ((1, 2), (0, 0)), "edge")
-    every: NDArray[np.float32] = lines[:-3] + 3 * lines[1:-2] + 3 * lines[2:-1] + lines[3:]
-    return every[::2]
+    count = 2 * ((len(levels) + 1) // 2)
+    inner = lines[1 : 1 + count : 2] + lines[2 : 2 + count : 2]
+    inner *= np.float32(3)
+    inner += lines[:count:2]
+    inner += lines[3 : 3 + count : 2]
+    inner *= np.float32(0.125)
+    return inner
 
 
-def _rounded(sums: NDArray[np.float32], divisor: int) -> Levels:
-    levels: Levels = np.floor(sums / np.float32(divisor) + np.float32(0.5))
-    return levels
+def _round(sums: Levels) -> Levels:
+    """Round in place, half up."""
+    sums += np.float32(0.5)
+    return np.floor(sums, out=sums)
 
 
-_THOUSANDTHS = np.array([299.0, 587.0, 114.0])
+def _banded(kernel: tuple[int, ...]) -> Matrix:
+    """Weights of a few lines next to each other, shape (lines made, lines taken)."""
+    weights = np.zeros((_BAND, _BAND + len(kernel) - 1), np.float32)
+    for line, row in enumerate(weights):
+        row[line : line + len(kernel)] = kernel
+    return weights / np.float32(_ONE)
+
+
+_BLURS = [_banded(kernel) for kernel in KERNELS]

@@ -39,9 +39,11 @@ def fingerprint(
     mode: Mode = Mode.EXACT,
     limits: Limits = DEFAULT_LIMITS,
     md5: bool = True,
+    sha1: bool = True,
     regions: bool = True,
     anchored: bool = False,
     keypoints: bool = False,
+    as_stored: bool = False,
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
 
@@ -52,9 +54,12 @@ def fingerprint(
         mode: exact for registration, fast for scanning.
         limits: on bytes, pixels and frames.
         md5: whether to compute MD5 too; it takes longer than SHA-256.
+        sha1: whether to compute SHA-1 too.
         regions: whether to look for parts that are pictures of their own.
         anchored: whether to hash the parts of the first frame, by which its crops are found.
         keypoints: whether to find the keypoints of the first frame.
+        as_stored: whether to hash the first frame of a file also as HMA does, which takes a
+            palette's indices, ink and hidden colours for what is seen.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
@@ -95,6 +100,7 @@ def fingerprint(
             MIN_SIDE_FOR_ANCHORED if anchored else 0,
             MIN_SIDE_FOR_KEYPOINTS if keypoints else 0,
         ),
+        as_stored=as_stored,
     )
     found = _distinct(
         picture,
@@ -106,6 +112,7 @@ def fingerprint(
     return Fingerprint(
         found.frames,
         sha256=hashlib.sha256(source).digest(),
+        sha1=hashlib.sha1(source, usedforsecurity=False).digest() if sha1 else None,
         md5=hashlib.md5(source, usedforsecurity=False).digest() if md5 else None,
         width=picture.width,
         height=picture.height,
@@ -114,6 +121,7 @@ def fingerprint(
         regions=found.regions,
         anchored=found.anchored,
         keypoints=found.keypoints,
+        as_stored=found.as_stored,
     )
 
 
@@ -168,6 +176,7 @@ class _Distinct(NamedTuple):
     keypoints: KeypointQuery | None
     skipped: int
     share_read: float
+    as_stored: Pdq | None
 
 
 def _distinct(
@@ -185,10 +194,13 @@ def _distinct(
     parts_query: AnchoredQuery | None = None
     query: KeypointQuery | None = None
     share_read = 1.0
+    stored: Pdq | None = None
     for frame in picture.frames:
         share_read = min(share_read, frame.share_read)
         found = hash_frame(frame, mode)
         code = int.from_bytes(found.code)
+        if frame.as_stored is not None and not kept:
+            stored = hash_frame(Frame(frame.as_stored, frame.rows, frame.columns), mode)
         if kept and not found.matchable:
             continue
         if _differs(code, codes, DISTINCT_BITS):
@@ -201,7 +213,7 @@ def _distinct(
             kept.append(found)
             codes.append(code)
     left = picture.count_left()
-    return _Distinct(tuple(kept), tuple(regions), parts_query, query, left, share_read)
+    return _Distinct(tuple(kept), tuple(regions), parts_query, query, left, share_read, stored)
 
 
 def _differs(code: int, others: list[int], bits: int) -> bool:

@@ -5,13 +5,23 @@ The formats are in docs/reference/hash-lists.md. `egide.hashlist.write` is for
 """
 
 from egide.hashlist.read import read_hash_list
-from egide.hashlist.values import SCHEMA_VERSION, BadLine, HashLine, HashListFormat, parse_hex
+from egide.hashlist.values import (
+    SCHEMA_VERSION,
+    BadLine,
+    Cut,
+    HashLine,
+    HashListFormat,
+    NotTaken,
+    parse_hex,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
     "BadLine",
+    "Cut",
     "HashLine",
     "HashListFormat",
+    "NotTaken",
     "parse_hex",
     "read_hash_list",
 ]

@@ -1,4 +1,8 @@
-"""Read hash lists line by line in constant memory; a bad line does not affect the others."""
+"""Read hash lists in constant memory, whatever format they have; a bad line costs no other.
+
+The first bytes decide: `<` begins XML, `{` or `[` JSON; else it is lines, of which the first that
+is neither blank nor a comment is a table's header or a line like the others.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +11,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from egide.domain.model import SIGNAL_BYTES, Signal
-from egide.errors import FileMissing, FileUnreadable, HashInvalid, UsageError
+from egide.errors import FileMissing, FileUnreadable, ListUnreadable, UsageError
+from egide.hashlist.opening import opened
 from egide.hashlist.read_csv import CsvReader, find_table, looks_like_header
-from egide.hashlist.values import (
-    SIGNAL_TYPES,
-    UNDERSTOOD_HEADERS,
-    BadLine,
-    HashLine,
-    meaningless,
-    parse_hex,
-)
+from egide.hashlist.read_json import is_lines, read_json
+from egide.hashlist.read_lines import read_line, read_text
+from egide.hashlist.read_xml import read_xml
+from egide.hashlist.telling import settled
+from egide.hashlist.values import UNDERSTOOD_HEADERS, BadLine, Cut, Untold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
+
+    from egide.hashlist.values import Read
 
 MAX_LINE_BYTES = 64 * 1024
 """Three times what the longest note and source need."""
 
 _BOM = "\ufeff"
+_UTF_8_BOM = b"\xef\xbb\xbf"
+_PEEK_BYTES = 64 * 1024
 _SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 """Some spreadsheets write this line before the header."""
 _UNKNOWN_HEADER = (
     f"a header that names no column of hashes: expected {UNDERSTOOD_HEADERS}; a column `hash` with "
-    "--signal, which tells what it holds"
+    "--type, which tells what it holds"
 )
-_ANCHORED_ALONE = "anchored hashes belong to an entry, in a table with a column `entry`"
-_BY_DIGITS = {2 * SIGNAL_BYTES[signal]: signal for signal in (Signal.PDQ, Signal.MD5)}
 
 
 def read_hash_list(
     stream: BinaryIO | Path, *, name: str, signal: Signal | None = None
-) -> Iterator[HashLine | BadLine]:
-    """Parse the lines of a hash list, in order.
-
-    The first line that is neither blank nor a comment decides the format: a table's header, or
-    else lines of digits and lines of `signal_type value`, which may be mixed.
+) -> Iterator[Read]:
+    """Parse a hash list, in order.
 
     Args:
         stream: opened for bytes, or the path of a file; never read whole.
         name: of the list, for errors.
-        signal: the kind of lines that are digits only, and of a column whose name does not tell;
-            by default 64 digits are a PDQ and 32 an MD5.
+        signal: the kind of values of which nothing else tells it. By default 32 digits are an MD5,
+            40 a SHA-1, and 64 are told apart by their ones.
 
     Raises:
         SchemaTooNew: a newer Egide wrote the list.
+        HashKindUnsure: it is unclear whether values are PDQs or SHA-256s.
+        ListUnreadable: it is packed in a way that is not read.
         FileMissing, FileUnreadable: the path cannot be read.
         UsageError: a list cannot hold `signal`.
     """
@@ -59,19 +63,46 @@ def read_hash_list(
         raise UsageError(reason=f"a hash list holds {kinds}, not {signal}")
     if isinstance(stream, Path):
         try:
-            with stream.open("rb") as opened:
-                yield from _read(opened, name, signal)
+            with stream.open("rb") as file:
+                yield from settled(_read(file, name, signal), name)
         except FileNotFoundError as error:
             raise FileMissing(name=name) from error
         except OSError as error:
             raise FileUnreadable(name=name, reason=error.strerror or "read error") from error
     else:
-        yield from _read(stream, name, signal)
+        yield from settled(_read(stream, name, signal), name)
 
 
-def _read(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[HashLine | BadLine]:
+def _read(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[Read | Untold]:
+    content = opened(stream, name)
+    start = content.peek(_PEEK_BYTES).removeprefix(_UTF_8_BOM).lstrip()
+    last = 0
+    try:
+        for event in _events(content, start, name, signal):
+            yield event
+            last = event.line.line if isinstance(event, Untold) else event.line
+    except ListUnreadable as error:  # of a gzip file: what came before is whole
+        yield Cut(last, str(error.fields["reason"]))
+
+
+def _events(
+    content: BufferedReader, start: bytes, name: str, signal: Signal | None
+) -> Iterator[Read | Untold]:
+    is_json = start.startswith((b"{", b"["))
+    if start.startswith(b"<") or (is_json and not is_lines(start)):
+        if content.peek(3)[:3] == _UTF_8_BOM:
+            content.read(3)
+        if is_json:
+            yield from read_json(content, signal, read_text)
+        else:
+            yield from read_xml(content, signal)
+        return
+    yield from _read_lines(content, name, signal)
+
+
+def _read_lines(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[Read | Untold]:
     table: CsvReader | None = None
-    undecided = True
+    undecided, refused = True, False
     for number, text in _lines(stream):
         if isinstance(text, BadLine):
             yield text
@@ -81,13 +112,13 @@ def _read(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[HashLi
                 continue
             undecided = False
             table = find_table(name, text, signal)
-            if table is None and looks_like_header(text):
-                yield BadLine(number, _UNKNOWN_HEADER)
-                continue
-        if table is not None:
+            refused = table is None and looks_like_header(text)
+        if refused:  # what stands in its columns may look like a hash of another kind
+            yield BadLine(number, _UNKNOWN_HEADER)
+        elif table is not None:
             yield from table.feed(number, text)
         else:
-            yield _line(number, text, signal)
+            yield from read_line(number, text, signal)
     if table is not None:
         yield from table.finish()
 
@@ -112,48 +143,8 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, str | BadLine]]:
             yield number, BadLine(number, "it is not UTF-8")
             continue
         if number == 1:
-            text = text.removeprefix(_BOM)
+            text = text.lstrip(_BOM)
             if text.startswith("#"):
                 continue
         if text.strip():
             yield number, text.rstrip("\r\n")
-
-
-def _line(number: int, text: str, signal: Signal | None) -> HashLine | BadLine:
-    words = text.split()
-    if len(words) == 1:
-        digits = words[0].strip("\"'")
-        kind = signal or _BY_DIGITS.get(len(digits))
-        if kind is None:
-            return BadLine(
-                number,
-                "expected 64 hexadecimal digits (PDQ) or 32 (MD5), `signal_type value`, or a "
-                f"table with a header: {UNDERSTOOD_HEADERS}",
-                HashInvalid.code,
-            )
-    elif len(words) == 2:
-        digits = words[1]
-        named = SIGNAL_TYPES.get(words[0].strip("\"'").lower())
-        if named is None:
-            return BadLine(number, "unknown signal type: expected pdq, sha256 or md5")
-        if named is Signal.ANCHORED:
-            return BadLine(number, _ANCHORED_ALONE)
-        kind = named
-    else:
-        return BadLine(
-            number,
-            "expected a value, `signal_type value`, or a table with a header: "
-            f"{UNDERSTOOD_HEADERS}",
-        )
-    try:
-        value = parse_hex(digits, kind)
-    except HashInvalid as error:
-        return BadLine(number, str(error), error.code)
-    reason = meaningless(value, kind)
-    if reason is not None:
-        return BadLine(number, reason, HashInvalid.code)
-    if kind is Signal.PDQ:
-        return HashLine(number, pdqs=(value,))
-    if kind is Signal.SHA256:
-        return HashLine(number, sha256=value)
-    return HashLine(number, md5=value)

@@ -4,47 +4,63 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from egide.domain.model import MIN_MATCHABLE_QUALITY, AnchoredHashes, Signal
 from egide.errors import AnchoredInvalid, HashInvalid, LineError, SchemaTooNew
+from egide.hashlist.addresses import canonical_address
+from egide.hashlist.read_lines import NEGATIVE, NEGATIVE_REASON, POSITIVE
 from egide.hashlist.values import (
+    ADDRESS_COLUMNS,
+    ADDRESS_TYPES,
+    CLOSED_KINDS,
+    DELETED_KEYS,
     HASH_COLUMNS,
     MAX_NOTE_CHARS,
     MAX_SOURCE_CHARS,
     OWN_COLUMNS,
     SCHEMA_VERSION,
     SIGNAL_TYPES,
+    STATUS_KEYS,
     THREATEXCHANGE_COLUMNS,
     UNTOLD_HASH_COLUMNS,
     BadLine,
-    HashLine,
+    NotTaken,
+    Untold,
+    is_ended,
+    key_of,
+    kind_of,
+    line_with,
     meaningless,
     parse_anchored,
-    parse_hex,
+    parse_any,
+    parse_value,
     restore,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from egide.hashlist.values import HashLine, Read
+
 MAX_CODES_AN_ENTRY = 1024
 """An animation has 32 frames by default; this bounds the memory that a hostile list can use."""
 
 _NEEDED = frozenset({"signal_type", "signal_str"})
 _KNOWN = frozenset(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
-# Source: threatexchange 1.2.17, exchanges/fetch_state.py, SignalOpinionCategory and its aggregate.
-_POSITIVE = frozenset({"", "POSITIVE_CLASS", "INVESTIGATION_SEED", "DISPUTED"})
-_NEGATIVE = "NEGATIVE_CLASS"
 _DELIMITERS = (",", ";", "\t", "|")
-_HASH = re.compile(r"[0-9a-f]{32,}", re.ASCII)
+_ANY_DELIMITER = re.compile(r"[,;\t|]")
 _WORD = re.compile(r"[^\W\d][\w .#/()-]{0,63}")
-_OTHER_HASHES = frozenset(
-    {"phash", "ahash", "dhash", "whash", "sha1", "sha512", "crc32", "photodna"}
-)
 _LONGEST_NAME = 16
+_UNTOLD = "untold"
+"""A column of hashes whose kind nothing tells."""
+_ADDRESS = "address"
+_UNKNOWN_TYPE = (
+    "unknown signal_type: expected pdq, sha256, sha1, md5, url_sha256, url_md5 or pdq-anchored"
+)
 
 
 def find_table(name: str, header: str, signal: Signal | None) -> CsvReader | None:
@@ -73,8 +89,7 @@ def looks_like_header(line: str) -> bool:
             return False
         if len(names) > 1:
             return all(_WORD.fullmatch(name) for name in names)
-    name = _key(line)
-    return name in UNTOLD_HASH_COLUMNS or name in _OTHER_HASHES
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +100,16 @@ class _Layout:
         names: of all columns.
         known: the position of each column with a known meaning.
         hashes: the kind and position of each column of hashes; empty if `signal_type` tells.
+        closed: the kind and position of each column of hashes that are not taken.
+        statuses: the key and position of each column that may say that a hash has ended.
     """
 
     names: tuple[str, ...]
     known: Mapping[str, int]
-    hashes: tuple[tuple[Signal, int], ...]
+    hashes: tuple[tuple[Signal | str, int], ...] = ()
+    closed: tuple[tuple[str, int], ...] = ()
+    statuses: tuple[tuple[str, int], ...] = ()
+    typed: bool = False
 
 
 def _names(line: str, delimiter: str) -> tuple[str, ...] | None:
@@ -99,35 +119,38 @@ def _names(line: str, delimiter: str) -> tuple[str, ...] | None:
     except csv.Error:
         return None
     names = tuple(field.strip(" \t\"'").lower() for field in fields)
-    return None if any(_HASH.fullmatch(name) for name in names) else names
+    return None if any(parse_any(name) is not None for name in names) else names
 
 
 def _layout(names: tuple[str, ...], signal: Signal | None) -> _Layout | None:
     known = {name: names.index(name) for name in names if name in _KNOWN}
+    # Several names between wrong delimiters are no name.
+    keys = ["" if _ANY_DELIMITER.search(name) else key_of(name) for name in names]
+    statuses = tuple((key, at) for at, key in enumerate(keys) if key in STATUS_KEYS | DELETED_KEYS)
     if set(names) >= _NEEDED:
-        return _Layout(names, known, ())
-    keys = [_key(name) for name in names]
-    hashes = {}
+        return _Layout(names, known, statuses=statuses, typed=True)
+    closed = tuple((CLOSED_KINDS[key], at) for at, key in enumerate(keys) if key in CLOSED_KINDS)
+    hashes: dict[Signal | str, int] = {}
     for at, key in enumerate(keys):
         if (kind := HASH_COLUMNS.get(key)) is not None:
             if kind in hashes:
                 return None  # it is unclear which of the two is the picture's
             hashes[kind] = at
-    if not hashes and signal is not None:
-        untold = [at for at, key in enumerate(keys) if key in UNTOLD_HASH_COLUMNS]
-        if len(untold) == 1:
-            hashes[signal] = untold[0]
-    return _Layout(names, known, tuple(hashes.items())) if hashes else None
-
-
-def _key(name: str) -> str:
-    return "".join(filter(str.isalnum, name.lower()))
+    untold = [at for at, key in enumerate(keys) if key in UNTOLD_HASH_COLUMNS]
+    if not hashes and len(untold) == 1:
+        hashes[signal or _UNTOLD] = untold[0]
+    addresses = [at for at, key in enumerate(keys) if key in ADDRESS_COLUMNS]
+    if not hashes and not closed and len(addresses) == 1:
+        hashes[_ADDRESS] = addresses[0]
+    if not (hashes or closed):
+        return None
+    return _Layout(names, known, tuple(hashes.items()), closed, statuses)
 
 
 @dataclass(slots=True)
 class _Row:
     line: int
-    signal: Signal
+    signal: Signal | None
     value: bytes = field(repr=False)
     entry: str
     collab: str
@@ -135,6 +158,7 @@ class _Row:
     source: str
     note: str = field(repr=False)
     expires: datetime | None
+    ended: bool
 
 
 @dataclass(slots=True)
@@ -144,12 +168,14 @@ class _Entry:
     first: _Row
     pdqs: list[bytes] = field(default_factory=list, repr=False)
     digests: dict[Signal, bytes] = field(default_factory=dict, repr=False)
+    untold: bytes | None = field(default=None, repr=False)
 
     def takes(self, row: _Row) -> bool:
-        return bool(row.entry) and (row.entry, row.collab, row.source) == (
+        return bool(row.entry) and (row.entry, row.collab, row.source, row.ended) == (
             self.first.entry,
             self.first.collab,
             self.first.source,
+            self.first.ended,
         )
 
     def add(self, row: _Row) -> BadLine | None:
@@ -157,25 +183,30 @@ class _Entry:
             if len(self.pdqs) >= MAX_CODES_AN_ENTRY:
                 return BadLine(row.line, f"over {MAX_CODES_AN_ENTRY} codes for one entry")
             self.pdqs.append(row.value)
+        elif row.signal is None:
+            self.untold = row.value
         elif self.digests.setdefault(row.signal, row.value) != row.value:
             return BadLine(row.line, f"a second, different {row.signal.value} for one entry")
         return None
 
-    def whole(self) -> HashLine | BadLine:
-        anchored = self.digests.get(Signal.ANCHORED)
-        if anchored is not None and len(self.digests) == 1 and not self.pdqs:
+    def whole(self) -> HashLine | BadLine | Untold:
+        anchored = self.digests.pop(Signal.ANCHORED, None)
+        if anchored is not None and not (self.digests or self.pdqs):
             return BadLine(self.first.line, "anchored hashes without a hash of their picture")
-        return HashLine(
-            line=self.first.line,
+        line = replace(
+            line_with(
+                self.first.line,
+                self.digests.items(),
+                quality=self.first.quality,
+                source=self.first.source or self.first.collab,
+                ended=self.first.ended,
+            ),
             pdqs=tuple(self.pdqs),
-            sha256=self.digests.get(Signal.SHA256),
-            md5=self.digests.get(Signal.MD5),
-            quality=self.first.quality,
-            source=self.first.source or self.first.collab,
             note=self.first.note,
             expires=self.first.expires,
             anchored=None if anchored is None else AnchoredHashes(anchored),
         )
+        return line if self.untold is None else Untold(line, self.untold)
 
 
 class CsvReader:
@@ -194,7 +225,7 @@ class CsvReader:
         self._signal = signal
         self._entry: _Entry | None = None
 
-    def feed(self, line: int, text: str) -> Iterator[HashLine | BadLine]:
+    def feed(self, line: int, text: str) -> Iterator[Read | Untold]:
         """Read a line; yield the entries that are complete, or that the line is bad."""
         layout = self._header(text)
         if layout is not None:
@@ -202,10 +233,14 @@ class CsvReader:
             yield from self.finish()
             return
         try:
-            rows = self._parse(line, text)
+            rows, closed = self._parse(line, text)
         except (LineError, HashInvalid, AnchoredInvalid) as error:
             reason = str(error.fields["reason"]) if isinstance(error, LineError) else str(error)
             yield BadLine(line, reason, error.code)
+            return
+        for kind in closed:
+            yield NotTaken(line, kind, alone=not rows)
+        if not rows:
             return
         if self._entry is None or not self._entry.takes(rows[0]):
             yield from self.finish()
@@ -217,7 +252,7 @@ class CsvReader:
         if not rows[0].entry:
             yield from self.finish()
 
-    def finish(self) -> Iterator[HashLine | BadLine]:
+    def finish(self) -> Iterator[Read | Untold]:
         """Yield the last entry, or that it has nothing of its own."""
         if self._entry is not None:
             yield self._entry.whole()
@@ -226,7 +261,7 @@ class CsvReader:
     def _header(self, text: str) -> _Layout | None:
         """Parse a header: the first line, or that of a list appended to another."""
         start = text.lstrip(" \t\"'")[:_LONGEST_NAME].lower()
-        if self._layout.hashes:
+        if not self._layout.typed:
             if not start.startswith(self._layout.names[0][:_LONGEST_NAME]):  # runs for every line
                 return None
             return self._layout if _names(text, self._delimiter) == self._layout.names else None
@@ -237,7 +272,7 @@ class CsvReader:
             return None
         return _layout(names, self._signal)
 
-    def _parse(self, line: int, text: str) -> list[_Row]:
+    def _parse(self, line: int, text: str) -> tuple[list[_Row], list[str]]:
         try:
             fields = next(csv.reader([text], delimiter=self._delimiter, strict=True))
         except csv.Error as error:
@@ -259,7 +294,9 @@ class CsvReader:
                 raise LineError(line=line, reason=f"{column}: over {max_chars} characters")
             return text
 
-        _check_category(line, get("category"), strict=not self._layout.hashes)
+        _check_category(line, get("category"), strict=self._layout.typed)
+        closed: list[str] = []
+        ended = is_ended({key: fields[at] for key, at in self._layout.statuses if at < len(fields)})
         rows = [
             _Row(
                 line=line,
@@ -271,8 +308,11 @@ class CsvReader:
                 source=get_text("source", MAX_SOURCE_CHARS),
                 note=get_text("note", MAX_NOTE_CHARS),
                 expires=_expiry(line, get("expires")),
+                ended=ended,
             )
-            for signal, value in self._hashes(line, fields, get("signal_type"), get("signal_str"))
+            for signal, value in self._hashes(
+                line, fields, get("signal_type"), get("signal_str"), closed
+            )
         ]
         # An exported entry may have later frames although its first one has too little detail.
         if any(
@@ -285,34 +325,31 @@ class CsvReader:
             raise LineError(
                 line=line, reason=f"quality under {MIN_MATCHABLE_QUALITY}: not matchable"
             )
-        return rows
+        return rows, closed
 
     def _hashes(
-        self, line: int, fields: list[str], signal_type: str, signal_str: str
-    ) -> Iterator[tuple[Signal, bytes]]:
-        """The hashes of a row, at least one."""
-        if self._layout.hashes:
+        self, line: int, fields: list[str], signal_type: str, signal_str: str, closed: list[str]
+    ) -> Iterator[tuple[Signal | None, bytes]]:
+        """The hashes of a row; kinds that are not taken are added to `closed`."""
+        held: list[tuple[Signal | str, str]]
+        if self._layout.typed:
+            kind = signal_type.strip("'").lower()
+            if (named := CLOSED_KINDS.get(key_of(kind))) is not None:
+                closed.append(named)
+                return
+            if kind not in SIGNAL_TYPES and kind not in ADDRESS_TYPES:
+                raise LineError(line=line, reason=_UNKNOWN_TYPE)
+            held = [(SIGNAL_TYPES.get(kind, _ADDRESS), signal_str)]
+        else:
             held = [(kind, fields[at]) for kind, at in self._layout.hashes if at < len(fields)]
             held = [(kind, text) for kind, text in held if text.strip(" \t\"'")]
-            if not held:
+            closed += [
+                kind for kind, at in self._layout.closed if at < len(fields) and fields[at].strip()
+            ]
+            if not (held or closed):
                 raise LineError(line=line, reason="no hash in its columns")
-        else:
-            named = SIGNAL_TYPES.get(signal_type.strip("'").lower())
-            if named is None:
-                raise LineError(
-                    line=line,
-                    reason="unknown signal_type: expected pdq, sha256, md5 or pdq-anchored",
-                )
-            held = [(named, signal_str)]
         for kind, text in held:
-            if kind is Signal.ANCHORED:
-                yield kind, parse_anchored(text).codes
-                continue
-            value = parse_hex(text, kind)
-            reason = meaningless(value, kind)
-            if reason is not None:
-                raise LineError(line=line, reason=reason)
-            yield kind, value
+            yield _value(line, kind, text)
 
     def _schema(self, line: int, text: str) -> bool:
         if not text:
@@ -324,12 +361,38 @@ class CsvReader:
         return True
 
 
+def _value(line: int, kind: Signal | str, text: str) -> tuple[Signal | None, bytes]:
+    """The value of a field, and its kind; None for a kind that its ones have to tell."""
+    if kind is Signal.ANCHORED:
+        return kind, parse_anchored(text).codes
+    if kind == _ADDRESS:
+        address = canonical_address(text)
+        if address is None:
+            raise LineError(line=line, reason="not the address of something on the web")
+        return Signal.URL_SHA256, sha256(address.encode()).digest()
+    signal: Signal | None
+    if kind == _UNTOLD:
+        value = parse_any(text)
+        if value is None:
+            raise LineError(line=line, reason="expected 64, 40 or 32 hexadecimal digits")
+        signal = kind_of(value)
+        if signal is None:
+            return None, value
+    else:
+        signal = Signal(kind)
+        value = parse_value(text, signal)
+    reason = meaningless(value, signal)
+    if reason is not None:
+        raise LineError(line=line, reason=reason)
+    return signal, value
+
+
 def _check_category(line: int, text: str, *, strict: bool) -> None:
     # Outside ThreatExchange's tables a category may be anything.
     category = text.upper()
-    if category == _NEGATIVE:
-        raise LineError(line=line, reason=f"category {_NEGATIVE} says that this is no match")
-    if strict and category not in _POSITIVE:
+    if category == NEGATIVE:
+        raise LineError(line=line, reason=NEGATIVE_REASON)
+    if strict and category not in POSITIVE:
         raise LineError(line=line, reason="unknown category")
 
 

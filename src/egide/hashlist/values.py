@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from egide.domain.model import (
     PDQ_BYTES,
@@ -16,10 +17,12 @@ from egide.domain.model import (
     Registration,
     Signal,
     Trust,
+    digests_of,
 )
 from egide.errors import AnchoredInvalid, HashInvalid, LineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 SCHEMA_VERSION = 1
@@ -27,6 +30,7 @@ SCHEMA_VERSION = 1
 
 MAX_SOURCE_CHARS = 300
 MAX_NOTE_CHARS = 4000
+MAX_METADATA_CHARS = 4000
 
 SIGNAL_TYPES = {
     "pdq": Signal.PDQ,
@@ -35,6 +39,13 @@ SIGNAL_TYPES = {
     "hash_sha256": Signal.SHA256,
     "video_sha256": Signal.SHA256,
     "hash_video_sha256": Signal.SHA256,
+    "sha1": Signal.SHA1,
+    "hash_sha1": Signal.SHA1,
+    "video_sha1": Signal.SHA1,
+    "url_sha256": Signal.URL_SHA256,
+    "hash_url_sha256": Signal.URL_SHA256,
+    "url_md5": Signal.URL_MD5,
+    "hash_url_md5": Signal.URL_MD5,
     "md5": Signal.MD5,
     "hash_md5": Signal.MD5,
     "video_md5": Signal.MD5,
@@ -43,9 +54,66 @@ SIGNAL_TYPES = {
 }
 """The names of each signal in lists, in lower case.
 
-Source: threatexchange 1.2.17, `SignalType.get_name()` (pdq, video_md5, video_sha256) and
-`INDICATOR_TYPE` (HASH_…); the short names and `pdq-anchored` are Egide's.
+Source: threatexchange 1.2.17, `SignalType.get_name()` (pdq, video_md5, video_sha256, url_md5) and
+`INDICATOR_TYPE` (HASH_…); the short names, `url_sha256` and `pdq-anchored` are Egide's.
 """
+
+SIGNAL_TYPES |= {
+    "imagepdq": Signal.PDQ,
+    "videomd5": Signal.MD5,
+    "sha-1": Signal.SHA1,
+    "sha-256": Signal.SHA256,
+    "sha2-256": Signal.SHA256,
+}
+"""StopNCII's names, and those of `openssl dgst` and `cksum`."""
+
+ADDRESS_TYPES = frozenset({"url", "uri", "raw_uri", "unclickable_url"})
+"""Types whose value is an address itself, of which only the digest is kept."""
+
+CLOSED_KINDS = {
+    "photodna": "PhotoDNA",
+    "pdna": "PhotoDNA",
+    "photodnahash": "PhotoDNA",
+    "videopdna": "PhotoDNA",
+    "ssvhpdna": "SSVH",
+    "ssvhsaferhash": "SSVH",
+    "netclean": "NetClean",
+    "videntifier": "Videntifier",
+    "tmk": "TMK+PDQF",
+    "tmkpdqf": "TMK+PDQF",
+    "videotmk": "TMK+PDQF",
+    "videotmkpdqf": "TMK+PDQF",
+    "hashvideotmkpdqf": "TMK+PDQF",
+    "vpdq": "vPDQ",
+    "videovpdq": "vPDQ",
+    "f1": "Griffeye F1",
+    "text": "text",
+    "rawtext": "text",
+    "texttlsh": "text",
+    "trendquery": "text",
+    "phash": "pHash",
+    "ahash": "aHash",
+    "dhash": "dHash",
+    "whash": "wHash",
+    "blake2b": "BLAKE2",
+    "blake2s": "BLAKE2",
+    "blake3": "BLAKE3",
+    "sha224": "SHA-224",
+    "sha384": "SHA-384",
+    "sha512": "SHA-512",
+    "sha3256": "SHA-3",
+    "sha3512": "SHA-3",
+    "ripemd160": "RIPEMD-160",
+    "rmd160": "RIPEMD-160",
+    "sm3": "SM3",
+    "crc32": "CRC-32",
+    "edonkey": "eD2k",
+    "ed2k": "eD2k",
+    "xxh128": "xxHash",
+    "ssdeep": "ssdeep",
+}
+"""Kinds of fingerprints that Egide cannot compute or search, by the letters and digits of their
+names in lower case: they are not taken, and counted by the name that is shown."""
 
 HASH_COLUMNS = {
     "pdq": Signal.PDQ,
@@ -56,6 +124,15 @@ HASH_COLUMNS = {
     "hashsha256": Signal.SHA256,
     "sha256sum": Signal.SHA256,
     "sha2256": Signal.SHA256,
+    "sha1": Signal.SHA1,
+    "sha1hash": Signal.SHA1,
+    "hashsha1": Signal.SHA1,
+    "sha1sum": Signal.SHA1,
+    "urlsha256": Signal.URL_SHA256,
+    "sha256url": Signal.URL_SHA256,
+    "urlhash256": Signal.URL_SHA256,
+    "urlmd5": Signal.URL_MD5,
+    "md5url": Signal.URL_MD5,
     "md5": Signal.MD5,
     "md5hash": Signal.MD5,
     "hashmd5": Signal.MD5,
@@ -71,7 +148,16 @@ UNTOLD_HASH_COLUMNS = frozenset(
 )
 """Columns that hold hashes of an unknown kind."""
 
-UNDERSTOOD_HEADERS = "`signal_type` and `signal_str`, or a column `pdq`, `sha256` or `md5`"
+ADDRESS_COLUMNS = frozenset({"url", "urls", "uri", "link", "imageurl", "address"})
+"""Columns that hold addresses; a list's are taken where it has no column of hashes."""
+
+ENDED_WORDS = frozenset({"withdrawn", "deleted", "removed", "revoked", "expired", "retracted"})
+"""What a status says of a hash that its source no longer stands behind."""
+STATUS_KEYS = frozenset({"hashstatus", "casestatus", "status", "state"})
+DELETED_KEYS = frozenset({"deleted", "isdeleted", "withdrawn", "shoulddelete", "removed"})
+_YES = frozenset({"true", "1", "yes"})
+
+UNDERSTOOD_HEADERS = "`signal_type` and `signal_str`, or a column `pdq`, `sha256`, `sha1` or `md5`"
 
 THREATEXCHANGE_COLUMNS = ("signal_type", "signal_str", "collab", "category", "tags")
 """Source: threatexchange 1.2.17, cli/dataset_cmd.py, `threatexchange dataset -P --csv`."""
@@ -87,12 +173,20 @@ OWN_COLUMNS = (
     "expires",
 )
 
-_AROUND = " \t\r\n\"'"
+_AROUND = " \t\r\n\"'\u00a0\ufeff"
+_BY_BYTES = {16: Signal.MD5, 20: Signal.SHA1}
+_HEX_DIGITS = frozenset({32, 40, 64})
+_BASE64_CHARS = frozenset({24, 28, 44})
 _EMPTY_FILE = {
     Signal.SHA256: bytes.fromhex(
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     ),
+    Signal.SHA1: bytes.fromhex("da39a3ee5e6b4b0d3255bfef95601890afd80709"),
     Signal.MD5: bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e"),
+}
+_EMPTY_FILE |= {
+    Signal.URL_SHA256: _EMPTY_FILE[Signal.SHA256],
+    Signal.URL_MD5: _EMPTY_FILE[Signal.MD5],
 }
 
 
@@ -113,7 +207,9 @@ class HashLine:
 
     Attributes:
         line: number of the line, or of the first of several, from 1.
-        pdqs, sha256, md5: at least one is present.
+        pdqs, sha256, sha1, md5, url_sha256, url_md5: at least one is present.
+        ended: whether the list says that its source has withdrawn or deleted it.
+        unit: `line`, or `record` of a list that is JSON or XML.
         quality: of the first frame; None if the list does not tell.
         source: the source that the list gives (a column `source`, else `collab`), or "".
         expires: UTC.
@@ -129,6 +225,11 @@ class HashLine:
     note: str = field(default="", repr=False)
     expires: datetime | None = None
     anchored: AnchoredHashes | None = None
+    sha1: bytes | None = field(default=None, repr=False)
+    url_sha256: bytes | None = field(default=None, repr=False)
+    url_md5: bytes | None = field(default=None, repr=False)
+    ended: bool = False
+    unit: str = "line"
 
     def fingerprint(self) -> Fingerprint:
         """The line as a query; a list has no pixels, so no transforms can be searched for."""
@@ -137,7 +238,10 @@ class HashLine:
                 Pdq(code, None if number else self.quality) for number, code in enumerate(self.pdqs)
             ),
             sha256=self.sha256,
+            sha1=self.sha1,
             md5=self.md5,
+            url_sha256=() if self.url_sha256 is None else (self.url_sha256,),
+            url_md5=() if self.url_md5 is None else (self.url_md5,),
         )
 
     def registration(self, *, default_source: str, trust: Trust = Trust.UNVERIFIED) -> Registration:
@@ -145,7 +249,10 @@ class HashLine:
         return Registration(
             pdqs=self.pdqs,
             sha256=self.sha256,
+            sha1=self.sha1,
             md5=self.md5,
+            url_sha256=self.url_sha256,
+            url_md5=self.url_md5,
             quality=self.quality,
             source=self.source or default_source,
             note=self.note,
@@ -169,6 +276,140 @@ class BadLine:
     line: int
     reason: str
     code: str = LineError.code
+    unit: str = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A fingerprint of a kind that Egide cannot search, which was left out.
+
+    Attributes:
+        line: number of the line or record, from 1.
+        kind: a value of `CLOSED_KINDS`.
+        alone: whether the line or record holds nothing else.
+        unit: as in `HashLine`.
+    """
+
+    line: int
+    kind: str
+    alone: bool
+    unit: str = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The list ends too early or is damaged: nothing after this place was read.
+
+    Attributes:
+        line: number of the last line or record that was read; 0 if none was.
+        reason: why.
+        unit: as in `HashLine`.
+    """
+
+    line: int
+    reason: str
+    unit: str = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A value of 64 digits of which nothing says whether it is a PDQ or a SHA-256.
+
+    Attributes:
+        line: all else that the line says.
+        value: 32 bytes.
+    """
+
+    line: HashLine
+    value: bytes = field(repr=False)
+
+
+Read = HashLine | BadLine | NotTaken | Cut
+"""What a line or record of a list is."""
+
+
+def key_of(name: str) -> str:
+    """The letters and digits of a column's or a kind's name, in lower case."""
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def is_ended(values: Mapping[str, object]) -> bool:
+    """Whether a row or record says that its source has withdrawn or deleted it.
+
+    Args:
+        values: by the `key_of` each name.
+    """
+    for key, value in values.items():
+        word = str(value).strip(_AROUND).lower()
+        if key in STATUS_KEYS and word in ENDED_WORDS:
+            return True
+        if key in DELETED_KEYS and word in _YES:
+            return True
+    return False
+
+
+def line_with(
+    line: int,
+    held: Iterable[tuple[Signal, bytes]],
+    *,
+    unit: str = "line",
+    quality: int | None = None,
+    source: str = "",
+    ended: bool = False,
+) -> HashLine:
+    """The line that holds these values; of two of one kind that is no PDQ the first."""
+    pdqs: dict[bytes, None] = {}
+    digests: dict[Signal, bytes] = {}
+    for signal, value in held:
+        if signal is Signal.PDQ:
+            pdqs[value] = None
+        else:
+            digests.setdefault(signal, value)
+    kept: dict[str, Any] = {signal.value: value for signal, value in digests.items()}
+    return HashLine(
+        line, tuple(pdqs), quality=quality, source=source, ended=ended, unit=unit, **kept
+    )
+
+
+def plain(text: str) -> str:
+    """A value without what spreadsheets and programs put around it: spaces, quotes, `="…"`."""
+    text = text.strip(_AROUND)
+    return text[1:].strip(_AROUND) if text.startswith("=") else text
+
+
+def parse_any(text: str) -> bytes | None:
+    """A value in hexadecimal digits or in Base64, or None; its length tells its kind."""
+    text = plain(text)
+    if len(text) in _HEX_DIGITS:
+        try:
+            value = bytes.fromhex(text)
+        except ValueError:
+            return None
+        return value if 2 * len(value) == len(text) else None  # `fromhex` skips spaces
+    if len(text) in _BASE64_CHARS:
+        try:
+            value = b64decode(text, validate=True)
+        except ValueError:
+            return None
+        return value if len(value) in _BY_BYTES or len(value) == PDQ_BYTES else None
+    return None
+
+
+def kind_of(value: bytes) -> Signal | None:
+    """The kind of a value by its length; None for 32 bytes, which two kinds have."""
+    return _BY_BYTES.get(len(value))
+
+
+def parse_value(text: str, signal: Signal) -> bytes:
+    """Parse a value of a known kind, in hexadecimal digits or in Base64.
+
+    Raises:
+        HashInvalid: the value is no such value, or one that nothing may be matched by.
+    """
+    value = parse_any(text)
+    if value is None or len(value) != SIGNAL_BYTES[signal]:
+        raise HashInvalid(signal=signal.value, digits=2 * SIGNAL_BYTES[signal])
+    return value
 
 
 def parse_hex(text: str, signal: Signal) -> bytes:
@@ -214,17 +455,14 @@ def meaningless(value: bytes, signal: Signal) -> str | None:
     if value in {bytes(len(value)), b"\xff" * len(value)}:
         return f"a {signal.value} of zeros or ones only, which no picture has"
     if value == _EMPTY_FILE.get(signal):
-        return f"the {signal.value} of an empty file"
+        return f"the {signal.value} of nothing, such as an empty file"
     return None
 
 
 def meaningless_in(registration: Registration) -> str | None:
     """Reason to reject the registration because of a meaningless value, or None."""
     held = [(code, Signal.PDQ) for code in registration.pdqs]
-    if registration.sha256:
-        held.append((registration.sha256, Signal.SHA256))
-    if registration.md5:
-        held.append((registration.md5, Signal.MD5))
+    held += [(value, signal) for signal, value in digests_of(registration)]
     return next(filter(None, (meaningless(value, signal) for value, signal in held)), None)
 
 

@@ -7,7 +7,7 @@ import io
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
-from egide.domain.model import Signal, State
+from egide.domain.model import Signal, State, digests_of
 from egide.hashlist.values import (
     OWN_COLUMNS,
     SCHEMA_VERSION,
@@ -103,7 +103,4 @@ def _csv_rows(entry: Entry) -> Iterator[tuple[object, ...]]:
 def _signals(entry: Entry) -> Iterator[tuple[Signal, bytes]]:
     for code in entry.pdqs:
         yield Signal.PDQ, code
-    if entry.sha256:
-        yield Signal.SHA256, entry.sha256
-    if entry.md5:
-        yield Signal.MD5, entry.md5
+    yield from digests_of(entry)

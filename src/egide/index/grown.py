@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.domain.model import PDQ_BYTES, Trust
+from egide.domain.model import DIGEST_SIGNALS, PDQ_BYTES, Trust, digests_of
 from egide.index.multi_index import MultiIndex
-from egide.index.snapshot import DIGEST_SIGNALS, unix_us
+from egide.index.snapshot import unix_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,10 +175,9 @@ class Grown:
             self.pdq.add(code, owner)
         if entry.anchored is not None:
             self.anchored.add(entry.anchored.codes, owner)
-        for signal, digest in zip(DIGEST_SIGNALS, (entry.sha256, entry.md5), strict=True):
-            if digest is not None:
-                known = self.digests[signal]
-                known[digest] = (*known.get(digest, ()), owner)
+        for signal, digest in digests_of(entry):
+            known = self.digests[signal]
+            known[digest] = (*known.get(digest, ()), owner)
 
     def mark(self, entry_id: int, gone_from: int) -> None:
         """Hide an entry's owners from the view `gone_from` on, or `FOR_ALL_VIEWS`."""

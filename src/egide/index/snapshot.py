@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from egide.domain.model import MAX_ANCHORED, SIGNAL_BYTES, Signal, Trust
+from egide.domain.model import DIGEST_SIGNALS, MAX_ANCHORED, SIGNAL_BYTES, BankKind, Signal, Trust
 from egide.errors import SnapshotDamaged, SnapshotError
 from egide.index.bands import layout_for
 from egide.index.container import read_container
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 NEVER_US = np.iinfo(np.int64).max
 """The `expires_us` of an entry without an end."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DIGEST_SIGNALS = (Signal.SHA256, Signal.MD5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class SnapshotBank:
     name: str
     radius_bits: int
     enabled: bool
+    kind: BankKind = BankKind.POSITIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,10 @@ class _DigestTable:
     prefix: NDArray[np.uint64]
     digest: NDArray[np.uint8]
     owner: NDArray[np.uint32]
+
+
+def _bank(values: dict[str, Any]) -> SnapshotBank:
+    return SnapshotBank(**{**values, "kind": BankKind(values["kind"])})
 
 
 class _Codes:
@@ -125,7 +129,7 @@ class Snapshot:
         self.store_id: str = metadata["store_id"]
         self.revision: int = metadata["revision"]
         self.created = datetime.fromisoformat(metadata["created"])
-        self.banks = tuple(SnapshotBank(**bank) for bank in metadata["banks"])
+        self.banks = tuple(_bank(bank) for bank in metadata["banks"])
         self.trusts = tuple(Trust(trust) for trust in metadata["trusts"])
         self._entries: Entries | None = Entries(
             arrays["entry_id"],
@@ -250,9 +254,9 @@ class Snapshot:
         return self._pdq.kernel.name
 
     @property
-    def has_md5(self) -> bool:
-        """Whether any entry has an MD5, so that computing a file's MD5 can lead to a match."""
-        return self.digest_count(Signal.MD5) > 0
+    def digest_signals(self) -> frozenset[Signal]:
+        """The kinds of digest that any entry has, so that computing them can lead to a match."""
+        return frozenset(signal for signal in DIGEST_SIGNALS if self.digest_count(signal))
 
     def digest_count(self, signal: Signal) -> int:
         """The number of digests of a kind."""
@@ -336,7 +340,7 @@ class Snapshot:
         """Find the entries that hold each digest.
 
         Args:
-            signal: SHA256 or MD5.
+            signal: one of `DIGEST_SIGNALS`.
             digests: each of that signal's length.
 
         Raises:

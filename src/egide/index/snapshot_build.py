@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Signal, State, Trust
+from egide.domain.model import (
+    DIGEST_SIGNALS,
+    PDQ_BYTES,
+    SIGNAL_BYTES,
+    Signal,
+    State,
+    Trust,
+    digests_of,
+)
 from egide.errors import SnapshotError
 from egide.index.bands import layout_for
 from egide.index.container import Section, array_section, write_container
 from egide.index.lists import MAX_ROWS, band_list, lists_shape
 from egide.index.multi_index import MIN_INDEXED_ROWS
-from egide.index.snapshot import DIGEST_SIGNALS, digest_prefix, unix_us
+from egide.index.snapshot import digest_prefix, unix_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,6 +81,7 @@ def build_snapshot(
                 "name": bank.name,
                 "radius_bits": bank.radius_bits,
                 "enabled": bank.enabled,
+                "kind": bank.kind.value,
             }
             for bank in banks
         ],
@@ -122,10 +131,9 @@ class _Columns:
             self.pdq.add(code, owner)
         if entry.anchored is not None:
             self.anchored.add(entry.anchored.codes, owner)
-        for signal, digest in ((Signal.SHA256, entry.sha256), (Signal.MD5, entry.md5)):
-            if digest is not None:
-                self._check_size(entry, digest, SIGNAL_BYTES[signal])
-                self.digests[signal].add(digest, owner)
+        for signal, digest in digests_of(entry):
+            self._check_size(entry, digest, SIGNAL_BYTES[signal])
+            self.digests[signal].add(digest, owner)
 
     def _check_size(self, entry: Entry, value: bytes, size: int) -> None:
         """Refuse a value of a wrong length, which would shift all later values."""

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.domain.model import PDQ_BYTES, TRANSFORMS, Match, Signal
+from egide.domain.model import (
+    DIGEST_SIGNALS,
+    FILE_SIGNALS,
+    PDQ_BYTES,
+    TRANSFORMS,
+    URL_SIGNALS,
+    BankKind,
+    Match,
+    Signal,
+)
 from egide.index.kernel import check_radius
 from egide.index.snapshot import Snapshot, unix_us
 from egide.matching.anchored import match_anchored
@@ -22,8 +31,8 @@ if TYPE_CHECKING:
     from egide.index.searched import Searched
     from egide.index.snapshot import Entries
 
-_RANKED_SIGNALS = (Signal.SHA256, Signal.MD5, Signal.PDQ)
-"""An exact digest outranks PDQ."""
+_RANKED_SIGNALS = (*FILE_SIGNALS, Signal.PDQ, *URL_SIGNALS)
+"""An exact digest of a file outranks PDQ; what its address says comes last."""
 MAX_MATCHES = 1000
 """The most entries reported for one fingerprint, the nearest ones: a bank of near-equal entries
 must not turn one picture into a million matches."""
@@ -72,7 +81,9 @@ class Matcher:
         # −1 for banks that are not searched: no distance is so small.
         self._radius_of_bank = np.full(len(searched.banks), -1, np.int16)
         for bank in self.banks:
-            radius = bank.radius_bits if radius_bits is None else radius_bits
+            # What is harmless is so within the bank's own radius, whatever is asked for.
+            own = radius_bits is None or bank.kind is BankKind.NEGATIVE
+            radius = bank.radius_bits if own or radius_bits is None else radius_bits
             check_radius(radius)
             self._radius_of_bank[searched.banks.index(bank)] = radius
         self.radius_bits = max(0, int(self._radius_of_bank.max(initial=0)))
@@ -91,7 +102,7 @@ class Matcher:
     def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
         """Match many fingerprints at once, which is much quicker than one by one.
 
-        Searches for every matchable frame and region in all variants, for both digests, and for
+        Searches for every matchable frame and region in all variants, for every digest, and for
         anchored hashes. An entry is reported once for a fingerprint: by an equal digest, else by
         the least distance, else by anchored hashes. Ties go to a whole frame before a region, then
         to the first transform in the order of `TRANSFORMS`, then to the first frame and the first
@@ -128,7 +139,7 @@ class Matcher:
         found = found[order]
         found = found[_rank(found["item"]) < MAX_MATCHES]
         entries = self.searched.columns(found["owner"])
-        bank_names = [bank.name for bank in self.searched.banks]
+        banks = self.searched.banks
         for hit, entry, bank, trust in zip(
             found.tolist(),
             entries.id.tolist(),
@@ -140,7 +151,8 @@ class Matcher:
             matches[item].append(
                 Match(
                     entry=entry,
-                    bank=bank_names[bank],
+                    bank=banks[bank].name,
+                    kind=banks[bank].kind,
                     signal=_RANKED_SIGNALS[rank],
                     distance=distance,
                     transform=TRANSFORMS[transform],
@@ -167,6 +179,7 @@ class Matcher:
                     Match(
                         entry=entry,
                         bank=self.searched.banks[bank].name,
+                        kind=self.searched.banks[bank].kind,
                         signal=Signal.ANCHORED,
                         distance=each.distance,
                         transform=None,
@@ -182,9 +195,12 @@ class Matcher:
         yield from self._pdq(fingerprints)
 
     def _digest_hits(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
-        for rank, signal in enumerate(_RANKED_SIGNALS[:2]):
-            digests = [(item, getattr(each, signal)) for item, each in enumerate(fingerprints)]
-            known = [(item, digest) for item, digest in digests if digest is not None]
+        for signal in DIGEST_SIGNALS:
+            known = [
+                (item, digest)
+                for item, each in enumerate(fingerprints)
+                for digest in each.digests(signal)
+            ]
             if not known:
                 continue
             hits = self.searched.find_digests(signal, [digest for _, digest in known])
@@ -193,7 +209,7 @@ class Matcher:
             found = np.zeros(len(hits.query), _FOUND)
             found["item"] = np.array([item for item, _ in known])[hits.query]
             found["owner"] = hits.owner
-            found["rank"] = rank
+            found["rank"] = _RANKED_SIGNALS.index(signal)
             found["region"] = _WHOLE
             yield self._allowed(found)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from egide.domain.model import BankKind
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,8 +61,11 @@ class Holdings:
             SnapshotError: the snapshot was closed.
         """
         names = tuple(bank.name for bank in matcher.banks)
+        positive = [bank.name for bank in matcher.banks if bank.kind is BankKind.POSITIVE]
         # A bank's last entry may have ended since it matched.
-        compared = any(matches) or self._any(matcher, names)
+        compared = any(
+            match.kind is BankKind.POSITIVE for each in matches for match in each
+        ) or self._any(matcher, positive)
         return Found(matches, matcher.revision, names, compared, matcher.disabled)
 
     def _any(self, matcher: Matcher, names: Sequence[str]) -> bool:
@@ -69,6 +74,7 @@ class Holdings:
             self._lineage, self._owner, self._none_before = searched.lineage, {}, {}
         if any(self._still_holds(matcher, name) for name in names):
             return True
+        wanted = [at for at, bank in enumerate(searched.banks) if bank.name in names]
         none_before = self._none_before
         first = min((none_before.get(name, 0) for name in names), default=searched.owner_count)
         length = _FIRST_LOOK
@@ -76,6 +82,7 @@ class Holdings:
             end = min(first + length, searched.owner_count)
             owners = np.arange(first, end)
             owners = owners[matcher.searches(owners)]
+            owners = owners[np.isin(searched.columns(owners).bank, wanted)]
             if len(owners):
                 bank = int(searched.columns(owners[:1]).bank[0])
                 self._owner[searched.banks[bank].name] = int(owners[0])

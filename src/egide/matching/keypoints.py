@@ -131,9 +131,10 @@ class KeypointMatcher:
     def _match(self, place: int, evidence: KeypointEvidence) -> Match:
         snapshot = self._matcher.snapshot
         owner = self._owner[place]
+        bank = snapshot.banks[int(snapshot.entries.bank[owner])]
         return Match(
             entry=int(snapshot.entries.id[owner]),
-            bank=snapshot.banks[int(snapshot.entries.bank[owner])].name,
+            bank=bank.name,
             signal=Signal.KEYPOINTS,
             distance=None,
             transform=nearest_transform(evidence.matrix),
@@ -141,6 +142,7 @@ class KeypointMatcher:
             frame=0,
             revision=snapshot.revision,
             evidence=evidence,
+            kind=bank.kind,
         )
 
 

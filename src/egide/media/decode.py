@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from egide.domain.model import Mode
@@ -43,6 +42,7 @@ def decode(
     mode: Mode,
     limits: Limits,
     min_scaled_side: int = MIN_SCALED_SIDE,
+    as_stored: bool = False,
 ) -> Picture:
     """Recognise the format and check the size; decoding begins when the first frame is requested.
 
@@ -52,6 +52,7 @@ def decode(
         mode: exact decodes every pixel; fast may decode JPEG at a fraction of its size.
         limits: on bytes, and on pixels as the header declares them.
         min_scaled_side: least short side of a scaled JPEG, in samples.
+        as_stored: whether frames shall also have their samples as the file stores them.
 
     Raises:
         ItemError: one of its subclasses, for anything wrong with the file.
@@ -79,7 +80,9 @@ def decode(
         if found is Format.JPEG and not jpeg.frame_header(data).is_ordinary:
             return wide.decode_jpeg(data, name=name, limits=limits)
         count = len(pages[0]) or None
-        return decode_with_pillow(data, found, name=name, limits=limits, count=count)
+        return decode_with_pillow(
+            data, found, name=name, limits=limits, count=count, as_stored=as_stored
+        )
 
 
 def decode_image(image: Image.Image, *, name: str, limits: Limits) -> Frame:
@@ -111,10 +114,8 @@ def _decode_scaled(
         yield Frame(luma, height, width, scale, share)
         if header.multi_picture and share == 1:
             with explained(name, data, Format.JPEG):
-                # Only their sizes are read; those as large as the first are decoded.
-                higher = replace(limits, max_pixels=most)
                 others.append(
-                    decode_with_pillow(data, Format.JPEG, name=name, limits=higher, first=1)
+                    decode_with_pillow(data, Format.JPEG, name=name, limits=limits, first=1)
                 )
             yield from others[0].frames
 

@@ -16,7 +16,7 @@ from egide.errors import (
     KindUnsupported,
 )
 from egide.media.formats import Format, ends_early
-from egide.media.pixels import image_pixels
+from egide.media.pixels import image_pixels, stored_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +49,7 @@ class Frame:
         rows, columns: of the stored frame.
         scale: each sample of `pixels` is the mean of this many pixels in each direction.
         share_read: below 1 if the file ends early: the share that was decoded, the rest is grey.
+        as_stored: see `egide.media.pixels.stored_samples`; None if not requested.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32]
@@ -56,6 +57,7 @@ class Frame:
     columns: int
     scale: int = 1
     share_read: float = 1.0
+    as_stored: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,14 @@ class Picture:
     count_left: Callable[[], int]
 
 
-def frame_of(image: Image.Image) -> Frame:
+def frame_of(image: Image.Image, *, as_stored: bool = False) -> Frame:
     """Decode the current frame of a Pillow image."""
     pixels = image_pixels(image)
     rows, columns = pixels.shape[:2]
-    return Frame(pixels, rows, columns)
+    if min(rows, columns) < MIN_SIDE_PIXELS:
+        raise ValueError("a frame is smaller than its header says")
+    stored = stored_samples(image) if as_stored else None
+    return Frame(pixels, rows, columns, as_stored=stored)
 
 
 def positions(count: int, area: int, limits: Limits, *, in_order: bool = True) -> list[int]:

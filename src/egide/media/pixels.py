@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _OPAQUE = {"L", "RGB"}
 _TRANSPARENT = {"LA", "La", "RGBA", "RGBa", "PA"}
 _WIDE = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+_CONVERTED_THERE = {"LA", "I;16"}
+_ONE_CHANNEL = {"L", "P"}
+_CHANNELS = {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"}
 _WHITE = (255, 255, 255)
 
 
@@ -34,6 +37,29 @@ def image_pixels(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
     if image.mode == "LAB":
         return np.asarray(image.getchannel(0))
     return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
+
+
+def stored_samples(image: Image.Image) -> NDArray[np.uint8] | None:
+    """The samples of the current frame as threatexchange hashes them, without what they mean.
+
+    Indices of a palette, ink instead of light, and the colours that transparency hides. HMA's
+    hashes of such files are far from those of what is seen.
+
+    Returns:
+        uint8 of shape (rows, columns, 3) or (rows, columns); None where they are what is seen, or
+        where threatexchange has no hash.
+
+    Source: threatexchange 1.2.17, `signal_type/pdq/pdq_hasher.py`.
+    """
+    if image.mode in _OPAQUE and "transparency" not in image.info:
+        return None
+    if image.mode in _CONVERTED_THERE:
+        return np.asarray(image.convert("RGB"))
+    if image.mode in _ONE_CHANNEL:
+        return np.asarray(image)
+    if image.mode in _CHANNELS:
+        return np.asarray(image)[..., :3]
+    return None
 
 
 def _on_white(image: Image.Image) -> Image.Image:

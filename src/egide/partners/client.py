@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from egide.domain.model import (
+    DIGEST_SIGNALS,
     MAX_ANCHORED,
     PDQ_BYTES,
     SIGNAL_BYTES,
@@ -228,13 +229,13 @@ def _changes(root: Node, limit: int) -> RemoteChanges:
 def _entry(node: Node) -> RemoteEntry:
     state = State(node.get("state").one_of(_STATES))
     quality, expires = node.get("quality"), node.get("expires")
-    pdqs, sha256, md5 = _fingerprint(node.get("fingerprint"))
+    pdqs, digests = _fingerprint(node.get("fingerprint"))
     anchored, anchored_refused = _anchored(node.get("fingerprint"))
-    if state is State.ACTIVE and not (pdqs or sha256 or md5):
+    if state is State.ACTIVE and not (pdqs or digests):
         raise node.get("fingerprint").error()
     if state in {State.WITHDRAWN, State.EXPIRED}:
         # If a register sends them nevertheless, the withdrawal must still take effect here.
-        pdqs, sha256, md5 = (), None, None
+        pdqs, digests = (), {}
         anchored, anchored_refused = None, False
     return RemoteEntry(
         id=node.get("id").integer(1),
@@ -243,8 +244,11 @@ def _entry(node: Node) -> RemoteEntry:
         state=state,
         trust=Trust(node.get("trust").one_of(_TRUSTS)),
         pdqs=pdqs,
-        sha256=sha256,
-        md5=md5,
+        sha256=digests.get(Signal.SHA256),
+        sha1=digests.get(Signal.SHA1),
+        md5=digests.get(Signal.MD5),
+        url_sha256=digests.get(Signal.URL_SHA256),
+        url_md5=digests.get(Signal.URL_MD5),
         quality=None if quality.missing else quality.integer(0, 100),
         added=node.get("added").moment(),
         changed=node.get("changed").moment(),
@@ -254,16 +258,18 @@ def _entry(node: Node) -> RemoteEntry:
     )
 
 
-def _fingerprint(node: Node) -> tuple[tuple[bytes, ...], bytes | None, bytes | None]:
+def _fingerprint(node: Node) -> tuple[tuple[bytes, ...], dict[Signal, bytes]]:
     if node.missing:
-        return (), None, None
+        return (), {}
     pdqs = [code.hexadecimal(PDQ_BYTES) for code in node.get("pdq").items(MAX_CODES)]
-    digests = [
-        None if digest.missing else digest.hexadecimal(SIGNAL_BYTES[signal])
-        for signal in (Signal.SHA256, Signal.MD5)
-        for digest in (node.get(signal.value),)
-    ]
-    return tuple(pdqs), digests[0], digests[1]
+    digests = {}
+    for signal in DIGEST_SIGNALS:
+        # A register that is older than the others has these two alone.
+        always = signal in {Signal.SHA256, Signal.MD5}
+        digest = node.get(signal.value) if always else node.optional(signal.value)
+        if digest is not None and not digest.missing:
+            digests[signal] = digest.hexadecimal(SIGNAL_BYTES[signal])
+    return tuple(pdqs), digests
 
 
 def _anchored(fingerprint: Node) -> tuple[AnchoredHashes | None, bool]:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from egide.domain.model import MAX_RADIUS_BITS, AnchoredHashes, Bank, Entry, Signal, State, Trust
+from egide.domain.model import (
+    DIGEST_SIGNALS,
+    MAX_RADIUS_BITS,
+    SIGNAL_BYTES,
+    AnchoredHashes,
+    Bank,
+    Entry,
+    Signal,
+    State,
+    Trust,
+)
 from egide.errors import RadiusInvalid
 from egide.index.snapshot import unix_us
 from egide.testing.kernels import as_tuples, by_hand, flip_bits, random_codes
@@ -122,7 +132,9 @@ class SearchedContract(ABC):
             ("other", 20, False),
         ]
 
-    @pytest.mark.parametrize(("signal", "size"), [(Signal.SHA256, 32), (Signal.MD5, 16)])
+    @pytest.mark.parametrize(
+        ("signal", "size"), [(one, SIGNAL_BYTES[one]) for one in DIGEST_SIGNALS]
+    )
     def test_a_digest_leads_to_all_its_entries(
         self, tmp_path: Path, signal: Signal, size: int
     ) -> None:

@@ -7,6 +7,8 @@ The same rules hold for the API, the HMA mount, the command line and Python:
   to be searched by. Only identical files can then be found.
 - If no bank holds an entry that can match, the answer says that nothing was compared.
 - If the store has been silent for too long, the answer says so; `StaleAnswers` sets what else.
+- Matches in negative banks veto others (`egide.domain.veto`); a query that names banks asks those
+  alone.
 - A decision rests on the banks' own radii; with a caller's radius there is no decision, and no
   anchored hash is searched for, as their rule knows no radius.
 """
@@ -19,15 +21,19 @@ from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Protocol, Self
 
+from egide.domain.access import Permission
 from egide.domain.model import Fingerprint
 from egide.domain.policy import decide
-from egide.errors import BankMissing, NothingToCompare, RegisterStale, UsageError
+from egide.domain.veto import weigh
+from egide.errors import BankMissing, NothingToCompare, RegisterStale, StoreError, UsageError
 from egide.live.searching import StoreSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
+    from egide.domain.access import Key
     from egide.domain.model import Match
+    from egide.domain.origin import Origin
     from egide.domain.policy import Decision
     from egide.errors import KeypointsError
     from egide.matching import Found
@@ -88,13 +94,17 @@ class Answer:
 
     Attributes:
         matchable: see `Fingerprint.matchable`.
-        matches: nearest first.
+        matches: those that stand, nearest first.
         decision: None if the caller chose the radius.
+        vetoed: matches that do not stand, because of `vetoed_by`.
+        vetoed_by: matches with entries of negative banks.
     """
 
     matchable: bool
     matches: tuple[Match, ...]
     decision: Decision | None
+    vetoed: tuple[Match, ...] = ()
+    vetoed_by: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +240,10 @@ class Check:
                 review_stale=stale and self._stale_answers is StaleAnswers.REVIEW,
                 block_by_part=self._block_by_part,
             )
-        return Answer(fingerprint.matchable, tuple(matches), decision)
+        weighed = weigh(matches)
+        return Answer(
+            fingerprint.matchable, weighed.standing, decision, weighed.vetoed, weighed.vetoes
+        )
 
     def _require_current(self) -> bool:
         """Return whether answers are stale; raise if stale queries are refused."""
@@ -298,6 +311,20 @@ def match(
     )
     checked.require_compared()
     return [list(answer.matches) for answer in checked.answers]
+
+
+def origins(store: Store, key: Key, matches: Iterable[Match]) -> dict[int, Origin]:
+    """Where matched entries came from, by their numbers, for a key that may read entries.
+
+    Empty for other keys, and while the store is silent: a match is answered without its origin.
+    """
+    if not key.may(Permission.READ_ENTRIES):
+        return {}
+    wanted = {match.entry for match in matches}
+    try:
+        return store.entries.origins(wanted) if wanted else {}
+    except StoreError:
+        return {}
 
 
 def _require_fingerprints(values: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from egide.domain.model import DEFAULT_RADIUS_BITS
+from egide.domain.model import DEFAULT_RADIUS_BITS, FILE_SIGNALS
 
 if TYPE_CHECKING:
     from egide.domain.model import Fingerprint, Transform
@@ -42,7 +42,7 @@ def compare(a: Fingerprint, b: Fingerprint) -> Compared:
         )
         if not b.pdq.variants:
             transform = None
-    pairs = ((a.sha256, b.sha256), (a.md5, b.md5))
+    pairs = ((a.digests(signal), b.digests(signal)) for signal in FILE_SIGNALS)
     same_file = next((one == other for one, other in pairs if one and other), None)
     near = None if distance is None else distance <= DEFAULT_RADIUS_BITS
     return Compared(distance, transform, same_file, near)

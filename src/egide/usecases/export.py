@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from egide.domain.access import Permission
-from egide.domain.model import State
+from egide.domain.model import DIGEST_SIGNALS, State
 from egide.domain.names import FOLLOWED
 from egide.domain.partners import Position
 from egide.errors import EntryMissing, StoreError
@@ -172,15 +172,15 @@ def _as_it_leaves(entry: Entry) -> Entry:
     state = State.EXPIRED if _is_over(entry) else entry.state
     if state is State.ACTIVE:
         return entry
+    without_digests: dict[str, Any] = dict.fromkeys(DIGEST_SIGNALS)
     return replace(
         entry,
         state=state,
         pdqs=(),
         trimmed_pdqs=(),
         anchored=None,
-        sha256=None,
-        md5=None,
         note="",
+        **without_digests,
     )
 
 

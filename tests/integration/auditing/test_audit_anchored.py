@@ -14,7 +14,14 @@ import egide
 from egide.auditing import scan
 from egide.auditing.scan import Scanner
 from egide.auditing.sources import open_source
-from egide.domain.model import DEFAULT_LIMITS, AnchoredHashes, Fingerprint, Mode, Registration
+from egide.domain.model import (
+    DEFAULT_LIMITS,
+    AnchoredHashes,
+    Fingerprint,
+    Mode,
+    Registration,
+    Signal,
+)
 from egide.live.snapshots import open_snapshot
 from egide.matching import Matcher
 from egide.store import Store
@@ -58,7 +65,9 @@ def test_an_item_is_found_by_its_regions(
     with open_snapshot(store) as snapshot:
         matcher = Matcher(snapshot, banks=["helpline"])
         (plain,), (thorough,) = (
-            Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, with_md5=True, anchored=asked).scan(shard)
+            Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, digests=set(Signal), anchored=asked).scan(
+                shard
+            )
             for asked in (False, True)
         )
     assert (plain.matches, plain.without_anchored) == ([], 0)

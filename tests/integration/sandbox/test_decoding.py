@@ -254,7 +254,7 @@ def test_an_answer_that_no_sound_child_gives_is_not_believed(said: str) -> None:
 def test_an_answer_of_the_most_that_a_picture_can_have_is_believed() -> None:
     query = AnchoredQuery(region_code(1) * 512, bytes(range(256)) * 2)
     frames = fingerprint(PHOTO, mode=Mode.FAST, anchored=True).frames * LIMITS.max_frames
-    whole = Fingerprint(frames, sha256=bytes(32), md5=bytes(16), anchored=query)
+    whole = Fingerprint(frames, sha256=bytes(32), sha1=bytes(20), md5=bytes(16), anchored=query)
     answer = pack_answer({"done": fingerprint_values(whole)})[LENGTH.size :]
     assert len(answer) <= max_answer_bytes(LIMITS)
     assert read_answer(answer, name="x", limits=LIMITS) == whole

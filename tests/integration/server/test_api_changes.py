@@ -68,7 +68,10 @@ def test_active_entry_has_its_fingerprint_and_nothing_else(api: Api) -> None:
         "pdq": [pdq(1)],
         "anchored": [code.hex() for code in anchored(1)],
         "sha256": pdq(1),
+        "sha1": None,
         "md5": None,
+        "url_sha256": None,
+        "url_md5": None,
     }
     assert (entry["state"], entry["trust"], entry["quality"]) == ("active", "unverified", 70)
     for hidden in ("case-9", "private words", pdq(2)):

@@ -23,7 +23,7 @@ FLAT = Image.new("RGB", (64, 64), "white")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(tmp_path_factory.mktemp("served"), workers=2) as running:
+    with serve(tmp_path_factory.mktemp("served"), decoders=2) as running:
         store = running.service.store
         for bank, picture in zip(("confirmed", "unverified", "other"), PICTURES, strict=False):
             ChangingStore.of(store).banks.create(bank)

@@ -224,7 +224,7 @@ def first_schema(path: Path) -> None:
 def test_an_older_store_is_refused_until_it_is_upgraded(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     first_schema(path)
-    with pytest.raises(StoreTooOld, match="schema 0001; this Egide needs 0008"):
+    with pytest.raises(StoreTooOld, match="schema 0001; this Egide needs 0009"):
         Store.open(url_of(path))
     Store.upgrade(url_of(path)).close()
     with Store.upgrade(url_of(path)) as store:

@@ -26,7 +26,7 @@ import egide
 from case_samples import PIN, image, submission
 from egide.domain.access import Role
 from egide.domain.cases import Authority, Case, CaseRules
-from egide.domain.model import Registration, Signal, State
+from egide.domain.model import DIGEST_SIGNALS, Registration, Signal, State
 from egide.errors import EgideError
 from egide.index.container import array_section, write_container
 from egide.live.snapshots import open_snapshot, snapshot_path
@@ -290,13 +290,14 @@ def test_nothing_is_left_when_a_command_is_done(here: Here, door: str) -> None:
 
 def test_the_database_refuses_a_fingerprint_of_what_has_ended(here: Here) -> None:
     registered(here, picture(1))
-    empty = {"pdqs": None, "sha256": None, "md5": None, "note": ""}
+    values = ("pdqs", *DIGEST_SIGNALS)
+    empty = {**dict.fromkeys(values), "note": ""}
     change = sa.update(entry_table).where(entry_table.c.id == 1)
     with here.open() as store:
         for state in set(State) - {State.ACTIVE}:
             with store._database.write() as connection:
                 connection.execute(change.values(**empty, state=state.value))
-            for column in ("pdqs", "sha256", "md5"):
+            for column in values:
                 with pytest.raises(sa.exc.IntegrityError), store._database.write() as connection:
                     connection.execute(change.values({column: b"x" * 32}))
 

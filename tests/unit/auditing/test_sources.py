@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from egide.auditing.sources import Item, Other, open_source, read_shard
+from egide.auditing.sources import Item, Other, Read, open_source, read_shard
+from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import DEFAULT_LIMITS, Fingerprint, Limits, Pdq
 from egide.errors import (
     ColumnMissing,
@@ -34,7 +35,7 @@ PNG = encoded(pictures(1)[0].resize((32, 32)), "PNG")
 JPEG = encoded(pictures(1)[0].resize((32, 32)))
 
 
-def read(address: Path | str, limits: Limits = DEFAULT_LIMITS) -> list[Item | Other]:
+def read(address: Path | str, limits: Limits = DEFAULT_LIMITS) -> list[Read]:
     source = open_source(str(address))
     return [item for shard in source.shards() for item in read_shard(shard, limits)]
 
@@ -46,6 +47,11 @@ def items(address: Path | str, limits: Limits = DEFAULT_LIMITS) -> dict[str, obj
         for item in read(address, limits)
         if isinstance(item, Item)
     }
+
+
+def gaps(address: Path | str) -> list[tuple[GapKind, str, str, int]]:
+    found = [gap for gap in read(address) if isinstance(gap, Gap)]
+    return [(gap.kind, gap.name, gap.code, gap.count) for gap in found]
 
 
 def others(address: Path | str) -> list[str]:
@@ -111,7 +117,7 @@ class TestHashList(ArchiveContract):
 
     def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
         lines = [
-            "nonsense" if content == BROKEN else sha256(content).hexdigest()
+            "nonsense" if content == BROKEN else f"pdq {sha256(content).hexdigest()}"
             for content in files.values()
         ]
         (folder / "list.txt").write_text("\n".join(lines) + "\n")
@@ -267,7 +273,8 @@ def test_what_is_no_tar_is_an_error_with_its_name(tmp_path: Path, content: bytes
 
 def test_archives_in_archives_are_reported(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "s.tar", {"inner.zip": b"PK\3\4", "a.png": PNG})
-    assert items(path) == {"inner.zip": "archive-not-opened", "a.png": PNG}
+    assert items(path) == {"a.png": PNG}
+    assert gaps(path) == [(GapKind.ARCHIVE, "inner.zip", "source-unreadable", 1)]
 
 
 # --- zip -------------------------------------------------------------------------------------
@@ -305,16 +312,17 @@ def test_parquet_columns_are_found_by_type_and_content(tmp_path: Path) -> None:
     found = [(i.name, i.key, i.offset) for i in read(tmp_path / "t.parquet") if isinstance(i, Item)]
     assert found == [
         ("row 0", "photo", 0),
-        ("one.png", "image", 0),
+        ("one.png", "image.bytes", 0),
         ("row 1", "photo", 1),
-        ("two.png", "image", 1),
     ]
-    assert items(tmp_path / "t.parquet")["two.png"] == "value-missing"
+    name = f"{tmp_path / 't.parquet'}, row 1"
+    assert gaps(tmp_path / "t.parquet") == [(GapKind.ROW, name, "value-missing", 1)]
 
 
-def test_nulls_in_parquet_are_rows(tmp_path: Path) -> None:
+def test_rows_of_nulls_are_counted(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [PNG, None, PNG]}), tmp_path / "t.parquet")
-    assert items(tmp_path / "t.parquet") == {"row 0": PNG, "row 1": "value-missing", "row 2": PNG}
+    assert items(tmp_path / "t.parquet") == {"row 0": PNG, "row 2": PNG}
+    assert [gap[2:] for gap in gaps(tmp_path / "t.parquet")] == [("value-missing", 1)]
 
 
 def test_lists_of_images_in_a_row_are_all_read(tmp_path: Path) -> None:
@@ -322,8 +330,7 @@ def test_lists_of_images_in_a_row_are_all_read(tmp_path: Path) -> None:
     rows = pa.array([[{"bytes": PNG, "path": None}, {"bytes": JPEG, "path": None}], None], kind)
     pq.write_table(pa.table({"images": rows}), tmp_path / "t.parquet")
     found = [(i.key, i.content) for i in read(tmp_path / "t.parquet") if isinstance(i, Item)]
-    assert found[:2] == [("images[0]", PNG), ("images[1]", JPEG)]
-    assert len(found) == 3
+    assert found == [("images[0].bytes", PNG), ("images[1].bytes", JPEG)]
 
 
 def test_row_groups_become_shards_and_rows_keep_their_number(

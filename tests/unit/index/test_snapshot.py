@@ -98,7 +98,7 @@ def test_what_was_built_is_what_is_opened(path: Path) -> None:
             SnapshotBank(5, "other", 20, False),
         )
         assert (snapshot.row_count, snapshot.entry_count) == (1, 1)
-        assert not snapshot.has_md5
+        assert Signal.MD5 not in snapshot.digest_signals
 
 
 @pytest.mark.parametrize("min_indexed_rows", [1, 1000])
@@ -151,7 +151,7 @@ def test_a_copy_elsewhere_gives_the_same_answers(filled: Path, tmp_path: Path) -
     codes = random_codes(40)
     with Snapshot.open(copy, verify=True) as snapshot:
         assert as_tuples(snapshot.search(codes, 31)) == [(row, 0, row) for row in range(40)]
-        assert snapshot.has_md5
+        assert Signal.MD5 in snapshot.digest_signals
 
 
 def test_the_file_is_for_its_owner_only(filled: Path) -> None:

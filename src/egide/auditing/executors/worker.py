@@ -57,7 +57,7 @@ def main() -> None:
             matcher=_thorough(matcher, Path(settings["patches"])) if keypoints else matcher,
             mode=Mode(settings["mode"]),
             limits=limits,
-            with_md5=snapshot.has_md5,
+            digests=snapshot.digest_signals,
             anchored=settings["anchored"],
             keypoints=keypoints,
             on_item=_note(settings["slot"]),

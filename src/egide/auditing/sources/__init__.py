@@ -4,56 +4,95 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from egide.auditing.sources.arrow import ArrowSource
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
-    SNIFF_BYTES,
-    TAR_SUFFIXES,
+    Columns,
     Item,
     Other,
     Read,
     Shard,
     Source,
-    is_archive,
-    is_candidate,
     suffix_of,
 )
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
-from egide.auditing.sources.location import open_binary, stat, variables_for
+from egide.auditing.sources.kinds import (
+    HEAD_BYTES,
+    Kind,
+    kind_by_name,
+    kind_of,
+    named,
+    named_by_suffix,
+)
+from egide.auditing.sources.location import (
+    access,
+    endpoints,
+    is_prefix,
+    open_binary,
+    stat,
+    variables_for,
+)
+from egide.auditing.sources.nested import TEXT_SUFFIXES
+from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
+from egide.auditing.sources.records import RecordSource
 from egide.auditing.sources.tar import TarSource
 from egide.auditing.sources.zip import ZipSource
 from egide.errors import SourceUnsupported
+from egide.media.formats import sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from egide.domain.model import Limits
 
-__all__ = ["Item", "Other", "Read", "Shard", "Source", "open_source", "read_shard", "variables_for"]
+__all__ = [
+    "Columns",
+    "Item",
+    "Other",
+    "Read",
+    "Shard",
+    "Source",
+    "access",
+    "endpoints",
+    "open_source",
+    "read_shard",
+    "variables_for",
+]
 
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind
-    for kind in (FolderSource, FileSource, TarSource, ZipSource, ParquetSource, HashListSource)
+    for kind in (
+        *(FolderSource, FileSource, HashListSource),
+        *(TarSource, ZipSource, PackedSource, ParquetSource, ArrowSource, RecordSource),
+    )
 }
 _HASH_LIST_SUFFIXES = (".csv", ".txt", ".hashes")
 
 
 def open_source(address: str, columns: Sequence[str] = ()) -> Source:
-    """Return the source for a path or URL, chosen by its type, then by its name.
+    """Return the source for a path or URL, chosen by its type, then by its name and first bytes.
 
     Raises:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
     """
-    info = stat(address)
     name = address.rstrip("/") or address
-    if info["type"] == "directory":
+    if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
-    if is_archive(address):
-        return _archive(address, name, columns)
+    if (source := _archive(address, name, columns)) is not None:
+        return source
     if address.lower().endswith(_HASH_LIST_SUFFIXES):
         return HashListSource(address, name)
-    if suffix_of(address) in IMAGE_SUFFIXES or _sniffs(address):
+    if suffix_of(address) in IMAGE_SUFFIXES:
+        return FileSource(address, name)
+    with open_binary(address) as stream:
+        head = stream.read(HEAD_BYTES)
+    if (kind := kind_of(head)) is not None and named(address, head) is None:
+        return _of_kind(kind, address, name, columns)
+    if sniff(head) is not None or named(address, head) or named_by_suffix(address):
+        return FileSource(address, name)
+    if suffix_of(address) in TEXT_SUFFIXES:
         return FileSource(address, name)
     raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 
@@ -63,15 +102,19 @@ def read_shard(shard: Shard, limits: Limits) -> Iterator[Read]:
     return _KINDS[shard.kind].read(shard, limits)
 
 
-def _archive(address: str, name: str, columns: Sequence[str]) -> Source:
-    lower = address.lower()
-    if lower.endswith(TAR_SUFFIXES):
-        return TarSource(address, name)
-    if lower.endswith(".zip"):
+def _archive(address: str, name: str, columns: Sequence[str]) -> Source | None:
+    """The source of a file whose name is an archive's or a table's; None for another."""
+    kind = kind_by_name(address)
+    return None if kind is None else _of_kind(kind, address, name, columns)
+
+
+def _of_kind(kind: Kind, address: str, name: str, columns: Sequence[str]) -> Source:
+    if kind is Kind.PARQUET:
+        return ParquetSource(address, name, columns)
+    if kind is Kind.ARROW:
+        return ArrowSource(address, name, columns)
+    if kind is Kind.RECORDS:
+        return RecordSource(address, name)
+    if kind is Kind.ZIP:
         return ZipSource(address, name)
-    return ParquetSource(address, name, columns)
-
-
-def _sniffs(address: str) -> bool:
-    with open_binary(address) as stream:
-        return is_candidate("", stream.read(SNIFF_BYTES))
+    return TarSource(address, name) if kind is Kind.TAR else PackedSource(address, name)

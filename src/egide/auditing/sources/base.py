@@ -11,12 +11,11 @@ from egide.domain.coverage import Gap
 from egide.errors import SourceExpands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from egide.domain.model import Fingerprint, Limits
     from egide.errors import ItemError
 
-SNIFF_BYTES = 32
 IMAGE_SUFFIXES = frozenset(
     {
         *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
@@ -30,8 +29,6 @@ IMAGE_SUFFIXES = frozenset(
         *(".pam", ".pfm", ".qoi", ".wdp", ".xcf"),
     }
 )
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +41,11 @@ class Shard:
         name: in reports.
         start, stop: a run of members or row groups; 0 and 0 for the whole.
         files: paths below `url`, for a run of a folder's files.
-        columns: of a Parquet file; empty to detect them when reading.
+        columns: of a table; empty to look at all of them.
         state: a digest of sizes and times, so that a changed shard is another shard.
         weight: bytes to read, as far as known beforehand.
         share: number of shards that its file was cut into.
+        within: its file stands in a folder that was named, and was not named itself.
     """
 
     kind: str
@@ -60,6 +58,7 @@ class Shard:
     state: str = ""
     weight: int = 0
     share: int = 1
+    within: bool = False
 
     def id(self, salt: str) -> str:
         """Return the id that names the part files; it depends on the shard and `salt` only."""
@@ -112,8 +111,8 @@ class Item:
     Attributes:
         name: path, member name or row, as reports show it.
         content: the file's bytes; a fingerprint, from a hash list; or the error on reading it.
-        key: webdataset key, or Parquet column.
-        offset: of the member's bytes in a tar, or the row in a Parquet file.
+        key: webdataset key, or the path of a table's column.
+        offset: of the member's bytes in a tar, or the row in a table.
     """
 
     name: str
@@ -129,7 +128,22 @@ class Other:
     suffix: str
 
 
-Read = Item | Other | Gap
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What came of the columns of a table, once it was read.
+
+    Attributes:
+        taken: pictures by column.
+        empty: looked at, and none of their values is a picture.
+        left: not looked at: of a type that holds no file, or others were named instead.
+    """
+
+    taken: Mapping[str, int]
+    empty: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+Read = Item | Other | Gap | Columns
 """What a source yields. A gap is something in the shard that was not looked at."""
 
 
@@ -162,15 +176,3 @@ def suffix_of(name: str) -> str:
     base = name.replace("\\", "/").rpartition("/")[2]
     stem, dot, suffix = base.rpartition(".")
     return f".{suffix.lower()}" if dot and stem and len(suffix) <= 10 else ""
-
-
-def is_candidate(name: str, head: bytes) -> bool:
-    """Whether a file claims to be a picture, by its name or by its first bytes."""
-    from egide.media.formats import sniff
-
-    return suffix_of(name) in IMAGE_SUFFIXES or sniff(head) is not None
-
-
-def is_archive(name: str) -> bool:
-    """Whether a name is that of an archive that can be its own source."""
-    return name.lower().endswith(ARCHIVE_SUFFIXES)

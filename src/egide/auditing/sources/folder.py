@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import stat as stat_flags
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import (
-    SNIFF_BYTES,
-    Item,
-    Other,
-    Shard,
-    is_archive,
-    is_candidate,
-    suffix_of,
-)
-from egide.auditing.sources.location import open_filesystem, stat
+from egide.auditing.sources.base import Expansion, Item, Other, Read, Shard
+from egide.auditing.sources.kinds import Kind, kind_by_name
+from egide.auditing.sources.listing import walk
+from egide.auditing.sources.location import open_filesystem, refusal, stat
+from egide.auditing.sources.nested import Member, Reading, read_member
+from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
     FileMissing,
-    FileTooLarge,
     FileUnreadable,
     LinkNotFollowed,
+    ListingFailed,
+    ObjectUnreadable,
     SourceError,
     SourceUnreadable,
 )
@@ -30,14 +29,14 @@ from egide.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from egide.auditing.sources.base import Source
+    from egide.auditing.sources.base import Read, Source
     from egide.domain.model import Limits
 
 RUN_FILES = 512
 """Files in a shard: a killed audit repeats at most this many a worker."""
-# File names contain no NUL, so none can be mistaken for one of these.
-LINK_MARK = "\0link:"
-UNLISTED_MARK = "\0unlisted:"
+# File names contain no NUL, so none can be mistaken for one.
+GAP_MARK = "\0gap:"
+"""Before a gap that was found in planning: it stands among the files of its run."""
 
 
 class FolderSource:
@@ -49,7 +48,9 @@ class FolderSource:
 
     kind = "folder"
 
-    def __init__(self, url: str, name: str, open_archive: Callable[[str, str], Source]) -> None:
+    def __init__(
+        self, url: str, name: str, open_archive: Callable[[str, str], Source | None]
+    ) -> None:
         self.url = url.rstrip("/") or "/"
         self.name = name
         self._open_archive = open_archive
@@ -70,31 +71,31 @@ class FolderSource:
 
     def _archive_shards(self, path: str) -> list[Shard]:
         """The shards of an archive; none if the file is not an archive or cannot be opened."""
-        if path.startswith((LINK_MARK, UNLISTED_MARK)) or not is_archive(path):
+        if path.startswith(GAP_MARK):
             return []
+        if kind_by_name(path) in {None, Kind.PACKED}:
+            return []  # a single packed file is read in its run
         try:
             archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")
-            return list(archive.shards())
+            if archive is None:
+                return []
+            return [replace(shard, within=True) for shard in archive.shards()]
         except SourceError:
             return []  # vanished, dangling or special: reading its run reports which
 
     @staticmethod
-    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+    def read(shard: Shard, limits: Limits) -> Iterator[Read]:
         """Read the files of a run; an unreadable file is an item with its error."""
         filesystem, root = open_filesystem(shard.url)
         local = filesystem.protocol == ("file", "local") or "file" in filesystem.protocol
         for name in shard.files:
-            if name.startswith(LINK_MARK):
-                label = name.removeprefix(LINK_MARK)
-                yield Item(label, LinkNotFollowed(name=label))
-            elif name.startswith(UNLISTED_MARK):
-                number, _, label = name.removeprefix(UNLISTED_MARK).partition(":")
-                reason = os.strerror(int(number)).lower()
-                yield Item(label, FileUnreadable(name=label, reason=reason))
+            if name.startswith(GAP_MARK):
+                kind, *rest = json.loads(name.removeprefix(GAP_MARK))
+                yield Gap(GapKind(kind), *rest)
             elif local:
-                yield _read_local(_join(root, name), name, limits)
+                yield from _read_local(_join(root, name), name, limits)
             else:
-                yield _read_remote(filesystem, _join(root, name), name, limits)
+                yield from _read_remote(filesystem, _join(root, name), name, limits)
 
 
 class FileSource:
@@ -119,7 +120,7 @@ class FileSource:
         yield from run.close()
 
     @staticmethod
-    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+    def read(shard: Shard, limits: Limits) -> Iterator[Read]:
         """Read the file."""
         return FolderSource.read(shard, limits)
 
@@ -192,7 +193,7 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
             if stat_flags.S_ISLNK(status.st_mode):
                 target = os.stat(full)  # noqa: PTH116
                 if stat_flags.S_ISDIR(target.st_mode):
-                    yield LINK_MARK + path, 0, ""
+                    yield _mark(Gap.of(path, LinkNotFollowed(name=path), GapKind.LISTING))
                     continue
                 status = target
         except OSError:
@@ -204,7 +205,13 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
         try:
             open_folders.append((path + "/", _names(full)))
         except OSError as error:
-            yield f"{UNLISTED_MARK}{error.errno}:{path}", 0, ""
+            reason = (error.strerror or "unreadable").lower()
+            yield _mark(Gap.of(path, ListingFailed(name=path, reason=reason), GapKind.LISTING))
+
+
+def _mark(gap: Gap) -> tuple[str, int, str]:
+    values = [gap.kind, gap.name, gap.code, gap.message, gap.count]
+    return GAP_MARK + json.dumps(values), 0, ""
 
 
 def _names(folder: str) -> Iterator[str]:
@@ -213,59 +220,49 @@ def _names(folder: str) -> Iterator[str]:
 
 def _walk_remote(filesystem: Any, root: str) -> Iterator[tuple[str, int, str]]:
     prefix = root.rstrip("/") + "/"
-    try:
-        for folder, _, files in filesystem.walk(root, detail=True):
-            for name in sorted(files):
-                path = f"{folder.rstrip('/')}/{name}"
-                info = files[name]
-                tag = str(info.get("ETag") or info.get("mtime") or info.get("blob_id") or "")
-                yield path.removeprefix(prefix), int(info.get("size") or 0), tag
-    except OSError as error:
-        raise SourceUnreadable(name=root, reason=type(error).__name__) from error
+    for found in walk(filesystem, root):
+        if isinstance(found, Gap):
+            yield _mark(found)
+        else:
+            yield found.path.removeprefix(prefix), found.size, found.tag
 
 
-def _read_local(path: str, name: str, limits: Limits) -> Item | Other:
+def _read_local(path: str, name: str, limits: Limits) -> Iterator[Read]:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # noqa: PTH123
             status = os.fstat(stream.fileno())
             if not stat_flags.S_ISREG(status.st_mode):
-                return Other("special file")
-            head = stream.read(SNIFF_BYTES)
-            if not is_candidate(name, head):
-                return Other(suffix_of(name))
-            if status.st_size > limits.max_file_bytes:
-                return Item(name, _too_large(name, status.st_size, limits))
-            # Read only what the file holds: Python allocates the requested size at once.
-            return Item(name, head + stream.read(max(status.st_size - len(head), 0)))
+                yield Other("special file")
+                return
+            yield from _read_file(stream, name, status.st_size, limits)
     except FileNotFoundError:
-        return Item(name, FileMissing(name=name))
+        yield Item(name, FileMissing(name=name))
     except OSError as error:
         if error.errno == errno.ENXIO:
-            return Other("special file")  # a socket
-        return Item(name, FileUnreadable(name=name, reason=(error.strerror or "").lower()))
+            yield Other("special file")  # a socket
+        else:
+            yield Item(name, FileUnreadable(name=name, reason=(error.strerror or "").lower()))
     except MemoryError:
         reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-        return Item(name, FileUnreadable(name=name, reason=reason))
+        yield Item(name, FileUnreadable(name=name, reason=reason))
 
 
-def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Item | Other:
+def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Iterator[Read]:
     try:
         with filesystem.open(path, "rb", block_size=1 << 20) as stream:
-            head = stream.read(SNIFF_BYTES)
-            if not is_candidate(name, head):
-                return Other(suffix_of(name))
-            content = head + stream.read(limits.max_file_bytes + 1 - len(head))
+            yield from _read_file(stream, name, stream.size, limits)
     except FileNotFoundError:
-        return Item(name, FileMissing(name=name))
+        yield Item(name, FileMissing(name=name))
     except Exception as error:  # noqa: BLE001 - each remote filesystem raises its own errors
-        return Item(name, FileUnreadable(name=name, reason=type(error).__name__))
-    if len(content) > limits.max_file_bytes:
-        return Item(name, _too_large(name, len(content), limits))
-    return Item(name, content)
+        yield Item(name, ObjectUnreadable(name=name, reason=refusal(error)))
 
 
-def _too_large(name: str, size: int, limits: Limits) -> FileTooLarge:
-    return FileTooLarge(name=name, size=size, limit=limits.max_file_bytes)
+def _read_file(stream: Any, name: str, size: int, limits: Limits) -> Iterator[Read]:
+    reading = Reading("", limits, Expansion(Shard("", "", name, weight=size), limits))
+    try:
+        yield from read_member(Member(name, stream, size=size, seekable=True), reading)
+    except SourceError as error:
+        yield Gap.of(name, error, GapKind.ARCHIVE)
 
 
 def _join(folder: str, name: str) -> str:

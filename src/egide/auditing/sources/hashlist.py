@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from egide.auditing.sources.base import Item, Other, Shard
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.errors import LineError, SchemaTooNew, SourceUnreadable
-from egide.hashlist import BadLine, read_hash_list
+from egide.errors import (
+    HashKindUnsure,
+    LineError,
+    ListUnreadable,
+    SchemaTooNew,
+    SourceTruncated,
+    SourceUnreadable,
+)
+from egide.hashlist import BadLine, Cut, HashLine, read_hash_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +40,21 @@ class HashListSource:
         """Yield each line.
 
         Raises:
-            SourceUnreadable: a newer Egide wrote the list.
+            SourceUnreadable: a newer Egide wrote the list, or it is no list.
+            SourceTruncated: it ends too early.
         """
         with open_binary(shard.url) as stream:
             try:
                 for line in read_hash_list(cast("BinaryIO", stream), name=shard.name):
-                    name = f"line {line.line}"
-                    if isinstance(line, BadLine):
-                        yield Item(name, LineError(line=line.line, reason=line.reason))
-                    else:
+                    name = f"{line.unit} {line.line}"
+                    if isinstance(line, HashLine):
                         yield Item(name, line.fingerprint())
-            except SchemaTooNew as error:
+                    elif isinstance(line, Cut):
+                        raise SourceTruncated(name=shard.name, items=line.line, reason=line.reason)
+                    elif isinstance(line, BadLine):
+                        yield Item(name, LineError(line=line.line, reason=line.reason))
+                    elif line.alone:
+                        reason = f"a {line.kind}, which Egide cannot search"
+                        yield Item(name, LineError(line=line.line, reason=reason))
+            except (SchemaTooNew, HashKindUnsure, ListUnreadable) as error:
                 raise SourceUnreadable(name=shard.name, reason=str(error)) from error

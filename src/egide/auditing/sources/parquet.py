@@ -1,40 +1,35 @@
-"""A Parquet file with images in a binary column, or in Hugging Face's `{bytes, path}` struct."""
+"""A Parquet file: every column that can hold pictures is looked at, in all of its rows."""
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import SNIFF_BYTES, Expansion, Item, Other, Shard
+from egide.auditing.sources.base import Expansion, Read, Shard
+from egide.auditing.sources.columns import Column, columns_of, unique
+from egide.auditing.sources.kinds import Kind
 from egide.auditing.sources.location import open_binary, stat, state_of
-from egide.errors import (
-    ColumnMissing,
-    FileTooLarge,
-    SourceError,
-    SourceTruncated,
-    SourceUnreadable,
-    ValueMissing,
-)
+from egide.auditing.sources.nested import Reading, read_container, reads
+from egide.auditing.sources.table import Table, column_missing
+from egide.errors import SourceEncrypted, SourceError, SourceUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from egide.domain.model import Limits
 
 RUN_ROWS = 1024
 """Row groups are gathered into shards of about this many rows."""
 _BATCH_ROWS = 16
-_PROBE_ROWS = 16
-_SHOWN_COLUMNS = 20
-_COPIES = 4
-"""Copies of a value while it is read: unpacked, in a growing decode buffer, and in the batch."""
-_ITEM_BYTES = 1024
-"""What a missing item costs: its row among the unreadable ones."""
+_SMALL_ROWS = 1024
+"""Of rows without pictures of their own, such as links: they are read in larger batches."""
+_SMALL_GROUP_BYTES = 64 * 1024 * 1024
+_SMALL_ROW_BYTES = 2048
+_MAX_REASON = 500
 _BUFFER_BYTES = 1024 * 1024
 
 
 class ParquetSource:
-    """Runs of row groups. Image columns are named, or detected by type and first values."""
+    """Runs of row groups. All columns are looked at, unless some are named."""
 
     kind = "parquet"
 
@@ -46,8 +41,7 @@ class ParquetSource:
     def shards(self) -> Iterator[Shard]:
         """Plan runs of row groups; an unusable file is one shard, whose reading reports why.
 
-        Only the footer is read here. Image columns are detected when a shard is read, in a worker
-        whose memory is limited.
+        Only the footer is read here.
         """
         info = stat(self.url)
         size = int(info.get("size") or 0)
@@ -74,84 +68,131 @@ class ParquetSource:
             )
 
     @staticmethod
-    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+    def read(shard: Shard, limits: Limits) -> Iterator[Read]:
         """Yield each image of each row; the row's number in the file is the item's offset.
 
         Raises:
             SourceUnreadable: this is not a Parquet file, or its footer is damaged.
+            SourceEncrypted: its footer is encrypted.
             ColumnMissing: there is no image column.
-            SourceTruncated: a row group cannot be read; the rows before it are valid.
             SourceExpands: pages or repeated values expand beyond the limit.
         """
-        import pyarrow as pa
-
-        expansion = _Measured(Expansion(shard, limits))
-
+        reading = Reading(
+            shard.name,
+            limits,
+            Expansion(shard, limits),
+            columns=shard.columns,
+            start=shard.start,
+            stop=shard.stop,
+            whole=shard.share == 1,
+        )
         with open_binary(shard.url) as stream:
-            file = _open(stream, shard.name)
-            columns = _image_columns(file, shard.name, shard.columns, expansion)
-            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-            row = sum(sizes[: shard.start])
-            first = row
-            groups = list(range(shard.start, shard.stop))
-            try:
-                for batch in file.iter_batches(
-                    batch_size=_BATCH_ROWS,
-                    row_groups=groups,
-                    columns=list(columns),
-                    use_threads=False,
-                ):
-                    expansion.take_unpacked(batch, holds=batch.nbytes)
-                    for values in batch.to_pylist():
-                        for item in _items(values, columns, row, limits):
-                            expansion.take_item(item)
-                            yield item
-                        row += 1
-            except (pa.ArrowException, OSError) as error:
-                raise SourceTruncated(
-                    name=shard.name, items=row - first, reason=type(error).__name__
-                ) from error
+            yield from read_container(stream, Kind.PARQUET, reading)
 
 
-class _Measured:
-    """Measures an expansion by its items and by the memory that Arrow allocated for them."""
+@reads(Kind.PARQUET)
+def read_parquet(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
+    """Yield the pictures of a Parquet file, or of a run of its row groups."""
+    file = _open(stream, reading.name)
+    names = file.schema_arrow.names
+    columns, leaves = columns_of(file.schema_arrow, reading.columns)
+    if not columns:
+        raise column_missing(reading.name, names, reading.columns)
+    if leaves != file.metadata.num_columns:
+        reason = "its columns are not those that its schema tells of"
+        raise SourceUnreadable(name=reading.name, reason=reason)
+    stop = reading.stop or file.num_row_groups
+    sizes = [file.metadata.row_group(i).num_rows for i in range(stop)]
+    table = Table(columns, reading, row=sum(sizes[: reading.start]))
+    unread: dict[str, str] = {}
+    for group in range(reading.start, stop):
+        yield from _Group(file, group, columns, table).read(unread)
+    yield from table.end(names, wanted=reading.columns, unread=unread)
 
-    def __init__(self, expansion: Expansion) -> None:
+
+class _Group:
+    """One row group. What of it is damaged costs no other column, and no other group."""
+
+    def __init__(self, file: Any, number: int, columns: Sequence[Column], table: Table) -> None:
+        self._file = file
+        self._number = number
+        self._columns = columns
+        self._table = table
+        self._paths = unique(file.schema_arrow.names)
+        self._rows = file.metadata.row_group(number).num_rows
+
+    def read(self, unread: dict[str, str]) -> Iterator[Read]:
+        """Yield its pictures, and note the columns that cannot be read, with the reason."""
         import pyarrow as pa
 
-        self._expansion = expansion
-        self._pool = pa.default_memory_pool()
-        self._allocated = self._pool.total_bytes_allocated()
+        start = self._table.row
+        try:
+            yield from self._read(self._columns, skip=0)
+        except (pa.ArrowException, OSError):
+            done = self._table.row - start
+        else:
+            return
+        tops = sorted({column.top for column in self._columns})
+        for top in tops:
+            self._table.row = start + done
+            columns = [column for column in self._columns if column.top == top]
+            try:
+                yield from self._read(columns, skip=done, alone=True)
+            except (pa.ArrowException, OSError) as error:
+                path, reason = self._paths[top], self._reason(error, start)
+                before = unread.get(path)
+                if before is None:
+                    unread[path] = reason
+                elif reason not in before and len(before) < _MAX_REASON:
+                    unread[path] = f"{before}; {reason}"
+        self._table.row = start + self._rows
 
-    def take_unpacked(self, batch: Any, *, holds: int) -> None:
-        """Count what was unpacked for a batch beyond `holds`, the bytes that its items count."""
-        allocated = self._pool.total_bytes_allocated()
-        unpacked = (allocated - self._allocated) // _COPIES
-        self._allocated = allocated
-        self._expansion.take(max(max(unpacked, batch.nbytes) - holds, 0))
+    def _reason(self, error: Exception, start: int) -> str:
+        if "ecrypt" in str(error):
+            return "it is encrypted: decrypt the file first"
+        row = self._table.row
+        return (
+            f"rows {row} to {start + self._rows - 1} of it are damaged, {type(error).__name__}: "
+            "fetch or write the file again"
+        )
 
-    def take_item(self, item: Item) -> None:
-        """Count an item; even an empty one costs something.
-
-        The batch's size would not do: a repeated value may be stored in it once.
-        """
-        content, size = item.content, 0
-        if isinstance(content, bytes):
-            size = len(content)
-        elif isinstance(content, FileTooLarge):
-            size = int(str(content.fields["size"]))
-        self._expansion.take(max(size, _ITEM_BYTES))
-        self._expansion.items += 1
+    def _read(self, columns: Sequence[Column], *, skip: int, alone: bool = False) -> Iterator[Read]:
+        """Yield the pictures of some columns, after so many rows."""
+        group = self._file.metadata.row_group(self._number)
+        size, rows = group.total_byte_size, max(self._rows, 1)
+        small = size <= _SMALL_GROUP_BYTES and size // rows <= _SMALL_ROW_BYTES
+        leaves = sorted({leaf for column in columns for leaf in column.leaves})
+        paths = [self._paths[top] for top in sorted({column.top for column in columns})]
+        batches = self._file.reader.iter_batches(
+            _SMALL_ROWS if small else _BATCH_ROWS,
+            row_groups=[self._number],
+            column_indices=leaves,
+            use_threads=False,
+        )
+        for batch in batches:
+            if skip >= batch.num_rows:
+                skip -= batch.num_rows
+                continue
+            rest = batch.slice(skip)
+            skip = 0
+            self._table.measured.take_unpacked(rest)
+            arrays = list(zip(paths, rest.columns, strict=True))
+            yield from self._table.read(arrays, rest.num_rows, alone=alone)
 
 
 def _open(stream: Any, name: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    stream.seek(0)
+    if stream.read(4) == b"PARE":
+        raise SourceEncrypted(name=name)
     try:
         # By default a whole row group is read at once: 500 MB of pictures took 651 MB, now 272.
         return pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        if "ncrypted" in str(error):
+            raise SourceEncrypted(name=name) from error
         raise SourceUnreadable(
             name=name, reason="it is not a Parquet file, or truncated; fetch or write it again"
         ) from error
@@ -167,105 +208,3 @@ def _runs(group_rows: Sequence[int]) -> list[tuple[int, int]]:
     if start < len(group_rows) or not runs:
         runs.append((start, len(group_rows)))
     return runs
-
-
-def _image_columns(
-    file: Any, name: str, wanted: Sequence[str], expansion: _Measured
-) -> tuple[str, ...]:
-    schema = file.schema_arrow
-    if wanted:
-        found = tuple(
-            column
-            for column in wanted
-            if column in schema.names and _holds_bytes(schema.field(column).type)
-        )
-        if len(found) == len(wanted):
-            return found
-    else:
-        found = tuple(
-            field.name
-            for field in schema
-            if _holds_bytes(field.type)
-            and (not _is_binary(field.type) or _looks_like_images(file, field.name, expansion))
-        )
-        if found:
-            return found
-    shown = ", ".join(schema.names[:_SHOWN_COLUMNS]) or "none"
-    raise ColumnMissing(
-        name=name, wanted=f" named {', '.join(wanted)}" if wanted else "", columns=shown
-    )
-
-
-def _is_binary(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
-
-
-def _list_kinds() -> tuple[Callable[[Any], bool], ...]:
-    from pyarrow import types
-
-    return (types.is_list, types.is_large_list, types.is_fixed_size_list)
-
-
-def _holds_bytes(kind: Any) -> bool:
-    """Whether a column is binary, an image struct, or a list of either."""
-    from pyarrow import types
-
-    if any(is_kind(kind) for is_kind in _list_kinds()):
-        kind = kind.value_type
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    if types.is_struct(kind):
-        index = kind.get_field_index("bytes")
-        return index >= 0 and _is_binary(kind.field(index).type)
-    return _is_binary(kind)
-
-
-def _looks_like_images(file: Any, column: str, expansion: _Measured) -> bool:
-    """Decide by the first values of some row groups; a column of nulls counts as images."""
-    import pyarrow as pa
-
-    from egide.media.formats import sniff
-
-    heads: list[bytes] = []
-    last = file.num_row_groups - 1
-    try:
-        for group in sorted({0, last // 2, last} - {-1}):
-            batches = file.iter_batches(
-                batch_size=_PROBE_ROWS, row_groups=[group], columns=[column], use_threads=False
-            )
-            for batch in islice(batches, 1):
-                expansion.take_unpacked(batch, holds=0)
-                heads += [value[:SNIFF_BYTES] for value in batch.column(0).to_pylist() if value]
-    except (pa.ArrowException, OSError):
-        return True  # reading it reports the error
-    return not heads or any(sniff(head) is not None for head in heads)
-
-
-def _items(
-    values: dict[str, Any], columns: Sequence[str], row: int, limits: Limits
-) -> Iterator[Item]:
-    for column in columns:
-        value = values[column]
-        if isinstance(value, list):
-            for index, part in enumerate(value):
-                yield _item(part, f"{column}[{index}]", row, limits)
-        else:
-            yield _item(value, column, row, limits)
-
-
-def _item(value: Any, key: str, row: int, limits: Limits) -> Item:
-    name = f"row {row}"
-    content = value
-    if isinstance(value, dict):
-        content = value["bytes"]
-        if path := value.get("path"):
-            name = str(path)
-    if content is None:
-        reason = "it is null" if name.startswith("row ") else "only a path outside the file"
-        return Item(name, ValueMissing(name=name, reason=reason), key, row)
-    if len(content) > limits.max_file_bytes:
-        error = FileTooLarge(name=name, size=len(content), limit=limits.max_file_bytes)
-        return Item(name, error, key, row)
-    return Item(name, content, key, row)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import re
 import tarfile
@@ -13,23 +11,17 @@ from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
-    SNIFF_BYTES,
     Expansion,
     Item,
     Other,
+    Read,
     Shard,
-    is_archive,
-    is_candidate,
     suffix_of,
 )
+from egide.auditing.sources.kinds import Kind
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.errors import (
-    ArchiveNotOpened,
-    FileTooLarge,
-    LinkNotFollowed,
-    SourceTruncated,
-    SourceUnreadable,
-)
+from egide.auditing.sources.nested import Member, Reading, read_container, read_member, reads
+from egide.errors import LinkNotFollowed, SourceTruncated, SourceUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +65,7 @@ class TarSource:
         yield whole_file(self.kind, self.url, self.name)
 
     @staticmethod
-    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+    def read(shard: Shard, limits: Limits) -> Iterator[Read]:
         """Yield the members in archive order.
 
         Raises:
@@ -81,63 +73,56 @@ class TarSource:
             SourceTruncated: the archive is damaged or cut; the members before are valid.
             SourceExpands: the archive expands beyond the limit.
         """
-        expansion = Expansion(shard, limits)
+        reading = Reading(shard.name, limits, Expansion(shard, limits))
         with open_binary(shard.url) as stream:
-            try:
-                watched = _Watched(_decompress(stream), expansion)
-                # Streaming mode: no seeking, so damage cannot send the reader in circles.
-                archive = tarfile.open(  # noqa: SIM115 - closed with the stream
-                    fileobj=cast("IO[bytes]", watched),
-                    mode="r|",
-                    bufsize=_READ_BYTES,
-                    tarinfo=_Member,
-                )
-            except _DAMAGE as error:
-                raise SourceUnreadable(name=shard.name, reason="it is not a tar archive") from error
-            try:
-                for member in archive:
-                    # tarfile keeps every member it has read: a million would fill memory.
-                    archive.members = []  # type: ignore[attr-defined]
-                    if member.size < 0:  # a textual header may claim it
-                        raise tarfile.ReadError("a member of less than nothing")
-                    expansion.take(_MEMBER_BYTES)
-                    if member.issparse():
-                        expansion.take(member.size)  # zeros that are not stored
-                    yield _item(archive, member, limits)
-                    expansion.items += 1
-                complete = watched.ends_at(archive.offset)
-            except _DAMAGE as error:
-                raise SourceTruncated(
-                    name=shard.name, items=expansion.items, reason=type(error).__name__
-                ) from error
-        if not complete:
-            raise SourceTruncated(
-                name=shard.name,
-                items=expansion.items,
-                reason="no end mark, or data outside of members",
-            )
+            yield from read_container(stream, Kind.TAR, reading)
 
 
-def _item(archive: tarfile.TarFile, member: tarfile.TarInfo, limits: Limits) -> Item | Other:
-    name, suffix = member.name, suffix_of(member.name)
-    key = _key(name)
+@reads(Kind.TAR)
+def read_tar(stream: Any, reading: Reading) -> Iterator[Read]:
+    """Yield the members of a plain archive, from a stream that is read once."""
+    expansion, name = reading.expansion, reading.name
+    try:
+        watched = _Watched(stream.read, expansion)
+        # Streaming mode: no seeking, so damage cannot send the reader in circles.
+        archive = tarfile.open(  # noqa: SIM115 - closed with the stream
+            fileobj=cast("IO[bytes]", watched), mode="r|", bufsize=_READ_BYTES, tarinfo=_TarInfo
+        )
+    except _DAMAGE as error:
+        raise SourceUnreadable(name=name, reason="it is not a tar archive") from error
+    try:
+        for member in archive:
+            # tarfile keeps every member it has read: a million would fill memory.
+            archive.members = []  # type: ignore[attr-defined]
+            if member.size < 0:  # a textual header may claim it
+                raise tarfile.ReadError("a member of less than nothing")
+            expansion.take(_MEMBER_BYTES)
+            if member.issparse():
+                expansion.take(member.size)  # zeros that are not stored
+            yield from _read(archive, member, reading)
+            expansion.items += 1
+        complete = watched.ends_at(archive.offset)
+    except _DAMAGE as error:
+        raise SourceTruncated(
+            name=name, items=expansion.items, reason=type(error).__name__
+        ) from error
+    if not complete:
+        raise SourceTruncated(
+            name=name, items=expansion.items, reason="no end mark, or data outside of members"
+        )
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, reading: Reading) -> Iterator[Read]:
+    name, key = reading.label(member.name), _key(member.name)
     if member.issym() or member.islnk():
-        if suffix in IMAGE_SUFFIXES:
-            return Item(name, LinkNotFollowed(name=name), key)
-        return Other("link")
-    if not member.isreg():
-        return Other("folder" if member.isdir() else "special file")
-    stream = archive.extractfile(member)
-    assert stream is not None  # a regular member has contents
-    head = stream.read(SNIFF_BYTES)
-    if is_archive(name):
-        return Item(name, ArchiveNotOpened(name=name), key)
-    if not is_candidate(name, head):
-        return Other(suffix)
-    if member.size > limits.max_file_bytes:
-        error = FileTooLarge(name=name, size=member.size, limit=limits.max_file_bytes)
-        return Item(name, error, key, member.offset_data)
-    return Item(name, head + stream.read(), key, member.offset_data)
+        link = suffix_of(name) in IMAGE_SUFFIXES
+        yield Item(name, LinkNotFollowed(name=name), key) if link else Other("link")
+    elif not member.isreg():
+        yield Other("folder" if member.isdir() else "special file")
+    else:
+        stream = archive.extractfile(member)
+        assert stream is not None  # a regular member has contents
+        yield from read_member(Member(name, stream, key, member.offset_data, member.size), reading)
 
 
 def _key(name: str) -> str:
@@ -146,23 +131,7 @@ def _key(name: str) -> str:
     return folder + slash + (base[:1] + base[1:].partition(".")[0])
 
 
-def _decompress(stream: IO[bytes]) -> Callable[[int], bytes]:
-    """Return a function that reads the plain archive.
-
-    `read1` returns the available data before it raises. So a cut archive yields its first members.
-    """
-    magic = stream.read(6)
-    stream.seek(0)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=stream).read1
-    if magic.startswith(b"BZh"):
-        return bz2.BZ2File(stream).read1
-    if magic.startswith(b"\xfd7zXZ"):
-        return lzma.LZMAFile(stream).read1
-    return stream.read
-
-
-class _Member(tarfile.TarInfo):
+class _TarInfo(tarfile.TarInfo):
     """A member whose extra header blocks cannot exhaust memory or time."""
 
     @classmethod

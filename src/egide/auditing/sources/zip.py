@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import io
-import lzma
+import stat as stat_flags
 import struct
 import zipfile
-import zlib
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
-    SNIFF_BYTES,
     Expansion,
     Item,
     Other,
+    Read,
     Shard,
-    is_archive,
-    is_candidate,
     suffix_of,
 )
+from egide.auditing.sources.kinds import Kind, kind_by_name
 from egide.auditing.sources.location import open_binary, stat, state_of
+from egide.auditing.sources.nested import (
+    PACKING_DAMAGE,
+    Member,
+    Reading,
+    read_container,
+    read_member,
+    reads,
+)
+from egide.auditing.sources.packings import METHODS, PackingUnknown, open_raw
+from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
-    ArchiveNotOpened,
+    ArchiveUnsupported,
     DecodeFailed,
-    FileTooLarge,
+    ItemError,
+    LinkNotFollowed,
     MemberEncrypted,
+    SourceEncrypted,
     SourceError,
     SourceUnreadable,
 )
@@ -39,11 +48,9 @@ RUN_MEMBERS = 1024
 MAX_RUNS = 16
 """Bounds the runs, since each one reads the archive's whole directory again."""
 _ENCRYPTED = 0x1
-_READ_BYTES = 1 << 20
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
-    *(RuntimeError, ValueError, IndexError, OverflowError),
-)
+_DIRECTORY_ENCRYPTED = 0x2000
+_ENDING = struct.Struct("<4s4H2LH")
+_DAMAGE = (zipfile.BadZipFile, *PACKING_DAMAGE)
 
 
 class ZipSource:
@@ -79,64 +86,114 @@ class ZipSource:
             )
 
     @staticmethod
-    def read(shard: Shard, limits: Limits) -> Iterator[Item | Other]:
+    def read(shard: Shard, limits: Limits) -> Iterator[Read]:
         """Yield a run of members.
 
         Raises:
             SourceUnreadable: the archive's directory is damaged or missing.
             SourceExpands: members expand beyond the limit, for instance if many share their bytes.
         """
-        expansion = Expansion(shard, limits)
-        with open_binary(shard.url) as stream:
-            try:
-                archive = zipfile.ZipFile(stream)
-            except _DAMAGE as error:
-                raise SourceUnreadable(
-                    name=shard.name, reason="it is not a zip archive, or truncated"
-                ) from error
-            with archive:
-                for member in archive.infolist()[shard.start : shard.stop]:
-                    yield _item(archive, member, limits, expansion)
-                    expansion.items += 1
-
-
-def _item(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits, expansion: Expansion
-) -> Item | Other:
-    name = member.filename
-    if name.endswith("/"):
-        return Other("folder")
-    if is_archive(name):
-        return Item(name, ArchiveNotOpened(name=name))
-    if member.flag_bits & _ENCRYPTED:
-        if suffix_of(name) in IMAGE_SUFFIXES:
-            return Item(name, MemberEncrypted(name=name))
-        return Other(suffix_of(name))
-    try:
-        with archive.open(member) as stream:
-            head = stream.read(SNIFF_BYTES)
-            if not is_candidate(name, head):
-                return Other(suffix_of(name))
-            content = _read(stream, head, limits.max_file_bytes + 1, expansion)
-    except _DAMAGE as error:
-        return Item(
-            name, DecodeFailed(name=name, reason=f"damaged in its zip, {type(error).__name__}")
+        reading = Reading(
+            shard.name, limits, Expansion(shard, limits), start=shard.start, stop=shard.stop
         )
+        with open_binary(shard.url) as stream:
+            yield from read_container(stream, Kind.ZIP, reading)
+
+
+@reads(Kind.ZIP)
+def read_zip(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
+    """Yield the members of a zip archive, or of a run of it."""
+    try:
+        archive = zipfile.ZipFile(stream)
+    except _DAMAGE as error:
+        raise _unreadable(stream, reading.name) from error
+    if _is_split(stream):
+        raise _unreadable(stream, reading.name)
+    with archive:
+        members = archive.infolist()[reading.start : reading.stop or None]
+        for member in members:
+            yield from _read(archive, stream, member, reading)
+            reading.expansion.items += 1
+
+
+def _unreadable(stream: IO[bytes], name: str) -> SourceUnreadable:
+    """Say why an archive cannot be read."""
+    reason = "it is not a zip archive, or truncated"
+    if _is_split(stream):
+        reason = "it is the last part of a split archive: join its parts first (zip -s 0 …)"
+    return SourceUnreadable(name=name, reason=reason)
+
+
+def _is_split(stream: IO[bytes]) -> bool:
+    """Whether an archive's end tells of other parts before."""
+    try:
+        size = stream.seek(0, 2)
+        stream.seek(max(size - (1 << 16) - _ENDING.size, 0))
+        tail = stream.read()
+    except OSError:
+        return False
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) < at + _ENDING.size:
+        return False
+    return _ENDING.unpack_from(tail, at)[1] not in {0, 0xFFFF}
+
+
+def _read(
+    archive: zipfile.ZipFile, stream: Any, info: zipfile.ZipInfo, reading: Reading
+) -> Iterator[Read]:
+    name = reading.label(info.filename)
+    suffix = suffix_of(name)
+    if name.endswith("/"):
+        yield Other("folder")
+        return
+    if info.flag_bits & _DIRECTORY_ENCRYPTED:
+        raise SourceEncrypted(name=reading.name)
+    if info.flag_bits & _ENCRYPTED:
+        yield _unseen(name, MemberEncrypted(name=name))
+        return
+    if stat_flags.S_ISLNK(info.external_attr >> 16):
+        link = suffix in IMAGE_SUFFIXES
+        yield Item(name, LinkNotFollowed(name=name)) if link else Other("link")
+        return
+    begun = False
+    try:
+        with _open(archive, stream, info) as opened:
+            member = Member(name, opened, size=info.file_size, counts=True)
+            for read in read_member(member, reading):
+                begun = True
+                yield read
+    except PackingUnknown as error:
+        yield _unseen(name, ArchiveUnsupported(name=name, format=f"packed by {error}"))
+    except _DAMAGE as error:
+        # An item is the last of its member; so a container stood here that ends too early.
+        reason = f"damaged in its zip, {type(error).__name__}"
+        failed = DecodeFailed(name=name, reason=reason)
+        yield _unseen(name, failed, archive=begun or None)
     except MemoryError:
-        expansion.take(limits.max_file_bytes)  # bzip2 unpacks in one piece
+        # bzip2 unpacks in one piece.
+        reading.expansion.take(reading.limits.max_file_bytes)
         reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-        return Item(name, DecodeFailed(name=name, reason=reason))
-    if len(content) > limits.max_file_bytes:
-        size = max(len(content), member.file_size)
-        return Item(name, FileTooLarge(name=name, size=size, limit=limits.max_file_bytes))
-    return Item(name, content)
+        yield _unseen(name, DecodeFailed(name=name, reason=reason))
 
 
-def _read(stream: IO[bytes], head: bytes, limit: int, expansion: Expansion) -> bytes:
-    """Read a member up to a limit. The directory may lie about its size, so count real bytes."""
-    content = io.BytesIO()
-    content.write(head)
-    while piece := stream.read(min(_READ_BYTES, limit - content.tell())):
-        expansion.take(len(piece))
-        content.write(piece)
-    return content.getvalue()
+def _open(archive: zipfile.ZipFile, stream: Any, info: zipfile.ZipInfo) -> Any:
+    """Open a member; those that Python's own library cannot unpack by another."""
+    if info.compress_type in METHODS:
+        return open_raw(stream, info)
+    if info.compress_type not in {
+        *(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+        *(zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA),
+    }:
+        raise PackingUnknown(info.compress_type)
+    return archive.open(info)
+
+
+def _unseen(name: str, error: ItemError, *, archive: bool | None = None) -> Read:
+    """A member that cannot be read: what it is, its name alone says."""
+    if archive is None:
+        archive = kind_by_name(name) is not None
+    suffix = suffix_of(name)
+    if archive:
+        return Gap.of(name, error, GapKind.ARCHIVE)
+    # Without a suffix it may be anything.
+    return Item(name, error) if suffix in IMAGE_SUFFIXES or not suffix else Other(suffix)

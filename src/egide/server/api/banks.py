@@ -54,6 +54,7 @@ def create_bank(
             body.name,
             radius_bits=body.radius_bits,
             description=body.description,
+            kind=body.kind,
             by=key,
             approval_id=approval,
         )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from egide.domain.model import (
+    DIGEST_SIGNALS,
+    FILE_SIGNALS,
     MAX_ANCHORED_QUERY,
     SIGNAL_BYTES,
+    URL_SIGNALS,
     AnchoredQuery,
     Fingerprint,
     Pdq,
@@ -18,7 +21,8 @@ from egide.server.http.kinds import MAX_BATCH_ANCHORED
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_SIGNALS = (Signal.PDQ, Signal.SHA256, Signal.MD5)
+_OF_PICTURES = (Signal.PDQ, *FILE_SIGNALS)
+_SIGNALS = (Signal.PDQ, *DIGEST_SIGNALS)
 _ANCHORED = "anchored"
 _MAX_BANKS = 100
 
@@ -70,25 +74,37 @@ def read_fingerprint(
     """Read a fingerprint from a JSON object of hexadecimal digits.
 
     Args:
-        value: has some of `pdq`, `sha256`, `md5`.
+        value: has some of `pdq` and the names of digests.
         place: of the value in the body, for the error.
-        anchored: whether it may have `anchored`.
+        anchored: whether it may have `anchored`, and digests of an address.
 
     Raises:
         RequestInvalid: it names the place.
     """
     if not isinstance(value, dict):
         raise _invalid(place, "has to be an object")
-    pdq, sha256, md5 = (_read_hex(value, signal, place) for signal in _SIGNALS)
+    signals = _SIGNALS if anchored else _OF_PICTURES
+    held = {signal: _read_hex(value, signal, place) for signal in signals}
     query = _read_anchored(value, place) if anchored else None
-    known = sum(one is not None for one in (pdq, sha256, md5, query))
-    fields = (*_SIGNALS, *([_ANCHORED] * anchored))
+    known = sum(one is not None for one in (*held.values(), query))
+    fields = (*signals, *([_ANCHORED] * anchored))
     if not known:
         raise _invalid(place, f"has none of {', '.join(fields)}")
     if len(value) > known and any(name not in fields for name in value):
         raise _invalid(place, f"has unknown fields; there are {', '.join(fields)}")
-    frames = () if pdq is None else (Pdq(pdq, None),)
-    return Fingerprint(frames, sha256=sha256, md5=md5, anchored=query)
+    pdq = held[Signal.PDQ]
+    url_sha256, url_md5 = (
+        () if (digest := held.get(signal)) is None else (digest,) for signal in URL_SIGNALS
+    )
+    return Fingerprint(
+        () if pdq is None else (Pdq(pdq, None),),
+        sha256=held[Signal.SHA256],
+        sha1=held[Signal.SHA1],
+        md5=held[Signal.MD5],
+        anchored=query,
+        url_sha256=url_sha256,
+        url_md5=url_md5,
+    )
 
 
 def _read_anchored(value: Mapping[str, Any], place: tuple[str | int, ...]) -> AnchoredQuery | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 
-from egide.domain.model import AnchoredHashes, Registration
+from egide.domain.model import AnchoredHashes, Registration, digests_of
 from egide.errors import AnchoredInvalid, RequestInvalid
 from egide.server.api.schemas.common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas.register import NewEntries, NewEntry, Source
@@ -107,15 +107,17 @@ def _registration(number: int, entry: NewEntry) -> Registration:
     except AnchoredInvalid as error:
         reason = f"of entry {number}, {error.fields['reason']}"
         raise AnchoredInvalid(reason=reason) from None
+    digests: dict[str, Any] = {
+        signal: bytes.fromhex(digits) for signal, digits in digests_of(entry)
+    }
     return Registration(
         pdqs=tuple(dict.fromkeys(map(bytes.fromhex, entry.pdq))),
-        sha256=None if entry.sha256 is None else bytes.fromhex(entry.sha256),
-        md5=None if entry.md5 is None else bytes.fromhex(entry.md5),
         quality=entry.quality,
         source=entry.source or "",
         note=entry.note,
         expires=entry.expires,
         anchored=anchored,
+        **digests,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from egide.domain.model import PDQ_BYTES, Bank, Entry, State, Trust
+from egide.domain.model import PDQ_BYTES, Bank, BankKind, Entry, State, Trust
 from egide.domain.times import moment
 from egide.store.tables.register import anchored, banks, entries, keypoints
 
@@ -32,13 +32,16 @@ ENTRY_COLUMNS = (
     entries.c.expires,
     entries.c.revision,
     entries.c.trimmed,
+    entries.c.sha1,
+    entries.c.url_sha256,
+    entries.c.url_md5,
     sa.exists().where(keypoints.c.entry_id == entries.c.id),
     # Their length alone: of many entries the codes would be most of what is read.
     sa.select(sa.func.length(anchored.c.codes))
     .where(anchored.c.entry_id == entries.c.id)
     .scalar_subquery(),
 )
-"""In the order of the fields of `Entry`."""
+"""In the order that `entry_of` takes."""
 
 BANK_COLUMNS = (
     banks.c.id,
@@ -46,13 +49,18 @@ BANK_COLUMNS = (
     banks.c.radius_bits,
     banks.c.description,
     banks.c.enabled,
+    banks.c.kind,
+    banks.c.enabled_ratio,
+    banks.c.kept,
 )
 
 
 def bank_of(row: Sequence[Any]) -> Bank:
     """The bank in a row of `BANK_COLUMNS`."""
-    bank_id, name, radius_bits, description, enabled = row
-    return Bank(bank_id, name, radius_bits, description, enabled)
+    bank_id, name, radius_bits, description, enabled, kind, enabled_ratio, kept = row
+    return Bank(
+        bank_id, name, radius_bits, description, enabled, BankKind(kind), enabled_ratio, kept
+    )
 
 
 def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
@@ -73,6 +81,9 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         expires,
         revision,
         trimmed,
+        sha1,
+        url_sha256,
+        url_md5,
         has_keypoints,
         anchored_bytes,
     ) = row
@@ -98,6 +109,10 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         trimmed_pdqs,
         bool(has_keypoints),
         (anchored_bytes or 0) // PDQ_BYTES,
+        None,
+        sha1,
+        url_sha256,
+        url_md5,
     )
 
 

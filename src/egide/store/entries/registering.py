@@ -13,18 +13,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from egide.domain.model import (
+    DIGEST_SIGNALS,
     PDQ_BYTES,
     SIGNAL_BYTES,
+    URL_SIGNALS,
     Outcome,
     OutcomeKind,
     Registered,
     Signal,
     State,
+    digests_of,
 )
 from egide.domain.times import unix_seconds
 from egide.errors import HashInvalid, UsageError
-from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
+from egide.hashlist.values import MAX_METADATA_CHARS, MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.store.entries import anchored as anchored_rows
+from egide.store.entries import consent
+from egide.store.entries import details as detail_rows
 from egide.store.entries import keypoints as keypoint_rows
 from egide.store.log.log import MAX_SUBJECTS
 from egide.store.tables.register import entries
@@ -60,6 +65,7 @@ def register(
     sealer: Sealer,
     again: bool,
     outcomes: bool,
+    ended: Iterable[Registration] = (),
 ) -> Registered:
     """Register in chunks within one transaction; see `EntryChanges.register`."""
     change.bank_id = bank.id
@@ -72,6 +78,7 @@ def register(
         kinds = register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
         change.grew(kinds.count(OutcomeKind.ADDED))
+        detail_rows.keep(change, bank, chunk, identities, kinds)
         completed += keep_anchored(change, bank, chunk, identities, kinds)
         completed += _keep_keypoints(change, bank, sealer, chunk, identities, kinds)
         change.touch(_numbers(change, bank, identities, kinds))
@@ -84,6 +91,7 @@ def register(
                 for entry, kind in zip(numbers, kinds, strict=True)
             )
     change.entries = counts[OutcomeKind.ADDED] + counts[OutcomeKind.RENEWED] + completed
+    withdrawn = _end(change, bank, ended, identity_key)
     return Registered(
         added=counts[OutcomeKind.ADDED],
         renewed=counts[OutcomeKind.RENEWED],
@@ -91,7 +99,21 @@ def register(
         refused=counts[OutcomeKind.REFUSED],
         revision=change.final_revision(),
         outcomes=tuple(kept),
+        withdrawn=withdrawn,
     )
+
+
+def _end(change: Change, bank: Bank, ended: Iterable[Registration], identity_key: bytes) -> int:
+    """Withdraw the entries of registrations whose source has ended them; return how many."""
+    pending = iter(ended)
+    before = change.entries
+    while chunk := list(islice(pending, _CHUNK)):
+        identities = [identity_of(registration, identity_key) for registration in chunk]
+        found = find_known(change.connection, bank, identities)
+        consent.withdraw(change, bank, [known.entry for known in found.values()])
+    if change.entries > before:
+        change.detail["withdrawn"] = change.entries - before
+    return change.entries - before
 
 
 def _numbers(
@@ -160,27 +182,43 @@ def identity_of(registration: Registration, identity_key: bytes) -> bytes:
     codes = b"".join(registration.pdqs)
     sha256 = registration.sha256 or b""
     md5 = registration.md5 or b""
-    _check(registration, sha256, md5)
+    _check(registration)
     source = registration.source.encode()
     digest = blake2b(digest_size=IDENTITY_BYTES, key=identity_key)
     digest.update(_lengths(len(source), len(codes), len(sha256), len(md5)))
     digest.update(source + codes + sha256 + md5)
+    # Only where there are any: the identities of all other entries are older than these.
+    for signal in (Signal.SHA1, *URL_SIGNALS):
+        if value := getattr(registration, signal):
+            digest.update(signal.encode() + value)
     return digest.digest()
 
 
-def _check(registration: Registration, sha256: bytes, md5: bytes) -> None:
+def _check(registration: Registration) -> None:
     for code in registration.pdqs + registration.trimmed_pdqs:
         if len(code) != PDQ_BYTES:
             raise HashInvalid(signal=Signal.PDQ, digits=2 * PDQ_BYTES)
-    for signal, digest in ((Signal.SHA256, sha256), (Signal.MD5, md5)):
-        if digest and len(digest) != SIGNAL_BYTES[signal]:
+    digests = [*digests_of(registration)]
+    for signal, digest in digests:
+        if len(digest) != SIGNAL_BYTES[signal]:
             raise HashInvalid(signal=signal, digits=2 * SIGNAL_BYTES[signal])
-    if not (registration.pdqs or sha256 or md5):
-        raise UsageError(reason="a registration needs a PDQ code, a SHA-256 or an MD5")
+    if not (registration.pdqs or digests):
+        raise UsageError(reason="a registration needs a PDQ code or a digest")
     if not registration.source:
         raise UsageError(reason="a registration needs a source")
     _check_text(registration.source, MAX_SOURCE_CHARS)
-    _check_text(registration.note, MAX_NOTE_CHARS)
+    check_note(registration.note)
+    if registration.metadata:
+        _check_text(registration.metadata, MAX_METADATA_CHARS)
+
+
+def check_note(note: str) -> None:
+    """Check that a note can be stored.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    _check_text(note, MAX_NOTE_CHARS)
 
 
 @lru_cache(maxsize=1024)  # the lines of a list share their source
@@ -246,6 +284,7 @@ def register_chunk(
         change.connection.execute(sa.insert(entries), inserts)
     # It also has these, although consent to them has ended.
     anchored_rows.erase(change, renewed)
+    detail_rows.erase(change, renewed)
     keypoint_rows.erase(change, renewed)
     return kinds
 
@@ -272,8 +311,7 @@ def _row(registration: Registration, expires: int | None, change: Change) -> dic
     return {
         "pdqs": b"".join(pdqs + trimmed) or None,
         "trimmed": len(trimmed),
-        "sha256": registration.sha256 or None,
-        "md5": registration.md5 or None,
+        **{signal: getattr(registration, signal) or None for signal in DIGEST_SIGNALS},
         "quality": registration.quality,
         "trust": registration.trust.value,
         "state": State.ACTIVE.value,

@@ -162,7 +162,10 @@ def _candidate(upstream: Upstream, remote: RemoteEntry, identity_key: bytes) -> 
     registration = Registration(
         pdqs=remote.pdqs,
         sha256=remote.sha256,
+        sha1=remote.sha1,
         md5=remote.md5,
+        url_sha256=remote.url_sha256,
+        url_md5=remote.url_md5,
         quality=remote.quality,
         source=upstream.source,
         trust=upstream.trust_map[remote.trust],

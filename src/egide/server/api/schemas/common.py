@@ -109,6 +109,11 @@ Md5Hex = Annotated[
     str, Field(pattern=r"^[0-9a-fA-F]{32}$", examples=["098f6bcd4621d373cade4e832627b4f6"])
 ]
 
+Sha1Hex = Annotated[
+    str,
+    Field(pattern=r"^[0-9a-fA-F]{40}$", examples=["a94a8fe5ccb19ba61c4c0873d391e987982fbbd3"]),
+]
+
 BankPath = Annotated[
     str, Path(pattern=NAME_PATTERN, description="The bank's name.", examples=["helpline"])
 ]

@@ -5,11 +5,20 @@ Answers are written without these models, for speed: a batch has ten thousand of
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from egide.domain.model import MAX_ANCHORED_QUERY, Signal, Transform, Trust
+from egide.domain.model import (
+    DIGEST_SIGNALS,
+    FILE_SIGNALS,
+    MAX_ANCHORED_QUERY,
+    Signal,
+    Transform,
+    Trust,
+)
+from egide.domain.origin import OriginKind
 from egide.domain.policy import Action, Reason
 from egide.server.api.schemas.common import NAME_PATTERN
 from egide.server.http.kinds import MAX_BATCH_ANCHORED
@@ -19,7 +28,8 @@ _HEX_32 = r"^[0-9a-fA-F]{32}$"
 EXAMPLE_PDQ = "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
 
 
-_TYPES = {"pdq": "string", "sha256": "string", "md5": "string", "anchored": "array"}
+_FILE_HASHES = ("pdq", *(signal.value for signal in FILE_SIGNALS))
+_HASHES = ("pdq", *(signal.value for signal in DIGEST_SIGNALS))
 
 
 def _one_of(*names: str) -> ConfigDict:
@@ -27,27 +37,34 @@ def _one_of(*names: str) -> ConfigDict:
         extra="forbid",
         json_schema_extra={
             "anyOf": [
-                {"required": [name], "properties": {name: {"type": _TYPES[name]}}} for name in names
+                {
+                    "required": [name],
+                    "properties": {name: {"type": "array" if name == "anchored" else "string"}},
+                }
+                for name in names
             ]
         },
     )
 
 
 class ComparedQuery(BaseModel):
-    """The fingerprint of one picture: at least one of the three, in hexadecimal digits."""
+    """The fingerprint of one picture: at least one of these, in hexadecimal digits."""
 
-    model_config = _one_of("pdq", "sha256", "md5")
+    model_config = _one_of(*_FILE_HASHES)
 
     pdq: str | None = Field(None, pattern=_HEX_64, examples=[EXAMPLE_PDQ])
     sha256: str | None = Field(None, pattern=_HEX_64)
+    sha1: str | None = Field(None, pattern=r"^[0-9a-fA-F]{40}$")
     md5: str | None = Field(None, pattern=_HEX_32)
 
 
 class FingerprintQuery(ComparedQuery):
-    """The fingerprint of one picture: at least one of the four, in hexadecimal digits."""
+    """The fingerprint of one picture or its address: at least one, in hexadecimal digits."""
 
-    model_config = _one_of("pdq", "sha256", "md5", "anchored")
+    model_config = _one_of(*_HASHES, "anchored")
 
+    url_sha256: str | None = Field(None, pattern=_HEX_64)
+    url_md5: str | None = Field(None, pattern=_HEX_32)
     anchored: list[Annotated[str, Field(pattern=_HEX_64)]] | None = Field(
         None,
         min_length=1,
@@ -111,6 +128,16 @@ class AnchoredAnswer(BaseModel):
     registered: int = Field(description="How many it has.")
 
 
+class OriginAnswer(BaseModel):
+    """Where an entry came from."""
+
+    kind: OriginKind
+    source: str = Field(description="As the entry has it.")
+    added: datetime
+    by: str | None = Field(description="The name of the key that added it, or of the partner.")
+    through: str | None = Field(description="The list, case or folder that the sender named.")
+
+
 class MatchAnswer(BaseModel):
     """One entry that the picture matches."""
 
@@ -131,13 +158,18 @@ class MatchAnswer(BaseModel):
         "`pdq-anchored`, which does not tell where."
     )
     anchored: AnchoredAnswer | None = Field(description="For `pdq-anchored` only.")
+    origin: OriginAnswer | None = Field(
+        None, description="For keys that may read entries; others' answers do not have it."
+    )
 
 
 class Answer(BaseModel):
     """The answer for one picture."""
 
     decision: DecisionAnswer
-    matches: list[MatchAnswer] = Field(description="Nearest first.")
+    matches: list[MatchAnswer] = Field(description="Those that stand, nearest first.")
+    vetoed: list[MatchAnswer] = Field(description="Matches that `vetoed_by` takes away.")
+    vetoed_by: list[MatchAnswer] = Field(description="Matches in negative banks.")
     matchable: bool = Field(
         description="False if the picture has too little detail: only identical files match."
     )
@@ -184,6 +216,8 @@ class FileAnswer(BaseModel):
 
     decision: DecisionAnswer | None = None
     matches: list[MatchAnswer] | None = None
+    vetoed: list[MatchAnswer] | None = None
+    vetoed_by: list[MatchAnswer] | None = None
     matchable: bool | None = None
     problem: FileProblem | None = None
 

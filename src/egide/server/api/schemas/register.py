@@ -8,12 +8,14 @@ from pydantic import ConfigDict, Field, model_validator
 
 from egide.domain.model import (
     DEFAULT_RADIUS_BITS,
+    DIGEST_SIGNALS,
     MAX_ANCHORED,
     MAX_RADIUS_BITS,
+    BankKind,
     FeedbackKind,
-    Signal,
     State,
     Trust,
+    digests_of,
 )
 from egide.server.api.schemas.common import (
     TEXT_PATTERN,
@@ -25,6 +27,7 @@ from egide.server.api.schemas.common import (
     Number,
     PdqHex,
     Request,
+    Sha1Hex,
     Sha256Hex,
     ShownTime,
     Whole,
@@ -50,6 +53,10 @@ class NewBank(Request):
     name: Name
     radius_bits: Radius = DEFAULT_RADIUS_BITS
     description: Description = ""
+    kind: Annotated[BankKind, Field(strict=False)] = Field(
+        default=BankKind.POSITIVE,
+        description="A match in a negative bank vetoes matches in others.",
+    )
 
 
 class BankChange(Request):
@@ -69,6 +76,7 @@ class BankShown(Answer):
     radius_bits: int
     description: str
     enabled: bool
+    kind: BankKind
     states: dict[State, int] = Field(description="Entries by state.")
     trust: dict[Trust, int] = Field(description="Active entries by trust.")
 
@@ -80,6 +88,7 @@ class BankShown(Answer):
             radius_bits=bank.radius_bits,
             description=bank.description,
             enabled=bank.enabled,
+            kind=bank.kind,
             states={state: counts.state(state) for state in State},
             trust={trust: counts.trust(trust) for trust in Trust},
         )
@@ -103,14 +112,17 @@ Source = Annotated[
 
 
 class NewEntry(Request):
-    """A fingerprint to register: at least one PDQ, SHA-256 or MD5."""
+    """A fingerprint to register: at least one PDQ or digest."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
                 {"required": ["pdq"], "properties": {"pdq": {"minItems": 1}}},
                 {"required": ["sha256"], "properties": {"sha256": {"type": "string"}}},
+                {"required": ["sha1"], "properties": {"sha1": {"type": "string"}}},
                 {"required": ["md5"], "properties": {"md5": {"type": "string"}}},
+                {"required": ["url_sha256"], "properties": {"url_sha256": {"type": "string"}}},
+                {"required": ["url_md5"], "properties": {"url_md5": {"type": "string"}}},
             ]
         }
     )
@@ -129,7 +141,14 @@ class NewEntry(Request):
         "it in collages.",
     )
     sha256: Sha256Hex | None = None
+    sha1: Sha1Hex | None = None
     md5: Md5Hex | None = None
+    url_sha256: Sha256Hex | None = Field(
+        default=None, description="Of the picture's address, in its canonical form."
+    )
+    url_md5: Md5Hex | None = Field(
+        default=None, description="Of the picture's address, as a list has it."
+    )
     quality: Annotated[int, Field(ge=0, le=100), Whole] | None = Field(
         default=None, description="PDQ quality of the first frame."
     )
@@ -139,8 +158,8 @@ class NewEntry(Request):
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
-        if not (self.pdq or self.sha256 or self.md5):
-            raise ValueError("a PDQ, a SHA-256 or an MD5 is needed")
+        if not (self.pdq or any(digests_of(self))):
+            raise ValueError("a PDQ or a digest is needed")
         return self
 
 
@@ -190,12 +209,6 @@ class EntryShown(Answer):
     @classmethod
     def of(cls, entry: Entry) -> Self:
         """Show an entry."""
-        held = {
-            Signal.PDQ.value: entry.pdqs,
-            Signal.ANCHORED.value: entry.anchored_count,
-            Signal.SHA256.value: entry.sha256,
-            Signal.MD5.value: entry.md5,
-        }
         return cls(
             entry=entry.id,
             bank=entry.bank,
@@ -203,7 +216,7 @@ class EntryShown(Answer):
             trust=entry.trust,
             source=entry.source,
             note=entry.note,
-            signals=[name for name, value in held.items() if value],
+            signals=[signal.value for signal in entry.signals],
             pdq_count=len(entry.pdqs),
             anchored_count=entry.anchored_count,
             has_patches=entry.has_keypoints,
@@ -267,7 +280,10 @@ class ChangedFingerprint(Answer):
     pdq: list[str]
     anchored: list[str] = Field(description="Anchored hashes, sorted; empty if there are none.")
     sha256: str | None
+    sha1: str | None
     md5: str | None
+    url_sha256: str | None = Field(description="Of the picture's address, canonical.")
+    url_md5: str | None = Field(description="Of the picture's address, as a list has it.")
 
 
 class ChangedEntry(Answer):
@@ -285,6 +301,9 @@ class ChangedEntry(Answer):
     expires: ShownTime | None
 
 
+_DIGESTS = tuple(signal.value for signal in DIGEST_SIGNALS)
+
+
 def changed_entry(entry: Entry) -> dict[str, object]:
     """Return the fields of `ChangedEntry`; with the models, a page took five times as long."""
     fingerprint = None
@@ -292,8 +311,8 @@ def changed_entry(entry: Entry) -> dict[str, object]:
         fingerprint = {
             "pdq": [code.hex() for code in entry.pdqs],
             "anchored": [code.hex() for code in entry.anchored or ()],
-            "sha256": entry.sha256.hex() if entry.sha256 else None,
-            "md5": entry.md5.hex() if entry.md5 else None,
+            **dict.fromkeys(_DIGESTS),
+            **{signal.value: digest.hex() for signal, digest in digests_of(entry)},
         }
     return {
         "id": entry.id,

@@ -1,0 +1,128 @@
+"""Pictures in texts: written in base64, as `data:` URLs or as digits; or only where they are."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from egide.auditing.sources.base import IMAGE_SUFFIXES
+from egide.media.formats import sniff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MIN_TEXT_BYTES = 48
+"""A shorter text cannot be a picture of 5×5 pixels."""
+_HEAD_CHARACTERS = 88
+_DATA_URL = re.compile(rb"data:[\w.+-]*/?[\w.+-]*((?:;[\w=.\"+-]+)*?)(;base64)?,", re.IGNORECASE)
+_FIRST = (
+    rb"iVBORw0KGgo|(?:\\?/|_)9j(?:\\?/|_)|R0lGOD[dl]h|UklGR"
+    rb"|AAAA[A-Za-z0-9+/_-]{2,4}Z0eX|AAAADEpYTCA|AAAADGpQ"
+)
+"""How pictures begin in base64: PNG, JPEG, GIF, WebP, AVIF and HEIC, JPEG XL, JPEG 2000."""
+_PREFIXES = (b"data:", b"b'", b'b"')
+_SIGNS = re.compile(rb"base64,|iVBORw0KGgo|[/_]9j|R0lGOD|UklGR|AAAA")
+"""One of these stands in each: they are found faster than the expression is."""
+_BODY = rb"(?:[A-Za-z0-9+/_%-]++|\\?[\r\n]++|\\[nr/])++={0,2}"
+_WITHIN = re.compile(
+    rb"data:[\w.+/-]*+(?:;[\w=.\"+-]++)*?;base64,(" + _BODY + rb")"
+    rb"|(?<![A-Za-z0-9+/_=-])((?:" + _FIRST + rb")" + _BODY + rb")"
+)
+_ALPHABET = re.compile(rb"[A-Za-z0-9+/_\s-]+={0,2}\s*")
+_HEX = re.compile(rb"(?:\\x|0x)?[0-9a-fA-F]++")
+_SPACE = re.compile(rb"\s+|\\[nr]")
+_REPR = re.compile(rb"b(['\"]).*\1", re.DOTALL)
+_LINK = re.compile(
+    rb"\s*(?:(?:https?|ftp|s3|gs|gcs|hf|abfss?|az|file)://|//)[^\s<>]+\s*", re.IGNORECASE
+)
+_PAGE = re.compile(
+    rb"\.(?:html?|php|aspx?|jsp|pdf|txt|json|xml|mp3|wav|mp4)(?:[?#]|\s*$)", re.IGNORECASE
+)
+_SUFFIXES = tuple(suffix.encode() for suffix in sorted(IMAGE_SUFFIXES))
+_MAX_LINK_BYTES = 4096
+
+
+def holds_picture(text: bytes) -> bool:
+    """Whether a picture is written in a text: it is all of the text, or stands within it."""
+    if len(text) < MIN_TEXT_BYTES:
+        return False
+    head = text[:_HEAD_CHARACTERS]
+    # Most texts are words: a space tells them from digits at a hundredth of the price.
+    digits = b" " not in head.strip() or head.lstrip()[:5].lower().startswith(_PREFIXES)
+    if digits and _whole(head, head=True) is not None:
+        return True
+    return _SIGNS.search(text) is not None and _WITHIN.search(text) is not None
+
+
+def pictures_in(text: bytes) -> Iterator[bytes]:
+    """Yield the bytes of each picture in a text, in order."""
+    whole = _whole(text)
+    if whole is not None:
+        yield whole
+        return
+    for found in _WITHIN.finditer(text):
+        content = _base64(found[1] or found[2])
+        if content is not None and sniff(content[:512]) is not None:
+            yield content
+
+
+def is_link(text: bytes) -> bool:
+    """Whether a text is the address of something that may be a picture."""
+    if len(text) > _MAX_LINK_BYTES:
+        return False
+    if _LINK.fullmatch(text):
+        return _PAGE.search(text) is None
+    return text.rstrip().lower().endswith(_SUFFIXES) and b"\n" not in text.strip()
+
+
+def _whole(text: bytes, *, head: bool = False) -> bytes | None:
+    """The picture that all of a text is, or None. Of a head only its first bytes are right."""
+    text = text.strip()
+    if text[:5].lower() == b"data:" and (address := _DATA_URL.match(text)):
+        body = text[address.end() :]
+        content = _base64(body, head=head) if address[2] else unquote_to_bytes(body)
+    elif text[:2] in {b"b'", b'b"'}:
+        content = _evaluated(text, head=head)
+    elif text[:2] in {b"\\x", b"0x"} or _HEX.fullmatch(text[: len(text) & ~1]):
+        digits = text.removeprefix(b"\\x").removeprefix(b"0x")
+        try:
+            content = binascii.unhexlify(digits[: len(digits) & ~1 if head else None])
+        except binascii.Error:
+            content = b""
+        if sniff(content[:512]) is None:  # 'all of it are digits' is true of some base64 as well
+            content = _base64(text, head=head)
+    else:
+        content = _base64(text, head=head)
+    return content if content and sniff(content[:512]) is not None else None
+
+
+def _base64(text: bytes, *, head: bool = False) -> bytes | None:
+    if b"%" in text:
+        text = unquote_to_bytes(text)
+    if b"\\" in text:
+        text = _SPACE.sub(b"", text).replace(b"\\", b"")
+    if not _ALPHABET.fullmatch(text):
+        return None
+    text = _SPACE.sub(b"", text).rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
+    if head or len(text) % 4 == 1:
+        text = text[: len(text) // 4 * 4]
+    return base64.b64decode(text + b"=" * (-len(text) % 4))
+
+
+def _evaluated(text: bytes, *, head: bool) -> bytes | None:
+    """The bytes that Python wrote as a literal, as tables made from text often hold them."""
+    import ast
+
+    if head:
+        quote = text[1:2]
+        text = text[: text.rfind(b"\\") if b"\\" in text[-4:] else None] + quote
+    if not _REPR.fullmatch(text):
+        return None
+    try:
+        value = ast.literal_eval(text.decode("ascii"))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return value if isinstance(value, bytes) else None

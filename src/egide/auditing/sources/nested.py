@@ -1,0 +1,300 @@
+"""What stands inside something else: pictures, other files, and containers within containers."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    Expansion,
+    Item,
+    Other,
+    Read,
+    suffix_of,
+)
+from egide.auditing.sources.encoded import holds_picture, pictures_in
+from egide.auditing.sources.kinds import (
+    HEAD_BYTES,
+    Kind,
+    kind_by_name,
+    kind_of,
+    named,
+    named_by_suffix,
+)
+from egide.domain.coverage import Gap, GapKind
+from egide.errors import (
+    ArchiveNotOpened,
+    ArchiveUnsupported,
+    FileTooLarge,
+    ItemError,
+    SourceError,
+    SourceExpands,
+    SourceUnreadable,
+)
+from egide.media.formats import sniff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from egide.domain.model import Limits
+
+PIECE_BYTES = 1 << 20
+TEXT_SUFFIXES = frozenset(
+    {
+        ".csv",
+        ".htm",
+        ".html",
+        ".json",
+        ".jsonl",
+        ".md",
+        ".mhtml",
+        ".ndjson",
+        ".tsv",
+        ".xml",
+        ".yaml",
+    }
+)
+"""Texts in which pictures may be written, in base64 or as `data:` URLs."""
+_NO_DATA = ("_metadata", "_common_metadata")
+"""What Parquet's writers put beside a table's files: it holds none of the rows it tells of."""
+PACKING_DAMAGE = (
+    *(zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(RuntimeError, ValueError, IndexError, OverflowError),
+)
+"""What unpacking raises on damaged data, pyarrow's errors among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a container is read.
+
+    Attributes:
+        name: of the container, as reports show it.
+        columns: of a table; empty to look at all.
+        start, stop: the run of members or row groups; 0 and 0 for all.
+        depth: how many containers stand around it.
+        whole: whether this run is all of the container.
+        within: stands before the names of what is in a container inside another.
+    """
+
+    name: str
+    limits: Limits
+    expansion: Expansion
+    columns: tuple[str, ...] = ()
+    start: int = 0
+    stop: int = 0
+    depth: int = 0
+    whole: bool = True
+    within: str = ""
+
+    def label(self, name: str) -> str:
+        """The name of something in the container, as reports show it."""
+        return self.within + name
+
+
+_READERS: dict[Kind, Callable[[IO[bytes], Reading], Iterator[Read]]] = {}
+_STREAMED = (Kind.TAR, Kind.PACKED, Kind.RECORDS)
+"""Read from start to end: they need no room of their own, wherever they stand."""
+
+
+def reads(kind: Kind) -> Callable[[Any], Any]:
+    """Register the reader of a kind. So that containers can stand in each other."""
+
+    def register(reader: Any) -> Any:
+        _READERS[kind] = reader
+        return reader
+
+    return register
+
+
+class Joined:
+    """A stream from its start again, after its head was read. It cannot be sought."""
+
+    closed = False
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self._head = io.BytesIO(head)
+        self._rest = rest
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as a file does; fewer bytes than asked for are no end."""
+        return self._head.read(size) or bytes(self._rest.read(size))
+
+    read1 = read
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is not."""
+        return False
+
+    def close(self) -> None:
+        """Leave the stream to who opened it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file in a container.
+
+    Attributes:
+        name: as reports show it.
+        stream: its bytes, from the start.
+        key, offset: of an item, see `Item`.
+        size: as far as the container tells.
+        seekable: whether the stream can be read in any order.
+        counts: whether unpacking it counts towards the expansion.
+    """
+
+    name: str
+    stream: Any
+    key: str | None = None
+    offset: int | None = None
+    size: int | None = None
+    seekable: bool = False
+    counts: bool = False
+
+
+def read_member(member: Member, reading: Reading) -> Iterator[Read]:
+    """Yield a picture, the items of a container, or what else it is.
+
+    Raises:
+        SourceExpands: it, and what stood before, expand beyond the limit.
+    """
+    name, head = member.name, _read_head(member.stream)
+    suffix = suffix_of(name)
+    if member.counts:
+        reading.expansion.take(len(head))
+    if name.rpartition("/")[2] in _NO_DATA and head.startswith(b"PAR1"):
+        yield Other("")
+    elif (words := named(name, head)) is None and (kind := kind_of(head)) is not None:
+        yield from _inside(member, head, kind, reading)
+    elif words is None and (sniff(head) is not None or suffix in IMAGE_SUFFIXES):
+        yield _picture(member, head, reading)
+    elif words := words or named_by_suffix(name):
+        yield Gap.of(name, ArchiveUnsupported(name=name, format=words), GapKind.ARCHIVE)
+    elif claimed := kind_by_name(name):
+        error = SourceUnreadable(name=name, reason=f"it is no {claimed.value} file, or damaged")
+        yield Gap.of(name, error, GapKind.ARCHIVE)
+    elif suffix in TEXT_SUFFIXES:
+        yield from _in_text(member, head, reading)
+    else:
+        yield Other(suffix)
+
+
+def _in_text(member: Member, head: bytes, reading: Reading) -> Iterator[Read]:
+    """Yield the pictures that stand in the lines of a text; by itself it is none."""
+    limit = 2 * reading.limits.max_file_bytes
+    begun: list[bytes] = []
+    piece, number, length = head, 1, 0
+    while piece:
+        first, *lines = piece.split(b"\n")
+        begun.append(first)
+        length += len(first)
+        for line in lines:
+            yield from _in_line(b"".join(begun), number, member, reading)
+            begun, length = [line], len(line)
+            number += 1
+        if length > limit:
+            name = f"{member.name}, line {number}"
+            error = FileTooLarge(name=name, size=length, limit=limit)
+            yield Gap.of(name, error, GapKind.ROW)
+            break
+        piece = member.stream.read(PIECE_BYTES)
+        if member.counts:
+            reading.expansion.take(len(piece))
+    else:
+        yield from _in_line(b"".join(begun), number, member, reading)
+    yield Other(suffix_of(member.name))
+
+
+def _in_line(line: bytes, number: int, member: Member, reading: Reading) -> Iterator[Item]:
+    if not holds_picture(line):
+        return
+    name, limit = f"{member.name}, line {number}", reading.limits.max_file_bytes
+    for content in pictures_in(line):
+        if len(content) > limit:
+            error = FileTooLarge(name=name, size=len(content), limit=limit)
+            yield Item(name, error, member.key, number)
+        else:
+            yield Item(name, content, member.key, number)
+
+
+def _read_head(stream: Any) -> bytes:
+    head = b""
+    while len(head) < HEAD_BYTES and (piece := stream.read(HEAD_BYTES - len(head))):
+        head += piece
+    return head
+
+
+def _picture(member: Member, head: bytes, reading: Reading) -> Item:
+    name, limit, size = member.name, reading.limits.max_file_bytes, member.size
+    content: bytes | ItemError
+    if size is None or member.counts:
+        content = read_up_to(member, head, limit, reading)
+        size = max(len(content), size or 0)
+    elif size <= limit:
+        # Read only what there is: Python allocates the requested size at once.
+        content = head + member.stream.read(max(size - len(head), 0))
+    if size > limit:
+        content = FileTooLarge(name=name, size=size, limit=limit)
+    return Item(name, content, member.key, member.offset)
+
+
+def read_up_to(member: Member, head: bytes, limit: int, reading: Reading) -> bytes:
+    """Read a member; one byte over the limit says that it is longer."""
+    content = io.BytesIO()
+    content.write(head)
+    # What the container says of the size may be a lie: count what comes.
+    while piece := member.stream.read(min(PIECE_BYTES, limit + 1 - content.tell())):
+        if member.counts:
+            reading.expansion.take(len(piece))
+        content.write(piece)
+    return content.getvalue()
+
+
+def _inside(member: Member, head: bytes, kind: Kind, reading: Reading) -> Iterator[Read]:
+    name, limits = member.name, reading.limits
+    if reading.depth >= limits.max_nesting:
+        yield Gap.of(name, ArchiveNotOpened(name=name), GapKind.ARCHIVE)
+        return
+    stream: Any
+    if member.seekable:
+        stream = member.stream
+        stream.seek(0)
+    elif kind in _STREAMED:
+        stream = Joined(head, member.stream)
+    else:
+        content = read_up_to(member, head, limits.max_file_bytes, reading)
+        if len(content) > limits.max_file_bytes:
+            size = max(len(content), member.size or 0)
+            error = FileTooLarge(name=name, size=size, limit=limits.max_file_bytes)
+            yield Gap.of(name, error, GapKind.ARCHIVE)
+            return
+        stream = io.BytesIO(content)
+    inner = Reading(name, limits, reading.expansion, depth=reading.depth + 1, within=f"{name}/")
+    try:
+        yield from _READERS[kind](stream, inner)
+    except SourceExpands:
+        raise
+    except SourceError as error:
+        yield Gap.of(name, error, GapKind.ARCHIVE)
+
+
+def read_container(stream: IO[bytes], kind: Kind, reading: Reading) -> Iterator[Read]:
+    """Read what was named as a container of a kind; what it really is says its head.
+
+    Raises:
+        SourceError: it is none, or damaged.
+    """
+    head = _read_head(stream)
+    stream.seek(0)
+    found = kind_of(head)
+    # Before a zip's members something else may stand, and what it is not each reader says best.
+    yield from _READERS[found or kind](stream, reading)

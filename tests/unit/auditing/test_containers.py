@@ -1,0 +1,340 @@
+"""Archives of all kinds and in each other: what is opened, and what is named as not opened."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import io
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from egide.auditing.sources import Item, Read, open_source, read_shard
+from egide.auditing.sources.kinds import crc32c, masked
+from egide.auditing.sources.records import checksum
+from egide.domain.coverage import Gap, GapKind
+from egide.domain.model import DEFAULT_LIMITS, Limits
+from egide.errors import ItemError, SourceError, SourceExpands, SourceUnreadable
+from egide.testing import ArchiveContract
+from pictures import encoded, pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PNG = encoded(pictures(1)[0].resize((32, 32)), "PNG")
+JPEG = encoded(pictures(1)[0].resize((32, 32)))
+FILES = {"a.png": PNG, "b.jpg": JPEG, "words.txt": b"words"}
+
+
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[Read]:
+    return [one for shard in open_source(str(path)).shards() for one in read_shard(shard, limits)]
+
+
+def names(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[str]:
+    """What was read as a picture, sound."""
+    found = [one for one in read(path, limits) if isinstance(one, Item)]
+    assert all(item.content in {PNG, JPEG} for item in found)
+    return [item.name for item in found]
+
+
+def gaps(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[tuple[GapKind, str, str]]:
+    found = [one for one in read(path, limits) if isinstance(one, Gap)]
+    return [(gap.kind, gap.name, gap.code) for gap in found]
+
+
+def tar(files: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def packed(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def rezipped(files: Mapping[str, bytes], method: int, pack: object) -> bytes:
+    """A zip whose members are packed by a method that Python does not write."""
+    bodies = {name: pack(content) for name, content in files.items()}  # type: ignore[operator]
+    raw = bytearray(packed(bodies, zipfile.ZIP_STORED))
+    for name, content in files.items():
+        for mark, at in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+            start = raw.rfind(mark, 0, raw.find(name.encode(), raw.find(mark)) + 1)
+            while raw[start + (30 if at == 8 else 46) :][: len(name)] != name.encode():
+                start = raw.index(mark, start + 1)
+            struct.pack_into("<H", raw, start + at, method)
+            struct.pack_into("<I", raw, start + at + 6, zlib.crc32(content))
+            struct.pack_into("<I", raw, start + at + 14, len(content))
+    return bytes(raw)
+
+
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.compress(data, "zstd", asbytes=True))
+
+
+def lz4(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "lz4") as stream:
+        stream.write(data)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def parquet(*values: bytes) -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"image": list(values)}), stream)
+    return stream.getvalue()
+
+
+# --- TFRecord ---------------------------------------------------------------------------------
+
+
+def field(number: int, content: bytes) -> bytes:
+    size, length = len(content), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([number << 3 | 2, *length, size]) + content
+
+
+def entry(name: str, value: bytes) -> bytes:
+    return field(1, field(1, name.encode()) + field(2, value))
+
+
+def example(**features: bytes) -> bytes:
+    lists = {name: field(1, field(1, content)) for name, content in features.items()}
+    lists["label"] = field(3, field(1, b"\7"))
+    return field(1, b"".join(entry(name, value) for name, value in lists.items()))
+
+
+def record(data: bytes) -> bytes:
+    length = struct.pack("<Q", len(data))
+    sums = (struct.pack("<I", masked(crc32c(part))) for part in (length, data))
+    return length + next(sums) + data + next(sums)
+
+
+class TestRecords(ArchiveContract):
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        path = folder / "t.tfrecord"
+        with path.open("wb") as stream:
+            for content in files.values():
+                data = example(image=content)
+                length = struct.pack("<Q", len(data))
+                for part in (length, data):
+                    stream.write(part + struct.pack("<I", masked(checksum(part))))
+        return path
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 65_535, 65_536, 200_003])
+def test_a_checksum_in_parts_is_that_of_one_loop(size: int) -> None:
+    data = bytes(range(251)) * (size // 251 + 1)
+    assert checksum(data[:size]) == crc32c(data[:size])
+    assert checksum(b"123456789") == 0xE3069283  # RFC 3720, B.4
+
+
+def test_features_and_lists_of_features_are_read(tmp_path: Path) -> None:
+    both = b"".join(field(1, field(1, field(1, content))) for content in (PNG, JPEG))
+    sequence = field(2, entry("frames", both))
+    path = tmp_path / "t.tfrecord-00000-of-00001"
+    path.write_bytes(record(example(a=b"words", image=PNG)) + record(sequence) + record(JPEG))
+    found = [(one.key, one.offset) for one in read(path) if isinstance(one, Item)]
+    assert found == [("image", 0), ("frames", 1), ("frames", 1), ("", 2)]
+
+
+def test_records_without_pictures_or_with_a_wrong_checksum_are_counted(tmp_path: Path) -> None:
+    broken = bytearray(record(example(image=PNG)))
+    broken[-1] ^= 1
+    link = record(example(url=b"https://a.org/x.jpg"))
+    path = tmp_path / "t.tfrecord"
+    path.write_bytes(record(example(a=b"words")) + link * 2 + bytes(broken))
+    found = [one for one in read(path) if isinstance(one, Gap)]
+    assert [(gap.kind, gap.count) for gap in found] == [
+        (GapKind.ROW, 1),
+        (GapKind.ROW, 2),
+        (GapKind.ROW, 1),
+    ]
+    assert "checksum" in found[0].message
+
+
+# --- what is opened ---------------------------------------------------------------------------
+
+TAR, ZIP = tar(FILES), packed(FILES)
+OPENED = {
+    "s.tar.zst": zstd(TAR),
+    "s.tar.lz4": lz4(TAR),
+    "s.tar.lzma": lzma.compress(TAR, lzma.FORMAT_ALONE),
+    "s.tbz2": bz2.compress(TAR),
+    "in_two_parts.tar.zst": zstd(TAR[:1000]) + b"\x50\x2a\x4d\x18\1\0\0\0x" + zstd(TAR[1000:]),
+    "s.cbz": packed(FILES, zipfile.ZIP_STORED),
+    "s.zip": packed(FILES, zipfile.ZIP_LZMA),
+    "zstd.zip": rezipped(FILES, 93, zstd),
+    "xz.zip": rezipped(FILES, 95, lzma.compress),
+    "a_tar.zip": TAR,
+    "a_zip.tar": ZIP,
+    "a_zip.cbr": ZIP,
+    "a_zip.parquet": ZIP,
+    "a_tar.bin": TAR,
+    "packed.tar": gzip.compress(TAR),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_archives_are_opened_by_what_they_are(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(OPENED[name])
+    assert names(tmp_path / name) == ["a.png", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("p.jpg.gz", gzip.compress(JPEG), ["p.jpg"]),
+        ("p.png.zst", zstd(PNG), ["p.png"]),
+        ("p", bz2.compress(PNG), ["p/p"]),
+        ("t.parquet.gz", gzip.compress(parquet(PNG)), ["t.parquet/row 0"]),
+        ("s.tar", tar({"in.zip": ZIP, "c.png": PNG}), ["in.zip/a.png", "in.zip/b.jpg", "c.png"]),
+        ("s.zip", packed({"x/in.tgz": gzip.compress(TAR)}), ["x/in.tgz/a.png", "x/in.tgz/b.jpg"]),
+        ("t.tar", tar({"t.parquet": parquet(PNG, JPEG)}), ["t.parquet/row 0", "t.parquet/row 1"]),
+        ("u.zip", packed({"really.jpg": ZIP}), ["really.jpg/a.png", "really.jpg/b.jpg"]),
+        ("w.docx", packed({"word/media/1.png": PNG, "word/x.xml": b"<x/>"}), ["word/media/1.png"]),
+    ],
+)
+def test_what_stands_inside_is_read_and_named_by_its_way(
+    name: str, content: bytes, expected: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = names(tmp_path / name)
+    assert [one.removeprefix(f"{name}/") for one in found] == [
+        one.removeprefix("p/") for one in expected
+    ]
+
+
+def test_an_archive_in_a_folder_is_opened_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(ZIP)
+    (tmp_path / "b").write_bytes(zstd(TAR))
+    assert names(tmp_path) == ["a.jpg/a.png", "a.jpg/b.jpg", "b/a.png", "b/b.jpg"]
+
+
+def test_archives_are_opened_to_a_limit(tmp_path: Path) -> None:
+    inner = packed({"a.png": PNG})
+    for name in ("3.zip", "2.zip", "1.zip"):
+        inner = packed({name: inner, "x.png": PNG})
+    (tmp_path / "s.zip").write_bytes(inner)
+    limits = replace(DEFAULT_LIMITS, max_nesting=2)
+    assert names(tmp_path / "s.zip", limits) == ["1.zip/2.zip/x.png", "1.zip/x.png", "x.png"]
+    gap = (GapKind.ARCHIVE, "1.zip/2.zip/3.zip", "archive-not-opened")
+    assert gaps(tmp_path / "s.zip", limits) == [gap]
+
+
+def test_a_damaged_archive_inside_costs_only_its_rest(tmp_path: Path) -> None:
+    cut = tar({"a.png": PNG, "b.jpg": JPEG})[: len(PNG) + 900]
+    (tmp_path / "s.zip").write_bytes(packed({"cut.tar": cut, "c.png": PNG}))
+    assert names(tmp_path / "s.zip") == ["cut.tar/a.png", "c.png"]
+    assert gaps(tmp_path / "s.zip") == [(GapKind.ARCHIVE, "cut.tar", "source-truncated")]
+
+
+def test_what_expands_inside_counts_for_all(tmp_path: Path) -> None:
+    bomb = packed({f"{number}.png": PNG + bytes(2**20) for number in range(8)})
+    (tmp_path / "s.zip").write_bytes(packed({f"{number}.zip": bomb for number in range(8)}))
+    limits = replace(DEFAULT_LIMITS, max_expansion=2, expansion_floor_bytes=2**24)
+    with pytest.raises(SourceExpands):
+        read(tmp_path / "s.zip", limits)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.html"])
+def test_pictures_in_texts_are_read(name: str, tmp_path: Path) -> None:
+    text = base64.b64encode(PNG).decode()
+    lines = ["words", f'{{"image": "{text}"}}', f'x,"data:image/png;base64,{text}"', "words" * 999]
+    (tmp_path / name).write_text("\n".join(lines * 2))
+    found = [(one.name, one.offset) for one in read(tmp_path) if isinstance(one, Item)]
+    assert found == [(f"{name}, line {number}", number) for number in (2, 3, 6, 7)]
+    assert names(tmp_path) == [one for one, _ in found]
+
+
+# --- what is not ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.7z", b"7z\xbc\xaf\x27\x1c"),
+        ("a", b"Rar!\x1a\7\1\0"),
+        ("a.7z.002", b"no mark"),
+        ("a.z01", b"PK\7\x08PK\3\4"),
+        ("a.part2.rar", b"Rar!\x1a\7\1\0"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n"),
+        ("a.npz", packed({"x.npy": b"\x93NUMPY"})),
+        ("a.pkl", b"\x80\4N."),
+        ("a.pt", packed({"data.pkl": b"\x80\4N."})),
+        ("data.mdb", bytes(16) + b"\xde\xc0\xef\xbe"),
+        ("a.npy", b"\x93NUMPY\1\0v\0{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8), }"),
+    ],
+)
+def test_what_is_not_opened_is_named(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content + bytes(64))
+    expected = [(GapKind.ARCHIVE, name, "archive-unsupported")]
+    assert gaps(tmp_path) == expected
+    assert [gap[::2] for gap in gaps(tmp_path / name)] == [(GapKind.ARCHIVE, expected[0][2])]
+    (tmp_path / "s.tar").write_bytes(tar({name: content + bytes(64)}))
+    assert gaps(tmp_path / "s.tar") == expected
+
+
+def test_an_array_of_other_numbers_is_no_archive(tmp_path: Path) -> None:
+    header = b"\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (512,), }"
+    (tmp_path / "embedding.npy").write_bytes(header + bytes(64))
+    assert gaps(tmp_path) == []
+
+
+def test_encrypted_members_are_named_as_encrypted(tmp_path: Path) -> None:
+    raw = bytearray(packed({"a.png": PNG, "b.zip": ZIP, "c": PNG, "d.txt": b"words"}))
+    at = 0
+    while (at := raw.find(b"PK\1\2", at)) >= 0:
+        raw[at + 8] |= 1
+        at += 4
+    (tmp_path / "s.zip").write_bytes(raw)
+    found = [one for one in read(tmp_path / "s.zip") if isinstance(one, Item)]
+    codes = [(one.name, one.content.code) for one in found if isinstance(one.content, ItemError)]
+    assert codes == [("a.png", "member-encrypted"), ("c", "member-encrypted")]
+    assert gaps(tmp_path / "s.zip") == [(GapKind.ARCHIVE, "b.zip", "member-encrypted")]
+
+
+def test_an_unknown_method_of_a_zip_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.zip").write_bytes(rezipped({"a.png": PNG}, 98, bytes))
+    (item,) = read(tmp_path / "s.zip")
+    assert isinstance(item, Item)
+    assert "packed by PPMd" in str(item.content)
+
+
+def test_the_last_part_of_a_split_zip_is_told(tmp_path: Path) -> None:
+    raw = bytearray(ZIP)
+    struct.pack_into("<HH", raw, raw.rindex(b"PK\5\6") + 4, 3, 3)
+    (tmp_path / "s.zip").write_bytes(raw)
+    with pytest.raises(SourceUnreadable, match="split archive"):
+        read(tmp_path / "s.zip")
+
+
+@pytest.mark.parametrize("name", ["s.tar.zst", "s.arrow", "s.tfrecord", "s.cbz", "s.feather"])
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind" * 50])
+def test_what_claims_to_be_one_and_is_none_is_told(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=name):
+        read(tmp_path / name)
+    (tmp_path / "outer.tar").write_bytes(tar({name: content}))
+    assert gaps(tmp_path / "outer.tar") == [(GapKind.ARCHIVE, name, "source-unreadable")]
