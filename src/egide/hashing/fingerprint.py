@@ -175,8 +175,8 @@ class _Distinct(NamedTuple):
     anchored: AnchoredQuery | None
     keypoints: KeypointQuery | None
     skipped: int
-    as_stored: Pdq | None
     share_read: float
+    as_stored: Pdq | None
 
 
 def _distinct(
@@ -193,8 +193,8 @@ def _distinct(
     regions: list[Region] = []
     parts_query: AnchoredQuery | None = None
     query: KeypointQuery | None = None
-    stored: Pdq | None = None
     share_read = 1.0
+    stored: Pdq | None = None
     for frame in picture.frames:
         share_read = min(share_read, frame.share_read)
         found = hash_frame(frame, mode)
@@ -213,7 +213,7 @@ def _distinct(
             kept.append(found)
             codes.append(code)
     left = picture.count_left()
-    return _Distinct(tuple(kept), tuple(regions), parts_query, query, left, stored, share_read)
+    return _Distinct(tuple(kept), tuple(regions), parts_query, query, left, share_read, stored)
 
 
 def _differs(code: int, others: list[int], bits: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from egide.domain.model import Mode
@@ -115,10 +114,8 @@ def _decode_scaled(
         yield Frame(luma, height, width, scale, share)
         if header.multi_picture and share == 1:
             with explained(name, data, Format.JPEG):
-                # Only their sizes are read; those as large as the first are decoded.
-                higher = replace(limits, max_pixels=most)
                 others.append(
-                    decode_with_pillow(data, Format.JPEG, name=name, limits=higher, first=1)
+                    decode_with_pillow(data, Format.JPEG, name=name, limits=limits, first=1)
                 )
             yield from others[0].frames
 

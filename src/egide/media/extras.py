@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _SAMPLE_COUNTS = re.compile(rb"stsz.{8}(.{4})", re.DOTALL)
 _MAX_JXL_FRAMES = 1 << 16
 _MARKED_BYTES = 4096
+_MAX_ONE_BY_ONE = 16
+# Each needs those before it again.
 
 
 def require(module: str, *, name: str, format: str, extra: str) -> Any:  # noqa: A002
@@ -107,7 +110,10 @@ class _JxlAnimation:
         width, height = self._size
         with explained(self._name, self._data, Format.JXL):
             count = self._count()
-        chosen = positions(count, width * height, self._limits)
+        limits = self._limits
+        if count * width * height > ANIMATION_BUDGET * limits.max_pixels:
+            limits = replace(limits, max_frames=min(limits.max_frames, _MAX_ONE_BY_ONE))
+        chosen = positions(count, width * height, limits)
         looked_at = 0
 
         def frames() -> Iterator[Frame]:

@@ -81,6 +81,8 @@ def frame_of(image: Image.Image, *, as_stored: bool = False) -> Frame:
     """Decode the current frame of a Pillow image."""
     pixels = image_pixels(image)
     rows, columns = pixels.shape[:2]
+    if min(rows, columns) < MIN_SIDE_PIXELS:
+        raise ValueError("a frame is smaller than its header says")
     stored = stored_samples(image) if as_stored else None
     return Frame(pixels, rows, columns, as_stored=stored)
 

@@ -18,6 +18,7 @@ from egide.errors import ImageTruncated, ItemError, KindUnsupported
 from egide.media import jpeg, jpeg_cut, pillow_checks, png
 from egide.media.formats import Format, ends_early, webp_size
 from egide.media.picture import (
+    ANIMATION_BUDGET,
     MIN_SIDE_PIXELS,
     Frame,
     Picture,
@@ -65,7 +66,7 @@ def decode_with_pillow(
         limits: on pixels and frames.
         first: the frame to begin with; those before it have been looked at already.
         count: of frames, if it is known.
-        as_stored: whether frames shall also have their samples as the file stores them.
+        as_stored: whether frames have their stored samples too.
 
     Raises:
         ItemError: one of its subclasses.
@@ -75,9 +76,7 @@ def decode_with_pillow(
     if found in {Format.ICO, Format.CUR}:
         data, *size = pillow_checks.largest_icon(data, name=name)
         if size == [0, 0]:
-            return decode_with_pillow(
-                data, Format.PNG, name=name, limits=limits, as_stored=as_stored
-            )
+            return decode_with_pillow(data, Format.PNG, name=name, limits=limits)
         check_limit(*size, name=name, limit=limits.max_pixels)
     elif found is Format.WEBP:
         # Pillow's reader has its own limit and raises before its size can be read.
@@ -98,19 +97,26 @@ def decode_with_pillow(
         pillow_checks.require_data(image, found, name=name)
         if count is None:
             image, count = _count_frames(image, data, found, limits)
-    chosen = positions(count, width * height, limits, in_order=found not in _ANY_ORDER)
+    # A phone's further pictures are mostly small, and read one by one.
+    area = 1 if found is Format.JPEG else width * height
+    chosen = positions(count, area, limits, in_order=found not in _ANY_ORDER)
     looked_at = first
 
     def frames() -> Iterator[Frame]:
         nonlocal looked_at
+        budget = ANIMATION_BUDGET * limits.max_pixels
         for position in chosen[first:]:
             try:
                 with explained(name, data, found), quiet():
                     if position:
                         image.seek(position)
-                        check_limit(*image.size, name=name, limit=limits.max_pixels)
                     wanted = not position or is_picture(image, (width, height))
-                    frame = _first_frame(image, data, found, as_stored) if wanted else None
+                    if wanted:
+                        check_limit(*image.size, name=name, limit=limits.max_pixels)
+                        budget -= image.width * image.height
+                    if budget < 0:
+                        return
+                    frame = _frame(image, data, found, as_stored=as_stored) if wanted else None
             except ItemError:
                 if not position:
                     raise
@@ -148,7 +154,7 @@ def _last_channel(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.getchannel(len(image.getbands()) - 1))
 
 
-def _first_frame(image: ImageFile.ImageFile, data: bytes, found: Format, as_stored: bool) -> Frame:
+def _frame(image: ImageFile.ImageFile, data: bytes, found: Format, *, as_stored: bool) -> Frame:
     """Decode the current frame; of a JPEG that ends early, what there is of it."""
     if found is not Format.JPEG:
         return frame_of(pillow_checks.corrected(image, data, found), as_stored=as_stored)
@@ -169,7 +175,7 @@ def _first_frame(image: ImageFile.ImageFile, data: bytes, found: Format, as_stor
     share = jpeg_cut.share_read(samples)
     if not share:
         raise EOFError("no pixel is there")
-    return replace(frame_of(image), share_read=share)
+    return replace(frame_of(image, as_stored=as_stored), share_read=share)
 
 
 def open_with_pillow(data: bytes, found: Format) -> ImageFile.ImageFile:

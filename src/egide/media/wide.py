@@ -84,6 +84,8 @@ def decode_jpeg(data: bytes, *, name: str, limits: Limits) -> Picture:
     def frames() -> Iterator[Frame]:
         with explained(name, data, Format.JPEG):
             samples = np.asarray(imagecodecs.jpeg_decode(data, bitspersample=head.bits))
+            if samples.shape[:2] != (head.height, head.width):
+                raise ValueError("its picture has another size than its header says")
             levels = samples.astype(np.float32) * np.float32(255 / (2**head.bits - 1))
         yield Frame(_rounded(levels), head.height, head.width)
 
