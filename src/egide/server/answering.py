@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 from starlette.responses import Response
 
+from egide.domain.coverage import gaps_within
 from egide.errors import ItemError
 from egide.usecases.check import Check, origins
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from egide.domain.access import Key
     from egide.domain.model import Fingerprint, Match
@@ -116,8 +117,9 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
     service.allowances.spend(key, 1)
     fingerprint = service.decoding.fingerprint(data)
     checked, (decision,) = ask(service, key, check, [fingerprint])
-    found = origins(service.store, key, decision.matches)
-    return _answer(fingerprint.matchable, decision, found) | _searched(checked)
+    found = origins(service.store, key, _named([decision]))
+    answer = _answer(fingerprint.matchable, decision, found)
+    return answer | _not_read(fingerprint) | _searched(checked)
 
 
 def answer_files(
@@ -136,7 +138,9 @@ def answer_files(
         read = list(threads.map(lambda data: _decode(service, data), files))
     usable = [one for one in read if not isinstance(one, ItemError)]
     answers = _several(service, key, *ask(service, key, check, usable))
-    found = iter(answers["results"])
+    found = (
+        answer | _not_read(one) for answer, one in zip(answers["results"], usable, strict=True)
+    )
     return answers | {
         "results": [
             {"problem": {"code": one.code, "detail": one.message}}
@@ -157,9 +161,7 @@ def _decode(service: Service, data: bytes) -> Fingerprint | ItemError:
 def _several(
     service: Service, key: Key, checked: Checked, decisions: Sequence[Decision]
 ) -> dict[str, Any]:
-    found = origins(
-        service.store, key, (match for decision in decisions for match in decision.matches)
-    )
+    found = origins(service.store, key, _named(decisions))
     return {
         "results": [
             _answer(answer.matchable, decision, found)
@@ -187,6 +189,25 @@ def _answer(matchable: bool, decision: Decision, found: Mapping[int, Origin]) ->
         "vetoed_by": [_shown(match) | _traced(match, found) for match in decision.vetoed_by],
         "matchable": matchable,
     }
+
+
+def _not_read(fingerprint: Fingerprint) -> dict[str, Any]:
+    """What of a picture was not looked at, if anything."""
+    gaps = gaps_within("the picture", fingerprint)
+    if not gaps:
+        return {}
+    return {
+        "not_looked_at": [
+            {"kind": gap.kind, "count": gap.count, "code": gap.code, "message": gap.message}
+            for gap in gaps
+        ]
+    }
+
+
+def _named(decisions: Sequence[Decision]) -> Iterator[Match]:
+    """All matches that the answers name."""
+    for decision in decisions:
+        yield from (*decision.matches, *decision.vetoed, *decision.vetoed_by)
 
 
 def _traced(match: Match, found: Mapping[int, Origin]) -> dict[str, Any]:

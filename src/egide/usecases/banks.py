@@ -117,8 +117,8 @@ def update_bank(
         ApprovalNeeded, ApprovalInvalid: see `TwoPeople.check_radius`.
     """
     if by is not None:
-        store = _managed(store, name, by)
-        old_bits = store.banks.get(name).radius_bits
+        old_bits = require_within(store, by, Permission.MANAGE_BANKS, name).radius_bits
+        store = store.acting_as(by.name)
         if radius_bits == old_bits:
             radius_bits = None  # no change: do not undo somebody else's change meanwhile
         if radius_bits is not None:
@@ -143,10 +143,11 @@ def rename_bank(store: Store, name: str, new_name: str, *, by: Key) -> Bank:
         BankNotKept: no program keeps the bank.
         BankNameInvalid, BankExists: the new name is not acceptable.
     """
-    store = _managed(store, name, by)
+    bank = require_within(store, by, Permission.MANAGE_BANKS, name)
     by.require_bank(new_name)
-    _require_kept(store, name)
-    return ChangingStore.of(store).banks.rename(name, new_name)
+    if not bank.kept:
+        raise BankNotKept(bank=name)
+    return ChangingStore.of(store).acting_as(by.name).banks.rename(name, new_name)
 
 
 def delete_bank(store: Store, name: str, *, by: Key) -> int:
@@ -239,11 +240,6 @@ def _managed(store: Store, name: str, by: Key) -> Store:
     """The store in the key's name, if the key may manage the bank, or keeps it."""
     require_within(store, by, Permission.MANAGE_BANKS, name)
     return store.acting_as(by.name)
-
-
-def _require_kept(store: Store, name: str) -> None:
-    if not store.banks.get(name).kept:
-        raise BankNotKept(bank=name)
 
 
 def _require_free(store: Store, name: str) -> None:

@@ -214,7 +214,7 @@ def test_a_film_is_looked_up_by_its_md5(served: Served, tool: TestClient) -> Non
     assert tool.get("/hma/m/lookup", params=asked).json() == {}
     added = send(served, tool, "POST", f"/hma/c/bank/{bank}/content", **posted(FILM, "video"))
     assert added.json()["signals"] == {"video_md5": FILM_MD5}
-    found = {bank: [{"bank_content_id": added.json()["id"], "distance": "-"}]}
+    found = {bank: [{"bank_content_id": added.json()["id"], "distance": "0"}]}
     assert tool.get("/hma/m/lookup", params=asked).json() == found
     assert tool.post("/hma/m/lookup", **posted(FILM, "video")).json() == {"video_md5": found}
     listed = {"video_md5": "c0ffee" * 5 + "42"}

@@ -49,8 +49,6 @@ LEFT_OUT_HEADER = "Egide-Left-Out"
 """How many enabled banks were not searched because of their share of look-ups."""
 NOT_MATCHABLE_HEADER = "Egide-Not-Matchable"
 """`true` if there was nothing to look up: the picture has too little detail for a hash."""
-_NO_DISTANCE = "-"
-"""HMA's distance of an identical video."""
 AGE_HEADER = "Egide-Age"
 """Seconds of the store's changes that may be missing."""
 
@@ -98,7 +96,7 @@ async def look_up(
     by_type: dict[str, dict[str, list[dict[str, Any]]]] = {name: {}}
     for match in matches:
         found = match.signal.value if match.signal is Signal.ANCHORED else name
-        by_type.setdefault(found, {}).setdefault(match.bank, []).append(_with_distance(match, name))
+        by_type.setdefault(found, {}).setdefault(match.bank, []).append(_with_distance(match))
     if wanted is None:
         return by_type
     return by_type.get(wanted, {}) if elided else {name: by_type[name]}
@@ -116,12 +114,10 @@ async def look_up_raw(
     if given is None:
         response.headers[NOT_MATCHABLE_HEADER] = "true"
         return {"matches": []}
-    name, fingerprint = given
+    _, fingerprint = given
     matches = await _search(request, service, key, fingerprint, response)
     return {
-        "matches": [
-            _with_distance(match, name) if with_distance else match.entry for match in matches
-        ]
+        "matches": [_with_distance(match) if with_distance else match.entry for match in matches]
     }
 
 
@@ -231,6 +227,5 @@ def _lots(request: Request) -> Lots:
     return lots
 
 
-def _with_distance(match: Match, signal_type: str) -> dict[str, Any]:
-    distance = _NO_DISTANCE if signal_type == VIDEO_MD5 else str(match.distance)
-    return {"bank_content_id": match.entry, "distance": distance}
+def _with_distance(match: Match) -> dict[str, Any]:
+    return {"bank_content_id": match.entry, "distance": str(match.distance)}
