@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -325,6 +326,8 @@ class _Worker(_Server):
     def _obey(self) -> None:
         order = os.read(self._place.orders, 1)
         self.should_exit = True
-        if order in {END_AT_ONCE, b""}:  # at the end of the file the parent is gone
+        if not order and self._shared.metrics is not None:  # the parent was killed: tidy up for it
+            shutil.rmtree(self._shared.metrics, ignore_errors=True)
+        if order in {END_AT_ONCE, b""}:
             self.force_exit = True
             asyncio.get_running_loop().remove_reader(self._place.orders)
