@@ -74,6 +74,7 @@ def summary(**changes: Any) -> dict[str, Any]:
             {"name": "train.parquet", "kind": "parquet", "shards": 1, "items": 1_000},
         ],
         "dataset_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "columns": {"taken": {"image.bytes": 1_000}, "empty": ["caption"], "left": ["width"]},
         "others": {".json": 6_000, ".txt": 12, "": 3},
         "bytes": 4_321_000_000,
         "versions": {"python": "3.11.9", "pillow": "13.0.0", "numpy": "2.4.6"},

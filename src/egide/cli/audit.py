@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
+_SHOWN_COLUMNS = 10
 
 
 def add_to(app: typer.Typer) -> None:
@@ -252,6 +253,14 @@ def _print_result(
     for gap in summary.gaps[:_SHOWN_GAPS]:
         more = f"{gap.count:,} × {gap.kind}, the first: " if gap.count > 1 else ""
         say(f"Not compared: {more}{gap.message} [{gap.code}]")
+    for words, paths in (
+        ("Columns with pictures", summary.columns.taken),
+        ("Columns without pictures", summary.columns.empty),
+        ("Columns not read", summary.columns.left),
+    ):
+        if paths:
+            more = f" and {len(paths) - _SHOWN_COLUMNS} more" if len(paths) > _SHOWN_COLUMNS else ""
+            say(f"{words}: {', '.join(list(paths)[:_SHOWN_COLUMNS])}{more}.")
     if summary.others:
         say(f"Files that are not pictures: {sum(summary.others.values()):,}.")
     if report is not None:

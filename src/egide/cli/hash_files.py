@@ -100,4 +100,6 @@ def _line(print_: Any) -> dict[str, Any]:
             {"pdq": frame.code.hex(), "quality": frame.quality} for frame in print_.frames
         ]
         values["frames_skipped"] = print_.frames_skipped
+    if print_.share_read < 1:
+        values["share_read"] = round(print_.share_read, 3)
     return values

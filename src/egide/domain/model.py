@@ -341,8 +341,8 @@ class Fingerprint:
         url_sha256, url_md5: of the address that the file is from, in each form that a list may
             have hashed; empty if unknown.
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
-        frames_skipped: frames of an animation beyond the limit, which were not examined.
-        share_read: the share of the picture's rows that was read; below 1, the file is truncated.
+        frames_skipped: frames of an animation that were not looked at.
+        share_read: the share of the picture that was read; below 1, the file is truncated.
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
         anchored: of the first frame; None if not requested, or if it has too little detail.
@@ -631,10 +631,10 @@ class Limits:
 
     max_file_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 178_000_000
-    max_frames: int = 32
-    """Distinct frames of an animation that are fingerprinted."""
-    max_decoded_frames: int = 512
-    """Frames of an animation that are decoded to find distinct ones."""
+    max_scaled_pixels: int = 400_000_000
+    """The same for a JPEG that fast mode decodes at an eighth of its size."""
+    max_frames: int = 512
+    """Frames of an animation that are looked at, chosen evenly over its length."""
     item_timeout_s: float = 60.0
     """Time to read and decode one item; then the worker is replaced, the item is unreadable."""
     worker_memory_bytes: int = 4 * 1024 * 1024 * 1024

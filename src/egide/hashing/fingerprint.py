@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -106,7 +105,6 @@ def fingerprint(
     found = _distinct(
         picture,
         mode,
-        limits,
         MAX_REGIONS if regions else 0,
         anchored=anchored,
         keypoints=keypoints,
@@ -119,6 +117,7 @@ def fingerprint(
         width=picture.width,
         height=picture.height,
         frames_skipped=found.skipped,
+        share_read=found.share_read,
         regions=found.regions,
         anchored=found.anchored,
         keypoints=found.keypoints,
@@ -177,12 +176,12 @@ class _Distinct(NamedTuple):
     keypoints: KeypointQuery | None
     skipped: int
     as_stored: Pdq | None
+    share_read: float
 
 
 def _distinct(
     picture: Picture,
     mode: Mode,
-    limits: Limits,
     max_regions: int,
     *,
     anchored: bool,
@@ -195,7 +194,9 @@ def _distinct(
     parts_query: AnchoredQuery | None = None
     query: KeypointQuery | None = None
     stored: Pdq | None = None
-    for frame in islice(picture.frames, limits.max_decoded_frames):
+    share_read = 1.0
+    for frame in picture.frames:
+        share_read = min(share_read, frame.share_read)
         found = hash_frame(frame, mode)
         code = int.from_bytes(found.code)
         if frame.as_stored is not None and not kept:
@@ -211,9 +212,8 @@ def _distinct(
             regions += parts
             kept.append(found)
             codes.append(code)
-        if len(kept) == limits.max_frames:
-            break
-    return _Distinct(tuple(kept), tuple(regions), parts_query, query, picture.count_left(), stored)
+    left = picture.count_left()
+    return _Distinct(tuple(kept), tuple(regions), parts_query, query, left, stored, share_read)
 
 
 def _differs(code: int, others: list[int], bits: int) -> bool:

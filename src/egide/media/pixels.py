@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -33,7 +33,7 @@ def image_pixels(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
     if image.mode in _OPAQUE:
         return np.asarray(image)
     if image.mode in _WIDE:
-        return _to_levels(np.asarray(image))
+        return levels_of(np.asarray(image))
     if image.mode == "LAB":
         return np.asarray(image.getchannel(0))
     return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
@@ -67,21 +67,21 @@ def _on_white(image: Image.Image) -> Image.Image:
         # A 16-bit PNG declares one grey level transparent.
         samples = np.asarray(image)
         clear = samples == image.info["transparency"]
-        return Image.fromarray(np.where(clear, np.float32(255), _to_levels(samples)))
+        return Image.fromarray(np.where(clear, np.float32(255), levels_of(samples)))
     layers = image.convert("RGBA")
     paper = Image.new("RGB", image.size, _WHITE)
     paper.paste(layers, mask=layers.getchannel("A"))
     return paper
 
 
-def _to_levels(samples: NDArray[np.generic]) -> NDArray[np.float32]:
+def levels_of(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Bring wide samples to 0–255.
 
     Sixteen bits are divided by 257. Wider integers and floating point do not declare their range:
     values that fit 0–1, 0–255 or 0–65535 are taken as that range, others are stretched. The choice
     does not affect PDQ, only the quality.
     """
-    if samples.dtype.itemsize == 2:
+    if samples.dtype.kind == "u" and samples.dtype.itemsize == 2:
         return samples.astype(np.float32) / np.float32(257)
     levels = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(levels.min()), float(levels.max())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 from starlette.responses import Response
 
+from egide.domain.coverage import gaps_within
 from egide.errors import ItemError
 from egide.usecases.check import Check, origins
 
@@ -117,7 +118,8 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
     fingerprint = service.decoding.fingerprint(data)
     checked, (decision,) = ask(service, key, check, [fingerprint])
     found = origins(service.store, key, _named([decision]))
-    return _answer(fingerprint.matchable, decision, found) | _searched(checked)
+    answer = _answer(fingerprint.matchable, decision, found)
+    return answer | _not_read(fingerprint) | _searched(checked)
 
 
 def answer_files(
@@ -136,7 +138,9 @@ def answer_files(
         read = list(threads.map(lambda data: _decode(service, data), files))
     usable = [one for one in read if not isinstance(one, ItemError)]
     answers = _several(service, key, *ask(service, key, check, usable))
-    found = iter(answers["results"])
+    found = (
+        answer | _not_read(one) for answer, one in zip(answers["results"], usable, strict=True)
+    )
     return answers | {
         "results": [
             {"problem": {"code": one.code, "detail": one.message}}
@@ -184,6 +188,19 @@ def _answer(matchable: bool, decision: Decision, found: Mapping[int, Origin]) ->
         "vetoed": [_shown(match) | _traced(match, found) for match in decision.vetoed],
         "vetoed_by": [_shown(match) | _traced(match, found) for match in decision.vetoed_by],
         "matchable": matchable,
+    }
+
+
+def _not_read(fingerprint: Fingerprint) -> dict[str, Any]:
+    """What of a picture was not looked at, if anything."""
+    gaps = gaps_within("the picture", fingerprint)
+    if not gaps:
+        return {}
+    return {
+        "not_looked_at": [
+            {"kind": gap.kind, "count": gap.count, "code": gap.code, "message": gap.message}
+            for gap in gaps
+        ]
     }
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from egide.compiled import MIN_CODES, SEARCH, prepare_compiled
 from egide.domain.access import Role
 from egide.errors import (
     AddressDenied,
@@ -27,6 +28,7 @@ from egide.errors import (
     KeyExists,
     SettingInvalid,
 )
+from egide.live.snapshots import codes_at_hand
 from egide.server.app import create_app, prepare
 from egide.server.http import logs
 from egide.server.http.accepting import Accepting
@@ -120,6 +122,11 @@ def _run_workers(
             _make_keys(service, on_first_key)
             if settings.pages:
                 ensure_bank(service.store, settings.pages_bank)
+            codes = codes_at_hand(service.store)
+        # Loaded once, before there are workers: it takes each of them 100 MB and a second to load,
+        # and half a minute of a core to compile where that was not done before.
+        if codes >= MIN_CODES and (compiling := prepare_compiled(SEARCH)) is not None:
+            compiling.join()
         app = create_app(settings, shared=shared)
         prepare(app)
         listening.setblocking(False)

@@ -36,6 +36,8 @@ MIB = 1024 * 1024
 _LIMITS = Limits(
     max_file_bytes=32 * MIB,
     max_pixels=50_000_000,
+    max_scaled_pixels=210_000_000,
+    max_frames=256,
     item_timeout_s=20.0,
     worker_memory_bytes=1024 * MIB,
 )

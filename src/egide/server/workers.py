@@ -113,6 +113,7 @@ class Workers:
     graceful_s: float
     _all: list[_Worker] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _ended: dict[int, int] = field(default_factory=dict)
     _told: int = 0
     _began: bool = False
     _failure: EgideError | None = None
@@ -131,6 +132,7 @@ class Workers:
         woken, waking = os.pipe()
         os.set_blocking(waking, False)
         before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)  # it wakes
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         self._selector.register(woken, selectors.EVENT_READ, None)
         try:
@@ -144,6 +146,7 @@ class Workers:
                         os.read(woken, _MESSAGE_BYTES)
                     else:
                         self._hear(key.data)
+                self._reap()
         finally:
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
@@ -207,6 +210,7 @@ class Workers:
         signal.set_wakeup_fd(-1)
         for number in (*_SIGNALS, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._selector.close()
         for other in self._all:  # else none would notice that the parent is gone
@@ -241,12 +245,24 @@ class Workers:
                 self._began = True
                 self.on_serving()
 
+    def _reap(self) -> None:
+        """Let ended children go: as the first process of a container, also those of workers."""
+        with suppress(ChildProcessError):  # there are none
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if any(worker.pid == pid for worker in self._all):
+                    self._ended[pid] = status
+
     def _bury(self, worker: _Worker) -> None:
         self._selector.unregister(worker.answers)
         os.close(worker.answers)
         os.close(worker.orders)
         assert worker.pid is not None
-        _, status = os.waitpid(worker.pid, 0)
+        status = self._ended.pop(worker.pid, None)
+        if status is None:
+            _, status = os.waitpid(worker.pid, 0)
         worker.pid = None
         self.on_end(worker.number)
         if self._ending:

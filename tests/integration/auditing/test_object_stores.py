@@ -44,7 +44,7 @@ def test_what_a_store_refuses_stands_in_the_first_sentence(
         assert result.code == 1, result.err
         sentence = (
             "3 of 5 items match bank helpline at revision 2: 3 were compared;"
-            " 1 folder (private), 1 archive or part of one and 2 items were not."
+            " 1 folder (private), 1 container file and 2 items were not."
         )
         assert sentence in result.out, result.out
         assert sentence in (tmp_path / "out" / "report.html").read_text("utf-8")

@@ -85,7 +85,11 @@ def first_sentence(html: str) -> str:
     return found[1].replace("\u202f", " ")
 
 
-NOTHING = {"matched_items": 0, "matches": 0, "distances": {}, "gaps": [], "not_matchable": 0}
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("matched_items", "matches", "not_matchable", "vetoed_items"), 0),
+    "distances": {},
+    "gaps": [],
+}
 PREFIX = samples.gap("listing", "source-unreadable", 1, "private")
 OTHER_GAPS = [
     samples.gap("column", "column-missing", 2),
@@ -100,7 +104,7 @@ SIX_BANKS = [{"name": f"b{n}", "radius_bits": 31, "entries": 5} for n in range(6
     ("changes", "english", "french"),
     [
         (
-            {"store_revision": 7},
+            {"store_revision": 7, "vetoed_items": 0},
             (
                 "12 of 10,000 items match bank helpline at revision 7: 9,962 were compared; 38"
                 " items were not; 5 could be compared for exact copies only."

@@ -181,8 +181,8 @@ def union(kind: str) -> pa.Array:
     if kind == "sparse":
         parts = [pa.array([PNG, b"", JPEG]), pa.array([0, 7, 0])]
         return pa.UnionArray.from_sparse(codes, parts, ["image", "number"])
-    offsets = pa.array([1, 0, 0], pa.int32())
-    parts = [pa.array([JPEG, PNG]), pa.array([7])]
+    offsets = pa.array([0, 0, 1], pa.int32())
+    parts = [pa.array([PNG, JPEG]), pa.array([7])]
     return pa.UnionArray.from_dense(codes, offsets, parts, ["image", "number"])
 
 
@@ -380,6 +380,16 @@ def test_a_cut_arrow_file_keeps_what_came_before(
     contents = [one.content for one in said if isinstance(one, Item)]
     assert contents == [PNG, JPEG, PNG][: len(contents)]
     assert contents
+
+
+def test_offsets_that_lead_out_of_an_arrow_file_are_damage(tmp_path: Path) -> None:
+    table = pa.table({"a": pa.array([[PNG], [JPEG]]), "b": [PNG, JPEG]})
+    path = stream(tmp_path, table)
+    offsets, wild = (np.array([0, 1, end], np.int32).tobytes() for end in (2, 2**30))
+    assert path.read_bytes().count(offsets) == 1
+    path.write_bytes(path.read_bytes().replace(offsets, wild))
+    assert found(path) == [("b", 0), ("b", 1)]
+    assert gaps(path) == [("column", 1)]
 
 
 # --- archives in tables -----------------------------------------------------------------------

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_MATCH_ROWS = 1000
 MAX_GAP_ROWS = 200
 MAX_SUFFIXES = 10
+MAX_COLUMNS = 20
 
 
 class Figure(NamedTuple):
@@ -67,6 +68,7 @@ class Page:
         keypoints: whether edited copies were searched by keypoints, in words.
         trusts: matches by trust, in the order confirmed, unverified, disputed.
         others: how many files were skipped as not being pictures, and their suffixes.
+        columns: of tables, with pictures (`taken`), without (`empty`) and not read (`left`).
         values: the histogram in words.
     """
 
@@ -84,6 +86,7 @@ class Page:
     gap_rows: tuple[GapRow, ...]
     gaps_cut: bool
     others: tuple[int, str]
+    columns: tuple[tuple[str, str], ...]
     distances: Histogram | None
     values: str
     speed: Throughput | None
@@ -147,6 +150,7 @@ def build_page(
         gap_rows=gap_rows[:MAX_GAP_ROWS],
         gaps_cut=len(gap_rows) > MAX_GAP_ROWS,
         others=_others(summary["others"], wording),
+        columns=_columns(summary["columns"]),
         distances=distances,
         values=_values(distances, wording),
         speed=throughput(summary.get("throughput") or ()),
@@ -222,6 +226,15 @@ def _others(counts: Mapping[str, int], wording: Wording) -> tuple[int, str]:
     ]
     more = "…" if len(counts) > MAX_SUFFIXES else ""
     return sum(counts.values()), ", ".join(suffixes) + more
+
+
+def _columns(columns: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    named = ((kind, list(columns[kind])) for kind in ("taken", "empty", "left"))
+    return tuple(
+        (kind, ", ".join(paths[:MAX_COLUMNS]) + "…" * (len(paths) > MAX_COLUMNS))
+        for kind, paths in named
+        if paths
+    )
 
 
 def _by_count(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

@@ -30,6 +30,7 @@ from egide.auditing.sources.location import (
     endpoints,
     is_prefix,
     open_binary,
+    open_filesystem,
     stat,
     variables_for,
 )
@@ -78,6 +79,7 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
     """
     name = address.rstrip("/") or address
+    open_filesystem(address)
     if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
     if (source := _archive(address, name, columns)) is not None:

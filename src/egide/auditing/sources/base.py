@@ -21,6 +21,12 @@ IMAGE_SUFFIXES = frozenset(
         *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
         *(".jfif", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm"),
         *(".ppm", ".tif", ".tiff", ".webp"),
+        *(".cur", ".ico", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx", ".pcx", ".psb", ".psd"),
+        *(".tga", ".icb", ".vda", ".vst"),
+        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef"),
+        *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        *(".bpg", ".dcx", ".dds", ".djvu", ".exr", ".flif", ".hdp", ".icns", ".jls", ".jxr"),
+        *(".pam", ".pfm", ".qoi", ".wdp", ".xcf"),
     }
 )
 

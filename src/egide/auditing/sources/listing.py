@@ -21,6 +21,9 @@ RETRY_AFTER_S = (0.5, 2.0)
 """Between attempts of stores other than S3's and Google's, whose libraries try again themselves."""
 
 
+_LISTING = GapKind.LISTING
+
+
 class Listed(NamedTuple):
     """A file or folder of a listing.
 
@@ -61,12 +64,12 @@ def walk(filesystem: Any, root: str) -> Iterator[Listed | Gap]:
                 raise SourceUnreadable(name=root, reason=reason) from error
             open_folders.pop()
             failed = ListingFailed(name=name or root, reason=reason)
-            yield Gap.of(name or root, failed, GapKind.LISTING)
+            yield Gap.of(name or root, failed, _LISTING)
             continue
         begun = True
         if found is None:
             open_folders.pop()
-        elif not found.path.endswith("/"):
+        elif isinstance(found, Gap) or not found.path.endswith("/"):
             yield found
         elif found.path != folder:
             below = found.path.startswith(folder)
@@ -74,13 +77,13 @@ def walk(filesystem: Any, root: str) -> Iterator[Listed | Gap]:
                 open_folders.append((found.path, entries(found.path)))
             else:
                 reason = "the store lists it in another folder than its own"
-                yield Gap.of(name, ListingFailed(name=found.path, reason=reason), GapKind.LISTING)
+                yield Gap.of(name, ListingFailed(name=found.path, reason=reason), _LISTING)
         elif found.size:
             key = found.path.removeprefix(top) or found.path
             yield Gap.of(key, KeyUnreadable(name=key), GapKind.ITEM)
 
 
-def _lister(filesystem: Any, root: str) -> Callable[[str], Iterator[Listed]]:
+def _lister(filesystem: Any, root: str) -> Callable[[str], Iterator[Listed | Gap]]:
     """Return what lists a folder of a store; its paths end in `/` for folders."""
     if hasattr(filesystem, "call_s3") and root.strip("/"):
         return lambda folder: _list_s3(filesystem, folder)
@@ -141,7 +144,7 @@ def _next(token: dict[str, str], before: dict[str, str]) -> dict[str, str]:
     return token
 
 
-def _list_any(filesystem: Any, folder: str) -> Iterator[Listed]:
+def _list_any(filesystem: Any, folder: str) -> Iterator[Listed | Gap]:
     path = folder.rstrip("/")
     filesystem.invalidate_cache(path)
     listed = _listed_again(filesystem, path)
@@ -155,8 +158,9 @@ def _list_any(filesystem: Any, folder: str) -> Iterator[Listed]:
             yield Listed(folder if is_folder else name, size, tag)
         elif name.rstrip("/") != path:
             yield Listed(name.rstrip("/") + "/")
-        elif name != path:  # a key with two slashes, which fsspec cannot name
-            yield Listed(f"{folder}/")
+        elif name != path:
+            reason = "two slashes in a row, which fsspec cannot list: copy it to other keys"
+            yield Gap.of(f"{folder}/", ListingFailed(name=f"{folder}/", reason=reason), _LISTING)
 
 
 def _listed_again(filesystem: Any, path: str) -> list[dict[str, Any]]:

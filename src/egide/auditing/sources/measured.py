@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from egide.errors import FileTooLarge
 
@@ -28,13 +28,13 @@ class Measured:
         self._allocated = self._pool.total_bytes_allocated()
         self._held = 0
 
-    def take_unpacked(self, batch: Any) -> None:
-        """Count what was unpacked for a batch; its own bytes once its items have counted theirs."""
+    def take_unpacked(self, held: int) -> None:
+        """Count what was unpacked for a batch; the bytes it holds once its items counted theirs."""
         self.settle()
         allocated = self._pool.total_bytes_allocated()
         unpacked = (allocated - self._allocated) // _COPIES
         self._allocated = allocated
-        self._held = batch.nbytes
+        self._held = held
         self._expansion.take(max(unpacked - self._held, 0))
 
     def settle(self) -> None:

@@ -175,7 +175,7 @@ class _Group:
                 continue
             rest = batch.slice(skip)
             skip = 0
-            self._table.measured.take_unpacked(rest)
+            self._table.measured.take_unpacked(rest.nbytes)
             arrays = list(zip(paths, rest.columns, strict=True))
             yield from self._table.read(arrays, rest.num_rows, alone=alone)
 

@@ -33,7 +33,7 @@ from egide.server.service import ServiceDep
 from egide.store import OutcomeKind
 from egide.usecases.banks import annotate, require_within
 from egide.usecases.export import give_entry
-from egide.usecases.register import registration_of
+from egide.usecases.register import registration_of, require_whole
 from egide.usecases.register_by_key import Batch, register_batch
 from egide.usecases.withdraw import withdraw
 
@@ -65,6 +65,7 @@ async def add_content(
     sent = await receive(request, service, key)
     said = said_of(sent)
     fingerprint = await fingerprint_sent(service, sent)
+    require_whole(fingerprint, name="the upload")
     registration = registration_of(fingerprint, source="")
     entry = await run_in_threadpool(_register, service, key, name, registration, said, approval)
     return {"id": entry, "signals": signals_of(fingerprint)}

@@ -6,7 +6,9 @@ counts behind, so each has a column of its own, and `Memory.forget` clears it.
 
 from __future__ import annotations
 
-import fcntl
+import ctypes
+import errno
+import itertools
 import math
 import mmap
 import os
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 _POLL_S = 0.005
+# `fcntl.lockf` lets other threads run Python meanwhile, and may wait half a millisecond until it
+# goes on: with it two workers answered 1.34 times as much as one, with this 1.8 times.
+_lockf = ctypes.PyDLL(None, use_errno=True).lockf
+_TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EINTR})
+_TRIES = 50
+_TRY_AGAIN_S = 0.00005
 
 
 class Memory:
@@ -77,14 +85,30 @@ class Memory:
         self._threads.acquire()
         self._depth += 1
         if self._depth == 1 and self._file is not None:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            self._lock(self._file)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._depth -= 1
         if not self._depth and self._file is not None:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            _lockf(self._file, os.F_ULOCK, 0)
         self._threads.release()
+
+    def _lock(self, file: int) -> None:
+        for tried in itertools.count(1):
+            if not _lockf(file, os.F_TLOCK, 0):
+                return
+            if ctypes.get_errno() not in _TAKEN:
+                self._depth -= 1
+                self._threads.release()
+                raise OSError(ctypes.get_errno(), "the workers' lock cannot be taken")
+            if tried > _TRIES:
+                time.sleep(_TRY_AGAIN_S)
+
+
+def cells(array: NDArray[Any]) -> Any:
+    """The cells of an array, for one at a time: for that NumPy takes several times as long."""
+    return array.data
 
 
 class Tally:
@@ -95,10 +119,12 @@ class Tally:
 
     def __init__(self, memory: Memory, rows: int) -> None:
         self.memory = memory
-        self._asker = memory.array(np.int64, rows)
-        self._held = memory.array(np.int64, rows, memory.workers)
-        self._total = memory.array(np.int64, rows)
-        self._known: dict[Hashable, int] = {}
+        self._askers = memory.array(np.int64, rows)
+        self._totals = memory.array(np.int64, rows)
+        self._columns = memory.array(np.int64, memory.workers, rows)
+        self._asker, self._total = cells(self._askers), cells(self._totals)
+        self._held = [cells(column) for column in self._columns]
+        self._known: dict[int, int] = {}
 
     def add(self, asker: Hashable, count: int = 1, *, most: int | None = None) -> bool:
         """Hold more, unless the asker would then hold over `most`; return whether it is held.
@@ -110,7 +136,7 @@ class Tally:
             row = self._row(asker)
             if most is not None and self._total[row] + count > most:
                 return False
-            self._held[row, self.memory.worker] += count
+            self._held[self.memory.worker][row] += count
             self._total[row] += count
             return True
 
@@ -118,7 +144,7 @@ class Tally:
         """Hold less."""
         with self.memory:
             row = self._row(asker)
-            self._held[row, self.memory.worker] -= count
+            self._held[self.memory.worker][row] -= count
             self._total[row] -= count
 
     def total(self, asker: Hashable) -> int:
@@ -126,16 +152,16 @@ class Tally:
         with self.memory:
             return int(self._total[self._row(asker)])
 
-    def by_worker(self, asker: Hashable) -> NDArray[np.int64]:
+    def by_worker(self, asker: Hashable) -> list[int]:
         """What the asker holds in each worker."""
         with self.memory:
-            held: NDArray[np.int64] = self._held[self._row(asker)].copy()
-            return held
+            row = self._row(asker)
+            return [held[row] for held in self._held]
 
     def forget(self, worker: int) -> None:
         """Clear a worker's column."""
-        self._held[:, worker] = 0
-        self._total[:] = self._held.sum(axis=1)
+        self._columns[worker] = 0
+        self._totals[:] = self._columns.sum(axis=0)
 
     def _row(self, asker: Hashable) -> int:
         """The row of an asker; a row of nobody's is taken for one that has none."""
@@ -143,12 +169,12 @@ class Tally:
         row = self._known.get(number)
         if row is not None and self._asker[row] == number:
             return row
-        rows = np.flatnonzero(self._asker == number)
+        rows = np.flatnonzero(self._askers == number)
         if not len(rows):
-            rows = np.flatnonzero(self._total == 0)
+            rows = np.flatnonzero(self._totals == 0)
             if not len(rows):
                 raise Overloaded(retry_after_s=1)
-            self._asker[rows[0]] = number
+            self._asker[int(rows[0])] = number
         if len(self._known) > len(self._asker):
             self._known.clear()
         row = self._known[number] = int(rows[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import operator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -142,9 +143,9 @@ class Shares:
         with self._running.memory as memory:
             if memory.workers > 1:
                 running = self._running.by_worker(asker)
-                waiting = self._asking.by_worker(asker) > running
-                waiting[memory.worker] = True
-                if running[memory.worker] >= math.ceil(most / waiting.sum()):
+                asking = self._asking.by_worker(asker)
+                waiting = sum(map(operator.gt, asking, running))  # this worker is one of them
+                if running[memory.worker] >= math.ceil(most / waiting):
                     return False
             return self._running.add(asker, most=most)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from egide.errors import EgideError, Overloaded, QuotaExceeded, RateLimited, StoreError
-from egide.server.http.memory import Memory
+from egide.server.http.memory import Memory, cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -42,8 +42,9 @@ class Rates:
         """
         self._clock = clock
         self._memory = memory or Memory()
-        self._asker = self._memory.array(np.int64, _MAX_ASKERS)
-        self._served_at = self._memory.array(np.float64, _MAX_ASKERS)
+        self._askers = self._memory.array(np.int64, _MAX_ASKERS)
+        self._times = self._memory.array(np.float64, _MAX_ASKERS)
+        self._asker, self._served_at = cells(self._askers), cells(self._times)
         self._known: dict[int, int] = {}
 
     def spend(self, asker: Hashable, per_second: float, count: int, *, burst_s: float = 1.0) -> int:
@@ -61,7 +62,7 @@ class Rates:
         with self._memory:
             now = self._clock()
             row = self._row(asker)
-            served_at = max(float(self._served_at[row]), now)
+            served_at: float = max(self._served_at[row], now)
             wait_s = served_at - now - burst_s
             if wait_s > 0:
                 return math.ceil(wait_s)
@@ -82,11 +83,11 @@ class Rates:
         row = self._known.get(number)
         if row is not None and self._asker[row] == number:
             return row
-        rows = np.flatnonzero(self._asker == number)
+        rows = np.flatnonzero(self._askers == number)
         if len(rows):
             row = int(rows[0])
         else:
-            row = int(self._served_at.argmin())
+            row = int(self._times.argmin())
             self._asker[row], self._served_at[row] = number, 0.0
         if len(self._known) > _MAX_ASKERS:
             self._known.clear()
@@ -103,6 +104,7 @@ class Quotas:
         self._day = memory.array(np.int64, _MAX_KEYS)
         self._used = memory.array(np.int64, _MAX_KEYS)
         self._unwritten = memory.array(np.int64, _MAX_KEYS)
+        self._known: dict[tuple[int, int], int] = {}
 
     def used(self, slot: tuple[int, int]) -> int | None:
         """How much a key has used on a day, in all workers; None if the store was not asked."""
@@ -149,8 +151,16 @@ class Quotas:
                 column[old] = 0
 
     def _row(self, slot: tuple[int, int]) -> int | None:
+        row = self._known.get(slot)
+        if row is not None and (self._key[row], self._day[row]) == slot:
+            return row
         rows = np.flatnonzero((self._key == slot[0]) & (self._day == slot[1]))
-        return int(rows[0]) if len(rows) else None
+        if not len(rows):
+            return None
+        if len(self._known) > _MAX_KEYS:
+            self._known.clear()
+        row = self._known[slot] = int(rows[0])
+        return row
 
     def _made(self, slot: tuple[int, int]) -> int:
         row = self._row(slot)

@@ -6,10 +6,11 @@ Answers are written without these models, for speed: a batch has ten thousand of
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from egide.domain.coverage import GapKind
 from egide.domain.model import (
     DIGEST_SIGNALS,
     FILE_SIGNALS,
@@ -163,6 +164,15 @@ class MatchAnswer(BaseModel):
     )
 
 
+class NotLookedAt(BaseModel):
+    """A part of a picture that was not looked at: `no match` says nothing about it."""
+
+    kind: Literal[GapKind.FRAME, GapKind.PIXELS]
+    count: int = Field(description="How many frames; of missing pixels 1.")
+    code: str
+    message: str = Field(description="Why, and the remedy.")
+
+
 class Answer(BaseModel):
     """The answer for one picture."""
 
@@ -172,6 +182,9 @@ class Answer(BaseModel):
     vetoed_by: list[MatchAnswer] = Field(description="Matches in negative banks.")
     matchable: bool = Field(
         description="False if the picture has too little detail: only identical files match."
+    )
+    not_looked_at: list[NotLookedAt] = Field(
+        [], description="Frames and missing pixels of a file; absent if it was read in full."
     )
 
 
@@ -219,6 +232,7 @@ class FileAnswer(BaseModel):
     vetoed: list[MatchAnswer] | None = None
     vetoed_by: list[MatchAnswer] | None = None
     matchable: bool | None = None
+    not_looked_at: list[NotLookedAt] = []
     problem: FileProblem | None = None
 
 
