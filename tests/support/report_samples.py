@@ -37,7 +37,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "unreadable": 38,
         "not_matchable": 5,
         "matched_items": 12,
-        "vetoed_items": 2,
+        "vetoed_items": 0,
         "matches": 17,
         "ways": {"file": 2, "whole": 10, "part": 2, "anchored": 1, "patches": 2, "address": 1},
         "anchored": {"searched": True, "entries": 47_020, "items_without": 21},

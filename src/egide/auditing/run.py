@@ -235,6 +235,7 @@ class Audit:
             not_matchable=totals.not_matchable,
             matched_items=totals.matched_items,
             vetoed_items=totals.vetoed_items,
+            compared=dict(totals.compared.most_common()),
             matches=totals.matches,
             ways=dict(totals.ways),
             anchored=AnchoredSummary(

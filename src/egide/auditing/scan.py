@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from egide.auditing.rows import (
     MatchRow,
     UnreadableRow,
@@ -15,20 +17,21 @@ from egide.auditing.rows import (
     printable,
     unreadable_row,
 )
-from egide.auditing.sources import Item, Other, read_shard
+from egide.auditing.sources import Item, Other, Rows, read_shard
 from egide.compiled import count_picture
-from egide.domain.coverage import Gap, gaps_within
-from egide.domain.model import DIGEST_SIGNALS, Fingerprint, Signal
+from egide.domain.coverage import Gap, GapKind, gaps_within
+from egide.domain.model import DIGEST_SIGNALS, PDQ_BYTES, Fingerprint, Signal
 from egide.domain.veto import weigh
-from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
+from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated, ValueMissing
 from egide.hashing import fingerprint
+from egide.matching import Matcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from egide.auditing.sources import Read, Shard
     from egide.domain.model import Limits, Mode
-    from egide.matching import Matcher, ThoroughMatcher
+    from egide.matching import ThoroughMatcher
 
 Outcome = Fingerprint | ItemError | SourceError | None
 """A fingerprint, the error instead of one, or None for a gap or a file that is not a picture."""
@@ -37,6 +40,8 @@ PART_ITEMS = 512
 memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
 BATCH_ITEMS_WITH_KEYPOINTS = 64
 """Smaller with keypoints: they take up to a third of a megabyte an item, searched one by one."""
+
+_NONE_HOLDS = "no bank that is searched holds hashes or addresses of the kinds that it has"
 
 
 @dataclass(slots=True)
@@ -51,6 +56,7 @@ class Part:
         not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
         without_anchored: hashed, but without anchored hashes, where they were to be searched for.
         vetoed_items: items of which a negative bank vetoes every match.
+        compared: rows of tables and lists, counted by each signal that they were compared by.
         others: files that are not pictures, counted by suffix.
         gaps: what was not looked at besides unreadable items, counted by kind.
         digest: SHA-256 over name and content digest of each item in order.
@@ -65,6 +71,7 @@ class Part:
     without_anchored: int = 0
     matched_items: int = 0
     vetoed_items: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
@@ -96,6 +103,7 @@ class Part:
             "without_anchored": self.without_anchored,
             "matched_items": self.matched_items,
             "vetoed_items": self.vetoed_items,
+            "compared": dict(self.compared),
             "matches": len(self.matches),
             "bytes": self.bytes,
             "others": dict(self.others),
@@ -144,6 +152,7 @@ class Scanner:
         """
         part, digest = Part(), hashlib.sha256()
         batch: list[tuple[Item, Fingerprint]] = []
+        incomparable = 0
         for number, item, outcome in self._read(shard, poisoned or {}, stop_at, start):
             if isinstance(item, Other):
                 part.others[item.suffix] += 1
@@ -156,6 +165,15 @@ class Scanner:
             if isinstance(item, Gap):
                 part.add_gap(item, shard.name)
                 continue
+            if isinstance(item, Rows):
+                incomparable += self._join(item, shard, part)
+                digest.update(item.proof())
+                continue
+            if isinstance(item.content, Fingerprint):
+                part.compared.update(
+                    signal.value for signal in DIGEST_SIGNALS if item.content.digests(signal)
+                )
+                part.compared[Signal.PDQ.value] += bool(item.content.frames)
             part.items += 1
             part.bytes += len(item.content) if isinstance(item.content, bytes) else 0
             assert outcome is not None  # only of an Other or a Gap
@@ -177,6 +195,9 @@ class Scanner:
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
             if self.keypoints and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
                 self._match(batch, shard, part)
+        if incomparable:
+            missing = ValueMissing(name=f"{shard.name}, {incomparable:,} rows", reason=_NONE_HOLDS)
+            part.add_gap(Gap.of(shard.name, missing, GapKind.ROW, count=incomparable), shard.name)
         self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()
         yield part
@@ -205,7 +226,7 @@ class Scanner:
                     bytes_read += len(item.content)
                 if number < start:
                     pass  # an existing part holds it
-                elif isinstance(item, Other | Gap):
+                elif isinstance(item, Other | Gap | Rows):
                     yield number, item, None
                 elif number in poisoned:
                     kind = poisoned[number]
@@ -246,6 +267,36 @@ class Scanner:
             return DecodeFailed(name=item.name, reason=reason)
         except Exception as error:  # noqa: BLE001 - one item must not end the audit
             return DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
+
+    def _join(self, rows: Rows, shard: Shard, part: Part) -> int:
+        """Compare the rows of a table; return how many no entry can match."""
+        first = self.matcher if isinstance(self.matcher, Matcher) else self.matcher.matcher
+        searched = first.searched
+        compared: set[int] = set()
+        hits: set[int] = set()
+        for signal, places in rows.rows.items():
+            values = rows.values[signal]
+            if signal is Signal.PDQ:
+                queries = np.frombuffer(b"".join(values), np.uint8).reshape(-1, PDQ_BYTES)
+                found = searched.search(queries, first.radius_bits).query
+            elif signal in self.digests:
+                found = searched.find_digests(signal, values).query
+            else:
+                continue
+            held = set(places)
+            part.compared[signal.value] += len(held)
+            compared |= held
+            hits.update(places[at] for at in found.tolist())
+        part.items += len(compared)
+        part.hashed += len(compared)
+        batch = [
+            (item, item.content)
+            for row in sorted(hits)
+            for item in rows.item(row)
+            if isinstance(item.content, Fingerprint)
+        ]
+        self._match(batch, shard, part)
+        return len(set().union(*rows.rows.values()) - compared)
 
     def _match(self, batch: list[tuple[Item, Fingerprint]], shard: Shard, part: Part) -> None:
         self.on_item(-1, 0)

@@ -214,6 +214,9 @@ def _print_result(
         )
     else:
         say(f"No match to {noun} {banks} at revision {summary.store_revision}.")
+    if summary.compared:
+        by = ", ".join(f"{signal} {count:,}" for signal, count in summary.compared.items())
+        say(f"Rows of tables and lists, without pictures, compared by: {by}.")
     if summary.vetoed_items:
         count = summary.vetoed_items
         say(f"Vetoed by a negative bank: {count:,} more item{'s' * (count > 1)} that matched.")

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from egide.auditing.sources.arrow import ArrowSource
-from egide.auditing.sources.base import IMAGE_SUFFIXES, Item, Other, Read, Shard, Source, suffix_of
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    Item,
+    Other,
+    Read,
+    Rows,
+    Shard,
+    Source,
+    suffix_of,
+)
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
 from egide.auditing.sources.kinds import (
@@ -17,6 +26,7 @@ from egide.auditing.sources.kinds import (
     named_by_suffix,
 )
 from egide.auditing.sources.location import open_binary, stat, variables_for
+from egide.auditing.sources.metadata import MetadataSource, is_metadata
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -30,16 +40,37 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Limits
 
-__all__ = ["Item", "Other", "Read", "Shard", "Source", "open_source", "read_shard", "variables_for"]
+__all__ = [
+    "Item",
+    "Other",
+    "Read",
+    "Rows",
+    "Shard",
+    "Source",
+    "open_source",
+    "read_shard",
+    "variables_for",
+]
 
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind
     for kind in (
-        *(FolderSource, FileSource, HashListSource),
+        *(FolderSource, FileSource, HashListSource, MetadataSource),
         *(TarSource, ZipSource, PackedSource, ParquetSource, ArrowSource, RecordSource),
     )
 }
-_HASH_LIST_SUFFIXES = (".csv", ".txt", ".hashes")
+_HASH_LIST_SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".hashes",
+    ".json",
+    ".xml",
+    ".csv.gz",
+    ".txt.gz",
+    ".json.gz",
+    ".xml.gz",
+)
 
 
 def open_source(address: str, columns: Sequence[str] = ()) -> Source:
@@ -52,6 +83,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     name = address.rstrip("/") or address
     if info["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
+    if not columns and is_metadata(address):
+        return MetadataSource(address, name)
     if (source := _archive(address, name, columns)) is not None:
         return source
     if address.lower().endswith(_HASH_LIST_SUFFIXES):
@@ -79,6 +112,8 @@ def _archive(address: str, name: str, columns: Sequence[str]) -> Source | None:
 
 
 def _of_kind(kind: Kind, address: str, name: str, columns: Sequence[str]) -> Source:
+    if kind is Kind.PARQUET and not columns and is_metadata(address):
+        return MetadataSource(address, name)
     if kind is Kind.PARQUET:
         return ParquetSource(address, name, columns)
     if kind is Kind.ARROW:
