@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench bench-edits bench-service bench-browser screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -71,7 +71,7 @@ release: $(VENV)/.release
 
 # Versions and digests of what the extras bring, and never where they came from.
 lock: $(VENV)/.release
-	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,fast heic jxl patches postgresql server,--extra $(extra)) --quiet --upgrade \
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,codecs fast heic jxl patches postgresql raw server,--extra $(extra)) --quiet --upgrade \
 	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 bench: $(VENV)/.bench
@@ -85,6 +85,10 @@ bench-service: $(VENV)/.bench
 
 bench-browser: $(VENV)/.bench
 	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
+
+# What fingerprints tell of a picture: networks learn, on one core and with patience.
+bench-inversion: $(VENV)/.bench-inversion
+	@PYTHONPATH=benchmarks nice -n 19 $(BIN)/python -m inversion $(BENCH_ARGS)
 
 # Every page and state, in both languages, light and dark, on three screens: to be looked at.
 screenshots: $(VENV)/.test
@@ -116,7 +120,11 @@ $(VENV)/.server: pyproject.toml $(VENV)/.core
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[fast,heic,jxl,patches,postgresql,server,testing]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,raw,server,testing]" --group $*
+	@touch $@
+
+$(VENV)/.bench-inversion: pyproject.toml $(VENV)/.core
+	@$(BIN)/python -m pip install --quiet --editable ".[fast,patches]" --group bench-inversion
 	@touch $@
 
 # Perception asks for older rich and OpenCV than Egide does; hashing works with these.

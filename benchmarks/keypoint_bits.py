@@ -16,7 +16,7 @@ from edits.corpus import half
 from edits.suite import EDITS
 from egide.hashing.keypoint_set import view
 from egide.hashing.keypoints import extract
-from egide.media.decode import Frame
+from egide.media.picture import Frame
 
 PICTURES = 60
 EDITS_EACH = 8

@@ -35,7 +35,7 @@ from egide.hashing.keypoint_set import pack, unpack
 from egide.hashing.keypoints import extract, registered
 from egide.index.keypoints import KeypointIndex
 from egide.matching.keypoint_proof import prove
-from egide.media.decode import Frame
+from egide.media.picture import Frame
 from machine import machine_line
 
 if TYPE_CHECKING:

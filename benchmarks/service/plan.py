@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PARTS = ("batches", "singles", "uploads", "endurance-sqlite", "endurance-postgresql", "peer")
+PARTS = (
+    "batches",
+    "singles",
+    "uploads",
+    "workers",
+    "endurance-sqlite",
+    "endurance-postgresql",
+    "peer",
+)
 RADIUS_BITS = 31
 EFFECT_S = 1.0
 """A change that is older, counted from its acknowledgement, has to be seen by every look-up."""
@@ -45,6 +53,8 @@ class Plan:
             and changes fall behind their schedule (50 a second, not 67).
         writers: connections that changes are sent over.
         peer_rounds: of each kind of look-up in the peer's index.
+        workers_s: how long one server, with one worker or with two, is asked in a round.
+        workers_rounds: of them.
     """
 
     rows: int = 1_000_000
@@ -63,6 +73,8 @@ class Plan:
     pause_s: float = 0.1
     writers: int = 4
     peer_rounds: int = 5
+    workers_s: float = 8.0
+    workers_rounds: int = 9
 
 
 def quick() -> Plan:
@@ -79,4 +91,6 @@ def quick() -> Plan:
         endurance_s=8.0,
         changes=300,
         peer_rounds=2,
+        workers_s=2.0,
+        workers_rounds=2,
     )

@@ -89,13 +89,13 @@ class OtherWork:
 
     def __init__(self) -> None:
         self._busy_s = _busy_s()
-        self._own_s = _tree_s(os.getpid())
+        self._own_s = tree_s(os.getpid())
         self._began = time.monotonic()
 
     def share(self) -> float:
         """Of all cores since this was made: 0 for a quiet machine."""
         elapsed_s = (time.monotonic() - self._began) * (os.cpu_count() or 1)
-        others_s = _busy_s() - self._busy_s - (_tree_s(os.getpid()) - self._own_s)
+        others_s = _busy_s() - self._busy_s - (tree_s(os.getpid()) - self._own_s)
         return max(0.0, others_s / elapsed_s)
 
 
@@ -106,7 +106,7 @@ def _busy_s() -> float:
     return (user + nice + system + interrupts + soft + stolen) / _TICKS_PER_S
 
 
-def _tree_s(root: int) -> float:
+def tree_s(root: int) -> float:
     """Seconds of a process, of all below it, and of those that they have waited for."""
     children: dict[int, list[int]] = defaultdict(list)
     ticks: dict[int, int] = {}

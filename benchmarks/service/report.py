@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from service.plan import BATCH_GOAL, EFFECT_S, GROWTH_GOAL, P50_GOAL_MS, P99_GOAL_MS, UPLOADS_GOAL
 from service.singles import ARRIVALS, EVEN
+from service.workers import WORKERS_GOAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ def lines(figures: Figures) -> Iterator[str]:
     yield from _batches(figures)
     yield from _singles(figures)
     yield from _uploads(figures)
+    yield from _workers(figures)
     yield from _peer(figures)
     yield from _endurance(figures)
     yield ""
@@ -90,6 +92,29 @@ def _uploads(figures: Figures) -> Iterator[str]:
         f"{min(one.per_s):.1f} to {max(one.per_s):.1f} in {len(one.per_s)}",
         f"{UPLOADS_GOAL:g}: {_MET[one.median_per_s >= UPLOADS_GOAL]}",
     )
+
+
+def _workers(figures: Figures) -> Iterator[str]:
+    one = figures.workers
+    if one is None:
+        return
+    yield from _head("workers", "look-ups/s", "rounds", "CPU ms a look-up", "goal")
+    for count, per_s, cpu_ms in (
+        (1, one.one_per_s, one.one_cpu_ms),
+        (2, one.two_per_s, one.two_cpu_ms),
+    ):
+        yield _row(
+            count,
+            f"{statistics.median(per_s):,.0f}",
+            f"{min(per_s):,.0f} to {max(per_s):,.0f} in {len(per_s)}",
+            f"{statistics.median(cpu_ms):.2f}",
+            ""
+            if count == 1
+            else f"{WORKERS_GOAL:g} times: {_MET[one.ratio >= WORKERS_GOAL]}, {one.ratio:.2f}",
+        )
+    yield from _head("of two workers", "resident MiB", "private MiB", "with its part of the shared")
+    for number, each in enumerate(one.memory):
+        yield _row(number, f"{each.resident:.0f}", f"{each.private:.0f}", f"{each.part:.0f}")
 
 
 def _peer(figures: Figures) -> Iterator[str]:

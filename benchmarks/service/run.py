@@ -19,6 +19,7 @@ from service.progress import say
 from service.served import Server, serve
 from service.singles import Singles, measure_singles
 from service.uploads import Uploads, measure_uploads
+from service.workers import Scaling, measure_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ class Figures:
     uploads: Uploads | None = None
     endurance: list[Endurance] = field(default_factory=list)
     peer: Peer | None = None
+    workers: Scaling | None = None
     others: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -81,6 +83,9 @@ def run(figures: Figures, parts: Sequence[str], cache: Path) -> None:
     if speed:
         with _attempt(figures, "serving"), working_copy(prepared) as path:
             _measure_speed(figures, speed, path, codes)
+    if "workers" in parts:
+        with _attempt(figures, "workers"), _beside(figures, "workers"):
+            figures.workers = measure_workers(prepared, codes, figures.plan)
     if "endurance-sqlite" in parts:
         with _attempt(figures, "endurance-sqlite"), working_copy(prepared) as path:
             _endure(figures, "endurance-sqlite", f"sqlite:///{path}", path.parent, codes)

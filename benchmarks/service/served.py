@@ -44,12 +44,13 @@ class Server:
 
 
 @contextmanager
-def serve(url: str, log: Path) -> Iterator[Server]:
+def serve(url: str, log: Path, *arguments: str) -> Iterator[Server]:
     """Serve a store on a free port of the loopback until the block ends.
 
     Args:
         url: of the store.
         log: what the server writes to standard error goes there.
+        arguments: further ones of the command.
 
     Raises:
         BenchmarkFailed: it does not start, does not end when asked, or failed at something.
@@ -58,7 +59,7 @@ def serve(url: str, log: Path) -> Iterator[Server]:
     began = time.monotonic()
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [*command, "--store", url],
+            [*command, "--store", url, *arguments],
             env=os.environ | _ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -18,10 +18,11 @@ from egide._version import __version__
 
 if TYPE_CHECKING:
     from egide.auditing.report.report import write_report
-    from egide.auditing.rows import MatchRow, UnreadableRow
+    from egide.auditing.rows import GapRow, MatchRow
     from egide.auditing.run import Audit, Progress
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
-    from egide.auditing.summary import AuditSummary
+    from egide.auditing.summary import AuditSummary, GapSummary
+    from egide.domain.coverage import Gap, GapKind, gaps_within
     from egide.domain.model import (
         AnchoredEvidence,
         AnchoredQuery,
@@ -64,9 +65,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "egide.auditing.report.report": ("write_report",),
-    "egide.auditing.rows": ("MatchRow", "UnreadableRow"),
+    "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.run": ("Audit", "Progress"),
-    "egide.auditing.summary": ("AuditSummary",),
+    "egide.auditing.summary": ("AuditSummary", "GapSummary"),
+    "egide.domain.coverage": ("Gap", "GapKind", "gaps_within"),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),
     "egide.usecases.export": ("export_hashes",),
     "egide.usecases.import_lists": ("ImportReport", "import_hashes"),
@@ -123,6 +125,10 @@ __all__ = [
     "EgideError",
     "Entry",
     "Fingerprint",
+    "Gap",
+    "GapKind",
+    "GapRow",
+    "GapSummary",
     "HashListFormat",
     "ImportReport",
     "ItemError",
@@ -144,7 +150,6 @@ __all__ = [
     "Store",
     "Transform",
     "Trust",
-    "UnreadableRow",
     "__version__",
     "audit",
     "check",
@@ -156,6 +161,7 @@ __all__ = [
     "expire",
     "export_hashes",
     "fingerprint",
+    "gaps_within",
     "import_hashes",
     "match",
     "open_store",

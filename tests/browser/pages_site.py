@@ -35,7 +35,7 @@ def pages_site(folder: Path, **settings: Any) -> Iterator[tuple[str, Service]]:
     """Serve the pages on a new store in `folder`; yield their address and what is behind them."""
     fields = {
         "store": f"sqlite:///{folder / 'egide.db'}",
-        "workers": 1,
+        "decoders": 1,
         "pages": True,
         "case_proof_bits": 8,
         "cases_per_hour": 1000,

@@ -54,7 +54,7 @@ class ServedPages:
         with output.open("wb") as said, output.with_suffix(".log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "egide.cli.main", "serve", "--pages", "--json",
-                 "--port", port, "--workers", "1"],
+                 "--port", port, "--decoders", "1"],
                 cwd=self.folder, env=os.environ | self._environment, stdout=said, stderr=log,
             )  # fmt: skip
         ends_at = time.monotonic() + DEADLINE_S

@@ -54,7 +54,7 @@ def test_report_has_no_violation(browser: Browser, lang: str) -> None:
     html = render_report(
         samples.summary(),
         samples.matches(),
-        samples.unreadable(),
+        samples.gap_rows(),
         lang=lang,
         generated=samples.GENERATED,
     )

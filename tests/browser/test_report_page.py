@@ -8,7 +8,7 @@ import pytest
 
 import report_samples as samples
 from egide.auditing.report.report import render_report
-from egide.auditing.rows import UnreadableRow
+from egide.auditing.rows import GapRow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,29 +25,27 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Pat
     """The page of an ordinary audit, of one without a match, and of one with hostile names."""
     folder = tmp_path_factory.mktemp("reports")
     none = samples.summary(
-        matched_items=0, matches=0, unreadable=0, not_matchable=0, distances={}, throughput=[]
+        matched_items=0, matches=0, gaps=[], not_matchable=0, distances={}, throughput=[]
     )
     hostile = samples.HOSTILE_NAMES
     audits = {
-        "some": (samples.summary(), samples.matches(), samples.unreadable()),
+        "some": (samples.summary(), samples.matches(), samples.gap_rows()),
         "none": (none, [], []),
         "hostile": (
             samples.summary(
-                unreadable_codes=dict.fromkeys(hostile, 1),
+                gaps=[samples.gap("item", name, 1) for name in hostile],
                 sources=[{"name": n, "kind": n, "shards": 1, "items": 1} for n in hostile],
                 banks=[{"name": n, "radius_bits": 31, "entries": 1} for n in hostile],
             ),
             [samples.match(n, shard=n, key=n, bank=n, trust=n, transform=n) for n in hostile],
-            [UnreadableRow(n, n, n, n) for n in hostile],
+            [GapRow("item", n, n, n, n, 1) for n in hostile],
         ),
     }
     paths = {}
     for lang in ("en", "fr"):
-        for name, (summary, matches, unreadable) in audits.items():
+        for name, (summary, matches, gaps) in audits.items():
             path = folder / f"{name}-{lang}.html"
-            html = render_report(
-                summary, matches, unreadable, lang=lang, generated=samples.GENERATED
-            )
+            html = render_report(summary, matches, gaps, lang=lang, generated=samples.GENERATED)
             path.write_text(html, encoding="utf-8")
             paths[name, lang] = path
     return paths

@@ -164,7 +164,7 @@ def target(folder: Path, *arguments: str, **environment: str) -> Iterator[Target
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "egide.cli.main", "serve", "--json", "--port", "0", *arguments],
-            cwd=folder, env=kept | {"EGIDE_WORKERS": "1"} | environment, text=True,
+            cwd=folder, env=kept | {"EGIDE_DECODERS": "1"} | environment, text=True,
             stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
     try:

@@ -12,7 +12,7 @@ import egide
 def tables(out: Path) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     return (
         pq.read_table(out / "matches.parquet").to_pylist(),
-        pq.read_table(out / "unreadable.parquet").to_pylist(),
+        pq.read_table(out / "not_compared.parquet").to_pylist(),
     )
 
 

@@ -31,7 +31,7 @@ end() { [[ -z $served ]] || { kill $served; wait $served || true; served=; }; }
 trap end EXIT
 serve() {
   end
-  command $EGIDE serve --port $PORT --workers 1 "$@" >served.out 2>served.err &
+  command $EGIDE serve --port $PORT --decoders 1 "$@" >served.out 2>served.err &
   served=$!
   until command curl -sf localhost:$PORT/readyz >/dev/null; do kill -0 $served; sleep 0.1; done
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from egide.auditing.rows import MatchRow, UnreadableRow
+from egide.auditing.rows import GapRow, MatchRow
 from egide.domain.model import TRANSFORMS
 
 GENERATED = datetime(2026, 12, 1, 9, 5, tzinfo=UTC)
@@ -30,7 +30,7 @@ HOSTILE_NAMES = (
 def summary(**changes: Any) -> dict[str, Any]:
     """The figures of an audit of 10,000 items with 12 matched ones, changed as asked."""
     figures: dict[str, Any] = {
-        "schema_version": 4,
+        "schema_version": 5,
         "egide_version": "0.1.0",
         "items": 10_000,
         "hashed": 9_962,
@@ -39,6 +39,11 @@ def summary(**changes: Any) -> dict[str, Any]:
         "matched_items": 12,
         "vetoed_items": 0,
         "matches": 17,
+        "gaps": [
+            gap("item", "decode-failed", 30),
+            gap("item", "file-empty", 7),
+            gap("item", "from-the-future", 1),
+        ],
         "ways": {"file": 2, "whole": 10, "part": 2, "anchored": 1, "patches": 2, "address": 1},
         "anchored": {"searched": True, "entries": 47_020, "items_without": 21},
         "patches": {
@@ -69,10 +74,10 @@ def summary(**changes: Any) -> dict[str, Any]:
             {"name": "train.parquet", "kind": "parquet", "shards": 1, "items": 1_000},
         ],
         "dataset_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "columns": {"taken": {"image.bytes": 1_000}, "empty": ["caption"], "left": ["width"]},
         "others": {".json": 6_000, ".txt": 12, "": 3},
         "bytes": 4_321_000_000,
         "versions": {"python": "3.11.9", "pillow": "13.0.0", "numpy": "2.4.6"},
-        "unreadable_codes": {"decode-failed": 30, "file-empty": 7, "from-the-future": 1},
         "distances": {"0": 4, "2": 3, "4": 2, "8": 1, "14": 1, "22": 1, "28": 1, "30": 1},
         "throughput": samples(754.3, 10_000),
         "scanned_items": 10_000,
@@ -85,6 +90,12 @@ def summary(**changes: Any) -> dict[str, Any]:
         },
     }
     return figures | changes
+
+
+def gap(kind: str, code: str, count: int, name: str = "a/b.jpg") -> dict[str, Any]:
+    """What was not looked at for one reason."""
+    message = f"Cannot read {name}: something."
+    return {"kind": kind, "code": code, "count": count, "name": name, "message": message}
 
 
 def samples(seconds: float, items: int, count: int = 150) -> list[list[float]]:
@@ -181,8 +192,8 @@ def by_keypoints(number: int) -> MatchRow:
     )
 
 
-def unreadable() -> list[UnreadableRow]:
-    """The 38 unreadable items of `summary()`."""
+def gap_rows() -> list[GapRow]:
+    """The 38 gaps of `summary()`."""
     rows = []
     for index in range(38):
         item = f"people/broken_{index:04}.jpg"
@@ -191,5 +202,5 @@ def unreadable() -> list[UnreadableRow]:
             code, message = "file-empty", f"{item} is empty (0 bytes): fetch or copy it again."
         if index == 37:
             code, message = "from-the-future", "Something else."
-        rows.append(UnreadableRow(item, "dataset/#00003", code, message))
+        rows.append(GapRow("item", item, "dataset/#00003", code, message, 1))
     return rows

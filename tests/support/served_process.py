@@ -77,7 +77,7 @@ def started(folder: Path, *arguments: str, **environment: str) -> Iterator[Serve
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "egide.cli.main", "serve", "--json", "--port", "0",
-             "--workers", "1", *arguments],
+             "--decoders", "1", *arguments],
             cwd=folder, env=os.environ | environment, text=True,
             stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip

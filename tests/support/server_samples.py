@@ -64,7 +64,7 @@ def bearer(token: str) -> dict[str, str]:
 @contextmanager
 def serve(folder: Path, **settings: Any) -> Iterator[Served]:
     """Run an application on a new store in `folder`."""
-    fields = {"store": f"sqlite:///{folder / 'egide.db'}", "workers": 1} | settings
+    fields = {"store": f"sqlite:///{folder / 'egide.db'}", "decoders": 1} | settings
     given = ServerSettings(**fields)
     service = Service.open(given)
     try:

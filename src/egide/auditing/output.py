@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.parts import Kept, part_path, read_findings, read_kept
 from egide.auditing.report.report import REPORT_NAME
-from egide.auditing.rows import MatchRow, match_schema, unreadable_schema
+from egide.auditing.rows import MatchRow, gap_schema, match_schema
 from egide.auditing.sources import Shard
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable, OutputUnwritable
 from egide.files import make_private_folder, open_private, unfinished_files, written_whole
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from egide.auditing.rows import Finding
+    from egide.auditing.rows import Finding, GapRow
     from egide.auditing.summary import Totals
 
 MATCHES = "matches.parquet"
-UNREADABLE = "unreadable.parquet"
+NOT_COMPARED = "not_compared.parquet"
 SUMMARY = "summary.json"
 _WORK = ".audit"
-_MANIFEST_SCHEMA = 1
+_MANIFEST_SCHEMA = 2
 _FLUSH_ROWS = 4096
 
 
@@ -70,7 +70,7 @@ class Output:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OutputBusy(name=self.path) from error
-            for name in (MATCHES, UNREADABLE, SUMMARY, REPORT_NAME):
+            for name in (MATCHES, NOT_COMPARED, SUMMARY, REPORT_NAME):
                 for left in unfinished_files(self.path / name):  # by an audit that was killed
                     left.unlink(missing_ok=True)
             if fresh:
@@ -125,14 +125,22 @@ class Output:
             if counts["rows"]:
                 yield from read_findings(part_path(self.parts, shard_id, number))
 
-    def merge(self, totals: Totals) -> None:
-        """Write the two tables from the parts, in the order of the plan, and fill in `totals`."""
+    def merge(self, totals: Totals, unlisted: Iterable[GapRow]) -> None:
+        """Write the two tables from the parts, in the order of the plan, and fill in `totals`.
+
+        Args:
+            totals: to fill in.
+            unlisted: sources that could not be planned.
+        """
         wanted: set[str] = set()
         with (
             self.writing(),
             _table(self.path / MATCHES, match_schema()) as matches,
-            _table(self.path / UNREADABLE, unreadable_schema()) as unreadable,
+            _table(self.path / NOT_COMPARED, gap_schema()) as not_compared,
         ):
+            for row in unlisted:
+                totals.add_finding(row)
+                not_compared.add(asdict(row))
             for shard_id, _ in self.read_plan():
                 kept = self.kept(shard_id)
                 if not kept.complete:
@@ -144,7 +152,8 @@ class Output:
                 totals.add_shard(kept.parts)
                 for finding in self.findings(shard_id, kept):
                     totals.add_finding(finding)
-                    (matches if isinstance(finding, MatchRow) else unreadable).add(asdict(finding))
+                    table = matches if isinstance(finding, MatchRow) else not_compared
+                    table.add(asdict(finding))
         for path in self.parts.iterdir():
             if path.name not in wanted:
                 path.unlink()  # of an earlier state of the dataset or the store

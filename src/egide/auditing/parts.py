@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import Finding, MatchRow, UnreadableRow, match_schema, unreadable_schema
+from egide.auditing.rows import Finding, GapRow, MatchRow, gap_schema, match_schema
 from egide.errors import OutputUnreadable, OutputUnwritable
 from egide.files import written_whole
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COUNTS = b"egide.counts"
 _MATCH_FIELDS = tuple(field.name for field in fields(MatchRow))
-_UNREADABLE_FIELDS = tuple(field.name for field in fields(UnreadableRow))
+_GAP_FIELDS = tuple(field.name for field in fields(GapRow))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def write_part(folder: Path, shard_id: str, number: int, part: Part) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    findings: list[Finding] = [*part.matches, *part.unreadable]
+    findings: list[Finding] = [*part.matches, *part.gap_rows]
     rows = [asdict(finding) for finding in findings]
     schema = _schema().with_metadata({_COUNTS: json.dumps(part.counts()).encode()})
     try:
@@ -102,7 +102,7 @@ def _read_counts(path: Path) -> dict[str, Any] | None:
 
 
 def read_findings(path: Path) -> Iterator[Finding]:
-    """Yield a part's matches and unreadable items, in that order.
+    """Yield a part's matches and gaps, in that order.
 
     Raises:
         OutputUnreadable: the part is damaged.
@@ -116,7 +116,7 @@ def read_findings(path: Path) -> Iterator[Finding]:
                 if row["code"] is None:
                     yield MatchRow(**{name: row[name] for name in _MATCH_FIELDS})
                 else:
-                    yield UnreadableRow(**{name: row[name] for name in _UNREADABLE_FIELDS})
+                    yield GapRow(**{name: row[name] for name in _GAP_FIELDS})
     except (pa.ArrowException, OSError) as error:
         folder = path.parent.parent.parent
         raise OutputUnreadable(name=folder, reason="a part is damaged") from error
@@ -126,5 +126,5 @@ def _schema() -> Any:
     """Both kinds of row in one table; `code` is null for a match."""
     import pyarrow as pa
 
-    both = {field.name: field.type for field in (*match_schema(), *unreadable_schema())}
+    both = {field.name: field.type for field in (*match_schema(), *gap_schema())}
     return pa.schema([pa.field(name, kind) for name, kind in both.items()])

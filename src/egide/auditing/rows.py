@@ -1,4 +1,4 @@
-"""Findings of an audit, as values and as table schemas: matches and unreadable items."""
+"""Findings of an audit, as values and as table schemas: matches, and what was not compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from egide.auditing.sources import Item
     from egide.domain.coverage import Gap
     from egide.domain.model import Fingerprint, Match
-    from egide.errors import EgideError
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +73,24 @@ class MatchRow:
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadableRow:
-    """An item that could not be compared, and why: one row of `unreadable.parquet`."""
+class GapRow:
+    """Something that was not compared, and why: one row of `not_compared.parquet`.
 
-    item: str
+    Attributes:
+        kind: the unit of `count`, a value of `egide.GapKind`.
+        name: of the item, folder, archive, column or row; `shard`: where it was met.
+        code, message: of the error.
+    """
+
+    kind: str
+    name: str
     shard: str
     code: str
     message: str
+    count: int
 
 
-Finding = MatchRow | UnreadableRow
+Finding = MatchRow | GapRow
 
 
 WAYS = ("file", "whole", "part", "anchored", "patches", "address")
@@ -121,20 +128,15 @@ def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> Matc
     )
 
 
-def unreadable_row(item: str, shard: str, error: EgideError) -> UnreadableRow:
-    """Turn an error into its row."""
-    return UnreadableRow(
-        item=printable(item), shard=printable(shard), code=error.code, message=printable(str(error))
-    )
-
-
-def gap_row(gap: Gap, shard: str) -> UnreadableRow:
+def gap_row(gap: Gap, shard: str) -> GapRow:
     """Turn a gap into its row."""
-    return UnreadableRow(
-        item=printable(gap.name),
+    return GapRow(
+        kind=gap.kind.value,
+        name=printable(gap.name),
         shard=printable(shard),
         code=gap.code,
         message=printable(gap.message),
+        count=gap.count,
     )
 
 
@@ -176,13 +178,12 @@ def match_schema() -> Any:
     )
 
 
-def unreadable_schema() -> Any:
-    """Return the Arrow schema of `unreadable.parquet`."""
+def gap_schema() -> Any:
+    """Return the Arrow schema of `not_compared.parquet`."""
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            pa.field(name, pa.string(), nullable=False)
-            for name in ("item", "shard", "code", "message")
-        ]
-    )
+    texts = [
+        pa.field(name, pa.string(), nullable=False)
+        for name in ("kind", "name", "shard", "code", "message")
+    ]
+    return pa.schema([*texts, pa.field("count", pa.int64(), nullable=False)])

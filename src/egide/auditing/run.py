@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from egide._version import __version__
 from egide.auditing.executors.local import Done, Job, LocalExecutor
 from egide.auditing.output import Output
 from egide.auditing.pinned import Pinned
-from egide.auditing.sources import open_source, variables_for
+from egide.auditing.report.sentence import head_sentence
+from egide.auditing.rows import gap_row
+from egide.auditing.sources import endpoints, open_source, variables_for
 from egide.auditing.summary import (
     SUMMARY_SCHEMA,
     AnchoredSummary,
@@ -28,15 +30,16 @@ from egide.auditing.summary import (
     SourceSummary,
     Totals,
 )
+from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import DEFAULT_LIMITS, Limits, Mode
-from egide.errors import UsageError
+from egide.errors import SourceError, SourceUnreadable, UsageError
 from egide.matching import Matcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from egide.auditing.parts import Kept
-    from egide.auditing.rows import Finding
+    from egide.auditing.rows import Finding, GapRow
     from egide.auditing.sources import Shard, Source
     from egide.errors import KeypointsError
     from egide.store import Store
@@ -71,14 +74,14 @@ class Progress:
 class Audit:
     """One audit of some sources against a store. Iterate over it once; then read `summary`.
 
-    Yields a `MatchRow` for each entry that an item matches, and an `UnreadableRow` for each item
-    that could not be compared, as shards finish. Items without a match are only counted. With
+    Yields a `MatchRow` for each entry that an item matches, and a `GapRow` for each thing that was
+    not compared, as shards finish. Items without a match are only counted. With
     `out`, an interrupted audit loses no finished part: the same call resumes it.
 
     Args:
         sources: paths or fsspec URLs of folders, pictures, tar, zip or Parquet files, hash lists.
         store: an open store; the audit searches its revision at the moment of the call.
-        out: folder for `matches.parquet`, `unreadable.parquet` and `summary.json`; it also makes
+        out: folder for `matches.parquet`, `not_compared.parquet` and `summary.json`; it also makes
             the audit resumable. None keeps nothing.
         banks: names; None for all enabled ones. A disabled one is never searched.
         radius_bits: 0–63 instead of each bank's own.
@@ -93,7 +96,7 @@ class Audit:
         on_progress: called several times a second.
 
     Raises:
-        SourceError: a source does not exist or is of no known kind.
+        SourceError: a source does not exist or is of no known kind, or none can be opened.
         BankMissing, RadiusInvalid, UsageError: an argument is invalid.
         OutputBusy, OutputMismatch, OutputUnwritable: `out` cannot be used.
         KeypointsError: keypoints were asked for and cannot be searched.
@@ -124,7 +127,7 @@ class Audit:
             raise UsageError(reason="an audit needs at least one worker")
         self.summary: AuditSummary | None = None
         self._addresses = [str(source) for source in sources]
-        self._sources = [open_source(address, columns) for address in self._addresses]
+        self._sources = _opened(self._addresses, columns)
         self._store = store
         self._out = None if out is None else Path(out)
         self._banks = None if banks is None else sorted(set(banks))
@@ -167,12 +170,14 @@ class Audit:
             )
             run = _Run(self._workers, self._report)
             with executor:
-                run.plan(output, self._sources, self._salt(pinned))
+                run.plan(output, self._addresses, self._sources, self._salt(pinned))
+                yield from run.unlisted
                 yield from run.scan(output, executor)
             totals = Totals(run.source_ends)
             run.report("merging")
-            output.merge(totals)
-            self.summary = self._summarise(pinned, matcher, run, totals)
+            output.merge(totals, run.unlisted)
+            summary = self._summarise(pinned, matcher, run, totals)
+            self.summary = replace(summary, sentence=head_sentence(summary.to_json()))
             output.write_summary(self.summary.to_json())
 
     @property
@@ -194,6 +199,7 @@ class Audit:
             snapshot.count_expired(self._started),
             pinned.searches_keypoints,
             self._searches_anchored,
+            endpoints(self._addresses),
         ]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
@@ -223,12 +229,18 @@ class Audit:
             for bank in matcher.banks
         ]
         sources = [
-            SourceSummary(name, source.kind, run.shards[index], totals.source_items[index])
+            SourceSummary(
+                name,
+                getattr(source, "kind", "unopened"),
+                run.shards[index],
+                totals.source_items[index],
+            )
             for index, (name, source) in enumerate(zip(self._addresses, self._sources, strict=True))
         ]
         return AuditSummary(
             schema_version=SUMMARY_SCHEMA,
             egide_version=__version__,
+            sentence="",
             items=totals.items,
             hashed=totals.hashed,
             unreadable=totals.unreadable,
@@ -237,6 +249,7 @@ class Audit:
             vetoed_items=totals.vetoed_items,
             compared=dict(totals.compared.most_common()),
             matches=totals.matches,
+            gaps=totals.gaps_in_order(),
             ways=dict(totals.ways),
             anchored=AnchoredSummary(
                 searched=self._searches_anchored,
@@ -263,8 +276,8 @@ class Audit:
             dataset_sha256=totals.dataset_sha256,
             bytes=totals.bytes,
             others=dict(totals.others.most_common()),
+            columns=totals.columns,
             versions=_versions(),
-            unreadable_codes=dict(totals.codes.most_common()),
             distances={str(bits): count for bits, count in sorted(totals.distances.items())},
             throughput=run.samples,
             scanned_items=run.scanned,
@@ -275,12 +288,31 @@ class Audit:
         )
 
 
+def _opened(addresses: Sequence[str], columns: Sequence[str]) -> list[Source | SourceUnreadable]:
+    """Open the sources; one that exists and cannot be opened is a gap, and costs no other.
+
+    Raises:
+        SourceError: a source does not exist or is of no known kind, or none can be opened.
+    """
+    sources: list[Source | SourceUnreadable] = []
+    for address in addresses:
+        try:
+            sources.append(open_source(address, columns))
+        except SourceUnreadable as error:
+            sources.append(error)
+    errors = [source for source in sources if isinstance(source, SourceUnreadable)]
+    if len(errors) == len(sources):
+        raise errors[0]
+    return sources
+
+
 class _Run:
     """The state of one run: what is planned, done and measured."""
 
     def __init__(self, workers: int, report: Callable[[Progress], None]) -> None:
         self.shards: Counter[int] = Counter()
         self.source_ends: list[int] = []
+        self.unlisted: list[GapRow] = []
         self.kept = self.kept_items = 0
         self.scanned = 0
         self.scan_seconds = 0.0
@@ -313,15 +345,27 @@ class _Run:
             )
         )
 
-    def plan(self, output: Output, sources: Sequence[Source], salt: str) -> None:
+    def plan(
+        self,
+        output: Output,
+        addresses: Sequence[str],
+        sources: Sequence[Source | SourceUnreadable],
+        salt: str,
+    ) -> None:
         def shards() -> Iterator[tuple[str, Shard]]:
-            for index, source in enumerate(sources):
-                for shard in source.shards():
-                    self.shards[index] += 1
-                    self._bytes_total += shard.weight
-                    if self.shards.total() % 100 == 0:
-                        self.report("listing")
-                    yield shard.id(salt), shard
+            for index, (name, source) in enumerate(zip(addresses, sources, strict=True)):
+                try:
+                    if isinstance(source, SourceUnreadable):
+                        raise source
+                    for shard in source.shards():
+                        self.shards[index] += 1
+                        self._bytes_total += shard.weight
+                        if self.shards.total() % 100 == 0:
+                            self.report("listing")
+                        yield shard.id(salt), shard
+                except SourceError as error:
+                    kind = GapKind.LISTING if self.shards[index] else GapKind.SOURCE
+                    self.unlisted.append(gap_row(Gap.of(name, error, kind), name))
                 self.source_ends.append(self.shards.total())
 
         self.report("listing")

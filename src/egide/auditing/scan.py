@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egide.auditing.rows import (
-    MatchRow,
-    UnreadableRow,
-    gap_row,
-    match_row,
-    printable,
-    unreadable_row,
-)
-from egide.auditing.sources import Item, Other, Rows, read_shard
+from egide.auditing.rows import GapRow, MatchRow, gap_row, match_row, printable
+from egide.auditing.sources import Columns, Item, Other, Rows, read_shard
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind, gaps_within
 from egide.domain.model import DIGEST_SIGNALS, PDQ_BYTES, Fingerprint, Signal
@@ -33,8 +26,8 @@ if TYPE_CHECKING:
     from egide.domain.model import Limits, Mode
     from egide.matching import ThoroughMatcher
 
-Outcome = Fingerprint | ItemError | SourceError | None
-"""A fingerprint, the error instead of one, or None for a gap or a file that is not a picture."""
+Outcome = Fingerprint | Gap | None
+"""A fingerprint, what was not looked at instead, or None for a file that is not a picture."""
 PART_ITEMS = 512
 """Items per part file: a killed audit repeats at most this many per worker, and rows do not fill
 memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
@@ -51,14 +44,15 @@ class Part:
     Attributes:
         position: where it ends in the shard, in items and other files.
         last: whether it is the last part of the shard.
-        items: all files that are or claim to be pictures: `hashed + unreadable`.
+        items: all files that are or claim to be pictures: `hashed`, and gaps of that kind.
         not_matchable: hashed, but of too low a quality for PDQ; only exact digests were compared.
         not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
         without_anchored: hashed, but without anchored hashes, where they were to be searched for.
         vetoed_items: items of which a negative bank vetoes every match.
         compared: rows of tables and lists, counted by each signal that they were compared by.
         others: files that are not pictures, counted by suffix.
-        gaps: what was not looked at besides unreadable items, counted by kind.
+        gaps: what was not looked at, counted by kind in its own unit; `gap_rows` say it.
+        columns: what came of those of the tables that were read to their end.
         digest: SHA-256 over name and content digest of each item in order.
     """
 
@@ -75,19 +69,21 @@ class Part:
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
+    columns: list[Columns] = field(default_factory=list)
     digest: str = ""
     matches: list[MatchRow] = field(default_factory=list)
-    unreadable: list[UnreadableRow] = field(default_factory=list)
+    gap_rows: list[GapRow] = field(default_factory=list)
 
     @property
-    def gap_rows(self) -> int:
-        """The rows of what is no item, by which a part ends as it does by its items."""
-        return len(self.unreadable) - (self.items - self.hashed)
+    def full(self) -> bool:
+        """Whether the next item belongs to the next part."""
+        return self.hashed + len(self.gap_rows) >= PART_ITEMS
 
     def add_gap(self, gap: Gap, shard: str) -> None:
         """Count a gap, and keep its row."""
+        self.items += gap.count if gap.kind is GapKind.ITEM else 0
         self.gaps[gap.kind.value] += gap.count
-        self.unreadable.append(gap_row(gap, shard))
+        self.gap_rows.append(gap_row(gap, shard))
 
     def counts(self) -> dict[str, Any]:
         """Return the numbers without the rows, as plain values."""
@@ -97,7 +93,7 @@ class Part:
             "items": self.items,
             "hashed": self.hashed,
             "unreadable": self.items - self.hashed,
-            "rows": len(self.matches) + len(self.unreadable),
+            "rows": len(self.matches) + len(self.gap_rows),
             "not_matchable": self.not_matchable,
             "not_enough_detail": self.not_enough_detail,
             "without_anchored": self.without_anchored,
@@ -108,6 +104,7 @@ class Part:
             "bytes": self.bytes,
             "others": dict(self.others),
             "gaps": dict(self.gaps),
+            "columns": [asdict(columns) for columns in self.columns],
             "digest": self.digest,
         }
 
@@ -143,12 +140,12 @@ class Scanner:
         Args:
             shard: what to read.
             poisoned: errors, by number, of items that crashed a worker before; they become
-                unreadable rows without being decoded again.
+                gaps without being decoded again.
             stop_at: stop before this item, because reading it crashed a worker.
             start: the `position` of the last existing part.
 
         Yields:
-            counts and rows; an unreadable item or source is a row.
+            counts and rows; what was not looked at is a row.
         """
         part, digest = Part(), hashlib.sha256()
         batch: list[tuple[Item, Fingerprint]] = []
@@ -157,27 +154,28 @@ class Scanner:
             if isinstance(item, Other):
                 part.others[item.suffix] += 1
                 continue
-            if part.items + part.gap_rows >= PART_ITEMS:
+            if isinstance(item, Columns):
+                part.columns.append(item)
+                continue
+            if part.full:
                 self._match(batch, shard, part)
                 part.position, part.digest = number, digest.hexdigest()
                 yield part
                 part, digest = Part(), hashlib.sha256()
-            if isinstance(item, Gap):
-                part.add_gap(item, shard.name)
-                continue
             if isinstance(item, Rows):
                 incomparable += self._join(item, shard, part)
                 digest.update(item.proof())
                 continue
-            if isinstance(item.content, Fingerprint):
+            if isinstance(item, Item) and isinstance(item.content, Fingerprint):
                 part.compared.update(
                     signal.value for signal in DIGEST_SIGNALS if item.content.digests(signal)
                 )
                 part.compared[Signal.PDQ.value] += bool(item.content.frames)
-            part.items += 1
-            part.bytes += len(item.content) if isinstance(item.content, bytes) else 0
-            assert outcome is not None  # only of an Other or a Gap
+            if isinstance(item, Item) and isinstance(item.content, bytes):
+                part.bytes += len(item.content)
             if isinstance(outcome, Fingerprint):
+                assert isinstance(item, Item)  # of nothing else is one made
+                part.items += 1
                 part.hashed += 1
                 part.not_matchable += not outcome.matchable and bool(outcome.frames)
                 part.without_anchored += self.anchored and outcome.anchored is None
@@ -190,7 +188,8 @@ class Scanner:
                 for gap in gaps_within(item.name, outcome):
                     part.add_gap(gap, shard.name)
             else:
-                part.unreadable.append(unreadable_row(item.name, shard.name, outcome))
+                assert outcome is not None  # only of an Other
+                part.add_gap(outcome, shard.name)
                 proof = outcome.code.encode()
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
             if self.keypoints and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
@@ -211,7 +210,6 @@ class Scanner:
     ) -> Iterator[tuple[int, Read, Outcome]]:
         """Yield number, item and outcome of each item from `start` on."""
         number = bytes_read = 0
-        whole = Item(shard.name, b"")
         try:
             items = read_shard(shard, self.limits)
             while True:
@@ -226,27 +224,34 @@ class Scanner:
                     bytes_read += len(item.content)
                 if number < start:
                     pass  # an existing part holds it
-                elif isinstance(item, Other | Gap | Rows):
+                elif isinstance(item, Other | Columns | Rows):
                     yield number, item, None
+                elif isinstance(item, Gap):
+                    yield number, item, item
                 elif number in poisoned:
                     kind = poisoned[number]
                     error = kind(name=item.name, limit_s=self.limits.item_timeout_s)
-                    yield number, item, error
+                    yield number, item, Gap.of(item.name, error)
                 else:
                     yield number, item, self._fingerprint(item)
                 number += 1
         except SourceError as error:
-            yield number, whole, error
+            ended: SourceError = error
         except MemoryError:
             reason = "reading it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-            yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
+            ended = SourceTruncated(name=shard.name, items=number, reason=reason)
         except Exception as error:  # noqa: BLE001 - hostile archives make readers raise anything
             reason = f"reading cannot continue, {type(error).__name__}"
-            yield number, whole, SourceTruncated(name=shard.name, items=number, reason=reason)
+            ended = SourceTruncated(name=shard.name, items=number, reason=reason)
+        named_and_unread = not (shard.within or shard.start or number)
+        gap = Gap.of(shard.name, ended, GapKind.SOURCE if named_and_unread else None)
+        yield number, gap, gap
 
-    def _fingerprint(self, item: Item) -> Fingerprint | ItemError:
-        if not isinstance(item.content, bytes):
+    def _fingerprint(self, item: Item) -> Fingerprint | Gap:
+        if isinstance(item.content, Fingerprint):
             return item.content
+        if isinstance(item.content, ItemError):
+            return Gap.of(item.name, item.content)
         if self.anchored:
             count_picture()
         try:
@@ -261,12 +266,13 @@ class Scanner:
                 anchored=self.anchored,
             )
         except ItemError as error:
-            return error
+            failed = error
         except MemoryError:
             reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-            return DecodeFailed(name=item.name, reason=reason)
+            failed = DecodeFailed(name=item.name, reason=reason)
         except Exception as error:  # noqa: BLE001 - one item must not end the audit
-            return DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
+            failed = DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
+        return Gap.of(item.name, failed)
 
     def _join(self, rows: Rows, shard: Shard, part: Part) -> int:
         """Compare the rows of a table; return how many no entry can match."""

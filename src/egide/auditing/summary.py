@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.rows import WAYS, MatchRow
+from egide.domain.coverage import GapKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from egide.auditing.rows import Finding
 
-SUMMARY_SCHEMA = 4
+SUMMARY_SCHEMA = 5
+MAX_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,23 @@ class SourceSummary:
     kind: str
     shards: int
     items: int
+
+
+@dataclass(slots=True)
+class GapSummary:
+    """What was not looked at for one reason.
+
+    Attributes:
+        kind: a value of `egide.GapKind`, the unit of `count`.
+        code: of the error.
+        name, message: of the first one: why, and the remedy.
+    """
+
+    kind: str
+    code: str
+    count: int
+    name: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +95,7 @@ class AuditSummary:
     """The content of `summary.json`.
 
     Attributes:
+        sentence: the result in words, with what was compared and what was not.
         items: all files that are or claim to be pictures: `hashed + unreadable`.
         vetoed_items: items of which a negative bank vetoes every match; see
             docs/decisions/0024-negative-banks.md.
@@ -84,7 +104,10 @@ class AuditSummary:
         ways: matches by the way they were found: see `egide.auditing.rows.WAYS`.
         distances: matches of digests and PDQ by distance in bits.
         radius_bits: the radius given for this audit, or None if each bank's own was used.
+        gaps: what was not looked at, by kind and code, in the order of `GapKind`;
+            `not_compared.parquet` has each.
         others: files that are not pictures, counted by suffix; they were not compared.
+        columns: which columns of tables gave pictures, and which did not.
         dataset_sha256: over name and content digest of every item, in order.
         not_compared: why no entry was compared: `no-bank`, `bank-disabled`, `bank-empty` or
             `no-picture`; None if some were.
@@ -97,6 +120,7 @@ class AuditSummary:
 
     schema_version: int
     egide_version: str
+    sentence: str
     items: int
     hashed: int
     unreadable: int
@@ -105,6 +129,7 @@ class AuditSummary:
     vetoed_items: int
     compared: dict[str, int]
     matches: int
+    gaps: list[GapSummary]
     ways: dict[str, int]
     anchored: AnchoredSummary
     patches: KeypointsSummary
@@ -125,8 +150,8 @@ class AuditSummary:
     dataset_sha256: str
     bytes: int
     others: dict[str, int]
+    columns: ColumnsSummary
     versions: dict[str, str]
-    unreadable_codes: dict[str, int]
     distances: dict[str, int]
     throughput: list[tuple[float, int]]
     scanned_items: int
@@ -138,6 +163,21 @@ class AuditSummary:
     def to_json(self) -> dict[str, Any]:
         """Return the summary as plain values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnsSummary:
+    """What came of the columns of all tables, by their paths, such as `images[].bytes`.
+
+    Attributes:
+        taken: pictures by column.
+        empty: looked at, and none of their values is a picture.
+        left: not looked at: of a type that holds no file, or others were named with `--column`.
+    """
+
+    taken: dict[str, int]
+    empty: list[str]
+    left: list[str]
 
 
 @dataclass(slots=True)
@@ -162,9 +202,12 @@ class Totals:
     matches: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
-    codes: Counter[str] = field(default_factory=Counter)
+    gaps: dict[tuple[str, str], GapSummary] = field(default_factory=dict)
     distances: Counter[int] = field(default_factory=Counter)
     ways: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(WAYS, 0)))
+    _taken: Counter[str] = field(default_factory=Counter)
+    _empty: set[str] = field(default_factory=set)
+    _left: set[str] = field(default_factory=set)
     _digest: Any = field(default_factory=hashlib.sha256, repr=False)
     _shards: int = 0
 
@@ -186,18 +229,42 @@ class Totals:
             self.matches += counts["matches"]
             self.bytes += counts["bytes"]
             self.others.update(counts["others"])
+            for columns in counts["columns"]:
+                self._taken.update(columns["taken"])
+                self._empty.update(columns["empty"])
+                self._left.update(columns["left"])
             self._digest.update(bytes.fromhex(counts["digest"]))
 
     def add_finding(self, finding: Finding) -> None:
-        """Count a row by its distance and the way it was found, or by its code."""
+        """Count a match by its distance and the way it was found, a gap by its kind and code."""
         if isinstance(finding, MatchRow):
             self.ways[finding.way] += 1
             if finding.tier == 0 and finding.distance is not None:
                 self.distances[finding.distance] += 1
-        else:
-            self.codes[finding.code] += 1
+            return
+        gap = self.gaps.setdefault(
+            (finding.kind, finding.code),
+            GapSummary(finding.kind, finding.code, 0, finding.name, finding.message),
+        )
+        gap.count += finding.count
+
+    def gaps_in_order(self) -> list[GapSummary]:
+        """The gaps in the order of their kinds, the most frequent reason first."""
+        order = list(GapKind)
+        return sorted(
+            self.gaps.values(), key=lambda gap: (order.index(GapKind(gap.kind)), -gap.count)
+        )
 
     @property
     def dataset_sha256(self) -> str:
         """The digest over the parts' digests, hexadecimal."""
         return str(self._digest.hexdigest())
+
+    @property
+    def columns(self) -> ColumnsSummary:
+        """What came of the columns; one that gave a picture anywhere was taken."""
+        return ColumnsSummary(
+            taken=dict(self._taken.most_common(MAX_COLUMNS)),
+            empty=sorted(self._empty - self._taken.keys())[:MAX_COLUMNS],
+            left=sorted(self._left)[:MAX_COLUMNS],
+        )

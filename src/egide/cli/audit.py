@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from egide.cli.coverage import AcceptOption, StrictOption, exit_code
 from egide.cli.progress import show_progress
 from egide.cli.report import Language, LanguageOption
 from egide.cli.terminal import (
     DEFAULT_STORE,
     MATCH_COLUMNS,
     BanksOption,
-    Exit,
     JsonOption,
     RadiusOption,
     StoreOption,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import egide
 
 _SHOWN_MATCHES = 20
+_SHOWN_GAPS = 20
+_SHOWN_COLUMNS = 10
 
 
 def add_to(app: typer.Typer) -> None:
@@ -88,23 +90,46 @@ def audit(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Scan everything again; discard earlier results.")
     ] = False,
+    strict: StrictOption = False,
+    accept: AcceptOption = None,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Read object stores without credentials.")
+    ] = False,
+    requester_pays: Annotated[
+        bool, typer.Option("--requester-pays", help="Agree to pay for what object stores serve.")
+    ] = False,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option("--endpoint-url", metavar="URL", help="Of an object store of your own."),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="Of the AWS configuration.")
+    ] = None,
     lang: LanguageOption = Language.EN,
     json: JsonOption = False,
 ) -> None:
     """Compare every picture of a dataset with the banks.
 
-    With --out it writes matches.parquet, unreadable.parquet, summary.json and report.html; after an
-    interruption, the same command resumes. With --thorough, crops and other parts of pictures are
-    found too, by anchored hashes (not with --radius, which asks for distances alone), and entries
-    registered with --patches in copies that were written on or changed in part; this takes several
-    times as long. Exits with 0 if nothing matched, 1 if something did, 3 if nothing could be
-    compared, or if nothing matched and the search by keypoints was not possible.
+    With --out it writes matches.parquet, not_compared.parquet, summary.json and report.html; after
+    an interruption, the same command resumes. With --thorough, crops and other parts of pictures
+    are found too, by anchored hashes (not with --radius, which asks for distances alone), and
+    entries registered with --patches in copies that were written on or changed in part; this takes
+    several times as long. Exits with 0 if everything was compared and nothing matched, 1 if
+    something matched or was left out, 3 if a source could not be listed or opened at all, if
+    nothing could be compared, or if nothing matched and a bank or the keypoints were not searched.
     """
     import egide
+    from egide.auditing.sources import access
     from egide.settings import limits_from_environment
 
     with (
         _saying_what_is_kept(out),
+        access(
+            anonymous=anonymous,
+            requester_pays=requester_pays,
+            endpoint_url=endpoint_url,
+            profile=profile,
+        ),
         egide.open_store(store) as opened,
         show_progress(quiet=json) as on_progress,
     ):
@@ -134,11 +159,17 @@ def audit(
         print_json(summary.to_json())
     else:
         _print_result(summary, first, path)
-    if summary.matches:
-        raise typer.Exit(Exit.FOUND)
     hindered = thorough and not summary.patches.searched
-    if summary.not_compared or summary.banks_disabled or hindered:
-        raise typer.Exit(Exit.FAILED)
+    unsearched = bool(summary.not_compared or summary.banks_disabled or hindered)
+    raise typer.Exit(
+        exit_code(
+            [egide.GapKind(gap.kind) for gap in summary.gaps],
+            matched=bool(summary.matches),
+            nothing_compared=unsearched and not summary.matches,
+            strict=strict,
+            accepted=accept,
+        )
+    )
 
 
 @contextmanager
@@ -198,8 +229,7 @@ def _print_result(
         "items/s": f"{summary.items_per_s:,.0f}",
     }
     print_table("", [(heading, "right") for heading in figures], [figures.values()])
-    banks = ", ".join(bank.name for bank in summary.banks)
-    noun = "bank" if len(summary.banks) == 1 else "banks"
+    say(summary.sentence)
     for name in summary.banks_disabled:
         warn(f"Not searched: the bank {name} is disabled")
     if summary.not_compared == "no-picture":
@@ -207,19 +237,9 @@ def _print_result(
     elif summary.not_compared:
         error = NothingToCompare(reason=_why_nothing(summary))
         warn(f"{error} [{error.code}]")
-    elif summary.matches:
-        say(
-            f"{summary.matched_items:,} of {summary.items:,} items match {noun} {banks} "
-            f"at revision {summary.store_revision}."
-        )
-    else:
-        say(f"No match to {noun} {banks} at revision {summary.store_revision}.")
     if summary.compared:
         by = ", ".join(f"{signal} {count:,}" for signal, count in summary.compared.items())
         say(f"Rows of tables and lists, without pictures, compared by: {by}.")
-    if summary.vetoed_items:
-        count = summary.vetoed_items
-        say(f"Vetoed by a negative bank: {count:,} more item{'s' * (count > 1)} that matched.")
     if summary.ways["address"]:
         say(f"Found by an address alone: {_matches(summary.ways['address'])}.")
     if summary.ways["part"]:
@@ -233,9 +253,17 @@ def _print_result(
     if summary.patches.not_enough_detail:
         count = summary.patches.not_enough_detail
         say(f"Not enough detail to search by keypoints: {count:,}.")
-    if summary.unreadable:
-        codes = ", ".join(f"{count:,} {code}" for code, count in summary.unreadable_codes.items())
-        say(f"Not compared: {codes}.")
+    for gap in summary.gaps[:_SHOWN_GAPS]:
+        more = f"{gap.count:,} × {gap.kind}, the first: " if gap.count > 1 else ""
+        say(f"Not compared: {more}{gap.message} [{gap.code}]")
+    for words, paths in (
+        ("Columns with pictures", summary.columns.taken),
+        ("Columns without pictures", summary.columns.empty),
+        ("Columns not read", summary.columns.left),
+    ):
+        if paths:
+            more = f" and {len(paths) - _SHOWN_COLUMNS} more" if len(paths) > _SHOWN_COLUMNS else ""
+            say(f"{words}: {', '.join(list(paths)[:_SHOWN_COLUMNS])}{more}.")
     if summary.others:
         say(f"Files that are not pictures: {sum(summary.others.values()):,}.")
     if report is not None:

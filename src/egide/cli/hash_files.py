@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from egide.cli.terminal import Exit, JsonOption, examples, print_json
+from egide.cli.coverage import (
+    AcceptOption,
+    StrictOption,
+    error_values,
+    exit_code,
+    gap_values,
+    warn_of_gaps,
+)
+from egide.cli.terminal import JsonOption, examples, print_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,13 +39,16 @@ def hash_files(
             help="Decode JPEG at a reduced size, or in full (the default).",
         ),
     ] = False,
+    strict: StrictOption = False,
+    accept: AcceptOption = None,
     json: JsonOption = True,  # noqa: ARG001 - always JSON; accepted for uniformity
 ) -> None:
     """Print the fingerprint of each file as a line of JSON.
 
     Each line has file, sha256, sha1, md5, pdq (64 hex digits), quality, width, height; or file and
-    error. An animation also has frames, the PDQ of each distinct frame. Exits with 1 if a file
-    could not be used, and with 3 if none could.
+    error. An animation also has frames, the PDQ of each distinct frame. What of a file was not
+    looked at is in not_looked_at. Exits with 1 if something was left out, with 3 if a named file
+    could not be opened or no file could be used.
     """
     import egide
     from egide.settings import limits_from_environment
@@ -45,17 +56,33 @@ def hash_files(
 
     limits = limits_from_environment()
     mode = egide.Mode.FAST if fast else egide.Mode.EXACT
-    hashed = failed = 0
-    for path in picture_files(files):
+    hashed = 0
+    gaps: list[tuple[egide.GapKind, int]] = []
+    for file in picture_files(files):
+        name = str(file.path)
         try:
-            values = _line(egide.fingerprint(path, name=str(path), mode=mode, limits=limits))
+            if file.error is not None:
+                raise file.error
+            print_ = egide.fingerprint(file.path, name=name, mode=mode, limits=limits)
+            values = _line(print_)
+            left_out = egide.gaps_within(name, print_)
+            if left_out:
+                values["not_looked_at"] = [gap_values(gap) for gap in left_out]
             hashed += 1
         except egide.ItemError as error:
-            values = {"error": {"code": error.code, "message": str(error)}}
-            failed += 1
-        print_json({"file": str(path), **values})
-    if failed:
-        raise typer.Exit(Exit.FOUND if hashed else Exit.FAILED)
+            left_out = [file.gap(error)]
+            values = {"error": error_values(left_out[0])}
+        gaps += [(gap.kind, gap.count) for gap in left_out]
+        print_json({"file": name, **values})
+    warn_of_gaps(hashed, gaps, "fingerprinted")
+    raise typer.Exit(
+        exit_code(
+            [kind for kind, _ in gaps],
+            nothing_compared=bool(gaps) and not hashed,
+            strict=strict,
+            accepted=accept,
+        )
+    )
 
 
 def _line(print_: Any) -> dict[str, Any]:
@@ -73,4 +100,6 @@ def _line(print_: Any) -> dict[str, Any]:
             {"pdq": frame.code.hex(), "quality": frame.quality} for frame in print_.frames
         ]
         values["frames_skipped"] = print_.frames_skipped
+    if print_.share_read < 1:
+        values["share_read"] = round(print_.share_read, 3)
     return values

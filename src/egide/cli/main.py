@@ -63,9 +63,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
-        "Exit codes: 0 nothing matched or all went well; 1 something matched, or some files or "
-        "lines could not be used or were refused; 2 wrong usage, or the erasure was not confirmed; "
-        "3 the command could not do its work; 130 interrupted."
+        "Exit codes: 0 nothing matched or all went well; 1 something matched, or something was "
+        "left out or refused; 2 wrong usage, or the erasure was not confirmed; 3 the command could "
+        "not do its work, or not look at a source; 130 interrupted."
     ),
 )
 

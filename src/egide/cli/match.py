@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from egide.cli.coverage import (
+    AcceptOption,
+    StrictOption,
+    error_values,
+    exit_code,
+    gap_values,
+    warn_of_gaps,
+)
 from egide.cli.terminal import (
     DEFAULT_STORE,
     MATCH_COLUMNS,
     BanksOption,
-    Exit,
     JsonOption,
     RadiusOption,
     StoreOption,
@@ -22,10 +29,14 @@ from egide.cli.terminal import (
     say,
     warn,
 )
-from egide.errors import EgideError, ItemError, UsageError
+from egide.domain.coverage import Gap, gaps_within
+from egide.errors import ItemError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from egide.domain.model import Fingerprint, Match
+    from egide.domain.origin import Origin
     from egide.errors import KeypointsError
     from egide.usecases.check import Answer, Checked
 
@@ -63,6 +74,8 @@ def match(
             "--patches/--no-patches", help="Also search by keypoints, if entries have them."
         ),
     ] = True,
+    strict: StrictOption = False,
+    accept: AcceptOption = None,
     json: JsonOption = False,
 ) -> None:
     """Search the banks for pictures or PDQ hashes.
@@ -71,8 +84,9 @@ def match(
     copies within a border, a collage or a screenshot, and by anchored hashes crops and other parts
     of a picture (not with --radius, which asks for distances alone). Entries registered with
     --patches are also found in copies that were written on or changed in part.
-    Exits with 0 if nothing matched, 1 if something did, 3 if nothing matched and something could
-    not be compared: an unreadable file, a disabled bank, or no entry at all.
+    Exits with 0 if everything was compared and nothing matched, 1 if something matched or was left
+    out, 3 if a named file could not be opened, if nothing could be compared, or if nothing matched
+    and a bank or the keypoints were not searched.
     """
     import egide
     from egide.live.keypoints import can_search_keypoints
@@ -86,54 +100,67 @@ def match(
         )
         made = _of_files(files or [], keypoints=thorough, anchored=radius is None)
         queries = [*made, *_of_hashes(pdq or [])]
-        good = [outcome for _, outcome in queries if not isinstance(outcome, EgideError)]
+        good = [outcome for _, outcome in queries if not isinstance(outcome, Gap)]
         checked = egide.check(
             opened, good, banks=bank, radius_bits=radius, on_keypoints_error=hindrances.append
         )
+        matched_entries = {match.entry for one in checked.answers for match in one.matches}
+        origins = opened.entries.origins(matched_entries)
     answers = iter(checked.answers)
-    matched = failed = 0
+    matched = 0
+    gaps: list[Gap] = []
     for place, (name, outcome) in enumerate(queries):
-        if isinstance(outcome, EgideError):
-            failed += 1
+        if isinstance(outcome, Gap):
+            gaps.append(outcome)
             _print_error(name, outcome, json)
             continue
+        gaps += gaps_within(name, outcome)
         answer = next(answers)
         matched += bool(answer.matches)
         if not checked.nothing_to_compare:
             asked = radius is None and place < len(made)
-            _print_result(name, outcome, answer, checked, hindrances, json, anchored=asked)
+            _print_result(name, outcome, answer, checked, origins, hindrances, json, anchored=asked)
     checked.require_compared()
     for name in checked.disabled:
         warn(f"Not searched: the bank {name} is disabled")
     for hindrance in hindrances[:_SHOWN_HINDRANCES]:
         warn(f"Not searched by keypoints: {hindrance} [{hindrance.code}]")
-    if matched:
-        raise typer.Exit(Exit.FOUND)
-    if failed or hindrances or checked.disabled:
-        raise typer.Exit(Exit.FAILED)
+    warn_of_gaps(len(good), [(gap.kind, gap.count) for gap in gaps], "compared")
+    raise typer.Exit(
+        exit_code(
+            [gap.kind for gap in gaps],
+            matched=bool(matched),
+            nothing_compared=not matched and bool(hindrances or checked.disabled or not good),
+            strict=strict,
+            accepted=accept,
+        )
+    )
 
 
 def _of_files(
     files: list[str], *, keypoints: bool, anchored: bool
-) -> list[tuple[str, Fingerprint | ItemError]]:
+) -> list[tuple[str, Fingerprint | Gap]]:
     import egide
     from egide.settings import limits_from_environment
     from egide.usecases.register import picture_files
 
     limits = limits_from_environment()
-    queries: list[tuple[str, Fingerprint | ItemError]] = []
-    for path in picture_files(files):
+    queries: list[tuple[str, Fingerprint | Gap]] = []
+    for file in picture_files(files):
+        name = str(file.path)
         try:
+            if file.error is not None:
+                raise file.error
             print_ = egide.fingerprint(
-                path, name=str(path), limits=limits, keypoints=keypoints, anchored=anchored
+                file.path, name=name, limits=limits, keypoints=keypoints, anchored=anchored
             )
-            queries.append((str(path), print_))
+            queries.append((name, print_))
         except ItemError as error:
-            queries.append((str(path), error))
+            queries.append((name, file.gap(error)))
     return queries
 
 
-def _of_hashes(values: list[str]) -> list[tuple[str, Fingerprint | ItemError]]:
+def _of_hashes(values: list[str]) -> list[tuple[str, Fingerprint | Gap]]:
     import egide
     from egide.hashlist import parse_hex
 
@@ -146,11 +173,11 @@ def _of_hashes(values: list[str]) -> list[tuple[str, Fingerprint | ItemError]]:
     ]
 
 
-def _print_error(name: str, error: EgideError, json: bool) -> None:
+def _print_error(name: str, gap: Gap, json: bool) -> None:
     if json:
-        print_json({"query": name, "error": {"code": error.code, "message": str(error)}})
+        print_json({"query": name, "error": error_values(gap)})
     else:
-        warn(f"{error} [{error.code}]")
+        warn(f"{gap.message} [{gap.code}]")
 
 
 def _print_result(
@@ -158,6 +185,7 @@ def _print_result(
     query: Fingerprint,
     answer: Answer,
     checked: Checked,
+    origins: Mapping[int, Origin],
     hindrances: list[KeypointsError],
     json: bool,
     *,
@@ -168,7 +196,10 @@ def _print_result(
     without = anchored and query.anchored is None
     enough = None if query.keypoints is None else query.keypoints.straight.searchable
     if json:
-        rows = [{**asdict(match), "tier": match.tier} for match in matches]
+        rows = [
+            {**asdict(match), "tier": match.tier, "origin": _origin_values(origins, match)}
+            for match in matches
+        ]
         values: dict[str, Any] = {"query": name, "matchable": answer.matchable, "matches": rows}
         if action is not None:
             values["action"] = action.value
@@ -183,8 +214,12 @@ def _print_result(
             values["patches"] = hindrances[0].code
         elif enough is not None:
             values["patches"] = "searched" if enough else "not-enough-detail"
+        if left_out := gaps_within(name, query):
+            values["not_looked_at"] = [gap_values(gap) for gap in left_out]
         print_json(values)
         return
+    for gap in gaps_within(name, query):
+        warn(f"{gap.message} [{gap.code}]")
     if answer.vetoed:
         by = ", ".join(f"entry {veto.entry} of {veto.bank}" for veto in answer.vetoed_by)
         count = len(answer.vetoed)
@@ -203,12 +238,23 @@ def _print_result(
     print_table(
         f"{name}: {len(matches)} match{'es' if len(matches) > 1 else ''} "
         f"at revision {checked.revision}" + (f": {action.value}" if action else ""),
-        MATCH_COLUMNS,
-        map(match_cells, matches),
+        (*MATCH_COLUMNS, ("source", "left"), ("added", "left")),
+        ([*match_cells(match), *_origin_cells(origins, match)] for match in matches),
     )
     for match in matches:
         if (why := explanation(match, query)) is not None:
             say(why)
+
+
+def _origin_values(origins: Mapping[int, Origin], match: Match) -> dict[str, Any] | None:
+    """Where an entry came from; None if it was erased since it was searched."""
+    origin = origins.get(match.entry)
+    return None if origin is None else {**asdict(origin), "added": origin.added.isoformat()}
+
+
+def _origin_cells(origins: Mapping[int, Origin], match: Match) -> list[str]:
+    origin = origins.get(match.entry)
+    return ["–", "–"] if origin is None else [origin.source, f"{origin.added:%Y-%m-%d}"]
 
 
 def explanation(match: Match, query: Fingerprint) -> str | None:

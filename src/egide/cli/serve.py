@@ -20,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
             "egide serve --store sqlite:///register.db --port 8080",
             "egide serve --store postgresql://egide@db.example.org/egide",
             "egide serve --pages",
+            "egide serve --workers 4",
             "egide serve --config /etc/egide/egide.toml",
         ),
     )(serve)
@@ -43,7 +44,16 @@ def serve(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", metavar="N", min=1, help="Decoding processes; by default one per core."
+            "--workers", metavar="N", min=1, help="Processes that answer requests; by default 1."
+        ),
+    ] = None,
+    decoders: Annotated[
+        int | None,
+        typer.Option(
+            "--decoders",
+            metavar="N",
+            min=1,
+            help="Processes that decode uploads, for all workers; by default one per core.",
         ),
     ] = None,
     pages: Annotated[
@@ -89,6 +99,12 @@ def serve(
             say(f"The pages for people begin at {address}/")
 
     settings = ServerSettings.load(
-        config, store=store, host=host, port=port, workers=workers, pages=pages
+        config,
+        store=store,
+        host=host,
+        port=port,
+        workers=workers,
+        decoders=decoders,
+        pages=pages,
     )
     run(settings, print_first_key, print_address)

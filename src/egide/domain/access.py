@@ -32,6 +32,8 @@ class Role(StrEnum):
     """A reviewer: confirms, disputes, finds false positives, and is the second person."""
     ADMIN = "admin"
     """Runs the register; reads no fingerprint alone."""
+    KEEPER = "keeper"
+    """A moderation tool that keeps banks of its own through HMA, and reaches no other."""
 
 
 class Permission(StrEnum):
@@ -55,6 +57,8 @@ class Permission(StrEnum):
     """Act as the second person."""
     EXPORT = "export"
     MANAGE_BANKS = "manage-banks"
+    KEEP_BANKS = "keep-banks"
+    """Make banks through HMA; read, fill, rename and delete these and no others."""
     MANAGE_KEYS = "manage-keys"
     MANAGE_WEBHOOKS = "manage-webhooks"
     MANAGE_UPSTREAMS = "manage-upstreams"
@@ -74,6 +78,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.CURATOR: _CURATOR,
     Role.MODERATOR: _CURATOR | {Permission.JUDGE, Permission.APPROVE},
     Role.ADMIN: frozenset(Permission) - {Permission.READ_CHANGES},
+    Role.KEEPER: _MATCHER | {Permission.KEEP_BANKS},
 }
 
 MADE_ALONE = frozenset({Role.MATCHER})
@@ -98,8 +103,12 @@ DEFAULT_RATES: dict[Role, Rate] = {
     Role.CURATOR: Rate(20, 50_000),
     Role.MODERATOR: Rate(20, 50_000),
     Role.ADMIN: Rate(100, 1_000_000),
+    Role.KEEPER: Rate(100, 1_000_000),
 }
 """The rates of a key that is made without any."""
+NETWORK_RATE = Rate(10_000, 1_000_000_000)
+"""The rate of a network without keys: HMA has none, and its users send 500 queries a second and
+more. `max_requests_per_second` still bounds them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from egide.errors import (
     ArchiveNotOpened,
-    ColumnMissing,
     FramesSkipped,
     LineError,
-    LinkNotFollowed,
     PixelsMissing,
     SourceError,
     ValueMissing,
@@ -50,8 +48,6 @@ class GapKind(StrEnum):
 _KINDS: tuple[tuple[type[EgideError] | tuple[type[EgideError], ...], GapKind], ...] = (
     ((ValueMissing, LineError), GapKind.ROW),
     (ArchiveNotOpened, GapKind.ARCHIVE),
-    (LinkNotFollowed, GapKind.ITEM),
-    (ColumnMissing, GapKind.COLUMN),
     (FramesSkipped, GapKind.FRAME),
     (PixelsMissing, GapKind.PIXELS),
     (SourceError, GapKind.ARCHIVE),

@@ -341,11 +341,13 @@ class Fingerprint:
         url_sha256, url_md5: of the address that the file is from, in each form that a list may
             have hashed; empty if unknown.
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
-        frames_skipped: frames of an animation beyond the limit, which were not examined.
-        share_read: the share of the picture's rows that was read; below 1, the file is truncated.
+        frames_skipped: frames of an animation that were not looked at.
+        share_read: the share of the picture that was read; below 1, the file is truncated.
         regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
         keypoints: of the first frame; None if not requested.
         anchored: of the first frame; None if not requested, or if it has too little detail.
+        as_stored: of the first frame's samples as the file stores them, see
+            `egide.media.pixels.stored_samples`; None if not requested, or if they are what is seen.
     """
 
     frames: tuple[Pdq, ...]
@@ -361,6 +363,7 @@ class Fingerprint:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: tuple[bytes, ...] = field(default=(), repr=False)
     url_md5: tuple[bytes, ...] = field(default=(), repr=False)
+    as_stored: Pdq | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -427,6 +430,9 @@ class Bank:
 
     Attributes:
         kind: whether a match with one of its entries is found, or vetoes what else is found.
+        enabled_ratio: the share of HMA's look-ups that it takes part in while it is enabled, above
+            0 and at most 1. Nothing but HMA's look-ups knows it.
+        kept: whether a program made it through HMA, and so may rename and delete it.
     """
 
     id: int
@@ -435,6 +441,8 @@ class Bank:
     description: str
     enabled: bool
     kind: BankKind = BankKind.POSITIVE
+    enabled_ratio: float = 1.0
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +455,7 @@ class Registration:
         quality: of the first frame; None if unknown.
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
+        metadata: what a program says of it, as JSON; kept beside the note, and erased with it.
         keypoints: kept only if given, sealed with a key that is not in the store.
         anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
             they are.
@@ -466,6 +475,7 @@ class Registration:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
+    metadata: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -621,10 +631,10 @@ class Limits:
 
     max_file_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 178_000_000
-    max_frames: int = 32
-    """Distinct frames of an animation that are fingerprinted."""
-    max_decoded_frames: int = 512
-    """Frames of an animation that are decoded to find distinct ones."""
+    max_scaled_pixels: int = 400_000_000
+    """The same for a JPEG that fast mode decodes at an eighth of its size."""
+    max_frames: int = 512
+    """Frames of an animation that are looked at, chosen evenly over its length."""
     item_timeout_s: float = 60.0
     """Time to read and decode one item; then the worker is replaced, the item is unreadable."""
     worker_memory_bytes: int = 4 * 1024 * 1024 * 1024

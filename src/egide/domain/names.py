@@ -12,6 +12,8 @@ PERSON_SOURCE = "person-"
 """Prefix of the sources of cases' entries; each image has its own source."""
 FOLLOWED = "sync:"
 """Prefix of the sources of entries from another register."""
+KEYED = "key:"
+"""Prefix of the sources of entries that came with a key; then its name, and perhaps `/…`."""
 _ACTORS = {"local", "egide"}
 
 

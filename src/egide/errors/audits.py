@@ -23,6 +23,12 @@ class SourceUnreadable(SourceError):
     code = "source-unreadable"
 
 
+class ListingFailed(SourceError):
+    """{name} could not be listed: {reason}."""
+
+    code = "listing-failed"
+
+
 class SourceUnsupported(SourceError):
     """{name} is not a folder, image, archive, table or hash list: {reason}."""
 

@@ -12,7 +12,7 @@ class Exit(IntEnum):
 
     OK = 0
     FOUND = 1
-    """Something matched; or some files or lines could not be used, and the rest was done."""
+    """Something matched; or something was left out, and the rest was done."""
     USAGE = 2
     FAILED = 3
     INTERRUPTED = 130

@@ -48,6 +48,12 @@ class ServerUnavailable(Failed):
     code = "server-unavailable"
 
 
+class WorkerEnded(Failed):
+    """Worker {worker} of the server ended by itself, with {how}."""
+
+    code = "worker-ended"
+
+
 class AddressUnusable(Failed):
     """Egide cannot listen at {host}:{port}: {reason}."""
 

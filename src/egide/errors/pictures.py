@@ -48,6 +48,12 @@ class FormatUnsupported(ItemError):
     code = "format-unsupported"
 
 
+class KindUnsupported(ItemError):
+    """{name} is {format}, and Egide does not read this kind: {reason}. Save it as PNG or JPEG."""
+
+    code = "kind-unsupported"
+
+
 class DecodeFailed(ItemError):
     """Cannot decode {name}: {reason}. The file is damaged: fetch or save it again."""
 
@@ -67,7 +73,7 @@ class PixelsMissing(ItemError):
 
 
 class FramesSkipped(ItemError):
-    """{skipped} frames of {name} were not looked at: raise EGIDE_MAX_FRAMES or EGIDE_MAX_DECODED_FRAMES to read more."""
+    """{skipped} frames of {name} were not looked at: raise EGIDE_MAX_FRAMES and EGIDE_MAX_PIXELS, if the file is whole."""
 
     code = "frames-skipped"
 
@@ -94,6 +100,18 @@ class LinkNotFollowed(ItemError):
     """{name} is a link, which is not followed: name its target as a source of its own."""
 
     code = "link-not-followed"
+
+
+class ObjectUnreadable(ItemError):
+    """Cannot read {name}: {reason}."""
+
+    code = "object-unreadable"
+
+
+class KeyUnreadable(ItemError):
+    """{name} is an object whose key ends in a slash: copy it to another key to have it read."""
+
+    code = "key-unreadable"
 
 
 class ArchiveNotOpened(ItemError):

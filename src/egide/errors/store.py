@@ -103,6 +103,18 @@ class BankExists(Conflict):
     code = "bank-exists"
 
 
+class BankInUse(Conflict):
+    """The bank {bank} cannot be deleted: it holds {reason}."""
+
+    code = "bank-in-use"
+
+
+class BankNotKept(Conflict):
+    """The bank {bank} is not renamed: only banks that programs keep through HMA are."""
+
+    code = "bank-not-kept"
+
+
 class BankNameInvalid(Invalid):
     """{bank} cannot be a bank's name: use 1 to 64 letters, digits, dots, hyphens or underscores."""
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from egide.hashing.anchored_scales import Levels, Scales
 
 _BITS = FREQUENCIES * FREQUENCIES
-_TENS, _TENS_SINES = TENS.astype(np.int32), TENS_SINES.astype(np.int32)
+_SLOPES = TENS_SINES[1:] / TENS[1:]
 _COLUMNS = np.ascontiguousarray(WAVES.T)
 
 
@@ -71,160 +71,190 @@ def _beside(region, kept, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _weigh(above, line, below, apart, square, weights, bins):  # type: ignore[no-untyped-def]
-    """What the samples of a line add to the bins of directions, and which those are."""
+def _weigh(across, down, apart, square, weights, bins):  # type: ignore[no-untyped-def]
+    """What samples add to the bins of directions, and which those are."""
     for place in range(len(weights)):
-        across = np.int32(line[place + 2] - line[place])
-        down = np.int32(below[place] - above[place])
-        rise = np.float64(across) * across + np.float64(down) * down
+        right, below = across[place], down[place]
         share = 1 - apart[place] / square
-        weights[place] = math.floor(math.floor(math.sqrt(rise)) * share * share * 16 + 0.5)
-        first_half = (down > 0) | ((down == 0) & (across > 0))
-        turned = across <= 0 if first_half else across >= 0
-        ahead, aside = abs(down if turned else across), abs(across if turned else down)
-        number = np.int32((0 if first_half else 18) + (9 if turned else 0))
-        for step in range(1, 9):
-            number += np.int32(aside * _TENS[step] >= ahead * _TENS_SINES[step])
-        bins[place] = number
+        length = np.floor(np.sqrt(right * right + below * below))
+        weights[place] = np.floor(length * share * share * 16 + 0.5)
+        second_half = (below < 0) | ((below == 0) & (right <= 0))
+        turned = (right >= 0) if second_half else (right <= 0)
+        right, below = abs(right), abs(below)
+        # As in `anchored_directions`, rounding hides no difference of quotients.
+        slope = (right if turned else below) / max(below if turned else right, 1.0)
+        number = (18.0 if second_half else 0.0) + (9.0 if turned else 0.0)
+        for step in range(8):
+            number += 1.0 if slope >= _SLOPES[step] else 0.0
+        bins[place] = np.int32(number)
+
+
+@njit(cache=True, nogil=True)
+def _rises(levels, row, column, square, across, down, apart):  # type: ignore[no-untyped-def]
+    """Collect how brightness rises around a point, and return of how many samples."""
+    rows, columns = levels.shape
+    count = 0
+    for y in range(max(row - REACH, 1), min(row + REACH + 1, rows - 1)):
+        left = square - (y - row) ** 2 - 1
+        if left < 0:
+            continue
+        reach = int(math.sqrt(left))
+        start, stop = max(column - reach, 1), min(column + reach + 1, columns - 1)
+        line, above, below = levels[y, start - 1 :], levels[y - 1, start:], levels[y + 1, start:]
+        of_line = across[count:], down[count:], apart[count:]
+        for place in range(stop - start):
+            of_line[0][place] = line[place + 2] - line[place]
+            of_line[1][place] = below[place] - above[place]
+            of_line[2][place] = (y - row) ** 2 + (start - column + place) ** 2
+        count += stop - start
+    return count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _directions(levels, row, column, square, found):  # type: ignore[no-untyped-def]
+def _directions(levels, row, column, square, space, bins, found):  # type: ignore[no-untyped-def]
     """Find the directions of a point, the strongest first, and return how many there are."""
-    rows, columns = levels.shape
-    histogram = np.zeros(DIRECTIONS)
-    weights, bins = np.empty(2 * REACH + 1), np.empty(2 * REACH + 1, np.int32)
-    apart = np.empty(2 * REACH + 1)
-    for y in range(max(row - REACH, 1), min(row + REACH + 1, rows - 1)):
-        left = square - (y - row) ** 2
-        if left <= 0:
-            continue
-        reach = int(math.sqrt(left))
-        if reach * reach == left:
-            reach -= 1
-        start, stop = max(column - reach, 1), min(column + reach + 1, columns - 1)
-        count = stop - start
-        for place in range(count):
-            apart[place] = (y - row) ** 2 + (start + place - column) ** 2
-        _weigh(
-            levels[y - 1, start:stop],
-            levels[y, start - 1 : stop + 1],
-            levels[y + 1, start:stop],
-            apart,
-            square,
-            weights[:count],
-            bins,
-        )
-        for place in range(count):
-            histogram[bins[place]] += weights[place]
-    smooth = np.empty(DIRECTIONS)
-    for place in range(DIRECTIONS):
-        smooth[place] = (
-            6 * histogram[place]
-            + 4 * (histogram[place - 1] + histogram[(place + 1) % DIRECTIONS])
-            + histogram[place - 2]
-            + histogram[(place + 2) % DIRECTIONS]
-        )
-    least = smooth.max()
+    # Taken out of `space` in one statement, the rows would not be known to be contiguous.
+    across, down, apart = space[0], space[1], space[2]
+    count = _rises(levels, row, column, square, across, down, apart)
+    weights = space[3, :count]
+    _weigh(across, down, apart, square, weights, bins)
+    ring = np.zeros(DIRECTIONS + 4)
+    for place in range(count):
+        ring[np.uint32(bins[place] + 2)] += weights[place]
+    ring[:2], ring[-2:] = ring[-4:-2], ring[2:4]
+    smooth = np.empty(DIRECTIONS + 2)
+    for place in range(1, DIRECTIONS + 1):
+        beside, apart_two = ring[place] + ring[place + 2], ring[place - 1] + ring[place + 3]
+        smooth[place] = 6 * ring[place + 1] + 4 * beside + apart_two
+    smooth[0], smooth[-1] = smooth[-2], smooth[1]
+    least = SHARE_OF_PEAK * smooth.max()
     count = 0
-    used = np.zeros(DIRECTIONS, np.bool_)
-    while count < MAX_DIRECTIONS:
-        best = -1
-        for place in range(DIRECTIONS):
-            height = smooth[place]
-            if (
-                not used[place]
-                and height > smooth[place - 1]
-                and height >= smooth[(place + 1) % DIRECTIONS]
-                and height * 100 >= SHARE_OF_PEAK * least
-                and (best < 0 or height > smooth[best])
-            ):
-                best = place
-        if best < 0:
-            break
-        used[best] = True
-        before, after = smooth[best - 1], smooth[(best + 1) % DIRECTIONS]
+    for place in range(1, DIRECTIONS + 1):
+        height = smooth[place]
+        if height > smooth[place - 1] and height >= smooth[place + 1] and height * 100 >= least:
+            # The highest come first.
+            at = count
+            while at > 0 and height > smooth[found[at - 1]]:
+                if at < MAX_DIRECTIONS:
+                    found[at] = found[at - 1]
+                at -= 1
+            if at < MAX_DIRECTIONS:
+                found[at] = place
+                count = min(count + 1, MAX_DIRECTIONS)
+    for each in range(count):
+        best = found[each]
+        before, after = smooth[best - 1], smooth[best + 1]
         offset = 0.5 * (before - after) / (before - 2 * smooth[best] + after)
-        found[count] = math.floor((best + 0.5 + offset) * TURN / DIRECTIONS + 0.5) % TURN
-        count += 1
+        found[each] = math.floor((best - 0.5 + offset) * TURN / DIRECTIONS + 0.5) % TURN
     return count
 
 
 @njit(cache=True, nogil=True)
 def _inside(at, length):  # type: ignore[no-untyped-def]
     at = abs(at)
-    return max(min(at, 2 * (length - 1) - at), 0.0)
+    return max(min(at, 2.0 * (length - 1) - at), 0.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cut(levels, whole, down_share, across_share, shrunk, region, patch, bins):  # type: ignore[no-untyped-def]
+def _cut(levels, whole, fine, down_share, across_share, halvings, region, patch, bins):  # type: ignore[no-untyped-def]
     """Sample a region, and count its samples by brightness before the picture was halved."""
     y, x, size, direction = region
     rows, columns = levels.shape
+    shrunk, grown = 0.5**halvings, 2.0**halvings
     middle_y = y / PLACE_STEPS * down_share[0] / down_share[1] * shrunk - 0.5
     middle_x = x / PLACE_STEPS * across_share[0] / across_share[1] * shrunk - 0.5
     step = SIDES[size] / SIDE_UNITS * (SAMPLED_SPAN / SEARCHED_SPAN) / GRID * shrunk
     cosine, sine = COSINES[direction] / ONE * step, SINES[direction] / ONE * step
-    at_y, at_x = np.empty(GRID), np.empty(GRID)
+    part_y, part_x = np.empty(GRID), np.empty(GRID)
+    corners = np.empty((4, GRID), np.float32)
+    places, fine_places = np.empty(GRID, np.int32), np.empty(GRID, np.int32)
+    samples = levels.ravel()
+    below = samples[columns:]
+    across = np.arange(GRID) - (GRID - 1) / 2
+    across_x, across_y = middle_x + cosine * across, middle_y + sine * across
     bins[:] = 0
     for line in range(GRID):
         down = line - (GRID - 1) / 2
         for place in range(GRID):
-            across = place - (GRID - 1) / 2
-            at_x[place] = _inside((middle_x + cosine * across) - sine * down, columns)
-            at_y[place] = _inside((middle_y + sine * across) + cosine * down, rows)
+            at_x = _inside(across_x[place] - sine * down, columns)
+            at_y = _inside(across_y[place] + cosine * down, rows)
+            column = min(np.floor(at_x), columns - 2.0)
+            row = min(np.floor(at_y), rows - 2.0)
+            part_x[place], part_y[place] = at_x - column, at_y - row
+            places[place] = np.int32(row * columns + column)
+            fine_x = min(np.floor((at_x + 0.5) * grown), whole[1] - 1.0)
+            fine_y = min(np.floor((at_y + 0.5) * grown), whole[0] - 1.0)
+            fine_places[place] = np.int32(fine_y * whole[1] + fine_x)
         made = patch[line]
         for place in range(GRID):
-            column = min(int(at_x[place]), columns - 2)
-            row = min(int(at_y[place]), rows - 2)
-            part_x, part_y = at_x[place] - column, at_y[place] - row
-            near, next_line = levels[row, column:], levels[row + 1, column:]
-            upper, lower = np.float64(near[0]), np.float64(next_line[0])
-            upper = upper + (np.float64(near[1]) - upper) * part_x
-            lower = lower + (np.float64(next_line[1]) - lower) * part_x
-            made[place] = upper + (lower - upper) * part_y + 0.5
-            fine_x = min(int((at_x[place] + 0.5) / shrunk), whole.shape[1] - 1)
-            fine_y = min(int((at_y[place] + 0.5) / shrunk), whole.shape[0] - 1)
-            bins[int(whole[fine_y, fine_x]) // LEVELS_A_BIN] += 1
+            here, beside = np.uint32(places[place]), np.uint32(places[place] + 1)
+            corners[0, place], corners[1, place] = samples[here], samples[beside]
+            corners[2, place], corners[3, place] = below[here], below[beside]
         for place in range(GRID):
-            made[place] = math.floor(made[place])
+            upper, lower = np.float64(corners[0, place]), np.float64(corners[2, place])
+            upper = upper + (np.float64(corners[1, place]) - upper) * part_x[place]
+            lower = lower + (np.float64(corners[3, place]) - lower) * part_x[place]
+            made[place] = np.floor(upper + (lower - upper) * part_y[place] + 0.5)
+        for place in range(GRID):
+            bins[np.uint32(fine[np.uint32(fine_places[place])])] += 1
 
 
 @njit(cache=True, nogil=True)
-def _add(sums, line, weight):  # type: ignore[no-untyped-def]
-    for place in range(len(sums)):
-        sums[place] += line[place] * weight
+def _halving(values):  # type: ignore[no-untyped-def]
+    """A whole number that half of the values are over, and half are not; or one over all."""
+    low, high = values.min() - 1, values.max()
+    while high - low > 1:
+        middle = np.floor((low + high) / 2)
+        over = 0
+        for place in range(_BITS):
+            over += values[place] > middle
+        if over == _BITS // 2:
+            return middle
+        if over > _BITS // 2:
+            low = middle
+        else:
+            high = middle
+    return values.max()
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _hashed(patch, codes):  # type: ignore[no-untyped-def]
     """Hash samples, as they are and mirrored; False unless half of the bits of both are 1."""
     lines = np.zeros((FREQUENCIES, GRID))
+    apart, both = np.empty(GRID), np.empty(GRID)
     for place in range(GRID // 2):
         # A wave is the same on both sides of the middle, or has the other sign there.
-        first, last = patch[place], patch[GRID - 1 - place]
-        apart, both = first - last, first + last
-        for wave in range(0, FREQUENCIES, 2):
-            _add(lines[wave], apart, WAVES[wave, place])
-            _add(lines[wave + 1], both, WAVES[wave + 1, place])
+        for column in range(GRID):
+            apart[column] = patch[place, column] - patch[GRID - 1 - place, column]
+            both[column] = patch[place, column] + patch[GRID - 1 - place, column]
+        for wave in range(FREQUENCIES // 2):
+            odd, even = WAVES[2 * wave, place], WAVES[2 * wave + 1, place]
+            for column in range(GRID):
+                lines[2 * wave, column] += odd * apart[column]
+                lines[2 * wave + 1, column] += even * both[column]
     coefficients = np.zeros((FREQUENCIES, FREQUENCIES))
     for line in range(FREQUENCIES):
         for column in range(GRID):
-            _add(coefficients[line], _COLUMNS[column], lines[line, column])
+            weight = lines[line, column]
+            for wave in range(FREQUENCIES):
+                coefficients[line, wave] += weight * _COLUMNS[column, wave]
     for side in range(2):
         values = coefficients.ravel()
-        median = np.partition(values, _BITS // 2 - 1)[_BITS // 2 - 1]
+        middle = _halving(values)
         ones = 0
         for byte in range(_BITS // 8):
             bits = 0
             for bit in range(8):
-                bits = 2 * bits + (values[8 * byte + bit] > median)
-                ones += values[8 * byte + bit] > median
+                over = values[8 * byte + bit] > middle
+                bits = 2 * bits + over
+                ones += over
             codes[side, byte] = bits
         if ones != _BITS // 2:
             return False
         # Upside down, every second of the row frequencies changes its sign.
-        coefficients[::2] *= -1
+        for line in range(0, FREQUENCIES, 2):
+            for wave in range(FREQUENCIES):
+                coefficients[line, wave] = -coefficients[line, wave]
     return True
 
 
@@ -240,9 +270,14 @@ def _region_codes(octaves, of_octaves, halved, of_halved, pictures, points, most
     kept = np.empty((most, 4), np.int64)
     found = np.empty(MAX_DIRECTIONS, np.int64)
     patch, bins = np.empty((GRID, GRID)), np.empty(64, np.int64)
-    whole = _picture(halved, of_halved, 0)
-    down_share = whole.shape[0], of_octaves[0, 0]
-    across_share = whole.shape[1], of_octaves[0, 1]
+    window = (2 * REACH + 1) ** 2
+    space, of_samples = np.empty((4, window)), np.empty(window, np.int32)
+    whole = of_halved[0, 0], of_halved[0, 1]
+    fine = np.empty(whole[0] * whole[1], np.uint8)
+    for place in range(len(fine)):
+        fine[place] = np.uint8(halved[place] * np.float32(1 / LEVELS_A_BIN))
+    down_share = whole[0], of_octaves[0, 0]
+    across_share = whole[1], of_octaves[0, 1]
     half = PLACE_STEPS // 2
     count = 0
     for point in range(len(points)):
@@ -250,7 +285,7 @@ def _region_codes(octaves, of_octaves, halved, of_halved, pictures, points, most
         levels = _picture(octaves, of_octaves, 3 * octave + level - 1)
         square = RADII[size - SIZE_STEPS * octave]
         y, x = (down << octave) + half, (across << octave) + half
-        for place in range(_directions(levels, row, column, square, found)):
+        for place in range(_directions(levels, row, column, square, space, of_samples, found)):
             region = y, x, size, found[place]
             if _beside(region, kept, count):
                 continue
@@ -258,9 +293,10 @@ def _region_codes(octaves, of_octaves, halved, of_halved, pictures, points, most
             _cut(
                 _picture(halved, of_halved, picture),
                 whole,
+                fine,
                 down_share,
                 across_share,
-                0.5**picture,
+                picture,
                 region,
                 patch,
                 bins,

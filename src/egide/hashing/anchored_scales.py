@@ -215,21 +215,21 @@ def _halved(levels: Levels) -> list[Levels]:
     """A picture and its halves, by weights of 1, 3, 3 and 1 eighths in each direction."""
     found = [levels]
     while min(found[-1].shape) > _MIN_HALVED_SIDE and len(found) < _OCTAVES:
-        halved = _eighths(_eighths(found[-1]).T).T
-        found.append(_round(np.ascontiguousarray(halved)))
+        lines = np.pad(found[-1], (1, 2), "edge")
+        down = _eighths(*(lines[first::2] for first in range(4)))
+        found.append(_round(_eighths(*(down[:, first::2] for first in range(4)))))
     return found
 
 
-def _eighths(levels: Levels) -> Levels:
-    """Make half as many lines, not rounded."""
-    lines = np.pad(levels, ((1, 2), (0, 0)), "edge")
-    count = 2 * ((len(levels) + 1) // 2)
-    inner = lines[1 : 1 + count : 2] + lines[2 : 2 + count : 2]
-    inner *= np.float32(3)
-    inner += lines[:count:2]
-    inner += lines[3 : 3 + count : 2]
-    inner *= np.float32(0.125)
-    return inner
+def _eighths(first: Levels, second: Levels, third: Levels, fourth: Levels) -> Levels:
+    """Weigh each four lines that one line is made of, not rounded."""
+    count = tuple(fourth.shape)
+    made = second[: count[0], : count[1]] + third[: count[0], : count[1]]
+    made *= np.float32(3)
+    made += first[: count[0], : count[1]]
+    made += fourth
+    made *= np.float32(0.125)
+    return made
 
 
 def _round(sums: Levels) -> Levels:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,6 +43,7 @@ def fingerprint(
     regions: bool = True,
     anchored: bool = False,
     keypoints: bool = False,
+    as_stored: bool = False,
 ) -> Fingerprint:
     """Compute the fingerprint of one image.
 
@@ -58,6 +58,8 @@ def fingerprint(
         regions: whether to look for parts that are pictures of their own.
         anchored: whether to hash the parts of the first frame, by which its crops are found.
         keypoints: whether to find the keypoints of the first frame.
+        as_stored: whether to hash the first frame of a file also as HMA does, which takes a
+            palette's indices, ink and hidden colours for what is seen.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
@@ -98,11 +100,11 @@ def fingerprint(
             MIN_SIDE_FOR_ANCHORED if anchored else 0,
             MIN_SIDE_FOR_KEYPOINTS if keypoints else 0,
         ),
+        as_stored=as_stored,
     )
     found = _distinct(
         picture,
         mode,
-        limits,
         MAX_REGIONS if regions else 0,
         anchored=anchored,
         keypoints=keypoints,
@@ -115,9 +117,11 @@ def fingerprint(
         width=picture.width,
         height=picture.height,
         frames_skipped=found.skipped,
+        share_read=found.share_read,
         regions=found.regions,
         anchored=found.anchored,
         keypoints=found.keypoints,
+        as_stored=found.as_stored,
     )
 
 
@@ -171,12 +175,13 @@ class _Distinct(NamedTuple):
     anchored: AnchoredQuery | None
     keypoints: KeypointQuery | None
     skipped: int
+    as_stored: Pdq | None
+    share_read: float
 
 
 def _distinct(
     picture: Picture,
     mode: Mode,
-    limits: Limits,
     max_regions: int,
     *,
     anchored: bool,
@@ -188,9 +193,14 @@ def _distinct(
     regions: list[Region] = []
     parts_query: AnchoredQuery | None = None
     query: KeypointQuery | None = None
-    for frame in islice(picture.frames, limits.max_decoded_frames):
+    stored: Pdq | None = None
+    share_read = 1.0
+    for frame in picture.frames:
+        share_read = min(share_read, frame.share_read)
         found = hash_frame(frame, mode)
         code = int.from_bytes(found.code)
+        if frame.as_stored is not None and not kept:
+            stored = hash_frame(Frame(frame.as_stored, frame.rows, frame.columns), mode)
         if kept and not found.matchable:
             continue
         if _differs(code, codes, DISTINCT_BITS):
@@ -202,9 +212,8 @@ def _distinct(
             regions += parts
             kept.append(found)
             codes.append(code)
-        if len(kept) == limits.max_frames:
-            break
-    return _Distinct(tuple(kept), tuple(regions), parts_query, query, picture.count_left())
+    left = picture.count_left()
+    return _Distinct(tuple(kept), tuple(regions), parts_query, query, left, stored, share_read)
 
 
 def _differs(code: int, others: list[int], bits: int) -> bool:

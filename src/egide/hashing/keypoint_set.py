@@ -5,7 +5,7 @@ that the precision is the same for a thumbnail and a scan: 1/65535 of a side is 
 pixel up to 6000 pixels. Sizes are accurate to 4 %, angles to 1.4°: ORB itself is not more exact.
 
 The coarse grid stores, for each two neighbouring cells, which one is brighter and whether clearly
-so: two bits, from which no brightness can be recovered.
+so: two bits. Together they show the picture: docs/explain/what-fingerprints-tell.md.
 """
 
 from __future__ import annotations

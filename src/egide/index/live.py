@@ -126,14 +126,18 @@ class LiveIndex:
             self.erased_since_s = time.monotonic()
 
     def _placed(self, banks: Sequence[Bank]) -> tuple[SnapshotBank, ...]:
-        """The banks in the order of their positions, which never change."""
+        """The banks in the order of their positions, which never change.
+
+        A bank whose name is gone was deleted or renamed. It stays as it was: its entries are gone
+        or come under the new name, and those that have not come yet are still found.
+        """
         for bank in banks:
             self._bank_position.setdefault(bank.name, len(self._bank_position))
-        by_name = {bank.name: bank for bank in banks}
-        return tuple(
-            SnapshotBank(bank.id, bank.name, bank.radius_bits, bank.enabled, bank.kind)
-            for bank in map(by_name.__getitem__, self._bank_position)
-        )
+        by_name = {bank.name: bank for bank in self.view.banks} | {
+            bank.name: SnapshotBank(bank.id, bank.name, bank.radius_bits, bank.enabled, bank.kind)
+            for bank in banks
+        }
+        return tuple(map(by_name.__getitem__, self._bank_position))
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,15 @@ def _current(store: Store, path: Path, *, verify: bool) -> Snapshot | None:
     return None
 
 
+def codes_at_hand(store: Store) -> int:
+    """How many codes the search snapshot of a store has, of whatever revision; 0 without one."""
+    try:
+        with Snapshot.open(snapshot_path(store)) as snapshot:
+            return snapshot.code_count
+    except SnapshotError:
+        return 0
+
+
 def build_store_snapshot(store: Store, path: Path) -> None:
     """Write the search snapshot of a store at its present revision.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.domain.model import PDQ_BYTES, AnchoredEvidence
+from egide.domain.model import PDQ_BYTES, AnchoredEvidence, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,10 +96,15 @@ def match_anchored(searched: Searched, query: AnchoredQuery, may_match: MayMatch
     may = may_match(owner)
     owner, row, region = owner[may], hits.row[may], regions[hits.query[may]]
     candidates = _candidates(searched, owner, row, region)
-    lists = [np.frombuffer(each, np.uint8).reshape(-1, PDQ_BYTES) for each in candidates]
+    judged = _judge(
+        codes,
+        regions,
+        [np.frombuffer(each, np.uint8).reshape(-1, PDQ_BYTES) for each in candidates],
+        np.array([_confirmed(searched, owners).any() for owners in candidates.values()]),
+    )
     found = [
         Met(one, *met)
-        for owners, met in zip(candidates.values(), _judge(codes, regions, lists), strict=True)
+        for owners, met in zip(candidates.values(), judged, strict=True)
         if met is not None
         for one in owners
     ]
@@ -121,7 +126,8 @@ def _candidates(
     owners, first = np.unique(owner, return_index=True)
     met = np.unique(owner * _REGIONS + region) // _REGIONS
     regions = np.bincount(np.searchsorted(owners, met), minlength=len(owners))
-    best = np.lexsort((searched.columns(owners).id, -regions))[:_MAX_OWNERS]
+    number = searched.columns(owners).id
+    best = np.lexsort((number, -regions, ~_confirmed(searched, owners)))[:_MAX_OWNERS]
     candidates: dict[bytes, list[int]] = {}
     for place in best:
         codes = searched.anchored_codes(int(row[first[place]])).tobytes()
@@ -130,8 +136,17 @@ def _candidates(
     return candidates
 
 
+def _confirmed(searched: Searched, owners: Sequence[int] | NDArray[np.int64]) -> Flags:
+    trust = searched.columns(np.asarray(owners, np.int64)).trust
+    confirmed: Flags = np.array([one is Trust.CONFIRMED for one in searched.trusts])[trust]
+    return confirmed
+
+
 def _judge(
-    codes: NDArray[np.uint8], regions: NDArray[np.uint8], lists: Sequence[NDArray[np.uint8]]
+    codes: NDArray[np.uint8],
+    regions: NDArray[np.uint8],
+    lists: Sequence[NDArray[np.uint8]],
+    confirmed: Flags,
 ) -> list[tuple[int, AnchoredEvidence] | None]:
     """Apply the rule and its guards to candidates, whose lists differ.
 
@@ -139,6 +154,8 @@ def _judge(
         codes: of the query, shape (m, 32).
         regions: of each code, its region's number.
         lists: of each candidate its hashes, shape (k, 32).
+        confirmed: which candidates somebody confirmed. Others guard nothing of theirs: anybody may
+            register what hides a picture.
 
     Returns:
         for each candidate that matches the smallest distance and the evidence, else None.
@@ -148,6 +165,11 @@ def _judge(
     near = near.reshape(-1, len(codes))
     numbers, region = np.unique(regions, return_inverse=True)
     usable = _usable(near, region, len(numbers), lists)
+    sure = np.flatnonzero(confirmed)
+    if 0 < len(sure) < len(lists):
+        usable[sure] = _usable(
+            near[sure], region, len(numbers), [lists[one] for one in sure.tolist()]
+        )
     found: list[tuple[int, AnchoredEvidence] | None] = []
     for each, may in zip(distances, usable, strict=True):
         left = each[may]

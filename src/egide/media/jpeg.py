@@ -24,6 +24,15 @@ _START_OF_FRAME = {0xC0, 0xC1, 0xC2}
 _PROGRESSIVE = 0xC2
 _BEFORE_FRAME = {*range(0xE0, 0xF0), 0xFE, 0xDB, 0xC4, 0xDD}
 # Application data, comments, quantisation and Huffman tables, restart interval.
+_ANY_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+# SOF0 to SOF15, without tables; JPEG-LS.
+_RARE = {
+    **dict.fromkeys((0xC3, 0xCB), "a lossless JPEG"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG"),
+    0xF7: "JPEG-LS",
+}
+_SCAN_OR_END = {0xD9, 0xDA}
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _MULTI_PICTURE = 0xE2
 _BLOCK = 8
 # Pixels along a block's side; at this scale only a block's mean is decoded.
@@ -43,6 +52,49 @@ class JpegHeader:
     height: int
     progressive: bool
     multi_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """What the frame of any JPEG declares; zeros if there is none.
+
+    Attributes:
+        bits: of a sample.
+        coding: a kind of coding that few decoders know, by its name in messages, or "".
+    """
+
+    width: int = 0
+    height: int = 0
+    bits: int = 0
+    channels: int = 0
+    coding: str = ""
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether it is one that Pillow decodes, or one that has no header to tell."""
+        return not self.width or (self.bits == 8 and not self.coding)
+
+
+def frame_header(data: bytes) -> FrameHeader:
+    """Find the frame header of any JPEG, as lenient as decoders are."""
+    at = 2
+    while at + 10 <= len(data):
+        if data[at] != 0xFF:
+            at = data.find(b"\xff", at)
+            if at < 0:
+                break
+            continue
+        marker = data[at + 1]
+        if marker in {0, 0xFF} or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _ANY_FRAME:
+            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            return FrameHeader(width, height, bits, channels, _RARE.get(marker, ""))
+        if marker in _SCAN_OR_END:
+            break
+        at += 2 + max(data[at + 2] << 8 | data[at + 3], 2)
+    return FrameHeader()
 
 
 def read_header(data: bytes) -> JpegHeader | None:

@@ -8,22 +8,168 @@ before any pixel is decoded; some readers also enforce Pillow's, which counts if
 from __future__ import annotations
 
 import io
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from egide.media.formats import Format
+import numpy as np
+
+from egide.errors import ImageTruncated, ItemError, KindUnsupported
+from egide.media import jpeg, jpeg_cut, pillow_checks, png
+from egide.media.formats import Format, ends_early, webp_size
+from egide.media.picture import (
+    MIN_SIDE_PIXELS,
+    Frame,
+    Picture,
+    check_limit,
+    check_pixels,
+    explained,
+    frame_of,
+    positions,
+)
+from egide.media.quiet import quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
     from PIL import Image, ImageFile
 
-MIN_SIDE_PIXELS = 5
-"""PDQ is not defined for a shorter side."""
-MULTI_FRAME = {Format.GIF, Format.WEBP, Format.PNG, Format.AVIF, Format.TIFF, Format.JPEG}
+    from egide.domain.model import Limits
 
+_MULTI_FRAME = {Format.GIF, Format.WEBP, Format.PNG, Format.AVIF, Format.TIFF, Format.JPEG}
+_ANY_ORDER = {Format.TIFF, Format.JPEG}
 _LIMITED_BY_PILLOW = {Format.GIF, Format.TIFF, Format.WEBP}
 # These readers check Pillow's own limit once they have read the size.
 
 _NEW_SUBFILE_TYPE = 254
 _REDUCED_RESOLUTION = 1
+
+
+def decode_with_pillow(
+    data: bytes,
+    found: Format,
+    *,
+    name: str,
+    limits: Limits,
+    first: int = 0,
+    count: int | None = None,
+    as_stored: bool = False,
+) -> Picture:
+    """Open a file with Pillow's reader for its format.
+
+    Args:
+        data: the whole file.
+        found: its format.
+        name: the file's name in error messages.
+        limits: on pixels and frames.
+        first: the frame to begin with; those before it have been looked at already.
+        count: of frames, if it is known.
+        as_stored: whether frames shall also have their samples as the file stores them.
+
+    Raises:
+        ItemError: one of its subclasses.
+    """
+    limits = replace(limits, max_pixels=max_pixels_of(found, limits.max_pixels))
+    lost = 0
+    if found in {Format.ICO, Format.CUR}:
+        data, *size = pillow_checks.largest_icon(data, name=name)
+        if size == [0, 0]:
+            return decode_with_pillow(
+                data, Format.PNG, name=name, limits=limits, as_stored=as_stored
+            )
+        check_limit(*size, name=name, limit=limits.max_pixels)
+    elif found is Format.WEBP:
+        # Pillow's reader has its own limit and raises before its size can be read.
+        check_limit(*webp_size(data), name=name, limit=limits.max_pixels)
+    elif found is Format.PSD:
+        pillow_checks.require_composite(data, name=name)
+    elif found is Format.PNG:
+        if png.is_apples(data):
+            raise KindUnsupported(name=name, format="PNG", reason="it is Apple's own kind")
+        data, lost = png.picture_alone(data)
+    if found is Format.JPEG2000 and ends_early(data, found):
+        raise ImageTruncated(name=name)  # the decoder would fill the missing part and say nothing
+    with quiet():
+        image = open_with_pillow(data, found)
+        width, height = image.size
+        if not first:
+            check_pixels(width, height, name=name, limits=limits)
+        pillow_checks.require_data(image, found, name=name)
+        if count is None:
+            image, count = _count_frames(image, data, found, limits)
+    chosen = positions(count, width * height, limits, in_order=found not in _ANY_ORDER)
+    looked_at = first
+
+    def frames() -> Iterator[Frame]:
+        nonlocal looked_at
+        for position in chosen[first:]:
+            try:
+                with explained(name, data, found), quiet():
+                    if position:
+                        image.seek(position)
+                        check_limit(*image.size, name=name, limit=limits.max_pixels)
+                    wanted = not position or is_picture(image, (width, height))
+                    frame = _first_frame(image, data, found, as_stored) if wanted else None
+            except ItemError:
+                if not position:
+                    raise
+                return  # what is left of a broken animation is counted
+            looked_at += 1
+            if frame is not None:
+                yield frame
+
+    return Picture(width, height, frames(), lambda: count + lost - looked_at)
+
+
+def _count_frames(
+    image: ImageFile.ImageFile, data: bytes, found: Format, limits: Limits
+) -> tuple[ImageFile.ImageFile, int]:
+    """Count the frames; of an animation that breaks off, those before the break and one more.
+
+    Returns:
+        the reader to go on with, and the number.
+    """
+    if found not in _MULTI_FRAME:
+        return image, 1
+    try:
+        return image, int(getattr(image, "n_frames", 1))
+    except Exception:  # noqa: BLE001 - readers raise nearly everything
+        counting, count = open_with_pillow(data, found), 1
+        most = len(positions(limits.max_frames, image.width * image.height, limits))
+        with suppress(Exception):
+            while count < most:
+                counting.seek(count)
+                count += 1
+        return open_with_pillow(data, found), count + 1
+
+
+def _last_channel(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image.getchannel(len(image.getbands()) - 1))
+
+
+def _first_frame(image: ImageFile.ImageFile, data: bytes, found: Format, as_stored: bool) -> Frame:
+    """Decode the current frame; of a JPEG that ends early, what there is of it."""
+    if found is not Format.JPEG:
+        return frame_of(pillow_checks.corrected(image, data, found), as_stored=as_stored)
+    # Arithmetic coding cannot be continued where a piece of the file ends.
+    image.decodermaxblock = max(len(data), image.decodermaxblock)
+    try:
+        return frame_of(image, as_stored=as_stored)
+    except Exception as error:
+        mended = jpeg_cut.with_end(data) if jpeg_cut.is_cut(error) else None
+        if mended is None or image.tell():
+            raise
+    image = open_with_pillow(mended, found)
+    image.decodermaxblock = len(mended)
+    image.load()
+    header = jpeg.read_header(mended)
+    # Of colours, the edge of what is missing is blurred.
+    samples = jpeg.decode_luma(mended, header, 1) if header else _last_channel(image)
+    share = jpeg_cut.share_read(samples)
+    if not share:
+        raise EOFError("no pixel is there")
+    return replace(frame_of(image), share_read=share)
 
 
 def open_with_pillow(data: bytes, found: Format) -> ImageFile.ImageFile:
@@ -67,6 +213,26 @@ def open_with_pillow(data: bytes, found: Format) -> ImageFile.ImageFile:
             from PIL.PpmImagePlugin import PpmImageFile
 
             return PpmImageFile(file)
+        case Format.JPEG2000:
+            from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+
+            return Jpeg2KImageFile(file)
+        case Format.ICO | Format.CUR:
+            from PIL.IcoImagePlugin import IcoImageFile
+
+            return IcoImageFile(file)
+        case Format.PSD:
+            from PIL.PsdImagePlugin import PsdImageFile
+
+            return PsdImageFile(file)
+        case Format.PCX:
+            from PIL.PcxImagePlugin import PcxImageFile
+
+            return PcxImageFile(file)
+        case Format.TGA:
+            from PIL.TgaImagePlugin import TgaImageFile
+
+            return TgaImageFile(file)
     raise ValueError(f"no reader for {found}")
 
 

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 MAX_PAGE = 1000
 """Most entries in one request for changes."""
-MAX_CODES = 128
-"""Most PDQ codes of one entry; an animation has at most `Limits.max_frames`, 32."""
+MAX_CODES = 1024
+"""Most PDQ codes of one entry; an animation has at most `Limits.max_frames`, 512 by default."""
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _ITEMS_AROUND = 64
 _ITEMS_OF_ENTRY = MAX_CODES + MAX_ANCHORED + 32

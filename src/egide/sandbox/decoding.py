@@ -136,7 +136,12 @@ class DecodingPool:
             return PoolStatus(len(self._children), busy, len(self._line), self._replaced)
 
     def fingerprint(
-        self, data: bytes, *, exact: bool = False, name: str = "the upload"
+        self,
+        data: bytes,
+        *,
+        exact: bool = False,
+        as_stored: bool = False,
+        name: str = "the upload",
     ) -> Fingerprint:
         """Compute the fingerprint of one image file in a child.
 
@@ -145,6 +150,7 @@ class DecodingPool:
         Args:
             data: the file.
             exact: compute the reference's hash, bit for bit, for registering; else the fast one.
+            as_stored: also hash as HMA does, see `egide.fingerprint`.
             name: the picture's name in error messages; the child does not receive it.
 
         Returns:
@@ -161,7 +167,7 @@ class DecodingPool:
         for _ in range(_ATTEMPTS):
             child = self._take()
             try:
-                answer = child.ask(data, exact=exact, name=name)
+                answer = child.ask(data, exact=exact, as_stored=as_stored, name=name)
             except ChildSilent as error:
                 self._replace(child)
                 raise DecodeTimeout(name=name, limit_s=self._limits.item_timeout_s) from error

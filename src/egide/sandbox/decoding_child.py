@@ -41,21 +41,23 @@ def main() -> None:
     warm_up()
     _answer(answers, {"ready": True})
     while len(header := requests.read(REQUEST.size)) == REQUEST.size:
-        exact, is_compiled, size = REQUEST.unpack(header)
+        exact, as_stored, is_compiled, size = REQUEST.unpack(header)
         if is_compiled:
             prepare_compiled(ANCHORED)  # from what the parent has written: a child writes no files
         data = requests.read(size)
         if len(data) < size:
             return
-        values = _fingerprint(data, limits, exact=exact)
+        values = _fingerprint(data, limits, exact=exact, as_stored=as_stored)
         del data  # free it while waiting for the next picture
         _answer(answers, values)
 
 
-def _fingerprint(data: bytes, limits: Limits, *, exact: bool) -> dict[str, Any]:
+def _fingerprint(data: bytes, limits: Limits, *, exact: bool, as_stored: bool) -> dict[str, Any]:
     mode = Mode.EXACT if exact else Mode.FAST
     try:
-        made = fingerprint(data, name="", mode=mode, limits=limits, anchored=True)
+        made = fingerprint(
+            data, name="", mode=mode, limits=limits, anchored=True, as_stored=as_stored
+        )
         return {"done": fingerprint_values(made)}
     except ItemError as error:
         return _failed(error)

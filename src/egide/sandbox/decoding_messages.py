@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 LENGTH = struct.Struct(">I")
-REQUEST = struct.Struct(">??Q")
-"""Whether to hash exactly, whether compiled modules can be loaded, and the bytes that follow."""
+REQUEST = struct.Struct(">???Q")
+"""Whether to hash exactly, whether also as the file stores its samples, whether compiled modules
+can be loaded, and the bytes that follow."""
 
 _VARIANT_BYTES = PDQ_BYTES * len(TRANSFORMS)
 _MAX_HASH_CHARS = 2 * _VARIANT_BYTES + 200
@@ -76,7 +77,7 @@ def pack_answer(values: dict[str, Any]) -> bytes:
 def max_answer_bytes(limits: Limits) -> int:
     """The greatest length of a valid answer."""
     anchored_chars = _MAX_ANCHORED * 2 * (PDQ_BYTES + 1)
-    return 4096 + anchored_chars + (limits.max_frames + MAX_REGIONS) * _MAX_HASH_CHARS
+    return 4096 + anchored_chars + (limits.max_frames + MAX_REGIONS + 1) * _MAX_HASH_CHARS
 
 
 def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
         "anchored": None
         if anchored is None
         else [anchored.codes.hex(), anchored.regions.hex(), anchored.version],
+        "as_stored": fingerprint.as_stored and _pdq_values(fingerprint.as_stored),
     }
 
 
@@ -168,6 +170,7 @@ def _fingerprint(values: dict[str, Any], limits: Limits) -> Fingerprint:
         share_read=_share(values["share"]),
         regions=tuple(_region(region, len(frames)) for region in values["regions"]),
         anchored=None if values["anchored"] is None else _anchored(*values["anchored"]),
+        as_stored=None if values["as_stored"] is None else _pdq(values["as_stored"]),
     )
 
 

@@ -98,7 +98,9 @@ class DecodingProcess:
                 raise ChildDied
             self._ready = True
 
-    def ask(self, data: bytes, *, exact: bool, name: str) -> Fingerprint | EgideError:
+    def ask(
+        self, data: bytes, *, exact: bool, as_stored: bool, name: str
+    ) -> Fingerprint | EgideError:
         """Send one picture; return its fingerprint, or the error to raise instead.
 
         Raises:
@@ -106,7 +108,7 @@ class DecodingProcess:
         """
         until = time.monotonic() + self._limits.item_timeout_s
         fast = compiled_module(ANCHORED) is not None
-        self._send(REQUEST.pack(exact, fast, len(data)), until)
+        self._send(REQUEST.pack(exact, as_stored, fast, len(data)), until)
         self._send(data, until)
         try:
             return read_answer(self._receive(until), name=name, limits=self._limits)

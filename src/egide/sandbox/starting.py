@@ -1,4 +1,4 @@
-"""The one place that starts a Python interpreter.
+"""The one place that starts a process.
 
 A child reads hostile files, often with their folder as its working folder. So that folder must not
 be on its module path, and the child gets only named variables of the caller's environment. A test
@@ -18,7 +18,7 @@ from egide.errors import TooManyProcesses
 from egide.sandbox.exhaustion import exhausted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
@@ -72,6 +72,39 @@ def start(
         if (known := exhausted(error)) is not None:
             raise known from error
         raise
+
+
+def fork(run: Callable[[], int]) -> int:
+    """Go on as two processes, which share what is in memory until either changes it.
+
+    For a process of one thread alone: other threads do not exist in the child, their locks do.
+
+    Args:
+        run: what the child does; it ends with the status that this returns.
+
+    Returns:
+        the child's process id.
+
+    Raises:
+        TooManyProcesses, OutOfMemory: no more children can be started.
+        OSError: for another reason.
+    """
+    try:
+        child = os.fork()
+    except BlockingIOError as error:
+        raise TooManyProcesses from error
+    except OSError as error:
+        if (known := exhausted(error)) is not None:
+            raise known from error
+        raise
+    if child:
+        return child
+    status = 1
+    try:
+        status = run()
+    finally:
+        # What the parent has open, such as its standard output, is the parent's to flush.
+        os._exit(status)
 
 
 def end(process: subprocess.Popen[bytes], *, timeout_s: float) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import BoundedSemaphore, local
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from egide.errors import Overloaded, ServerUnavailable
 
@@ -18,12 +19,43 @@ if TYPE_CHECKING:
 MEMORY_KIB = 64 * 1024
 """RFC 9106, section 4, second recommendation, but in one lane: others need the cores."""
 PASSES = 3
-# Each hash needs 64 MiB, and on two cores more at a time are no faster.
-_AT_WORK = BoundedSemaphore(2)
-# A flood of sign-ins must not take all of the server's threads.
-_IN_LINE = BoundedSemaphore(12)
+AT_WORK = 2
+"""Each hash needs 64 MiB, and on two cores more at a time are no faster."""
+IN_LINE = 12
+"""A flood of sign-ins must not take all of the server's threads."""
 _RETRY_AFTER_S = 5
 _own = local()
+
+
+class Places(Protocol):
+    """A semaphore, of this process or of several."""
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take a place; return whether there was one."""
+
+    def release(self) -> None:
+        """Give a place back."""
+
+
+@dataclass(slots=True)
+class _Lanes:
+    """The places of those whose password is hashed, and of those and all who wait for it."""
+
+    at_work: Places
+    in_line: Places
+
+
+_lanes = _Lanes(BoundedSemaphore(AT_WORK), BoundedSemaphore(IN_LINE))
+
+
+def share_lanes(at_work: Places, in_line: Places) -> None:
+    """Hash passwords in places that this process shares with others.
+
+    Args:
+        at_work: `AT_WORK` of them.
+        in_line: `IN_LINE` of them.
+    """
+    _lanes.at_work, _lanes.in_line = at_work, in_line
 
 
 def hash_password(text: str) -> str:
@@ -36,7 +68,7 @@ def hash_password(text: str) -> str:
         Overloaded: a dozen others are waiting.
         ServerUnavailable: argon2-cffi is not installed.
     """
-    with place_in_line(), _AT_WORK:
+    with place_in_line(), _at_work():
         return _hasher().hash(_encoded(text))
 
 
@@ -55,7 +87,7 @@ def verify_password(text: str, hash_: str | None) -> bool:
     nobodys = _nobodys_hash()
     from argon2.exceptions import VerifyMismatchError
 
-    with place_in_line(), _AT_WORK:
+    with place_in_line(), _at_work():
         try:
             _hasher().verify(nobodys if hash_ is None else hash_, _encoded(text))
         except VerifyMismatchError:
@@ -76,14 +108,25 @@ def place_in_line() -> Iterator[None]:
     if getattr(_own, "in_line", False):
         yield
         return
-    if not _IN_LINE.acquire(blocking=False):
+    places = _lanes.in_line
+    if not places.acquire(blocking=False):
         raise Overloaded(retry_after_s=_RETRY_AFTER_S)
     _own.in_line = True
     try:
         yield
     finally:
         _own.in_line = False
-        _IN_LINE.release()
+        places.release()
+
+
+@contextmanager
+def _at_work() -> Iterator[None]:
+    places = _lanes.at_work
+    places.acquire()
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _encoded(text: str) -> bytes:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 from starlette.responses import Response
 
+from egide.domain.coverage import gaps_within
 from egide.errors import ItemError
-from egide.usecases.check import Check
+from egide.usecases.check import Check, origins
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from egide.domain.access import Key
     from egide.domain.model import Fingerprint, Match
+    from egide.domain.origin import Origin
     from egide.domain.policy import Decision
     from egide.server.service import Service
     from egide.usecases.check import Checked
@@ -90,7 +93,7 @@ def answer_fingerprints(
     """
     check = checking(service, key, banks)
     service.allowances.spend(key, len(fingerprints))
-    return _several(*ask(service, key, check, fingerprints))
+    return _several(service, key, *ask(service, key, check, fingerprints))
 
 
 def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[str, Any]:
@@ -114,7 +117,9 @@ def answer_file(service: Service, key: Key, check: Check, data: bytes) -> dict[s
     service.allowances.spend(key, 1)
     fingerprint = service.decoding.fingerprint(data)
     checked, (decision,) = ask(service, key, check, [fingerprint])
-    return _answer(fingerprint.matchable, decision) | _searched(checked)
+    found = origins(service.store, key, _named([decision]))
+    answer = _answer(fingerprint.matchable, decision, found)
+    return answer | _not_read(fingerprint) | _searched(checked)
 
 
 def answer_files(
@@ -129,11 +134,13 @@ def answer_files(
     """
     check = checking(service, key, banks)
     service.allowances.spend(key, len(files))
-    with ThreadPoolExecutor(service.settings.workers) as threads:
+    with ThreadPoolExecutor(service.settings.decoders) as threads:
         read = list(threads.map(lambda data: _decode(service, data), files))
     usable = [one for one in read if not isinstance(one, ItemError)]
-    answers = _several(*ask(service, key, check, usable))
-    found = iter(answers["results"])
+    answers = _several(service, key, *ask(service, key, check, usable))
+    found = (
+        answer | _not_read(one) for answer, one in zip(answers["results"], usable, strict=True)
+    )
     return answers | {
         "results": [
             {"problem": {"code": one.code, "detail": one.message}}
@@ -151,10 +158,13 @@ def _decode(service: Service, data: bytes) -> Fingerprint | ItemError:
         return error
 
 
-def _several(checked: Checked, decisions: Sequence[Decision]) -> dict[str, Any]:
+def _several(
+    service: Service, key: Key, checked: Checked, decisions: Sequence[Decision]
+) -> dict[str, Any]:
+    found = origins(service.store, key, _named(decisions))
     return {
         "results": [
-            _answer(answer.matchable, decision)
+            _answer(answer.matchable, decision, found)
             for answer, decision in zip(checked.answers, decisions, strict=True)
         ]
     } | _searched(checked)
@@ -171,14 +181,42 @@ def _searched(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _answer(matchable: bool, decision: Decision) -> dict[str, Any]:
+def _answer(matchable: bool, decision: Decision, found: Mapping[int, Origin]) -> dict[str, Any]:
     return {
         "decision": {"action": decision.action, "reasons": decision.reasons},
-        "matches": [_shown(match) for match in decision.matches],
-        "vetoed": [_shown(match) for match in decision.vetoed],
-        "vetoed_by": [_shown(match) for match in decision.vetoed_by],
+        "matches": [_shown(match) | _traced(match, found) for match in decision.matches],
+        "vetoed": [_shown(match) | _traced(match, found) for match in decision.vetoed],
+        "vetoed_by": [_shown(match) | _traced(match, found) for match in decision.vetoed_by],
         "matchable": matchable,
     }
+
+
+def _not_read(fingerprint: Fingerprint) -> dict[str, Any]:
+    """What of a picture was not looked at, if anything."""
+    gaps = gaps_within("the picture", fingerprint)
+    if not gaps:
+        return {}
+    return {
+        "not_looked_at": [
+            {"kind": gap.kind, "count": gap.count, "code": gap.code, "message": gap.message}
+            for gap in gaps
+        ]
+    }
+
+
+def _named(decisions: Sequence[Decision]) -> Iterator[Match]:
+    """All matches that the answers name."""
+    for decision in decisions:
+        yield from (*decision.matches, *decision.vetoed, *decision.vetoed_by)
+
+
+def _traced(match: Match, found: Mapping[int, Origin]) -> dict[str, Any]:
+    """The field `origin`, for keys that may see it."""
+    origin = found.get(match.entry)
+    if origin is None:
+        return {}
+    added = origin.added.isoformat().replace("+00:00", "Z")
+    return {"origin": {**asdict(origin), "added": added}}
 
 
 def _shown(match: Match) -> dict[str, Any]:

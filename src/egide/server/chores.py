@@ -53,15 +53,18 @@ class Chores:
         self._stopping = Event()
         self._chores = chores(service, self._stopping.is_set)
         self._threads: list[Thread] = []
-        self._follower = Follower(
-            service.store,
-            interval_s=service.settings.sync_interval_s,
-            connect=partial(connect, allowed_networks=service.settings.sync_networks),
-        )
+        self._follower = None
+        if service.shared.leads:
+            self._follower = Follower(
+                service.store,
+                interval_s=service.settings.sync_interval_s,
+                connect=partial(connect, allowed_networks=service.settings.sync_networks),
+            )
 
     def start(self) -> None:
         """Start all chores, and follow the service's upstreams."""
-        self._follower.start()
+        if self._follower is not None:
+            self._follower.start()
         for chore in self._chores:
             thread = Thread(target=self._repeat, args=(chore,), name=f"egide-{chore.name}")
             thread.start()
@@ -70,7 +73,8 @@ class Chores:
     def stop(self) -> None:
         """Let each chore finish, then end its thread; call this before the store is closed."""
         self._stopping.set()
-        self._follower.stop()
+        if self._follower is not None:
+            self._follower.stop()
         for thread in self._threads:
             thread.join(_JOIN_S)
 
@@ -92,7 +96,7 @@ def _do(chore: Chore) -> None:
 
 
 def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
-    """Return the chores of a service.
+    """Return the chores of a service; the first worker has those of the register too.
 
     Args:
         service: a running one.
@@ -109,9 +113,15 @@ def chores(service: Service, stopping: Callable[[], bool]) -> tuple[Chore, ...]:
         store.sessions.forget(now)
         store.idempotency.forget(now - timedelta(seconds=settings.idempotency_ttl_s))
 
-    return (
+    own = (
         Chore("quotas", _FLUSH_EVERY_S, service.allowances.flush, also_last=True),
         Chore("decisions", _FLUSH_EVERY_S, service.events.flush, also_last=True),
+        Chore("readiness", _FLUSH_EVERY_S, service.say_ready),
+    )
+    if not service.shared.leads:
+        return own
+    return (
+        *own,
         Chore("webhooks", _FLUSH_EVERY_S, partial(_deliver, service, stopping)),
         Chore("erasing", _ERASE_EVERY_S, partial(settle, store, snapshot=False)),
         Chore("forgetting", _FORGET_EVERY_S, forget),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from egide.domain.access import Permission
-from egide.errors import NotReady, RegisterStale
+from egide.errors import NotReady
 from egide.server.http.auth import address_of, identify
 from egide.server.metrics import CONTENT_TYPE
 from egide.server.service import Service, ServiceDep
@@ -30,7 +30,7 @@ async def healthz() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Whether it can answer", response_description="It can.")
 async def readyz(service: ServiceDep) -> dict[str, str]:
-    """Answer 503 while the index loads, or once it may be out of date.
+    """Answer 503 while the index of any worker loads, or once it may be out of date.
 
     `failure` is the error code if the index cannot be renewed.
     """
@@ -46,17 +46,11 @@ def require_ready(service: Service) -> None:
         NotReady: the index is not loaded; it gives the reason.
         RegisterStale: the store has been silent for too long.
     """
-    if not service.live.ready:
-        failure = service.live.failure
-        raise NotReady(
-            reason="the search index is being loaded"
-            if failure is None
-            else f"the search index cannot be loaded: {failure}"
-        )
-    settings = service.settings
-    stalled_s = service.live.stalled_s
-    if stalled_s > min(settings.ready_max_age_s, settings.stale_after_s):
-        raise RegisterStale(stalled_s=round(stalled_s))
+    reason = service.unready()
+    if reason is not None:
+        raise reason
+    if not service.shared.all_ready:
+        raise NotReady(reason="the search index of another worker is being loaded")
 
 
 @router.get("/metrics", summary="Counts and times for Prometheus", response_class=Response)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -14,12 +17,14 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
+    values,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from prometheus_client.core import Metric
 
@@ -27,20 +32,66 @@ if TYPE_CHECKING:
     from egide.live.register import LiveRegister
     from egide.partners.delivering import Delivered
     from egide.sandbox.decoding import DecodingPool
+    from egide.server.http.shared import Shared
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PRESENT: dict[str, tuple[str, str, Callable[[LiveRegister, DecodingPool], float]]] = {
+    "egide_revision": (
+        "Revision that is matched against.",
+        "livemin",
+        lambda live, _: live.revision,
+    ),
+    "egide_age_seconds": (
+        "Since the index was last known to be current with the store.",
+        "livemax",
+        lambda live, _: live.age_s,
+    ),
+    "egide_stalled_seconds": (
+        "Since the store was last heard: answers are stale after EGIDE_STALE_AFTER_S.",
+        "livemax",
+        lambda live, _: live.stalled_s,
+    ),
+    "egide_failing": (
+        "1 while the index cannot follow the store or be renewed.",
+        "livemax",
+        lambda live, _: live.failure is not None,
+    ),
+    "egide_entries": (
+        "Entries that can match.",
+        "livemin",
+        lambda live, _: live.entry_count,
+    ),
+    "egide_decoding_waiting": (
+        "Pictures that wait for a decoder.",
+        "livesum",
+        lambda _, decoding: decoding.status().waiting,
+    ),
+}
+"""Known once the index is loaded: what it is, and what is told of several workers: the worst of
+them, or the sum."""
 
 
 class Metrics:
-    """The counters of one service."""
+    """The counters of one service; `text` tells those of all its workers."""
 
-    def __init__(self, live: LiveRegister, decoding: DecodingPool) -> None:
+    def __init__(self, live: LiveRegister, decoding: DecodingPool, shared: Shared) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # unneeded second series of each counter
+        self._live = live
+        self._decoding = decoding
+        self._shared = shared
         self._registry = CollectorRegistry()
-        for own in (ProcessCollector, PlatformCollector, GCCollector):
-            own(registry=self._registry)
-        self._registry.register(_Present(live, decoding))
+        if shared.metrics is not None:
+            _keep_in(shared.metrics, shared.memory.worker)
+        self._ready = Gauge(
+            "egide_ready",
+            "1 once the index is loaded.",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
+        self._present: dict[str, Gauge] = {}
+        self._refreshing = Lock()
         self._requests = Counter(
             "egide_requests",
             "Requests answered.",
@@ -73,7 +124,17 @@ class Metrics:
             "egide_webhooks_failing",
             "Webhooks that did not take the last message to them.",
             registry=self._registry,
+            multiprocess_mode="livemax",
         )
+        # A registry of what is told of all processes, beside that of what this one counts.
+        self._told = self._registry
+        if shared.metrics is not None:
+            self._told = CollectorRegistry()
+            MultiProcessCollector(self._told, path=str(shared.metrics))  # type: ignore[no-untyped-call]
+        else:
+            GCCollector(registry=self._told)
+        PlatformCollector(registry=self._told)
+        self._told.register(_Processes(shared))
 
     def count_request(self, method: str, route: str, status: int, took_s: float) -> None:
         """Count a request by its route's template, never by its path."""
@@ -98,52 +159,62 @@ class Metrics:
         """Set how many webhooks did not take their last message."""
         self._failing.set(count)
 
+    def refresh(self) -> None:
+        """Set the values of the present."""
+        self._ready.set(self._live.ready)
+        if not self._live.ready:
+            return
+        with self._refreshing:
+            for name, (text, mode, value) in _PRESENT.items():
+                if name not in self._present:
+                    self._present[name] = Gauge(
+                        name,
+                        text,
+                        registry=self._registry,
+                        multiprocess_mode=mode,  # type: ignore[arg-type]
+                    )
+                self._present[name].set(value(self._live, self._decoding))
+
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        self.refresh()
+        return generate_latest(self._told)
 
 
-class _Present(Collector):
-    """Metrics that are read on request."""
+def forget_gauges(folder: Path, worker: int) -> None:
+    """Remove what a worker that has ended said of the present; what it counted stays."""
+    for left in folder.glob(f"gauge_live*_{worker}.db"):
+        left.unlink(missing_ok=True)
 
-    def __init__(self, live: LiveRegister, decoding: DecodingPool) -> None:
-        self._live = live
-        self._decoding = decoding
+
+def _keep_in(folder: Path, worker: int) -> None:
+    """Have prometheus_client keep this process's values in files, which all workers read."""
+    os.environ[_FOLDER_VARIABLE] = str(folder)
+    values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
+
+
+class _Processes(Collector):
+    """What the processes of all workers use together, as `ProcessCollector` says of one."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
 
     def describe(self) -> Iterable[Metric]:
-        """Describe nothing in advance: the index may not be loaded yet."""
+        """Describe nothing in advance."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the present values."""
-        yield GaugeMetricFamily(
-            "egide_ready", "1 once the index is loaded.", value=float(self._live.ready)
-        )
-        if not self._live.ready:
-            return
-        yield GaugeMetricFamily(
-            "egide_revision", "Revision that is matched against.", value=self._live.revision
-        )
-        yield GaugeMetricFamily(
-            "egide_age_seconds",
-            "Since the index was last known to be current with the store.",
-            value=self._live.age_s,
-        )
-        yield GaugeMetricFamily(
-            "egide_stalled_seconds",
-            "Since the store was last heard: answers are stale after EGIDE_STALE_AFTER_S.",
-            value=self._live.stalled_s,
-        )
-        yield GaugeMetricFamily(
-            "egide_failing",
-            "1 while the index cannot follow the store or be renewed.",
-            value=float(self._live.failure is not None),
-        )
-        yield GaugeMetricFamily(
-            "egide_entries", "Entries that can match.", value=self._live.entry_count
-        )
-        yield GaugeMetricFamily(
-            "egide_decoding_waiting",
-            "Pictures that wait for a decoder.",
-            value=self._decoding.status().waiting,
-        )
+        """Yield sums; of the times at which they started, the first."""
+        together: dict[str, Metric] = {}
+        for pid in self._shared.pids or [os.getpid()]:
+            for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+                known = together.setdefault(metric.name, metric)
+                if known is not metric:
+                    first, more = known.samples[0], metric.samples[0]
+                    join = min if metric.name.endswith("start_time_seconds") else _sum
+                    known.samples[0] = first._replace(value=join(first.value, more.value))
+        return together.values()
+
+
+def _sum(one: float, other: float) -> float:
+    return one + other

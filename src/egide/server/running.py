@@ -1,4 +1,4 @@
-"""The serving process: its socket, its signals, and its orderly end."""
+"""The serving processes: their socket, their signals, and their orderly end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import os
 import signal
 import socket
 import sys
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from egide.compiled import MIN_CODES, SEARCH, prepare_compiled
 from egide.domain.access import Role
 from egide.errors import (
     AddressDenied,
@@ -22,15 +26,24 @@ from egide.errors import (
     AddressUnusable,
     EgideError,
     KeyExists,
+    SettingInvalid,
 )
+from egide.live.snapshots import codes_at_hand
 from egide.server.app import create_app, prepare
 from egide.server.http import logs
+from egide.server.http.accepting import Accepting
 from egide.server.http.connections import BoundedHttp, bounded_http
+from egide.server.http.shared import Shared
+from egide.server.metrics import forget_gauges
+from egide.server.pages.routes import ensure_bank
 from egide.server.service import Service
+from egide.server.workers import END_AT_ONCE, Place, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+    from fastapi import FastAPI
 
     from egide.server.settings import ServerSettings
     from egide.store.access.keys import Keys
@@ -38,6 +51,7 @@ if TYPE_CHECKING:
 FIRST_KEY = "first-admin"
 FIRST_HOLDER = "first admin"
 _BACKLOG = 2048
+_SUCCESSOR_PATIENCE_S = 60.0
 _SWITCH_INTERVAL_S = 0.0005
 # During a search, the thread that takes requests then runs ten times as often as by default. At 200
 # look-ups/s among a million entries, the 99th percentile fell from 27 to 10 ms.
@@ -68,34 +82,109 @@ def run(
         StoreError: the store cannot be opened, for instance StoreTooOld.
         SnapshotUnwritable: the folder for the search snapshot cannot be used.
         AddressUnusable: the server cannot listen at the address; one of its kinds.
-        NotReady: the decoders do not start.
+        NotReady: the decoders, or a worker, do not start.
     """
     logs.configure(settings)
     return_large_blocks()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    with closing(_listen(settings)) as listening, closing(Service.open(settings)) as service:
-        token = make_first_key(service.store.keys)
-        if token is not None:
-            on_first_key(token)
-        service.start()
-        app = create_app(settings, service)
+    with closing(_listen(settings)) as listening:
+
+        def say_address() -> None:
+            on_listening(settings.public_url or _shown(listening))
+
+        if settings.workers > 1:
+            _run_workers(settings, listening, on_first_key, say_address)
+            return
+        with closing(Service.open(settings)) as service:
+            _make_keys(service, on_first_key)
+            service.start()
+            app = create_app(settings, service)
+            prepare(app)
+            say_address()
+            _Server(_config(app, settings)).run(sockets=[listening])
+
+
+def _run_workers(
+    settings: ServerSettings,
+    listening: socket.socket,
+    on_first_key: Callable[[str], None],
+    say_address: Callable[[], None],
+) -> None:
+    """Serve by several processes; this one opens the store before them, and closes it again."""
+    with ExitStack() as kept:
+        try:
+            folder = Path(kept.enter_context(TemporaryDirectory(prefix="egide-metrics-")))
+            shared = Shared(settings.workers, folder)
+        except OSError as error:
+            reason = f"several need a folder for temporary files: {(error.strerror or '').lower()}"
+            raise SettingInvalid(name="workers", reason=reason) from error
+        with closing(Service.open(settings)) as service:
+            _make_keys(service, on_first_key)
+            if settings.pages:
+                ensure_bank(service.store, settings.pages_bank)
+            codes = codes_at_hand(service.store)
+        # Loaded once, before there are workers: it takes each of them 100 MB and a second to load,
+        # and half a minute of a core to compile where that was not done before.
+        if codes >= MIN_CODES and (compiling := prepare_compiled(SEARCH)) is not None:
+            compiling.join()
+        app = create_app(settings, shared=shared)
         prepare(app)
-        config = uvicorn.Config(
-            app,
-            http=bounded_http(settings),
-            loop="uvloop",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=settings.keep_alive_s,
-            timeout_graceful_shutdown=settings.graceful_timeout_s,
-        )
-        on_listening(settings.public_url or _shown(listening))
-        _Server(config).run(sockets=[listening])
+        listening.setblocking(False)
+
+        def forget(worker: int) -> None:
+            shared.forget(worker)
+            forget_gauges(folder, worker)
+
+        Workers(
+            settings.workers,
+            partial(_work, settings, listening, shared, app),
+            forget,
+            say_address,
+            listening.close,
+            settings.graceful_timeout_s,
+        ).run()
+
+
+def _work(
+    settings: ServerSettings,
+    listening: socket.socket,
+    shared: Shared,
+    app: FastAPI,
+    place: Place,
+) -> None:
+    """Be one of several workers."""
+    shared.enter(place.number, os.getpid())
+    own = settings.of_worker(place.number)
+    with closing(Service.open(own, shared)) as service:
+        service.start()
+        if place.succeeds:  # the others answer meanwhile
+            service.live.wait_until_ready(_SUCCESSOR_PATIENCE_S)
+        service.say_ready()
+        app.state.service = service
+        _Worker(_config(app, own), place, shared).run(sockets=[listening])
+
+
+def _make_keys(service: Service, on_first_key: Callable[[str], None]) -> None:
+    token = make_first_key(service.store.keys)
+    if token is not None:
+        on_first_key(token)
+
+
+def _config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=bounded_http(settings),
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.graceful_timeout_s,
+    )
 
 
 def make_first_key(keys: Keys) -> str | None:
@@ -190,3 +279,52 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         self.should_exit = True
+
+
+class _Worker(_Server):
+    """Takes its orders from the parent alone, see `egide.server.workers`."""
+
+    def __init__(self, config: uvicorn.Config, place: Place, shared: Shared) -> None:
+        super().__init__(config)
+        self._place = place
+        self._shared = shared
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals ignored, as they are."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections in turn with the other workers, and say so; listen to orders."""
+        await super().startup(sockets=[])
+        assert sockets is not None
+        self._accepting = Accepting(
+            sockets[0],
+            partial(
+                cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            ),
+            self.server_state.connections.__len__,
+            self._shared,
+        )
+        asyncio.get_running_loop().add_reader(self._place.orders, self._obey)
+        self._place.serves()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell the other workers how many connections this one has."""
+        self._accepting.tell()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no further connection, and finish those that are open."""
+        self._accepting.close()
+        await super().shutdown(sockets)
+
+    def _obey(self) -> None:
+        order = os.read(self._place.orders, 1)
+        self.should_exit = True
+        if order in {END_AT_ONCE, b""}:  # at the end of the file the parent is gone
+            self.force_exit = True
+            asyncio.get_running_loop().remove_reader(self._place.orders)

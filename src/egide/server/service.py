@@ -16,7 +16,13 @@ from fastapi import Depends, Request
 from egide.domain.access import Key
 from egide.domain.model import State
 from egide.domain.policy import Decision
-from egide.errors import SnapshotNotRemoved, SnapshotUnwritable, StoreError
+from egide.errors import (
+    NotReady,
+    RegisterStale,
+    SnapshotNotRemoved,
+    SnapshotUnwritable,
+    StoreError,
+)
 from egide.live.forgetting import settle
 from egide.live.rebuilding import RebuildRules
 from egide.live.register import LiveRegister
@@ -27,6 +33,7 @@ from egide.server.decisions import DecisionEvents
 from egide.server.http.auth import Authenticator
 from egide.server.http.logs import log
 from egide.server.http.rates import Allowances
+from egide.server.http.shared import Shared
 from egide.server.metrics import Metrics
 from egide.server.settings import ServerSettings
 from egide.store import Store
@@ -78,6 +85,7 @@ class Service:
         counts: how many entries each bank has.
         metrics: for Prometheus.
         events: decisions on their way to webhooks.
+        shared: what all workers of the server count together.
     """
 
     settings: ServerSettings
@@ -89,15 +97,21 @@ class Service:
     counts: EntryCounts
     metrics: Metrics
     events: DecisionEvents
+    shared: Shared
 
     @classmethod
-    def open(cls, settings: ServerSettings) -> Self:
+    def open(cls, settings: ServerSettings, shared: Shared | None = None) -> Self:
         """Open the store, and create it if it does not exist; nothing runs yet.
+
+        Args:
+            settings: of this process.
+            shared: with the other workers; by default there are none.
 
         Raises:
             StoreError: one of its kinds, for instance StoreTooOld.
             SnapshotUnwritable: the folder for the search snapshot cannot be used.
         """
+        shared = shared or Shared()
         store = Store.open(
             settings.store,
             create=True,
@@ -112,8 +126,10 @@ class Service:
         live = LiveRegister(
             store, url=settings.store, rules=RebuildRules(forget_after_s=settings.forget_after_s)
         )
-        decoding = DecodingPool(settings.limits, settings.workers, max_waiting=settings.max_waiting)
-        metrics = Metrics(live, decoding)
+        decoding = DecodingPool(
+            settings.limits, settings.decoders, max_waiting=settings.max_waiting
+        )
+        metrics = Metrics(live, decoding, shared)
 
         def silent() -> bool:
             return live.silent
@@ -124,12 +140,16 @@ class Service:
             live=live,
             decoding=decoding,
             authenticator=Authenticator(
-                store.keys, settings.max_failures_per_minute, silent=silent
+                store.keys,
+                settings.max_failures_per_minute,
+                silent=silent,
+                failures=shared.failures,
             ),
-            allowances=Allowances(store.keys, settings.max_requests_per_second),
+            allowances=Allowances(store.keys, settings.max_requests_per_second, use=shared.use),
             counts=EntryCounts(store),
             metrics=metrics,
             events=DecisionEvents(store, metrics.count_unsent, silent=silent),
+            shared=shared,
         )
 
     def start(self) -> None:
@@ -179,6 +199,25 @@ class Service:
             FetchError: one of its kinds; FetchDisabled if no host is allowed.
         """
         return fetch(url, self.settings.fetch_policy)
+
+    def say_ready(self) -> None:
+        """Tell the other workers whether this one can answer, and what its metrics are now."""
+        self.shared.say(ready=self.unready() is None)
+        self.metrics.refresh()
+
+    def unready(self) -> NotReady | RegisterStale | None:
+        """Why this process cannot answer: its index is not loaded, or may be out of date."""
+        if not self.live.ready:
+            failure = self.live.failure
+            return NotReady(
+                reason="the search index is being loaded"
+                if failure is None
+                else f"the search index cannot be loaded: {failure}"
+            )
+        stalled_s = self.live.stalled_s
+        if stalled_s > min(self.settings.ready_max_age_s, self.settings.stale_after_s):
+            return RegisterStale(stalled_s=round(stalled_s))
+        return None
 
     @property
     def stale(self) -> bool:

@@ -36,11 +36,17 @@ MIB = 1024 * 1024
 _LIMITS = Limits(
     max_file_bytes=32 * MIB,
     max_pixels=50_000_000,
+    max_scaled_pixels=210_000_000,
+    max_frames=256,
     item_timeout_s=20.0,
     worker_memory_bytes=1024 * MIB,
 )
 """Stricter than for an audit, whose owner chose the files: a stranger's WebP of 34 bytes may claim
 178 megapixels, take 3 GB, and hold a decoder for a minute."""
+
+
+_DIVIDED = ("decoders", "max_connections", "max_connections_per_address", "max_waiting")
+"""Settings of a server that its workers divide. They share one count of all other limits."""
 
 
 def _listed(value: object) -> object:
@@ -74,6 +80,12 @@ Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Languages = Annotated[
     tuple[Literal["en", "fr"], ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)
 ]
+Ports = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+    NoDecode,
+    BeforeValidator(_listed),
+    Field(min_length=1),
+]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -89,7 +101,8 @@ class ServerSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     public_url: str | None = None
-    workers: PositiveInt = os.cpu_count() or 1
+    workers: PositiveInt = 1
+    decoders: PositiveInt = os.cpu_count() or 1
 
     max_body_bytes: PositiveInt = 16 * MIB
     max_small_body_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024
@@ -124,6 +137,7 @@ class ServerSettings(BaseSettings):
 
     fetch_hosts: Hosts = ()
     fetch_networks: Networks = ()
+    fetch_ports: Ports = (443, 80)
     fetch_allow_http: bool = False
     fetch_timeout_s: PositiveFloat = 10.0
     webhook_networks: Networks = ()
@@ -133,6 +147,8 @@ class ServerSettings(BaseSettings):
     hma_enabled: bool = False
     hma_networks: Networks = ()
     hma_role: Role = Role.MATCHER
+    hma_at_root: bool = False
+    hma_own_hash: bool = False
 
     pages: bool = False
     pages_bank: str = "helpline"
@@ -194,9 +210,23 @@ class ServerSettings(BaseSettings):
         """Check now what would otherwise fail later.
 
         Raises:
-            SettingInvalid, UsageError: see `fetch_policy` and `limits`.
+            SettingInvalid, UsageError: see `fetch_policy` and `limits`; or there are more workers
+                than what is divided among them.
         """
         _ = self.fetch_policy, self.limits
+        for name in _DIVIDED:
+            most = getattr(self, name)
+            if self.workers > most and (name != "decoders" or name in self.model_fields_set):
+                reason = f"{name} is {most}, and each of {self.workers} workers needs one"
+                raise SettingInvalid(name="workers", reason=reason)
+
+    def of_worker(self, worker: int) -> Self:
+        """The settings of one of the workers, which has its part of what is divided."""
+        parts = {}
+        for name in _DIVIDED:
+            part, rest = divmod(max(getattr(self, name), self.workers), self.workers)
+            parts[name] = part + (worker < rest)
+        return self.model_copy(update=parts)
 
     @property
     def limits(self) -> Limits:
@@ -223,6 +253,7 @@ class ServerSettings(BaseSettings):
             return FetchPolicy(
                 self.fetch_hosts,
                 allowed_networks=self.fetch_networks,
+                ports=self.fetch_ports,
                 schemes=("https", "http") if self.fetch_allow_http else ("https",),
                 max_bytes=self.max_upload_bytes,
                 timeout_s=self.fetch_timeout_s,

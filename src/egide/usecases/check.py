@@ -21,16 +21,19 @@ from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Protocol, Self
 
+from egide.domain.access import Permission
 from egide.domain.model import Fingerprint
 from egide.domain.policy import decide
 from egide.domain.veto import weigh
-from egide.errors import BankMissing, NothingToCompare, RegisterStale, UsageError
+from egide.errors import BankMissing, NothingToCompare, RegisterStale, StoreError, UsageError
 from egide.live.searching import StoreSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
+    from egide.domain.access import Key
     from egide.domain.model import Match
+    from egide.domain.origin import Origin
     from egide.domain.policy import Decision
     from egide.errors import KeypointsError
     from egide.matching import Found
@@ -308,6 +311,20 @@ def match(
     )
     checked.require_compared()
     return [list(answer.matches) for answer in checked.answers]
+
+
+def origins(store: Store, key: Key, matches: Iterable[Match]) -> dict[int, Origin]:
+    """Where matched entries came from, by their numbers, for a key that may read entries.
+
+    Empty for other keys, and while the store is silent: a match is answered without its origin.
+    """
+    if not key.may(Permission.READ_ENTRIES):
+        return {}
+    wanted = {match.entry for match in matches}
+    try:
+        return store.entries.origins(wanted) if wanted else {}
+    except StoreError:
+        return {}
 
 
 def _require_fingerprints(values: object) -> None:

@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egide.compiled import count_picture
+from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import DEFAULT_LIMITS, Registration
-from egide.errors import ItemError, KeypointKeyWrong, UsageError
+from egide.errors import (
+    FileMissing,
+    FileUnreadable,
+    ImageTruncated,
+    ItemError,
+    KeypointKeyWrong,
+    LinkNotFollowed,
+    UsageError,
+)
 from egide.hashing import fingerprint
 from egide.hashing.keypoints import registered as registered_keypoints
 from egide.hashing.keypoints import require_opencv
@@ -24,7 +33,30 @@ if TYPE_CHECKING:
     from egide.domain.model import Fingerprint, Limits
     from egide.store import Store
 
+LEAST_SHARE_REGISTERED = 0.95
+"""Of a picture that ends early; at 0.95, its hash is 26 to 36 bits from that of the whole."""
 _REGISTER_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A file to read, or a folder that cannot be.
+
+    Attributes:
+        path: as named, or below the folder that was named.
+        named: it was named itself.
+        error: why a folder is not looked into; None of a file.
+    """
+
+    path: Path
+    named: bool
+    error: ItemError | None = None
+
+    def gap(self, error: ItemError) -> Gap:
+        """What is not looked at because of an error."""
+        unread = isinstance(error, FileMissing | FileUnreadable)
+        kind = GapKind.LISTING if self.error else None
+        return Gap.of(str(self.path), error, GapKind.SOURCE if self.named and unread else kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +122,21 @@ def register(
     store.banks.get(bank)
     key = _ready_for_keypoints(store, keypoint_key) if keypoints else None
     waiting: list[tuple[str, Fingerprint | ItemError]] = []
-    for path in picture_files(files):
+    for file in picture_files(files):
         count_picture()
+        name = str(file.path)
+        outcome: Fingerprint | ItemError
         try:
-            outcome: Fingerprint | ItemError = fingerprint(
-                path, name=str(path), limits=limits, anchored=True, keypoints=keypoints
+            if file.error is not None:
+                raise file.error
+            print_ = fingerprint(
+                file.path, name=name, limits=limits, anchored=True, keypoints=keypoints
             )
+            require_whole(print_, name=name)
+            outcome = print_
         except ItemError as error:
             outcome = error
-        waiting.append((str(path), outcome))
+        waiting.append((name, outcome))
         if len(waiting) >= _REGISTER_CHUNK:
             yield from _register(store, bank, waiting, source, note, expires, again, key)
             waiting = []
@@ -162,6 +200,16 @@ def _keypoints_word(print_: Fingerprint, registration: Registration) -> str:
     return "not-enough-detail" if registration.keypoints is None else "stored"
 
 
+def require_whole(print_: Fingerprint, *, name: str) -> None:
+    """Refuse to register a picture of which much is missing: its hash is of a grey surface.
+
+    Raises:
+        ImageTruncated: less than `LEAST_SHARE_REGISTERED` was read.
+    """
+    if print_.share_read < LEAST_SHARE_REGISTERED:
+        raise ImageTruncated(name=name)
+
+
 def registration_of(
     print_: Fingerprint, *, source: str, note: str = "", expires: datetime | None = None
 ) -> Registration:
@@ -187,10 +235,10 @@ def registration_of(
     )
 
 
-def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
+def picture_files(paths: Iterable[str | Path]) -> Iterator[PictureFile]:
     """Yield the named files and the files in the named folders, in path order.
 
-    Links to folders are not followed. Unreadable paths are yielded too: opening them tells why.
+    A link to a folder, which is not followed, and an unreadable folder are yielded with an error.
 
     Raises:
         UsageError: a name is a URL or empty; raised before any file is yielded.
@@ -208,18 +256,23 @@ def picture_files(paths: Iterable[str | Path]) -> Iterator[Path]:
     return _files_in(named)
 
 
-def _files_in(paths: Iterable[str | Path]) -> Iterator[Path]:
+def _files_in(paths: Iterable[str | Path]) -> Iterator[PictureFile]:
     for path in map(Path, paths):
         if not os.path.isdir(path):  # noqa: PTH112 - a Path raises on names that are too long
-            yield path
+            yield PictureFile(path, named=True)
             continue
         waiting = [path]
         while waiting:
             found = waiting.pop()
-            if found is path or (os.path.isdir(found) and not found.is_symlink()):  # noqa: PTH112
+            named = found is path
+            if named or os.path.isdir(found):  # noqa: PTH112
+                if not named and found.is_symlink():
+                    yield PictureFile(found, named, LinkNotFollowed(name=found))
+                    continue
                 try:
                     waiting.extend(sorted(found.iterdir(), reverse=True))
-                except OSError:
-                    yield found  # opening it tells why
+                except OSError as error:
+                    reason = (error.strerror or "it cannot be listed").lower()
+                    yield PictureFile(found, named, FileUnreadable(name=found, reason=reason))
             elif os.path.isfile(found) or not os.path.exists(found):  # noqa: PTH110, PTH113
-                yield found
+                yield PictureFile(found, named)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from egide.domain.model import Trust
+from egide.domain.names import KEYED
 from egide.errors import RequestInvalid
 from egide.hashlist.values import meaningless_in
 from egide.store.changing import ChangingStore
@@ -26,7 +27,7 @@ def source_of(key: Key, within: str = "") -> str:
     No key can register as another. So all entries of one key can be withdrawn by source, and nobody
     can renew what somebody else withdrew.
     """
-    return f"key:{key.name}/{within}" if within else f"key:{key.name}"
+    return f"{KEYED}{key.name}/{within}" if within else f"{KEYED}{key.name}"
 
 
 @dataclass(frozen=True, slots=True)

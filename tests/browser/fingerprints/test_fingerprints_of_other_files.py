@@ -185,6 +185,21 @@ def cut(data: bytes) -> bytes:
     return data[: len(data) * 2 // 3]
 
 
+def test_a_jpeg_that_ends_early_is_taken_as_far_as_it_goes(page: Page, site: Site) -> None:
+    picture = pictures(1)[0]
+    files = {}
+    for name, options in {"plain": {}, "in-scans": {"progressive": True}}.items():
+        data = encoded(picture, quality=92, **options)
+        files[f"{name}-without-end"] = data[:-2]
+        files[f"{name}-cut"] = data[: len(data) * 98 // 100]
+    found = fingerprint_all(page, site, dict(files))
+    for name, data in files.items():
+        expected = fingerprint(data)
+        assert found[name]["pdq"] == expected.pdq.code.hex(), name
+        assert found[name]["notes"] == ["truncated"]
+        assert found[name]["shareRead"] == pytest.approx(expected.share_read, abs=0.01)
+
+
 def broken_files() -> dict[str, bytes]:
     picture = pictures(1)[0]
     whole = {kind: encoded(picture, kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "AVIF")}

@@ -44,7 +44,7 @@ def test_copies_are_found_in_every_kind_of_source(
         *((f"{n:04}.webp", n + 1, "flip-horizontal") for n in range(4)),
         *((f"{n}.png", n + 1, "rotate-90") for n in range(4)),
     }
-    assert {(row["item"], row["code"]) for row in unreadable} == {
+    assert {(row["name"], row["code"]) for row in unreadable} == {
         ("broken.jpg", "image-truncated"),
         ("text.jpg", "not-an-image"),
     }
@@ -99,7 +99,9 @@ def test_a_hash_list_is_audited_without_pictures(
     assert [f.item for f in findings if isinstance(f, egide.MatchRow)] == [
         f"line {n}" for n in range(1, 5)
     ]
-    assert [f.item for f in findings if isinstance(f, egide.UnreadableRow)] == ["line 9"]
+    assert [(f.kind, f.name) for f in findings if isinstance(f, egide.GapRow)] == [
+        ("row", "line 9")
+    ]
 
 
 def test_an_audit_without_out_leaves_nothing_behind(
@@ -253,7 +255,7 @@ def test_a_crashing_decoder_costs_one_item(store: egide.Store, tmp_path: Path) -
     audit = run(sources, store, out=tmp_path / "out", workers=2)
     matches, unreadable = tables(tmp_path / "out")
     assert {row["code"] for row in unreadable} == {"decoder-crashed"}
-    assert sorted(str(row["item"]) for row in unreadable) == ["3.jpg", "3.jpg", "6.jpg", "6.jpg"]
+    assert sorted(str(row["name"]) for row in unreadable) == ["3.jpg", "3.jpg", "6.jpg", "6.jpg"]
     assert len(matches) == 6
     assert audit.summary is not None
     assert audit.summary.items == 16
@@ -268,7 +270,7 @@ def test_a_hanging_decoder_costs_one_item(store: egide.Store, tmp_path: Path) ->
     limits = egide.Limits(item_timeout_s=2)
     run([source], store, out=tmp_path / "out", limits=limits)
     matches, unreadable = tables(tmp_path / "out")
-    assert [(row["item"], row["code"]) for row in unreadable] == [("2.jpg", "decode-timeout")]
+    assert [(row["name"], row["code"]) for row in unreadable] == [("2.jpg", "decode-timeout")]
     assert len(matches) == 3
 
 
@@ -312,6 +314,10 @@ def test_a_broken_source_costs_no_other(
     assert {m["item"] for m in matches} >= {"0.png", "1.png", "2.png", "3.png", "0000.webp"}
     assert audit.summary is not None
     assert audit.summary.items == audit.summary.hashed + audit.summary.unreadable
+    assert [(gap.kind, gap.code) for gap in audit.summary.gaps] == [
+        ("source", "source-unreadable"),
+        ("archive", "source-truncated"),
+    ]
 
 
 def test_a_full_disk_is_an_error_and_what_is_done_stays(

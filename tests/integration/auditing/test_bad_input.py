@@ -47,7 +47,7 @@ def audited(
     matches, unreadable = tables(tmp_path / "out")
     return (
         {str(m["item"]) for m in matches if m["entry"] == 1},
-        {str(row["item"]): str(row["code"]) for row in unreadable},
+        {str(row["name"]): str(row["code"]) for row in unreadable},
     )
 
 

@@ -101,7 +101,7 @@ def test_answers_are_those_of_the_library(hostile: DecodingPool) -> None:
     ("data", "kind"),
     [
         (b"words", errors.NotAnImage),
-        (PHOTO[: len(PHOTO) // 2], errors.ImageTruncated),
+        (PHOTO[:300], errors.ImageTruncated),
         (b"", errors.FileEmpty),
         (encoded(Image.new("L", (3, 300)), "PNG"), errors.ImageTooSmall),
         (marked("BOMB"), errors.DecodeFailed),
@@ -211,7 +211,7 @@ SOUND = fingerprint_values(fingerprint(PHOTO, mode=Mode.FAST, anchored=True))
         "{}",
         "[" * 20_000,
         json.dumps({"done": {**SOUND, "frames": []}}),
-        json.dumps({"done": {**SOUND, "frames": SOUND["frames"] * 33}}),
+        json.dumps({"done": {**SOUND, "frames": SOUND["frames"] * (LIMITS.max_frames + 1)}}),
         json.dumps({"done": {**SOUND, "frames": [{"variants": "00" * 255, "quality": 50}]}}),
         json.dumps({"done": {**SOUND, "frames": [{"variants": "00" * 256, "quality": 101}]}}),
         json.dumps({"done": {**SOUND, "frames": [{"variants": "00" * 256, "quality": "9"}]}}),
@@ -223,6 +223,8 @@ SOUND = fingerprint_values(fingerprint(PHOTO, mode=Mode.FAST, anchored=True))
         json.dumps({"done": {**SOUND, "anchored": ["00" * 32, "00", "1"]}}),
         json.dumps({"done": {**SOUND, "anchored": ["00" * 32, "00"]}}),
         json.dumps({"done": {**SOUND, "size": [-1, 5]}}),
+        json.dumps({"done": {**SOUND, "share": 0}}),
+        json.dumps({"done": {**SOUND, "share": 1.5}}),
         json.dumps({"done": {**SOUND, "size": [1e400, 5]}}),
         json.dumps(
             {

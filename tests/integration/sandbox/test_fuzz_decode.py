@@ -14,7 +14,7 @@ from egide.media.jpeg import decode_luma, read_header
 
 pytestmark = pytest.mark.slow
 ROUNDS = 400
-LIMITS = Limits(max_pixels=4_000_000, max_decoded_frames=8)
+LIMITS = Limits(max_pixels=4_000_000, max_frames=8)
 
 
 def seeds(kind: str) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ FLAT = Image.new("RGB", (64, 64), "white")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(tmp_path_factory.mktemp("served"), workers=2) as running:
+    with serve(tmp_path_factory.mktemp("served"), decoders=2) as running:
         store = running.service.store
         for bank, picture in zip(("confirmed", "unverified", "other"), PICTURES, strict=False):
             ChangingStore.of(store).banks.create(bank)
@@ -59,6 +60,21 @@ def _match(served: Served, key: dict[str, str], data: bytes, **fields: str) -> d
 def _ask(served: Served, key: dict[str, str], path: str, body: Any) -> tuple[int, dict[str, Any]]:
     response = served.client.post(f"/v1{path}", headers=key, json=body)
     return response.status_code, response.json()
+
+
+def test_an_answer_says_what_of_a_picture_was_not_looked_at(
+    served: Served, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encoded(PICTURES[3])
+    assert "not_looked_at" not in _match(served, key, data)
+    cut = replace(egide.fingerprint(data), frames_skipped=7, share_read=0.5)
+    monkeypatch.setattr(served.service.decoding, "fingerprint", lambda _data: cut)
+    frames, pixels = _match(served, key, data)["not_looked_at"]
+    assert (frames["kind"], frames["count"], frames["code"]) == ("frame", 7, "frames-skipped")
+    assert (pixels["kind"], pixels["count"], pixels["code"]) == ("pixels", 1, "pixels-missing")
+    files = [("file", ("a.jpg", data)), ("file", ("b.jpg", data))]
+    several = served.client.post("/v1/match/files", headers=key, files=files).json()
+    assert [len(one["not_looked_at"]) for one in several["results"]] == [2, 2]
 
 
 def test_confirmed_copy_is_blocked(served: Served, key: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import io
@@ -255,6 +256,16 @@ def test_what_expands_inside_counts_for_all(tmp_path: Path) -> None:
         read(tmp_path / "s.zip", limits)
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.html"])
+def test_pictures_in_texts_are_read(name: str, tmp_path: Path) -> None:
+    text = base64.b64encode(PNG).decode()
+    lines = ["words", f'{{"image": "{text}"}}', f'x,"data:image/png;base64,{text}"', "words" * 999]
+    (tmp_path / name).write_text("\n".join(lines * 2))
+    found = [(one.name, one.offset) for one in read(tmp_path) if isinstance(one, Item)]
+    assert found == [(f"{name}, line {number}", number) for number in (2, 3, 6, 7)]
+    assert names(tmp_path) == [one for one, _ in found]
+
+
 # --- what is not ------------------------------------------------------------------------------
 
 
@@ -270,6 +281,12 @@ def test_what_expands_inside_counts_for_all(tmp_path: Path) -> None:
         ("a.npz", packed({"x.npy": b"\x93NUMPY"})),
         ("a.pkl", b"\x80\4N."),
         ("a.pt", packed({"data.pkl": b"\x80\4N."})),
+        ("a.pdf", b"%PDF-1.7"),
+        ("a.jpg", b"\0\0\0\x18ftypmp42"),
+        ("a.mkv", b"\x1a\x45\xdf\xa3"),
+        ("a.avi", b"RIFF\0\0\0\0AVI LIST"),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+        ("a.mp4", b"no mark"),
         ("data.mdb", bytes(16) + b"\xde\xc0\xef\xbe"),
         ("a.npy", b"\x93NUMPY\1\0v\0{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8), }"),
     ],
@@ -286,6 +303,7 @@ def test_what_is_not_opened_is_named(name: str, content: bytes, tmp_path: Path) 
 def test_an_array_of_other_numbers_is_no_archive(tmp_path: Path) -> None:
     header = b"\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (512,), }"
     (tmp_path / "embedding.npy").write_bytes(header + bytes(64))
+    (tmp_path / "sound.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(64))
     assert gaps(tmp_path) == []
 
 

@@ -54,7 +54,7 @@ def audit(path: Path, entries: Iterable[Entry], folder: Path) -> Part:
                 whole.compared += part.compared
                 whole.gaps += part.gaps
                 whole.matches += part.matches
-                whole.unreadable += part.unreadable
+                whole.gap_rows += part.gap_rows
     return whole
 
 
@@ -101,14 +101,14 @@ def test_rows_are_compared_by_what_they_have_and_the_others_counted(
     assert part.compared == {"md5": 2, "url_sha256": 2}
     assert part.items == 3
     assert part.gaps == {"row": 2}
-    assert {row.code for row in part.unreadable} == {"value-missing"}
+    assert {row.code for row in part.gap_rows} == {"value-missing"}
 
 
 def test_a_row_is_not_compared_if_no_bank_holds_what_it_has(tmp_path: Path) -> None:
     part = audit(_write(tmp_path, "jsonl"), [_held(1, md5=MD5[1])], tmp_path)
     assert part.items == 2
     assert part.gaps == {"row": 3}
-    assert any("no bank that is searched" in row.message for row in part.unreadable)
+    assert any("no bank that is searched" in row.message for row in part.gap_rows)
 
 
 def test_pdqs_are_searched_within_the_radius_and_vetoes_hold(tmp_path: Path) -> None:

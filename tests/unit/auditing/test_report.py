@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_samples as samples
-from egide.auditing.report.page import MAX_MATCH_ROWS, MAX_UNREADABLE_ROWS
+from egide.auditing.report.page import MAX_GAP_ROWS, MAX_MATCH_ROWS
 from egide.auditing.report.report import render_report, write_report
-from egide.auditing.rows import MatchRow, UnreadableRow, match_schema, unreadable_schema
+from egide.auditing.rows import GapRow, MatchRow, gap_schema, match_schema
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable, UsageError
 from egide.text.visible import MAX_NAME_CHARS, visible_name
 
@@ -64,7 +64,7 @@ class Outline(HTMLParser):
 
 def render(
     rows: list[MatchRow] | None = None,
-    broken: list[UnreadableRow] | None = None,
+    broken: list[GapRow] | None = None,
     /,
     *,
     lang: str = "en",
@@ -73,7 +73,7 @@ def render(
     return render_report(
         samples.summary(**changes),
         samples.matches() if rows is None else rows,
-        samples.unreadable() if broken is None else broken,
+        samples.gap_rows() if broken is None else broken,
         lang=lang,
         generated=samples.GENERATED,
     )
@@ -85,7 +85,17 @@ def first_sentence(html: str) -> str:
     return found[1].replace("\u202f", " ")
 
 
-NOTHING = {"matched_items": 0, "matches": 0, "distances": {}, "unreadable": 0, "not_matchable": 0}
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("matched_items", "matches", "not_matchable", "vetoed_items"), 0),
+    "distances": {},
+    "gaps": [],
+}
+PREFIX = samples.gap("listing", "source-unreadable", 1, "private")
+OTHER_GAPS = [
+    samples.gap("column", "column-missing", 2),
+    samples.gap("frame", "frames-skipped", 7),
+    samples.gap("pixels", "pixels-missing", 1),
+]
 TWO_BANKS = [{"name": name, "radius_bits": 31, "entries": 5} for name in ("helpline", "partner")]
 SIX_BANKS = [{"name": f"b{n}", "radius_bits": 31, "entries": 5} for n in range(6)]
 
@@ -94,36 +104,72 @@ SIX_BANKS = [{"name": f"b{n}", "radius_bits": 31, "entries": 5} for n in range(6
     ("changes", "english", "french"),
     [
         (
-            {"store_revision": 7},
+            {"store_revision": 7, "vetoed_items": 0},
             (
-                "12 items of 10,000 match bank helpline at revision 7; 38 could not be read and"
-                " were not compared; 5 could be compared for exact copies only."
+                "12 of 10,000 items match bank helpline at revision 7: 9,962 were compared; 38"
+                " items were not; 5 could be compared for exact copies only."
             ),
             (
-                "12 éléments sur 10 000 correspondent à la banque helpline à la révision 7 ; 38"
-                " n’ont pas pu être lus et n’ont donc pas été comparés ; pour 5, seules les copies"
+                "12 éléments sur 10 000 correspondent à la banque helpline à la révision 7 : 9 962"
+                " ont été comparés ; 38 éléments ne l’ont pas été ; pour 5, seules les copies"
                 " exactes ont pu être recherchées."
             ),
         ),
         (
             NOTHING | {"store_revision": 7},
-            "No match to bank helpline at revision 7 in 10,000 items.",
-            "Aucune correspondance avec la banque helpline à la révision 7, parmi 10 000 éléments.",
+            (
+                "No match to bank helpline at revision 7 in 10,000 items; everything found was"
+                " compared."
+            ),
+            (
+                "Aucune correspondance avec la banque helpline à la révision 7, parmi 10 000"
+                " éléments ; tout ce qui a été trouvé a été comparé."
+            ),
         ),
         (
             NOTHING | {"matched_items": 1, "banks": TWO_BANKS, "store_revision": 8},
-            "1 item of 10,000 matches banks helpline and partner at revision 8.",
-            "1 élément sur 10 000 correspond aux banques helpline et partner à la révision 8.",
-        ),
-        (
-            NOTHING | {"banks": SIX_BANKS, "store_revision": 8, "unreadable": 1},
             (
-                "No match to any of 6 banks at revision 8 in 10,000 items; 1 could not be read"
-                " and was not compared."
+                "1 item of 10,000 matches banks helpline and partner at revision 8; everything"
+                " found was compared."
             ),
             (
-                "Aucune correspondance avec les 6 banques à la révision 8, parmi 10 000 éléments ;"
-                " 1 n’a pas pu être lu et n’a donc pas été comparé."
+                "1 élément sur 10 000 correspond aux banques helpline et partner à la révision 8 ;"
+                " tout ce qui a été trouvé a été comparé."
+            ),
+        ),
+        (
+            NOTHING | {"banks": SIX_BANKS, "store_revision": 8, "gaps": [PREFIX]},
+            (
+                "No match to any of 6 banks at revision 8 in 10,000 items: 9,962 were compared;"
+                " 1 folder (private) was not."
+            ),
+            (
+                "Aucune correspondance avec les 6 banques à la révision 8, parmi 10 000 éléments :"
+                " 9 962 ont été comparés ; 1 dossier (private) ne l’a pas été."
+            ),
+        ),
+        (
+            NOTHING | {"store_revision": 8, "hashed": 1, "gaps": [PREFIX, *OTHER_GAPS]},
+            (
+                "No match to bank helpline at revision 8 in 10,000 items: 1 was compared;"
+                " 1 folder (private), 2 columns, 7 frames of animations and a part of 1 cut picture"
+                " were not."
+            ),
+            (
+                "Aucune correspondance avec la banque helpline à la révision 8, parmi 10 000"
+                " éléments : 1 a été comparé ; 1 dossier (private), 2 colonnes, 7 images"
+                " d’animations et une partie de 1 image tronquée ne l’ont pas été."
+            ),
+        ),
+        (
+            NOTHING | {"items": 0, "store_revision": 8, "gaps": [PREFIX]},
+            (
+                "No item was found: nothing was compared with bank helpline at revision 8;"
+                " 1 folder (private) was not looked at."
+            ),
+            (
+                "Aucun élément trouvé : rien n’a été comparé avec la banque helpline à la révision"
+                " 8 ; 1 dossier (private) n’a pas été examiné."
             ),
         ),
         (
@@ -139,10 +185,10 @@ SIX_BANKS = [{"name": f"b{n}", "radius_bits": 31, "entries": 5} for n in range(6
         ),
         (
             NOTHING | {"items": 0, "store_revision": 8},
-            "The sources hold no item: nothing was compared with bank helpline at revision 8.",
+            "No item was found: nothing was compared with bank helpline at revision 8.",
             (
-                "Les sources ne contiennent aucun élément : rien n’a été comparé avec la banque"
-                " helpline à la révision 8."
+                "Aucun élément trouvé : rien n’a été comparé avec la banque helpline à la révision"
+                " 8."
             ),
         ),
     ],
@@ -201,11 +247,11 @@ def test_hostile_names_stay_text(lang: str) -> None:
     names = samples.HOSTILE_NAMES
     html = render(
         [samples.match(name, shard=name, key=name, bank=name, transform=name) for name in names],
-        [UnreadableRow(name, name, name, name) for name in names],
+        [GapRow(name, name, name, name, name, 1) for name in names],
         lang=lang,
         banks=[{"name": name, "radius_bits": 31, "entries": 1} for name in names],
         sources=[{"name": name, "kind": name, "shards": 1, "items": 1} for name in names],
-        unreadable_codes=dict.fromkeys(names, 1),
+        gaps=[samples.gap("listing", name, 1, name) for name in names],
         others=dict.fromkeys(names, 1),
         versions={name: name for name in names},
         store_id=names[3],
@@ -259,24 +305,23 @@ def test_long_name_is_cut_and_says_so() -> None:
 def test_rows_beyond_the_limit_are_counted_not_listed() -> None:
     rows = [samples.match(f"item-{n}.jpg", distance=n % 32) for n in range(MAX_MATCH_ROWS + 500)]
     broken = [
-        UnreadableRow(f"broken-{n}.jpg", "s", "file-empty", "empty")
-        for n in range(MAX_UNREADABLE_ROWS + 50)
+        GapRow("item", f"broken-{n}.jpg", "s", "file-empty", "empty", 1)
+        for n in range(MAX_GAP_ROWS + 50)
     ]
     text = Outline(
         render(
             rows,
             broken,
             matches=len(rows),
-            unreadable=len(broken),
             distances={str(n): sum(row.distance == n for row in rows) for n in range(32)},
         )
     ).text
     assert len(re.findall(r"item-\d+\.jpg", text)) == MAX_MATCH_ROWS
-    assert len(re.findall(r"broken-\d+\.jpg", text)) == MAX_UNREADABLE_ROWS
+    assert len(re.findall(r"broken-\d+\.jpg", text)) == MAX_GAP_ROWS
     assert "The first 1,000 of 1,500 matches" in text
     assert "500 more matches are in the file matches.parquet" in text
-    assert "The first 200 of 250 unreadable items" in text
-    assert "50 more unreadable items are in the file unreadable.parquet" in text
+    assert "The first 200 things that were not compared" in text
+    assert "All of them are in the file not_compared.parquet" in text
     assert "0\u00a0→\u00a047; 1\u00a0→\u00a047" in text
     assert re.search(r"unverified\s+1,500\s", text)
 
@@ -358,9 +403,9 @@ def write_results(folder: Path, rows: list[MatchRow], **changes: Any) -> None:
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=match_schema())
     pq.write_table(table, folder / "matches.parquet")
-    broken = [asdict(row) for row in samples.unreadable()]
-    table = pa.Table.from_pylist(broken, schema=unreadable_schema())
-    pq.write_table(table, folder / "unreadable.parquet")
+    broken = [asdict(row) for row in samples.gap_rows()]
+    table = pa.Table.from_pylist(broken, schema=gap_schema())
+    pq.write_table(table, folder / "not_compared.parquet")
 
 
 def test_page_is_written_from_the_results(tmp_path: Path) -> None:
@@ -372,7 +417,7 @@ def test_page_is_written_from_the_results(tmp_path: Path) -> None:
     assert html.split(cut)[0] == rendered.split(cut)[0]
     assert "ab" * 32 not in html
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"summary.json", "matches.parquet", "unreadable.parquet", "report.html"}
+    assert names == {"summary.json", "matches.parquet", "not_compared.parquet", "report.html"}
 
 
 def test_page_is_replaced_whole_or_not_at_all(
@@ -399,7 +444,7 @@ def test_page_that_cannot_be_put_in_place_is_an_error_with_its_name(tmp_path: Pa
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("name", ["summary.json", "matches.parquet", "unreadable.parquet"])
+@pytest.mark.parametrize("name", ["summary.json", "matches.parquet", "not_compared.parquet"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
 def test_damaged_results_are_named(tmp_path: Path, name: str, damage: str) -> None:
     write_results(tmp_path, samples.matches())
@@ -414,8 +459,8 @@ def test_damaged_results_are_named(tmp_path: Path, name: str, damage: str) -> No
 
 
 def test_results_of_another_schema_are_refused(tmp_path: Path) -> None:
-    write_results(tmp_path, [], schema_version=5)
-    with pytest.raises(OutputMismatch, match="summary schema 5"):
+    write_results(tmp_path, [], schema_version=4)
+    with pytest.raises(OutputMismatch, match="summary schema 4"):
         write_report(tmp_path)
 
 

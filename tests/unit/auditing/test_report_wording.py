@@ -12,7 +12,8 @@ import pytest
 
 import report_samples as samples
 from egide.auditing.report import report
-from egide.auditing.report.report import load_strings, report_wording
+from egide.auditing.report.sentence import load_strings, report_wording
+from egide.domain.coverage import GapKind
 from egide.errors import EgideError, ItemError, KeypointsError, SourceError, UsageError
 from egide.text.wording import LANGUAGES, Wording
 
@@ -38,7 +39,7 @@ def test_both_languages_fill_the_same_placeholders() -> None:
     assert filled[0] == filled[1]
 
 
-def test_every_reason_for_an_unreadable_item_has_words() -> None:
+def test_every_reason_for_a_gap_has_words() -> None:
     codes = {kind.code for kind in subclasses(ItemError) | subclasses(SourceError)}
     worded = {key.removeprefix("codes.") for key in load_strings("en") if key.startswith("codes.")}
     assert worded == codes | {"unknown"}
@@ -58,21 +59,24 @@ def keypoints(**changes: Any) -> dict[str, Any]:
 def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
     """Audits that between them make the page say all it can say."""
     banks = [{"name": f"bank{n}", "radius_bits": 31, "entries": 1} for n in range(6)]
-    codes = {key.removeprefix("codes."): 1 for key in load_strings("en") if "codes." in key}
+    codes = [key.removeprefix("codes.") for key in load_strings("en") if "codes." in key]
+    two = [samples.gap(kind, code, 2) for kind in GapKind for code in codes]
+    one_gap = [samples.gap("listing", "file-empty", 1)]
     kinds = [key.removeprefix("kinds.") for key in load_strings("en") if "kinds." in key]
     sources = [{"name": kind, "kind": kind, "shards": 1, "items": 1} for kind in kinds]
     one = {
         "items": 1,
         "matched_items": 1,
         "matches": 1,
-        "unreadable": 1,
+        "hashed": 1,
+        "gaps": [samples.gap(kind, "file-empty", 1) for kind in GapKind],
         "not_matchable": 1,
         "vetoed_items": 1,
         "distances": {"1": 1},
         "others": {"": 1},
     }
     nothing = {"matched_items": 0, "matches": 0, "distances": {}}
-    rows, broken = samples.matches(), samples.unreadable()
+    rows, broken = samples.matches(), samples.gap_rows()
     long_name = "x" * 501
     codes_of_keypoints = [
         key.removeprefix("hindrance.") for key in load_strings("en") if "hindrance." in key
@@ -97,11 +101,7 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         ),
         (samples.summary(**nothing, anchored=by_anchored[0], radius_bits=9), [], []),
         (samples.summary(matches=1), [replace(samples.by_keypoints(1), inliers=1)], []),
-        (
-            samples.summary(banks=banks, unreadable_codes=codes, sources=sources, vetoed_items=2),
-            rows,
-            broken,
-        ),
+        (samples.summary(banks=banks, gaps=two, sources=sources, vetoed_items=2), rows, broken),
         (samples.summary(**one, scanned_items=1, radius_bits=1), [samples.match()], broken[:1]),
         (samples.summary(**nothing, throughput=[[0, 0], [60, 100]], items=1), [], []),
         (samples.summary(**nothing, throughput=[[0, 0], [20_000, 9]], mode="exact"), [], []),
@@ -119,13 +119,15 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
             (samples.summary(**nothing, banks_disabled=["a", "b"][:count]), [], [])
             for count in (1, 2)
         ),
-        (samples.summary(**nothing, items=0, unreadable=0, not_matchable=0), [], []),
+        (samples.summary(**nothing, gaps=[]), [], []),
+        (samples.summary(**nothing, items=0, gaps=one_gap + one_gap, not_matchable=0), [], []),
+        (samples.summary(**nothing, items=0, gaps=one_gap, not_matchable=0), [], []),
         (
             samples.summary(matches=14, banks=banks[:2]),
             [samples.match(long_name, offset=2)] * 12,
             broken[:37],
         ),
-        (samples.summary(matches=2, unreadable=3), [samples.match(long_name)], broken[:1]),
+        (samples.summary(matches=2, gaps=one_gap), [samples.match(long_name)], broken * 6),
         (samples.summary(matches=2), [samples.match(long_name + "x")], []),
     ]
 
@@ -151,18 +153,16 @@ def test_no_string_is_missing_or_unused(lang: str, monkeypatch: pytest.MonkeyPat
             return super().text(key, **fields)
 
     monkeypatch.setattr(report, "report_wording", lambda lang: Listening(lang, load_strings(lang)))
-    for summary, matches, unreadable in audits():
+    for summary, matches, gaps in audits():
         report.render_report(
-            summary, matches, unreadable, lang=lang, generated=datetime(2026, 1, 1, tzinfo=UTC)
+            summary, matches, gaps, lang=lang, generated=datetime(2026, 1, 1, tzinfo=UTC)
         )
     assert load_strings(lang).keys() - said == set()
 
 
 def test_french_marks_are_never_parted_from_their_word() -> None:
-    for summary, matches, unreadable in audits():
-        page = report.render_report(
-            summary, matches, unreadable, lang="fr", generated=samples.GENERATED
-        )
+    for summary, matches, gaps in audits():
+        page = report.render_report(summary, matches, gaps, lang="fr", generated=samples.GENERATED)
         text = re.sub(r"<style>.*?</style>|<[^>]+>|&#?\w+;", "", page, flags=re.DOTALL)
         assert not re.search(r" [:;?!»]|« ", text)
         assert "\u00a0:" in text

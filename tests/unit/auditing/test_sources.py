@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
 import zipfile
 from hashlib import sha256
@@ -41,12 +42,15 @@ def read(address: Path | str, limits: Limits = DEFAULT_LIMITS) -> list[Read]:
 
 
 def items(address: Path | str, limits: Limits = DEFAULT_LIMITS) -> dict[str, object]:
-    """Return what each item holds: bytes, a fingerprint, or the code of its error."""
-    return {
-        item.name: item.content.code if isinstance(item.content, ItemError) else item.content
-        for item in read(address, limits)
-        if isinstance(item, Item)
-    }
+    """Return what each item holds: bytes, a fingerprint, or the code of its error or gap."""
+    found: dict[str, object] = {}
+    for item in read(address, limits):
+        if isinstance(item, Gap):
+            found[item.name] = item.code
+        elif isinstance(item, Item):
+            error = isinstance(item.content, ItemError)
+            found[item.name] = item.content.code if error else item.content  # type: ignore[union-attr]
+    return found
 
 
 def gaps(address: Path | str) -> list[tuple[GapKind, str, str, int]]:
@@ -181,7 +185,7 @@ def test_a_folder_without_permission_is_a_row(
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", deny)
-    assert items(tmp_path) == {"closed": "file-unreadable", "open.png": PNG}
+    assert items(tmp_path) == {"closed": "listing-failed", "open.png": PNG}
 
 
 def test_a_root_without_permission_is_an_error_with_its_name(
@@ -377,9 +381,10 @@ def test_an_unknown_kind_of_file_is_an_error(tmp_path: Path) -> None:
         open_source(str(tmp_path / "movie.xyz"))
 
 
-def test_a_protocol_without_its_extra_names_the_extra() -> None:
-    with pytest.raises((ProtocolUnsupported, SourceUnreadable), match=r"egide\[s3\]|s3://"):
-        open_source("s3://bucket/folder")
+def test_a_protocol_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ProtocolUnsupported, match=r"egide\[hf\]"):
+        open_source("hf://datasets/folder")
 
 
 def test_an_unknown_protocol_is_refused() -> None:

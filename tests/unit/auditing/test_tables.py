@@ -12,7 +12,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from egide.auditing.sources import Item, Other, Read, open_source, read_shard
+from egide.auditing.sources import Columns, Item, Other, Read, open_source, read_shard
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import ColumnMissing, ItemError, SourceEncrypted, SourceTruncated
@@ -181,8 +181,8 @@ def union(kind: str) -> pa.Array:
     if kind == "sparse":
         parts = [pa.array([PNG, b"", JPEG]), pa.array([0, 7, 0])]
         return pa.UnionArray.from_sparse(codes, parts, ["image", "number"])
-    offsets = pa.array([1, 0, 0], pa.int32())
-    parts = [pa.array([JPEG, PNG]), pa.array([7])]
+    offsets = pa.array([0, 0, 1], pa.int32())
+    parts = [pa.array([PNG, JPEG]), pa.array([7])]
     return pa.UnionArray.from_dense(codes, offsets, parts, ["image", "number"])
 
 
@@ -283,6 +283,21 @@ def test_a_column_is_named_by_its_path(
     assert found(parquet(tmp_path, table), [wanted]) == expected
 
 
+def test_what_came_of_each_column_is_told(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "n": [1, 2],
+            "image": pa.array([[PNG, JPEG], [PNG]]),
+            "caption": ["a", "b"],
+            "c": [b"1"] * 2,
+        }
+    )
+    (said,) = [one for one in read(parquet(tmp_path, table)) if isinstance(one, Columns)]
+    assert said == Columns({"image[]": 3}, ("caption", "c"), ("n",))
+    (said,) = [one for one in read(tmp_path / "t.parquet", ["image"]) if isinstance(one, Columns)]
+    assert said == Columns({"image[]": 3}, (), ("n", "caption", "c"))
+
+
 @pytest.mark.parametrize("table", [of(pa.int64(), 1), of(pa.string(), "words"), of(B, b"junk")])
 def test_a_table_without_pictures_names_its_columns(table: pa.Table, tmp_path: Path) -> None:
     with pytest.raises(ColumnMissing, match=r"columns are c\..*--column"):
@@ -319,7 +334,7 @@ def test_a_damaged_column_costs_no_other_and_no_other_row_group(tmp_path: Path) 
     (gap,) = [one for one in read(path) if isinstance(one, Gap)]
     assert (gap.kind, gap.code) == (GapKind.COLUMN, "column-unread")
     assert "column a" in gap.message
-    assert "from row 2 to 3" in gap.message
+    assert "rows 2 to 3 of it are damaged" in gap.message
 
 
 def encrypt(path: Path, *, plain_footer: bool) -> Path:
@@ -367,6 +382,16 @@ def test_a_cut_arrow_file_keeps_what_came_before(
     assert contents
 
 
+def test_offsets_that_lead_out_of_an_arrow_file_are_damage(tmp_path: Path) -> None:
+    table = pa.table({"a": pa.array([[PNG], [JPEG]]), "b": [PNG, JPEG]})
+    path = stream(tmp_path, table)
+    offsets, wild = (np.array([0, 1, end], np.int32).tobytes() for end in (2, 2**30))
+    assert path.read_bytes().count(offsets) == 1
+    path.write_bytes(path.read_bytes().replace(offsets, wild))
+    assert found(path) == [("b", 0), ("b", 1)]
+    assert gaps(path) == [("column", 1)]
+
+
 # --- archives in tables -----------------------------------------------------------------------
 
 
@@ -376,7 +401,7 @@ def test_an_archive_in_a_column_is_opened(tmp_path: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("x.png", PNG)
-    (item,) = read(parquet(tmp_path, of(B, packed.getvalue())))
+    (item, _) = read(parquet(tmp_path, of(B, packed.getvalue())))
     assert isinstance(item, Item)
     assert not isinstance(item.content, ItemError)
     assert (item.name, item.content) == ("row 0/x.png", PNG)

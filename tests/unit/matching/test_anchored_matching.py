@@ -81,7 +81,19 @@ def summary(matches: Sequence[Match]) -> list[tuple[int, int, int | None]]:
 
 
 def plainly(entries: Sequence[Entry], query: AnchoredQuery) -> list[tuple[int, int, int | None]]:
-    """The rule in plain Python, for few entries, all of which may match."""
+    """The rule in plain Python, for few entries, all of which may match.
+
+    Confirmed entries are found as if there were no others.
+    """
+    sure = [one for one in entries if one.trust is Trust.CONFIRMED]
+    others = {one.id for one in entries} - {one.id for one in sure}
+    result = [one for one in _among(entries, query) if one[0] in others] + _among(sure, query)
+    return sorted(result, key=lambda each: (-each[1], each[2], each[0]))
+
+
+def _among(entries: Sequence[Entry], query: AnchoredQuery) -> list[tuple[int, int, int]]:
+    """All matches, whoever confirmed what."""
+    sure = {one.id for one in entries if one.trust is Trust.CONFIRMED}
     codes = [*zip(map(int.from_bytes, query), query.regions, strict=True)]
     lists = {one.id: [*map(int.from_bytes, one.anchored or ())] for one in entries}
     near = {
@@ -90,7 +102,7 @@ def plainly(entries: Sequence[Entry], query: AnchoredQuery) -> list[tuple[int, i
     }
     numbers = sorted(
         (number for number in lists if near[number]),
-        key=lambda number: (-len({region for _, region in near[number]}), number),
+        key=lambda n: (n not in sure, -len({region for _, region in near[n]}), n),
     )
     picture: dict[int, int] = {}
     for number in numbers:
@@ -117,7 +129,7 @@ def plainly(entries: Sequence[Entry], query: AnchoredQuery) -> list[tuple[int, i
             close = [which for which, distance in bits.items() if distance <= 46]
             hashes, regions_met = ({which[part] for which in close} for part in (0, 2))
             result.append((number, min(len(hashes), len(regions_met)), least))
-    return sorted(result, key=lambda each: (-each[1], each[2], each[0]))
+    return result
 
 
 def _nearest(code: int, kept: Sequence[int]) -> int:
@@ -158,7 +170,15 @@ def test_it_finds_what_plain_python_finds(opened: Open, data: st.DataObject, see
 
     kept = [drawn(9) for _ in range(data.draw(st.integers(1, 7)))]
     kept += [kept[place] for place in rng.integers(0, len(kept), data.draw(st.integers(0, 2)))]
-    entries = [entry(number, anchored=codes) for number, codes in enumerate(kept, 1)]
+    confirmed = data.draw(st.sets(st.integers(1, len(kept))))
+    entries = [
+        entry(
+            number,
+            anchored=codes,
+            trust=Trust.CONFIRMED if number in confirmed else Trust.UNVERIFIED,
+        )
+        for number, codes in enumerate(kept, 1)
+    ]
     asked = drawn(20)
     query = shown(*asked, regions=rng.integers(0, 8, len(asked)).tolist())
     assert summary(found(opened(entries), query)) == plainly(entries, query)
@@ -262,6 +282,24 @@ def test_a_code_of_more_than_three_pictures_counts_for_none(opened: Open) -> Non
     ]
     searched = opened(entries)
     assert summary(found(searched, shown(*frame, CODES[20]))) == [(2, 1, 0)]
+
+
+@pytest.mark.parametrize("decoys", [9, 70])
+def test_decoys_of_anybody_hide_nothing_of_a_confirmed_entry(opened: Open, decoys: int) -> None:
+    """Entries with three of a picture's hashes and others made up, up to all that are compared."""
+    kept = CODES[:8]
+    made = [
+        entry(
+            number,
+            anchored=[
+                *(kept[(number + place) % 8] for place in range(3)),
+                *(moved(code, 100, number) for code in CODES[20:26]),
+            ],
+        )
+        for number in range(2, decoys + 2)
+    ]
+    searched = opened([entry(1, anchored=kept, trust=Trust.CONFIRMED), *made])
+    assert (1, 8, 0) in summary(found(searched, shown(*kept)))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

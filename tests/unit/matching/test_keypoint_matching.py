@@ -17,7 +17,7 @@ from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher
 from egide.matching.keypoints import KeypointMatcher, nearest_transform
-from egide.media.decode import Frame
+from egide.media.picture import Frame
 from pictures import pictures
 from search_data import NOW, bank, entry
 

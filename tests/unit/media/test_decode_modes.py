@@ -170,8 +170,8 @@ def test_frames_beyond_the_limits_are_counted():
     data = saved(PICTURES[0], "GIF", save_all=True, append_images=PICTURES[1:8])
     found = fingerprint(data, limits=Limits(max_frames=3))
     assert (len(found.frames), found.frames_skipped) == (3, 5)
-    found = fingerprint(data, limits=Limits(max_decoded_frames=2))
-    assert (len(found.frames), found.frames_skipped) == (2, 6)
+    for frame, position in zip(found.frames, (0, 4, 7), strict=True):
+        assert bits_apart(frame.code, fingerprint(PICTURES[position]).pdq.code) <= 12
     found = fingerprint(data, limits=Limits(max_pixels=320 * 240))
     assert (len(found.frames), found.frames_skipped) == (2, 6)
 

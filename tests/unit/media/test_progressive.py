@@ -13,7 +13,6 @@ from PIL import Image
 
 from drawings import drawings
 from egide.domain.model import Mode
-from egide.errors import ImageTruncated
 from egide.hashing import fingerprint
 from egide.media.jpeg import decode_luma, read_header
 from egide.media.progressive import coarse_scans
@@ -126,7 +125,8 @@ def test_large_file_hashes_near_exact_mode(large):
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.99])
 def test_large_file_cut_in_its_detail_is_truncated(large, share):
-    with pytest.raises(ImageTruncated):
-        fingerprint(large[: int(len(large) * share)], mode=Mode.FAST)
-    with pytest.raises(ImageTruncated):
-        fingerprint(large[:-2], mode=Mode.FAST)
+    cut = fingerprint(large[: int(len(large) * share)], mode=Mode.FAST)
+    assert cut.share_read < 1
+    if share > 0.5:
+        whole = fingerprint(large, mode=Mode.FAST)
+        assert (int.from_bytes(cut.pdq.code) ^ int.from_bytes(whole.pdq.code)).bit_count() <= 4

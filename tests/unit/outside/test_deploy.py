@@ -17,7 +17,7 @@ from egide.server.settings import ServerSettings
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 SETTING = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
-DIFFERS_BY_PLACE = {"public_url", "workers", "pages_logo", "pages_helplines"}
+DIFFERS_BY_PLACE = {"public_url", "decoders", "pages_logo", "pages_helplines"}
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from egide.auditing.report.charts import Histogram, Throughput, histogram, throughput
+from egide.auditing.report.sentence import head_sentence
 from egide.auditing.report.where import where
 from egide.auditing.rows import WAYS
 from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_REGIONS, Trust
@@ -22,16 +23,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from egide.auditing.report.where import Where
-    from egide.auditing.rows import MatchRow, UnreadableRow
+    from egide.auditing.rows import GapRow, MatchRow
     from egide.text.wording import Wording
 
 MAX_MATCH_ROWS = 1000
-MAX_UNREADABLE_ROWS = 200
+MAX_GAP_ROWS = 200
 MAX_SUFFIXES = 10
-_NO_ENTRY = {"no-bank": "no_banks", "bank-disabled": "disabled", "bank-empty": "no_entries"}
-"""Why no entry could be compared, and the sentence that says so."""
-MAX_NAMED_BANKS = 4
-"""With more banks, the first sentence only counts them; a table names them all."""
+MAX_COLUMNS = 20
 
 
 class Figure(NamedTuple):
@@ -63,13 +61,14 @@ class Page:
     """All values that the template shows, besides the strings.
 
     Attributes:
-        match_lines, unreadable_rows: the first ones; `*_left` counts the others.
+        match_lines, gap_rows: the first ones; `matches_left` counts the others.
+        gaps_cut: whether there are more gaps than the page lists.
         ways: the number of matches found in each way, the most certain way first.
         anchored: whether parts of pictures were searched by anchored hashes, in words.
         keypoints: whether edited copies were searched by keypoints, in words.
         trusts: matches by trust, in the order confirmed, unverified, disputed.
-        codes: unreadable items by code, the most frequent first.
         others: how many files were skipped as not being pictures, and their suffixes.
+        columns: of tables, with pictures (`taken`), without (`empty`) and not read (`left`).
         values: the histogram in words.
     """
 
@@ -84,10 +83,10 @@ class Page:
     anchored: str
     keypoints: str
     trusts: tuple[tuple[str, int], ...]
-    unreadable_rows: tuple[UnreadableRow, ...]
-    unreadable_left: int
-    codes: tuple[tuple[str, int], ...]
+    gap_rows: tuple[GapRow, ...]
+    gaps_cut: bool
     others: tuple[int, str]
+    columns: tuple[tuple[str, str], ...]
     distances: Histogram | None
     values: str
     speed: Throughput | None
@@ -97,7 +96,7 @@ class Page:
 def build_page(
     summary: Mapping[str, Any],
     matches: Iterable[MatchRow],
-    unreadable: Iterable[UnreadableRow],
+    gaps: Iterable[GapRow],
     wording: Wording,
     generated: datetime,
 ) -> Page:
@@ -106,7 +105,7 @@ def build_page(
     Args:
         summary: the fields of `summary.json`.
         matches: all matches, in the order of the dataset.
-        unreadable: in the order of the dataset; only those that the page shows are read.
+        gaps: what was not compared, in the order of the dataset; only the first are read.
         wording: the language of the page.
         generated: when the page is written, timezone-aware.
     """
@@ -116,7 +115,7 @@ def build_page(
         counts[row.bank, row.trust] += 1
         if len(match_lines) < MAX_MATCH_ROWS:
             match_lines.append(MatchLine(row, where(row)))
-    unreadable_rows = tuple(islice(unreadable, MAX_UNREADABLE_ROWS))
+    gap_rows = tuple(islice(gaps, MAX_GAP_ROWS + 1))
 
     override = summary["radius_bits"]
     banks = tuple(
@@ -139,7 +138,7 @@ def build_page(
     return Page(
         summary=summary,
         generated=generated,
-        sentence=_sentence(summary, wording),
+        sentence=head_sentence(summary, wording),
         figures=_figures(summary, wording),
         banks=banks,
         match_lines=tuple(match_lines),
@@ -148,64 +147,14 @@ def build_page(
         anchored=_anchored(summary, wording),
         keypoints=_keypoints(summary["patches"], wording),
         trusts=tuple((trust.value, trusts[trust]) for trust in order),
-        unreadable_rows=unreadable_rows,
-        unreadable_left=summary["unreadable"] - len(unreadable_rows),
-        codes=_by_count(summary["unreadable_codes"]),
+        gap_rows=gap_rows[:MAX_GAP_ROWS],
+        gaps_cut=len(gap_rows) > MAX_GAP_ROWS,
         others=_others(summary["others"], wording),
+        columns=_columns(summary["columns"]),
         distances=distances,
         values=_values(distances, wording),
         speed=throughput(summary.get("throughput") or ()),
     )
-
-
-def _sentence(summary: Mapping[str, Any], wording: Wording) -> str:
-    """The result in one sentence, including what could not be compared."""
-    items, matched = summary["items"], summary["matched_items"]
-    revision = wording.number(summary["store_revision"])
-    names = [str(visible_name(bank["name"])) for bank in summary["banks"]]
-
-    def banks(form: str) -> str:
-        if len(names) > MAX_NAMED_BANKS:
-            return wording.text(f"banks.{form}_many", count=wording.number(len(names)))
-        return wording.plural(f"banks.{form}", len(names), banks=wording.listed(names))
-
-    if (reason := summary["not_compared"]) in _NO_ENTRY:
-        names = names or [str(visible_name(name)) for name in summary["banks_disabled"]]
-        key = f"result.{_NO_ENTRY[reason] if names else 'no_banks'}"
-        sentence = wording.plural(key, items, banks=wording.listed(names), revision=revision)
-    elif not items:
-        sentence = wording.text("result.no_items", banks=banks("unmatched"), revision=revision)
-    elif reason:
-        sentence = wording.plural(
-            "result.none_read", items, banks=banks("unmatched"), revision=revision
-        )
-    elif matched:
-        sentence = wording.plural(
-            "result.matched",
-            matched,
-            items=wording.number(items),
-            banks=banks("matched"),
-            revision=revision,
-        )
-    else:
-        sentence = wording.plural(
-            "result.unmatched", items, banks=banks("unmatched"), revision=revision
-        )
-    if summary["banks_disabled"] and summary["banks"]:
-        left_out = [str(visible_name(name)) for name in summary["banks_disabled"]]
-        rest = wording.plural("result.left_out", len(left_out), banks=wording.listed(left_out))
-        sentence = wording.text("result.join", sentence=sentence, rest=rest)
-    for figure in ("unreadable", "not_matchable"):
-        if summary[figure] and not (figure == "unreadable" and reason == "no-picture"):
-            rest = wording.plural(f"result.{figure}", summary[figure])
-            sentence = wording.text("result.join", sentence=sentence, rest=rest)
-    if summary["vetoed_items"]:
-        rest = wording.plural("result.vetoed", summary["vetoed_items"])
-        sentence = wording.text("result.join", sentence=sentence, rest=rest)
-    if summary["patches"]["code"]:
-        rest = wording.text("result.not_thorough")
-        sentence = wording.text("result.join", sentence=sentence, rest=rest)
-    return wording.text("result.end", sentence=sentence)
 
 
 def _anchored(summary: Mapping[str, Any], wording: Wording) -> str:
@@ -277,6 +226,15 @@ def _others(counts: Mapping[str, int], wording: Wording) -> tuple[int, str]:
     ]
     more = "…" if len(counts) > MAX_SUFFIXES else ""
     return sum(counts.values()), ", ".join(suffixes) + more
+
+
+def _columns(columns: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    named = ((kind, list(columns[kind])) for kind in ("taken", "empty", "left"))
+    return tuple(
+        (kind, ", ".join(paths[:MAX_COLUMNS]) + "…" * (len(paths) > MAX_COLUMNS))
+        for kind, paths in named
+        if paths
+    )
 
 
 def _by_count(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

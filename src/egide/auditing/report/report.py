@@ -9,17 +9,16 @@ import json
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.report.charts import PLOT_HEIGHT_PX
 from egide.auditing.report.page import build_page
-from egide.auditing.rows import MatchRow, UnreadableRow
+from egide.auditing.report.sentence import report_wording
+from egide.auditing.rows import GapRow, MatchRow
 from egide.auditing.summary import SUMMARY_SCHEMA
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable
 from egide.files import written_whole
 from egide.text.visible import visible_name
-from egide.text.wording import Wording, load_catalogue, require_language
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,13 +31,13 @@ _BATCH_ROWS = 16_384
 # The page shows neither digests nor matrices, so these wide columns are not read.
 _NOT_SHOWN = {"matrix", "sha256"}
 _MATCH_COLUMNS = tuple(field.name for field in fields(MatchRow) if field.name not in _NOT_SHOWN)
-_UNREADABLE_COLUMNS = tuple(field.name for field in fields(UnreadableRow))
+_GAP_COLUMNS = tuple(field.name for field in fields(GapRow))
 
 
 def render_report(
     summary: Mapping[str, Any],
     matches: Iterable[MatchRow],
-    unreadable: Iterable[UnreadableRow],
+    gaps: Iterable[GapRow],
     *,
     lang: str,
     generated: datetime,
@@ -48,7 +47,7 @@ def render_report(
     Args:
         summary: the fields of `summary.json`.
         matches: every match, in the order of the dataset; all are counted, the first are listed.
-        unreadable: the unreadable items, in the order of the dataset; the first are listed.
+        gaps: what was not compared, in the order of the dataset; the first are listed.
         lang: `en` or `fr`.
         generated: when the page is written, timezone-aware.
 
@@ -60,7 +59,7 @@ def render_report(
     """
     wording = report_wording(lang)
     return _template().render(
-        page=build_page(summary, matches, unreadable, wording, generated),
+        page=build_page(summary, matches, gaps, wording, generated),
         plot_height=PLOT_HEIGHT_PX,
         w=wording,
         t=wording.text,
@@ -72,7 +71,7 @@ def write_report(out_dir: Path, *, lang: str = "en") -> Path:
     """Write `report.html` from the results in `out_dir`, whole or not at all.
 
     Args:
-        out_dir: holds `summary.json`, `matches.parquet` and `unreadable.parquet`.
+        out_dir: holds `summary.json`, `matches.parquet` and `not_compared.parquet`.
         lang: `en` or `fr`.
 
     Returns:
@@ -90,10 +89,7 @@ def write_report(out_dir: Path, *, lang: str = "en") -> Path:
             MatchRow(**dict(zip(_MATCH_COLUMNS, row, strict=True)), matrix=None, sha256=None)
             for row in _read_rows(out_dir / "matches.parquet", _MATCH_COLUMNS)
         ),
-        (
-            UnreadableRow(*row)
-            for row in _read_rows(out_dir / "unreadable.parquet", _UNREADABLE_COLUMNS)
-        ),
+        (GapRow(*row) for row in _read_rows(out_dir / "not_compared.parquet", _GAP_COLUMNS)),
         lang=lang,
         generated=datetime.now(UTC),
     )
@@ -155,19 +151,3 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
-
-
-def report_wording(lang: str) -> Wording:
-    """The strings and formats of the report in a language.
-
-    Raises:
-        UsageError: the report is not written in `lang`.
-    """
-    require_language(lang)
-    return Wording(lang, load_strings(lang))
-
-
-def load_strings(lang: str) -> dict[str, str]:
-    """All strings of a language by dotted key, ready for the page."""
-    asset = files("egide.auditing.report").joinpath("assets", f"{lang}.toml")
-    return load_catalogue([asset], lang)

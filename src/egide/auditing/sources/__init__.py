@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from egide.auditing.sources.arrow import ArrowSource
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
+    Columns,
     Item,
     Other,
     Read,
@@ -25,8 +26,17 @@ from egide.auditing.sources.kinds import (
     named,
     named_by_suffix,
 )
-from egide.auditing.sources.location import open_binary, stat, variables_for
+from egide.auditing.sources.location import (
+    access,
+    endpoints,
+    is_prefix,
+    open_binary,
+    open_filesystem,
+    stat,
+    variables_for,
+)
 from egide.auditing.sources.metadata import MetadataSource, is_metadata
+from egide.auditing.sources.nested import TEXT_SUFFIXES
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -41,12 +51,15 @@ if TYPE_CHECKING:
     from egide.domain.model import Limits
 
 __all__ = [
+    "Columns",
     "Item",
     "Other",
     "Read",
     "Rows",
     "Shard",
     "Source",
+    "access",
+    "endpoints",
     "open_source",
     "read_shard",
     "variables_for",
@@ -79,9 +92,9 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     Raises:
         SourceMissing, SourceUnreadable, SourceUnsupported, ProtocolUnsupported.
     """
-    info = stat(address)
     name = address.rstrip("/") or address
-    if info["type"] == "directory":
+    open_filesystem(address)
+    if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
     if not columns and is_metadata(address):
         return MetadataSource(address, name)
@@ -96,6 +109,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     if (kind := kind_of(head)) is not None and named(address, head) is None:
         return _of_kind(kind, address, name, columns)
     if sniff(head) is not None or named(address, head) or named_by_suffix(address):
+        return FileSource(address, name)
+    if suffix_of(address) in TEXT_SUFFIXES:
         return FileSource(address, name)
     raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 

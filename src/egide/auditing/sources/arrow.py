@@ -60,30 +60,36 @@ def read_arrow(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
 
     try:
         schema, batches = _open(stream)
+        names = unique(schema.names)
+        columns, _ = columns_of(schema, reading.columns)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceUnreadable(
             name=reading.name, reason="it is not an Arrow file, or damaged; fetch or write it again"
         ) from error
-    names = unique(schema.names)
-    columns, _ = columns_of(schema, reading.columns)
     if not columns:
         raise column_missing(reading.name, schema.names, reading.columns)
     table = Table(columns, reading)
     tops = sorted({column.top for column in columns})
     cut: Exception | None = None
+    unread: dict[str, str] = {}
     try:
         for batch in batches:
-            table.measured.take_unpacked(batch)
+            sound = [top for top in tops if _is_sound(batch.column(top))]
+            # To ask an unsound one for its size can crash as well.
+            table.measured.take_unpacked(sum(batch.column(top).nbytes for top in sound))
+            for top in set(tops) - set(sound):
+                reason = f"rows {table.row} to {table.row + batch.num_rows - 1} of it are damaged"
+                unread.setdefault(names[top], f"{reason}: fetch or write the file again")
             for start in range(0, batch.num_rows, _SLICE_ROWS):
                 rows = batch.slice(start, _SLICE_ROWS)
-                arrays = [(names[top], rows.column(top)) for top in tops]
-                yield from table.read(arrays, rows.num_rows)
+                arrays = [(names[top], rows.column(top)) for top in sound]
+                yield from table.read(arrays, rows.num_rows, alone=sound != tops)
     except (pa.ArrowException, OSError) as error:
         cut = error
     row = table.row
     # What the rows before have not is said as well, whatever becomes of the rest.
     try:
-        yield from table.end(schema.names, wanted=reading.columns)
+        yield from table.end(schema.names, wanted=reading.columns, unread=unread)
     except ColumnMissing:
         if cut is None:
             raise
@@ -91,6 +97,20 @@ def read_arrow(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
         raise SourceTruncated(
             name=reading.name, items=row, reason=str(cut) or type(cut).__name__
         ) from cut
+
+
+def _is_sound(array: Any) -> bool:
+    """Whether an array leads nowhere out of its bytes: Arrow itself checks none that it is given.
+
+    A damaged one crashed the process, or showed what stood elsewhere in its memory.
+    """
+    import pyarrow as pa
+
+    try:
+        array.validate(full=True)
+    except pa.ArrowException:
+        return False
+    return True
 
 
 class _Cut(OSError):

@@ -12,7 +12,7 @@ from egide.domain.model import FILE_SIGNALS, URL_SIGNALS, Fingerprint, Pdq, Sign
 from egide.errors import SourceExpands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from egide.domain.model import Limits
     from egide.errors import ItemError
@@ -22,6 +22,12 @@ IMAGE_SUFFIXES = frozenset(
         *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
         *(".jfif", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm"),
         *(".ppm", ".tif", ".tiff", ".webp"),
+        *(".cur", ".ico", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx", ".pcx", ".psb", ".psd"),
+        *(".tga", ".icb", ".vda", ".vst"),
+        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef"),
+        *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        *(".bpg", ".dcx", ".dds", ".djvu", ".exr", ".flif", ".hdp", ".icns", ".jls", ".jxr"),
+        *(".pam", ".pfm", ".qoi", ".wdp", ".xcf"),
     }
 )
 
@@ -40,6 +46,7 @@ class Shard:
         state: a digest of sizes and times, so that a changed shard is another shard.
         weight: bytes to read, as far as known beforehand.
         share: number of shards that its file was cut into.
+        within: its file stands in a folder that was named, and was not named itself.
     """
 
     kind: str
@@ -52,6 +59,7 @@ class Shard:
     state: str = ""
     weight: int = 0
     share: int = 1
+    within: bool = False
 
     def id(self, salt: str) -> str:
         """Return the id that names the part files; it depends on the shard and `salt` only."""
@@ -168,7 +176,22 @@ class Rows:
             yield Item(f"row {self.first + row}", fingerprint, self.paths, self.first + row)
 
 
-Read = Item | Other | Gap | Rows
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What came of the columns of a table, once it was read.
+
+    Attributes:
+        taken: pictures by column.
+        empty: looked at, and none of their values is a picture.
+        left: not looked at: of a type that holds no file, or others were named instead.
+    """
+
+    taken: Mapping[str, int]
+    empty: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+Read = Item | Other | Gap | Columns | Rows
 """What a source yields. A gap is something in the shard that was not looked at."""
 
 

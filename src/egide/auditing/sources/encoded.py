@@ -1,4 +1,4 @@
-"""Pictures that are written as text: base64, `data:` URLs and hexadecimal digits."""
+"""Pictures in texts: written in base64, as `data:` URLs or as digits; or only where they are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from egide.auditing.sources.base import IMAGE_SUFFIXES
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _FIRST = (
     rb"|AAAA[A-Za-z0-9+/_-]{2,4}Z0eX|AAAADEpYTCA|AAAADGpQ"
 )
 """How pictures begin in base64: PNG, JPEG, GIF, WebP, AVIF and HEIC, JPEG XL, JPEG 2000."""
+_PREFIXES = (b"data:", b"b'", b'b"')
 _SIGNS = re.compile(rb"base64,|iVBORw0KGgo|[/_]9j|R0lGOD|UklGR|AAAA")
 """One of these stands in each: they are found faster than the expression is."""
 _BODY = rb"(?:[A-Za-z0-9+/_%-]++|\\?[\r\n]++|\\[nr/])++={0,2}"
@@ -33,6 +35,14 @@ _ALPHABET = re.compile(rb"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 _HEX = re.compile(rb"(?:\\x|0x)?[0-9a-fA-F]++")
 _SPACE = re.compile(rb"\s+|\\[nr]")
 _REPR = re.compile(rb"b(['\"]).*\1", re.DOTALL)
+_LINK = re.compile(
+    rb"\s*(?:(?:https?|ftp|s3|gs|gcs|hf|abfss?|az|file)://|//)[^\s<>]+\s*", re.IGNORECASE
+)
+_PAGE = re.compile(
+    rb"\.(?:html?|php|aspx?|jsp|pdf|txt|json|xml|mp3|wav|mp4)(?:[?#]|\s*$)", re.IGNORECASE
+)
+_SUFFIXES = tuple(suffix.encode() for suffix in sorted(IMAGE_SUFFIXES))
+_MAX_LINK_BYTES = 4096
 
 
 def holds_picture(text: bytes) -> bool:
@@ -41,7 +51,8 @@ def holds_picture(text: bytes) -> bool:
         return False
     head = text[:_HEAD_CHARACTERS]
     # Most texts are words: a space tells them from digits at a hundredth of the price.
-    if (b" " not in head.strip() or b"data:" in head) and _whole(head, head=True) is not None:
+    digits = b" " not in head.strip() or head.lstrip()[:5].lower().startswith(_PREFIXES)
+    if digits and _whole(head, head=True) is not None:
         return True
     return _SIGNS.search(text) is not None and _WITHIN.search(text) is not None
 
@@ -56,6 +67,15 @@ def pictures_in(text: bytes) -> Iterator[bytes]:
         content = _base64(found[1] or found[2])
         if content is not None and sniff(content[:512]) is not None:
             yield content
+
+
+def is_link(text: bytes) -> bool:
+    """Whether a text is the address of something that may be a picture."""
+    if len(text) > _MAX_LINK_BYTES:
+        return False
+    if _LINK.fullmatch(text):
+        return _PAGE.search(text) is None
+    return text.rstrip().lower().endswith(_SUFFIXES) and b"\n" not in text.strip()
 
 
 def _whole(text: bytes, *, head: bool = False) -> bytes | None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import stat as stat_flags
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.sources.base import Expansion, Item, Other, Read, Shard
 from egide.auditing.sources.kinds import Kind, kind_by_name
-from egide.auditing.sources.location import open_filesystem, stat
+from egide.auditing.sources.listing import walk
+from egide.auditing.sources.location import open_filesystem, refusal, stat
 from egide.auditing.sources.nested import Member, Reading, read_member
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
     FileMissing,
     FileUnreadable,
     LinkNotFollowed,
+    ListingFailed,
+    ObjectUnreadable,
     SourceError,
     SourceUnreadable,
 )
@@ -24,14 +29,14 @@ from egide.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from egide.auditing.sources.base import Source
+    from egide.auditing.sources.base import Read, Source
     from egide.domain.model import Limits
 
 RUN_FILES = 512
 """Files in a shard: a killed audit repeats at most this many a worker."""
-# File names contain no NUL, so none can be mistaken for one of these.
-LINK_MARK = "\0link:"
-UNLISTED_MARK = "\0unlisted:"
+# File names contain no NUL, so none can be mistaken for one.
+GAP_MARK = "\0gap:"
+"""Before a gap that was found in planning: it stands among the files of its run."""
 
 
 class FolderSource:
@@ -66,13 +71,15 @@ class FolderSource:
 
     def _archive_shards(self, path: str) -> list[Shard]:
         """The shards of an archive; none if the file is not an archive or cannot be opened."""
-        if path.startswith((LINK_MARK, UNLISTED_MARK)):
+        if path.startswith(GAP_MARK):
             return []
         if kind_by_name(path) in {None, Kind.PACKED}:
             return []  # a single packed file is read in its run
         try:
             archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")
-            return [] if archive is None else list(archive.shards())
+            if archive is None:
+                return []
+            return [replace(shard, within=True) for shard in archive.shards()]
         except SourceError:
             return []  # vanished, dangling or special: reading its run reports which
 
@@ -82,13 +89,9 @@ class FolderSource:
         filesystem, root = open_filesystem(shard.url)
         local = filesystem.protocol == ("file", "local") or "file" in filesystem.protocol
         for name in shard.files:
-            if name.startswith(LINK_MARK):
-                label = name.removeprefix(LINK_MARK)
-                yield Item(label, LinkNotFollowed(name=label))
-            elif name.startswith(UNLISTED_MARK):
-                number, _, label = name.removeprefix(UNLISTED_MARK).partition(":")
-                reason = os.strerror(int(number)).lower()
-                yield Item(label, FileUnreadable(name=label, reason=reason))
+            if name.startswith(GAP_MARK):
+                kind, *rest = json.loads(name.removeprefix(GAP_MARK))
+                yield Gap(GapKind(kind), *rest)
             elif local:
                 yield from _read_local(_join(root, name), name, limits)
             else:
@@ -190,7 +193,7 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
             if stat_flags.S_ISLNK(status.st_mode):
                 target = os.stat(full)  # noqa: PTH116
                 if stat_flags.S_ISDIR(target.st_mode):
-                    yield LINK_MARK + path, 0, ""
+                    yield _mark(Gap.of(path, LinkNotFollowed(name=path), GapKind.LISTING))
                     continue
                 status = target
         except OSError:
@@ -202,7 +205,13 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
         try:
             open_folders.append((path + "/", _names(full)))
         except OSError as error:
-            yield f"{UNLISTED_MARK}{error.errno}:{path}", 0, ""
+            reason = (error.strerror or "unreadable").lower()
+            yield _mark(Gap.of(path, ListingFailed(name=path, reason=reason), GapKind.LISTING))
+
+
+def _mark(gap: Gap) -> tuple[str, int, str]:
+    values = [gap.kind, gap.name, gap.code, gap.message, gap.count]
+    return GAP_MARK + json.dumps(values), 0, ""
 
 
 def _names(folder: str) -> Iterator[str]:
@@ -211,15 +220,11 @@ def _names(folder: str) -> Iterator[str]:
 
 def _walk_remote(filesystem: Any, root: str) -> Iterator[tuple[str, int, str]]:
     prefix = root.rstrip("/") + "/"
-    try:
-        for folder, _, files in filesystem.walk(root, detail=True):
-            for name in sorted(files):
-                path = f"{folder.rstrip('/')}/{name}"
-                info = files[name]
-                tag = str(info.get("ETag") or info.get("mtime") or info.get("blob_id") or "")
-                yield path.removeprefix(prefix), int(info.get("size") or 0), tag
-    except OSError as error:
-        raise SourceUnreadable(name=root, reason=type(error).__name__) from error
+    for found in walk(filesystem, root):
+        if isinstance(found, Gap):
+            yield _mark(found)
+        else:
+            yield found.path.removeprefix(prefix), found.size, found.tag
 
 
 def _read_local(path: str, name: str, limits: Limits) -> Iterator[Read]:
@@ -249,7 +254,7 @@ def _read_remote(filesystem: Any, path: str, name: str, limits: Limits) -> Itera
     except FileNotFoundError:
         yield Item(name, FileMissing(name=name))
     except Exception as error:  # noqa: BLE001 - each remote filesystem raises its own errors
-        yield Item(name, FileUnreadable(name=name, reason=type(error).__name__))
+        yield Item(name, ObjectUnreadable(name=name, reason=refusal(error)))
 
 
 def _read_file(stream: Any, name: str, size: int, limits: Limits) -> Iterator[Read]:

@@ -8,6 +8,8 @@ import struct
 from enum import StrEnum
 from functools import cache
 
+from egide.media.formats import sniff
+
 HEAD_BYTES = 512
 """As many as a tar's first header; all other marks stand before."""
 
@@ -71,7 +73,19 @@ _NAMED_MAGIC = {
     b"SQLite format 3\0": "an SQLite database",
     b"WARC/": "a WARC archive",
     b"\x0a\x23\xd7\xce": "a RecordIO file",
+    b"\x89MCAP0\r\n": "an MCAP file",
+    b"#ROSBAG V": "a ROS bag",
+    b"SEQ\6": "a Hadoop sequence file",
     b"MATLAB 5.0 MAT-file": "a MATLAB file",
+    b"%PDF-": "a PDF document",
+    b"%!PS": "a PostScript document",
+    b"AT&TFORM": "a DjVu document",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document",
+    b"\x1a\x45\xdf\xa3": "a Matroska or WebM video",
+    b"FLV\1": "a Flash video",
+    b"0&\xb2u\x8ef\xcf\x11": "a Windows Media file",
+    b"\0\0\1\xba": "an MPEG video",
+    b"\0\0\1\xb3": "an MPEG video",
 }
 _NAMED_SUFFIXES = {
     **dict.fromkeys((".7z", ".cb7"), "a 7-Zip archive"),
@@ -84,12 +98,27 @@ _NAMED_SUFFIXES = {
     **dict.fromkeys((".iso", ".dmg"), "a disk image"),
     **dict.fromkeys((".lzh", ".lha"), "an LHA archive"),
     ".cab": "a CAB archive",
+    ".lance": "a Lance file",
+    ".br": "packed by Brotli",
     ".mds": "a shard of MosaicML",
     ".beton": "an FFCV file",
     **dict.fromkeys((".array_record", ".arrayrecord"), "an ArrayRecord file"),
     ".orc": "an ORC table",
     ".avro": "an Avro file",
+    ".pdf": "a PDF document",
+    **dict.fromkeys((".ps", ".eps"), "a PostScript document"),
+    **dict.fromkeys((".djvu", ".djv"), "a DjVu document"),
+    **dict.fromkeys((".doc", ".ppt", ".xls", ".msg"), "an Office document"),
+    **dict.fromkeys((".eml", ".mbox"), "mail"),
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2"), "an MP4 video"),
+    **dict.fromkeys((".mkv", ".webm"), "a Matroska or WebM video"),
+    **dict.fromkeys((".mpg", ".mpeg", ".vob", ".m2ts", ".mts", ".m2v"), "an MPEG video"),
+    **dict.fromkeys((".wmv", ".asf"), "a Windows Media file"),
+    ".avi": "an AVI video",
+    **dict.fromkeys((".flv", ".f4v"), "a Flash video"),
+    **dict.fromkeys((".ogv", ".rm", ".rmvb"), "a video"),
 }
+_SOUND = (b"M4A ", b"M4B ", b"M4P ")
 _IN_ZIP = ("a PyTorch", "a file of NumPy")
 _CPIO = re.compile(rb"07070[127][0-9A-Fa-f]{30}")
 # A skippable frame may stand before the others, of zstd and LZ4 alike.
@@ -132,6 +161,10 @@ def named(name: str, head: bytes) -> str | None:
             return kind
     if _CPIO.match(head):
         return "a cpio archive"
+    if head[4:8] == b"ftyp" and head[8:12] not in _SOUND and sniff(head) is None:
+        return "an MP4 video"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "an AVI video"
     if head[16:20] == b"\xde\xc0\xef\xbe":
         return "an LMDB database"
     if head.startswith(b"\x93NUMPY"):

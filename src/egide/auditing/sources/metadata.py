@@ -14,8 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from egide.auditing.sources.base import Expansion, Read, Rows, Shard
-from egide.auditing.sources.columns import leaves_of, unique
+from egide.auditing.sources.columns import unique
 from egide.auditing.sources.encoded import MIN_TEXT_BYTES, holds_picture
+from egide.auditing.sources.leaves import leaves_of
 from egide.auditing.sources.location import open_binary, stat, state_of, whole_file
 from egide.auditing.sources.metadata_columns import Told, tell
 from egide.auditing.sources.parquet import ParquetSource, open_parquet

@@ -17,6 +17,7 @@ from egide.auditing.sources.base import (
     Read,
     suffix_of,
 )
+from egide.auditing.sources.encoded import holds_picture, pictures_in
 from egide.auditing.sources.kinds import (
     HEAD_BYTES,
     Kind,
@@ -43,6 +44,24 @@ if TYPE_CHECKING:
     from egide.domain.model import Limits
 
 PIECE_BYTES = 1 << 20
+TEXT_SUFFIXES = frozenset(
+    {
+        ".csv",
+        ".htm",
+        ".html",
+        ".json",
+        ".jsonl",
+        ".md",
+        ".mhtml",
+        ".ndjson",
+        ".tsv",
+        ".xml",
+        ".yaml",
+    }
+)
+"""Texts in which pictures may be written, in base64 or as `data:` URLs."""
+_NO_DATA = ("_metadata", "_common_metadata")
+"""What Parquet's writers put beside a table's files: it holds none of the rows it tells of."""
 PACKING_DAMAGE = (
     *(zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(RuntimeError, ValueError, IndexError, OverflowError),
@@ -79,7 +98,7 @@ class Reading:
 
 
 _READERS: dict[Kind, Callable[[IO[bytes], Reading], Iterator[Read]]] = {}
-_STREAMED = (Kind.TAR, Kind.PACKED)
+_STREAMED = (Kind.TAR, Kind.PACKED, Kind.RECORDS)
 """Read from start to end: they need no room of their own, wherever they stand."""
 
 
@@ -152,7 +171,9 @@ def read_member(member: Member, reading: Reading) -> Iterator[Read]:
     suffix = suffix_of(name)
     if member.counts:
         reading.expansion.take(len(head))
-    if (words := named(name, head)) is None and (kind := kind_of(head)) is not None:
+    if name.rpartition("/")[2] in _NO_DATA and head.startswith(b"PAR1"):
+        yield Other("")
+    elif (words := named(name, head)) is None and (kind := kind_of(head)) is not None:
         yield from _inside(member, head, kind, reading)
     elif words is None and (sniff(head) is not None or suffix in IMAGE_SUFFIXES):
         yield _picture(member, head, reading)
@@ -161,8 +182,48 @@ def read_member(member: Member, reading: Reading) -> Iterator[Read]:
     elif claimed := kind_by_name(name):
         error = SourceUnreadable(name=name, reason=f"it is no {claimed.value} file, or damaged")
         yield Gap.of(name, error, GapKind.ARCHIVE)
+    elif suffix in TEXT_SUFFIXES:
+        yield from _in_text(member, head, reading)
     else:
         yield Other(suffix)
+
+
+def _in_text(member: Member, head: bytes, reading: Reading) -> Iterator[Read]:
+    """Yield the pictures that stand in the lines of a text; by itself it is none."""
+    limit = 2 * reading.limits.max_file_bytes
+    begun: list[bytes] = []
+    piece, number, length = head, 1, 0
+    while piece:
+        first, *lines = piece.split(b"\n")
+        begun.append(first)
+        length += len(first)
+        for line in lines:
+            yield from _in_line(b"".join(begun), number, member, reading)
+            begun, length = [line], len(line)
+            number += 1
+        if length > limit:
+            name = f"{member.name}, line {number}"
+            error = FileTooLarge(name=name, size=length, limit=limit)
+            yield Gap.of(name, error, GapKind.ROW)
+            break
+        piece = member.stream.read(PIECE_BYTES)
+        if member.counts:
+            reading.expansion.take(len(piece))
+    else:
+        yield from _in_line(b"".join(begun), number, member, reading)
+    yield Other(suffix_of(member.name))
+
+
+def _in_line(line: bytes, number: int, member: Member, reading: Reading) -> Iterator[Item]:
+    if not holds_picture(line):
+        return
+    name, limit = f"{member.name}, line {number}", reading.limits.max_file_bytes
+    for content in pictures_in(line):
+        if len(content) > limit:
+            error = FileTooLarge(name=name, size=len(content), limit=limit)
+            yield Item(name, error, member.key, number)
+        else:
+            yield Item(name, content, member.key, number)
 
 
 def _read_head(stream: Any) -> bytes:

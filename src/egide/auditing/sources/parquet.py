@@ -9,8 +9,8 @@ from egide.auditing.sources.columns import Column, columns_of, unique
 from egide.auditing.sources.kinds import Kind
 from egide.auditing.sources.location import open_binary, stat, state_of
 from egide.auditing.sources.nested import Reading, read_container, reads
-from egide.auditing.sources.table import Table, column_gap, column_missing
-from egide.errors import ColumnMissing, SourceEncrypted, SourceError, SourceUnreadable
+from egide.auditing.sources.table import Table, column_missing
+from egide.errors import SourceEncrypted, SourceError, SourceUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +24,7 @@ _SMALL_ROWS = 1024
 """Of rows without pictures of their own, such as links: they are read in larger batches."""
 _SMALL_GROUP_BYTES = 64 * 1024 * 1024
 _SMALL_ROW_BYTES = 2048
+_MAX_REASON = 500
 _BUFFER_BYTES = 1024 * 1024
 
 
@@ -103,16 +104,10 @@ def read_parquet(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
     stop = reading.stop or file.num_row_groups
     sizes = [file.metadata.row_group(i).num_rows for i in range(stop)]
     table = Table(columns, reading, row=sum(sizes[: reading.start]))
-    damaged: dict[tuple[str, str], None] = {}
+    unread: dict[str, str] = {}
     for group in range(reading.start, stop):
-        yield from _Group(file, group, columns, table).read(damaged)
-    for path, reason in damaged:
-        yield column_gap(reading.name, path, reason)
-    try:
-        yield from table.end(names, wanted=reading.columns)
-    except ColumnMissing:
-        if not damaged:
-            raise
+        yield from _Group(file, group, columns, table).read(unread)
+    yield from table.end(names, wanted=reading.columns, unread=unread)
 
 
 class _Group:
@@ -126,7 +121,7 @@ class _Group:
         self._paths = unique(file.schema_arrow.names)
         self._rows = file.metadata.row_group(number).num_rows
 
-    def read(self, damaged: dict[tuple[str, str], None]) -> Iterator[Read]:
+    def read(self, unread: dict[str, str]) -> Iterator[Read]:
         """Yield its pictures, and note the columns that cannot be read, with the reason."""
         import pyarrow as pa
 
@@ -144,7 +139,12 @@ class _Group:
             try:
                 yield from self._read(columns, skip=done, alone=True)
             except (pa.ArrowException, OSError) as error:
-                damaged[self._paths[top], self._reason(error, start)] = None
+                path, reason = self._paths[top], self._reason(error, start)
+                before = unread.get(path)
+                if before is None:
+                    unread[path] = reason
+                elif reason not in before and len(before) < _MAX_REASON:
+                    unread[path] = f"{before}; {reason}"
         self._table.row = start + self._rows
 
     def _reason(self, error: Exception, start: int) -> str:
@@ -152,8 +152,8 @@ class _Group:
             return "it is encrypted: decrypt the file first"
         row = self._table.row
         return (
-            f"it cannot be read from row {row} to {start + self._rows - 1}, "
-            f"{type(error).__name__}: fetch or write the file again"
+            f"rows {row} to {start + self._rows - 1} of it are damaged, {type(error).__name__}: "
+            "fetch or write the file again"
         )
 
     def _read(self, columns: Sequence[Column], *, skip: int, alone: bool = False) -> Iterator[Read]:
@@ -175,7 +175,7 @@ class _Group:
                 continue
             rest = batch.slice(skip)
             skip = 0
-            self._table.measured.take_unpacked(rest)
+            self._table.measured.take_unpacked(rest.nbytes)
             arrays = list(zip(paths, rest.columns, strict=True))
             yield from self._table.read(arrays, rest.num_rows, alone=alone)
 

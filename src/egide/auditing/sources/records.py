@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from egide.auditing.sources.base import Expansion, Item, Read, Shard
-from egide.auditing.sources.encoded import holds_picture, pictures_in
+from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
 from egide.auditing.sources.kinds import (
     HEAD_BYTES,
     Kind,
@@ -21,8 +21,14 @@ from egide.auditing.sources.kinds import (
     named,
 )
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.auditing.sources.nested import Member, Reading, read_container, read_member, reads
-from egide.auditing.sources.table import is_link
+from egide.auditing.sources.nested import (
+    PIECE_BYTES,
+    Member,
+    Reading,
+    read_container,
+    read_member,
+    reads,
+)
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import FileTooLarge, SourceTruncated, SourceUnreadable, ValueMissing
 from egide.media.formats import sniff
@@ -84,7 +90,7 @@ def read_records(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
         if length > reading.limits.max_file_bytes:
             error = FileTooLarge(name=label, size=length, limit=reading.limits.max_file_bytes)
             yield Item(label, error, None, number)
-            stream.seek(length + _FOOTER_BYTES, 1)
+            _skip(stream, length + _FOOTER_BYTES)
             number += 1
             continue
         data, footer = stream.read(length), stream.read(_FOOTER_BYTES)
@@ -96,7 +102,7 @@ def read_records(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
             yield Gap.of(label, ValueMissing(name=label, reason=reason), GapKind.ROW)
             found = True
         for key, value in _values(data):
-            link = link or (len(value) < HEAD_BYTES and is_link(bytes(value)))
+            link = link or is_link(bytes(value[: 1 << 13]))
             for read in _read(label, value, key, number, reading):
                 found = True
                 yield read
@@ -125,6 +131,11 @@ def _read(name: str, value: memoryview, key: str, number: int, reading: Reading)
     elif head.isascii() and holds_picture(text := bytes(value)):
         for content in pictures_in(text):
             yield Item(name, content, key, number)
+
+
+def _skip(stream: IO[bytes], size: int) -> None:
+    while size > 0 and (piece := stream.read(min(size, PIECE_BYTES))):
+        size -= len(piece)
 
 
 def _cut(name: str, number: int, reason: str) -> SourceTruncated:

@@ -3,87 +3,37 @@
 from __future__ import annotations
 
 import io
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egide.auditing.sources.base import IMAGE_SUFFIXES, Expansion, Item, Other, Read, suffix_of
-from egide.auditing.sources.columns import Column, Holds, Leaf, leaves_of, numbers_at
-from egide.auditing.sources.encoded import MIN_TEXT_BYTES, holds_picture, pictures_in
+from egide.auditing.sources.base import (
+    IMAGE_SUFFIXES,
+    Columns,
+    Item,
+    Other,
+    Read,
+    suffix_of,
+)
+from egide.auditing.sources.columns import Column, Holds, unique
+from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
 from egide.auditing.sources.kinds import HEAD_BYTES, kind_of, named
+from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
+from egide.auditing.sources.measured import Measured
 from egide.auditing.sources.nested import Member, Reading, read_member
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import ColumnMissing, ColumnUnread, FileTooLarge, ItemError, ValueMissing
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 _SHOWN_COLUMNS = 20
 _SHOWN_ROWS = 3
-_COPIES = 4
-"""Copies of a value while it is read: unpacked, in a growing decode buffer, and in the batch."""
-_ITEM_BYTES = 1024
-"""What an item costs besides its bytes."""
-_VALUE_BYTES = 64
-"""What a row costs without a picture, and a value in a list."""
-_LINK = re.compile(
-    rb"\s*(?:(?:https?|ftp|s3|gs|gcs|hf|abfss?|az|file)://|//)[^\s<>]+\s*", re.IGNORECASE
-)
-_PAGE = re.compile(
-    rb"\.(?:html?|php|aspx?|jsp|pdf|txt|json|xml|mp3|wav|mp4)(?:[?#]|\s*$)", re.IGNORECASE
-)
-_SUFFIXES = tuple(suffix.encode() for suffix in sorted(IMAGE_SUFFIXES))
-_MAX_LINK_BYTES = 4096
-
-
-class Measured:
-    """Measures an expansion by its items and by the memory that Arrow allocated for them."""
-
-    def __init__(self, expansion: Expansion) -> None:
-        import pyarrow as pa
-
-        self._expansion = expansion
-        self._pool = pa.default_memory_pool()
-        self._allocated = self._pool.total_bytes_allocated()
-        self._held = 0
-
-    def take_unpacked(self, batch: Any) -> None:
-        """Count what was unpacked for a batch; its own bytes once its items have counted theirs."""
-        self.settle()
-        allocated = self._pool.total_bytes_allocated()
-        unpacked = (allocated - self._allocated) // _COPIES
-        self._allocated = allocated
-        self._held = batch.nbytes
-        self._expansion.take(max(unpacked - self._held, 0))
-
-    def settle(self) -> None:
-        """Count the bytes of the last batch that were no item's."""
-        self._expansion.take(max(self._held, 0))
-        self._held = 0
-
-    def take_values(self, count: int) -> None:
-        """Count rows, or values in lists, that may hold nothing."""
-        self._expansion.take(count * _VALUE_BYTES)
-
-    def take_item(self, item: Item) -> None:
-        """Count an item; even an empty one costs something.
-
-        The batch's size would not do: a repeated value may be stored in it once.
-        """
-        content, size = item.content, 0
-        if isinstance(content, bytes):
-            size = len(content)
-        elif isinstance(content, FileTooLarge):
-            size = int(str(content.fields["size"]))
-        self._held -= size
-        self._expansion.take(max(size, _ITEM_BYTES))
-        self._expansion.items += 1
 
 
 @dataclass(slots=True)
@@ -139,10 +89,12 @@ class Table:
 
     Attributes:
         row: of the next batch's first.
+        rows: that were read.
     """
 
     def __init__(self, columns: Sequence[Column], reading: Reading, row: int = 0) -> None:
         self.row = row
+        self.rows = 0
         self.pictures: Counter[str] = Counter()
         self.measured = Measured(reading.expansion)
         self._columns = {column.path: column for column in columns}
@@ -180,16 +132,27 @@ class Table:
                 yield read
         self._count(batch, has | alone)
         self.row += length
+        self.rows += length
 
-    def end(self, schema_names: Sequence[str], *, wanted: Sequence[str]) -> Iterator[Read]:
-        """Yield the rows that had no picture, and the columns that cannot be compared.
+    def end(
+        self, schema_names: Sequence[str], *, wanted: Sequence[str], unread: Mapping[str, str]
+    ) -> Iterator[Read]:
+        """Yield the rows that had no picture, and the columns that were not compared.
+
+        Args:
+            schema_names: of all top-level columns.
+            wanted: those that were named.
+            unread: top-level columns that could not be read, at least in part, and why.
 
         Raises:
             ColumnMissing: the whole table has no picture, and no sign of one.
         """
         self.measured.settle()
+        yield self._columns_said(schema_names, unread)
+        for path, reason in unread.items():
+            yield column_gap(self._reading.name, path, reason)
         name = self._reading.name
-        said = 0
+        said = len(unread)
         if self._links.count:
             reason = "only a URL or a path: fetch the pictures, then audit them"
             yield self._rows(self._links, reason)
@@ -210,11 +173,21 @@ class Table:
                 )
                 yield column_gap(name, column.path, reason)
                 said += 1
-        if said or self.pictures:
+        if said or self.pictures or not self.rows:
             return
         if self._reading.whole:
             raise column_missing(name, schema_names, wanted)
         yield Other(".rows")
+
+    def _columns_said(self, schema_names: Sequence[str], unread: Mapping[str, str]) -> Columns:
+        names = unique(schema_names)
+        read = {one.top for one in self._columns.values() if names[one.top] not in unread}
+        empty = (one for one in self._columns.values() if one.top in read)
+        return Columns(
+            taken=dict(self.pictures),
+            empty=tuple(one.path for one in empty if not self.pictures[one.path]),
+            left=tuple(name for top, name in enumerate(names) if top not in read),
+        )
 
     def _rows(self, tally: _Tally, reason: str) -> Gap:
         name = f"{self._reading.name}, {tally}"
@@ -282,13 +255,13 @@ class Table:
         texts = batch.texts.setdefault(column.path, batch.none())
         for number, position in enumerate(leaf.positions):
             value = leaf.array[int(position)].as_buffer()
-            if value is None or not (size := value.size):
+            if value is None or not value.size:
                 continue
             row = leaf.rows[number]
             text = value.to_pybytes()
-            if size >= MIN_TEXT_BYTES and holds_picture(text):
+            if holds_picture(text):
                 self._found(leaf, number, column, batch)
-            elif size <= _MAX_LINK_BYTES and is_link(text):
+            elif is_link(text):
                 batch.links[row] = True
             else:
                 texts[row] = True
@@ -317,13 +290,6 @@ class Table:
             yield Item(name, error, key, row)
         else:
             yield Item(name, value.to_pybytes(), key, row)
-
-
-def is_link(text: bytes) -> bool:
-    """Whether a text is the address of something that may be a picture."""
-    if _LINK.fullmatch(text):
-        return _PAGE.search(text) is None
-    return text.rstrip().lower().endswith(_SUFFIXES) and b"\n" not in text.strip()
 
 
 def _decoded(name: str, text: bytes, key: str, row: int, limit: int) -> Iterator[Item]:

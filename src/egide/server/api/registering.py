@@ -12,7 +12,7 @@ from egide.errors import AnchoredInvalid, RequestInvalid
 from egide.server.api.schemas.common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas.register import NewEntries, NewEntry, Source
 from egide.server.http.bodies import parse_in_turn
-from egide.usecases.register import registration_of
+from egide.usecases.register import registration_of, require_whole
 from egide.usecases.register_by_key import Batch
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def _picture(form: Form, write: Write, service: Service, approval_id: int | None
     except ValidationError as error:
         raise _as_request_error(error) from None
     print_ = service.decoding.fingerprint(form.files[0], exact=True)
+    require_whole(print_, name="the upload")
     registration = registration_of(
         print_, source=said.source or "", note=said.note, expires=said.expires
     )

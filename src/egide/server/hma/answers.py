@@ -57,10 +57,12 @@ def _as_message(error: BaseException) -> Response:
     for name in ("content-length", "content-type"):
         headers.pop(name, None)
     headers["Egide-Code"] = said["code"]
-    status = said["status"]
+    status, text = said["status"], said["detail"]
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        text = f"Content too large: {text}"  # HMA's words
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         status = HTTPStatus.BAD_REQUEST  # HMA's status for any invalid request
-    return JSONResponse({"message": said["detail"]}, status, headers)
+    return JSONResponse({"message": text}, status, headers)
 
 
 def as_bool(value: object, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
+from egide.domain.access import NETWORK_RATE
 from egide.errors import KeyExists, KeyMissing, StoreError
 from egide.server.http.auth import CACHE_S, KEY, STALE_S, address_of, identify
 from egide.server.service import service_of
@@ -29,7 +31,7 @@ class NetworkCallers:
     """Maps callers without a key to one key of the store, to count, log and revoke them.
 
     The key is named `hma-` and its role, and made when first needed. An operator who makes a key of
-    that name and role beforehand chooses its rates and banks.
+    that name and role beforehand chooses its rates and banks; else it has `NETWORK_RATE`.
     """
 
     def __init__(self, service: Service) -> None:
@@ -60,7 +62,7 @@ class NetworkCallers:
                 return known[0]
         self._asked = True
         try:
-            self._known = known = await run_in_threadpool(self._read), now_s
+            self._known = known = _unhurried(await run_in_threadpool(self._read)), now_s
         except StoreError:
             if known is None or now_s - known[1] > STALE_S:
                 raise
@@ -88,12 +90,20 @@ class NetworkCallers:
             return keys.get(name)
 
 
-def allowed(permission: Permission) -> Any:
-    """Return a dependency that gives the key of a request whose role has the permission."""
+def _unhurried(key: Key) -> Key:
+    """Give the network's key its own rate, unless an operator made it."""
+    if key.holder != _HOLDER:
+        return key
+    return replace(key, per_second=NETWORK_RATE.per_second, per_day=NETWORK_RATE.per_day)
+
+
+def allowed(permission: Permission, *others: Permission) -> Any:
+    """Return a dependency that gives the key of a request whose role has one of the permissions."""
 
     async def allowed_key(request: Request) -> Key:
         key = await identify_caller(request)
-        key.require(permission)
+        if not any(map(key.may, others)):
+            key.require(permission)
         return key
 
     return Depends(allowed_key)

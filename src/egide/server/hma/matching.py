@@ -14,21 +14,28 @@ from egide.domain.model import Fingerprint, Match, Signal
 from egide.server.answering import ask, checking
 from egide.server.hma.answers import HmaRoute, as_bool, json_object
 from egide.server.hma.callers import allowed
+from egide.server.hma.lots import Lots, lot_of
 from egide.server.hma.media import (
     PDQ,
+    SIGNAL_TYPES,
+    VIDEO_MD5,
     check_signal_type,
     fingerprint_of,
-    pdq_of,
-    picture_of,
+    fingerprint_or_digests,
+    receive,
+    signal_of,
+    signal_type_of,
     signals_of,
 )
-from egide.server.service import ServiceDep
+from egide.server.service import ServiceDep, service_of
 from egide.usecases import compare as comparing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from egide.domain.policy import Decision
     from egide.server.service import Service
+    from egide.usecases.check import Checked
 
 router = APIRouter(route_class=HmaRoute)
 MatchKey = Annotated[Key, allowed(Permission.MATCH)]
@@ -38,45 +45,61 @@ NOTHING_HEADER = "Egide-Nothing-To-Compare"
 """`true` if no searched bank holds an entry that can match."""
 STALE_HEADER = "Egide-Stale"
 """`true` if the store has been silent for too long."""
+LEFT_OUT_HEADER = "Egide-Left-Out"
+"""How many enabled banks were not searched because of their share of look-ups."""
+NOT_MATCHABLE_HEADER = "Egide-Not-Matchable"
+"""`true` if there was nothing to look up: the picture has too little detail for a hash."""
 AGE_HEADER = "Egide-Age"
 """Seconds of the store's changes that may be missing."""
 
 
-@router.api_route("/h/hash", methods=["GET", "POST"])
-async def hash_picture(
+@router.get("/h/hash")
+@router.post("/h/hash")
+async def hash_file(
     request: Request, service: ServiceDep, key: Annotated[Key, allowed(Permission.COMPARE)]
 ) -> dict[str, str]:
-    """Hash a picture: `{"pdq": hex}`, or `{}` if it has too little detail for PDQ."""
-    return signals_of(await picture_of(request, service, key, exact=True))
+    """Hash a file: `{"pdq": hex}`, empty for a picture with too little detail; or `video_md5`."""
+    sent = await receive(request, service, key)
+    fingerprint = await fingerprint_or_digests(service, sent)
+    return signals_of(fingerprint) or {signal_type_of(fingerprint): ""}
 
 
-@router.api_route("/m/lookup", methods=["GET", "POST"])
+@router.get("/m/lookup")
+@router.post("/m/lookup")
 async def look_up(
     request: Request, response: Response, service: ServiceDep, key: MatchKey
 ) -> dict[str, Any]:
-    """Look up a hash, or a picture by all its fingerprints.
+    """Look up a hash, or a file by all its fingerprints.
 
-    A hash gives `{BANK: [{"bank_content_id", "distance"}]}`; a picture, the same by signal type.
+    A hash gives `{BANK: [{"bank_content_id", "distance"}]}`; a file, the same by signal type.
     What only anchored hashes found has a type of its own, and is left out where `pdq` was asked
     for: their distances are no PDQ's.
     """
     asked = request.query_params
-    elided = asked.get("signal_type") is not None
+    wanted = asked.get("signal_type")
     if request.method == "POST" or asked.get("url"):
-        if elided:
-            check_signal_type(asked.get("signal_type"))
-        fingerprint = await picture_of(request, service, key, exact=False)
-        elided = elided and request.method == "GET"
+        if wanted is not None:
+            check_signal_type(wanted)
+        sent = await receive(request, service, key)
+        own_hash = service.settings.hma_own_hash
+        fingerprint = await fingerprint_or_digests(service, sent, own_hash=own_hash)
+        name = signal_type_of(fingerprint)
+        elided = wanted is not None and request.method == "GET"
     else:
-        fingerprint = await _hash_asked(request, service, key)
-    matches = await _search(request, service, key, fingerprint, response)
-    by_type: dict[str, dict[str, list[dict[str, Any]]]] = {PDQ: {}}
+        given = await _hash_asked(request, service, key)
+        if given is None:
+            response.headers[NOT_MATCHABLE_HEADER] = "true"
+            return {}
+        name, fingerprint = given
+        elided = True
+    matches = await _search(request, service, key, fingerprint, response, by_lot=True)
+    by_type: dict[str, dict[str, list[dict[str, Any]]]] = {name: {}}
     for match in matches:
-        name = match.signal.value if match.signal is Signal.ANCHORED else PDQ
-        by_type.setdefault(name, {}).setdefault(match.bank, []).append(_with_distance(match))
-    if asked.get("signal_type") is None:
+        found = match.signal.value if match.signal is Signal.ANCHORED else name
+        by_type.setdefault(found, {}).setdefault(match.bank, []).append(_with_distance(match))
+    if wanted is None:
         return by_type
-    return by_type[PDQ] if elided else {PDQ: by_type[PDQ]}
+    return by_type.get(wanted, {}) if elided else {name: by_type[name]}
 
 
 @router.get("/m/raw_lookup")
@@ -87,7 +110,11 @@ async def look_up_raw(
     with_distance = as_bool(
         request.query_params.get("include_distance", "false"), "include_distance"
     )
-    fingerprint = await _hash_asked(request, service, key)
+    given = await _hash_asked(request, service, key)
+    if given is None:
+        response.headers[NOT_MATCHABLE_HEADER] = "true"
+        return {"matches": []}
+    _, fingerprint = given
     matches = await _search(request, service, key, fingerprint, response)
     return {
         "matches": [_with_distance(match) if with_distance else match.entry for match in matches]
@@ -104,9 +131,12 @@ async def compare(
         check_signal_type(name)
         if not isinstance(pair, list) or len(pair) != 2:
             raise HTTPException(400, "Comparison hash list length must be exactly 2")
-        a, b = (fingerprint_of(pdq_of(text)) for text in pair)
+        first, second = (signal_of(text, name) for text in pair)
         await run_in_threadpool(service.allowances.spend, key, 2)
-        found = comparing.compare(a, b)
+        if name == VIDEO_MD5:
+            compared[name] = [first == second, {}]
+            continue
+        found = comparing.compare(fingerprint_of(first, name), fingerprint_of(second, name))
         compared[name] = [found.within_default_radius, {"distance": found.distance}]
     return compared
 
@@ -119,15 +149,14 @@ async def show_index(
     wanted = request.query_params.get("signal_type")
     if wanted is not None:
         check_signal_type(wanted)
-    if not service.live.ready:
-        return {PDQ: {"present": False, "built_to": -1, "size": 0}}
-    return {
-        PDQ: {
+    status: dict[str, Any] = {"present": False, "built_to": -1, "size": 0}
+    if service.live.ready:
+        status = {
             "present": True,
             "built_to": current_to_unix_s(service),
             "size": service.live.entry_count,
         }
-    }
+    return dict.fromkeys([wanted] if wanted else SIGNAL_TYPES, status)
 
 
 def current_to_unix_s(service: Service) -> int:
@@ -135,25 +164,52 @@ def current_to_unix_s(service: Service) -> int:
     return int(time.time() - service.live.age_s)
 
 
-async def _hash_asked(request: Request, service: Service, key: Key) -> Fingerprint:
+async def _hash_asked(
+    request: Request, service: Service, key: Key
+) -> tuple[str, Fingerprint] | None:
+    """The signal type and the hash that a request asks for; None for an empty PDQ.
+
+    `/h/hash` gives an empty PDQ for a picture with too little detail, and clients look it up.
+    """
     asked = request.query_params
-    if not asked.get("signal") or not asked.get("signal_type"):
+    if asked.get("signal") is None or not asked.get("signal_type"):
         raise HTTPException(400, "Either url or both signal and signal_type are required")
-    check_signal_type(asked["signal_type"])
-    code = pdq_of(asked["signal"])
+    name = check_signal_type(asked["signal_type"])
+    if name == PDQ and not asked["signal"]:
+        return None
+    value = signal_of(asked["signal"], name)
     await run_in_threadpool(service.allowances.spend, key, 1)
-    return fingerprint_of(code)
+    return name, fingerprint_of(value, name)
 
 
 async def _search(
-    request: Request, service: Service, key: Key, fingerprint: Fingerprint, response: Response
+    request: Request,
+    service: Service,
+    key: Key,
+    fingerprint: Fingerprint,
+    response: Response,
+    *,
+    by_lot: bool = False,
 ) -> Sequence[Match]:
-    """Search the enabled banks that the key reaches, or only those named by `banks=`."""
-    given = request.query_params.get("banks")
-    banks = [name for part in given.split(",") if (name := part.strip())] if given else None
-    checked, (decision,) = await run_in_threadpool(
-        lambda: ask(service, key, checking(service, key, banks), [fingerprint])
-    )
+    """Search the enabled banks that the key reaches, or only those named by `banks=`.
+
+    With `by_lot`, banks take part by their share, see `egide.server.hma.lots`.
+    """
+    asked = request.query_params
+    given = asked.get("banks")
+    named = [name for part in given.split(",") if (name := part.strip())] if given else None
+    by_lot = by_lot and asked.get("bypass_coinflip", "").lower() != "true"
+    lot = lot_of(fingerprint, asked.get("seed")) if by_lot else 0.0
+
+    def search() -> tuple[Checked, Decision, int]:
+        checking(service, key, named)  # refuses names before the lot is drawn
+        banks, left_out = _lots(request).chosen(key, named, lot)
+        checked, (decision,) = ask(service, key, checking(service, key, banks), [fingerprint])
+        return checked, decision, left_out
+
+    checked, decision, left_out = await run_in_threadpool(search)
+    if left_out:
+        response.headers[LEFT_OUT_HEADER] = str(left_out)
     response.headers[ACTION_HEADER] = decision.action.value
     response.headers[AGE_HEADER] = f"{checked.age_s:.3f}"
     if checked.stale:
@@ -161,6 +217,14 @@ async def _search(
     if checked.nothing_to_compare:
         response.headers[NOTHING_HEADER] = "true"
     return decision.matches
+
+
+def _lots(request: Request) -> Lots:
+    state = request.app.state
+    if not hasattr(state, "hma_lots"):
+        state.hma_lots = Lots(service_of(request))
+    lots: Lots = state.hma_lots
+    return lots
 
 
 def _with_distance(match: Match) -> dict[str, Any]:

@@ -1,61 +1,107 @@
-"""The picture of a request, posted or named by a URL, and its hashes as HMA writes them."""
+"""The file of a request, posted or named by a URL, and its hashes as HMA writes them."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from egide.domain.model import Fingerprint, Pdq
-from egide.errors import BatchTooLarge
-from egide.server.http.bodies import is_multipart, read_parts
+from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Fingerprint, Pdq, Signal
+from egide.errors import BatchTooLarge, ImageTooSmall, NotAnImage
+from egide.server.http.bodies import is_multipart, read_json, read_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
     from egide.domain.access import Key
     from egide.server.service import Service
 
 PDQ = "pdq"
-"""The only signal type."""
+VIDEO_MD5 = "video_md5"
+SIGNAL_TYPES = (PDQ, VIDEO_MD5)
 PHOTO = "photo"
-"""The only content type."""
-_DIGITS = re.compile("[0-9a-fA-F]{64}")
+VIDEO = "video"
+CONTENT_TYPES = (PHOTO, VIDEO)
+_DIGITS = {
+    PDQ: re.compile(f"[0-9a-fA-F]{{{2 * PDQ_BYTES}}}"),
+    VIDEO_MD5: re.compile(f"[0-9a-fA-F]{{{2 * SIGNAL_BYTES[Signal.MD5]}}}"),
+}
 _ONE_FILE = "Only one file allowed per request"
+_VIDEO_START = re.compile(
+    rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI |\x00\x00\x01[\xb3\xba]|FLV\x01|OggS|\x30\x26\xb2\x75",
+    re.DOTALL,
+)
+"""First bytes of MP4 and MOV, Matroska and WebM, AVI, MPEG, Flash, Ogg, ASF."""
 
 
-async def picture_of(request: Request, service: Service, key: Key, *, exact: bool) -> Fingerprint:
-    """Fingerprint the picture that a request posts in the field `photo`, or names with `url=`.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request sends.
+
+    Attributes:
+        data: of the file.
+        content_type: `photo` or `video`; None for a URL's file whose type nobody named.
+        fields: other fields, of the form, of a JSON body or of the query; values of a JSON body
+            are of any type.
+        strict: whether the fields are of a JSON body, which HMA checks.
+    """
+
+    data: bytes = field(repr=False)
+    content_type: str | None
+    fields: Mapping[str, Any] = field(repr=False)
+    strict: bool = False
+
+
+async def receive(request: Request, service: Service, key: Key) -> Sent:
+    """Read the file that a request posts as `photo` or `video`, or names with `url=`.
 
     Args:
         request: its body is read here.
-        service: decodes, and fetches from allowed hosts.
-        key: charged for one picture.
-        exact: whether the hash equals the reference's in every bit; else the fast one.
+        service: fetches from allowed hosts.
+        key: charged for one file.
 
     Raises:
-        HTTPException: 400, there is no picture, or another type was asked for.
-        EgideError: the picture cannot be fetched or used, or the key's rate or quota is used up.
+        HTTPException: 400, there is no file, or a type that is not offered was asked for.
+        EgideError: the file cannot be fetched, or the key's rate or quota is used up.
     """
     check_types(request)
     url = request.query_params.get("url")
     if url:
-        check_content_type(request.query_params.get("content_type") or PHOTO)
+        content_type = request.query_params.get("content_type") or None
+        if content_type is not None:
+            check_content_type(content_type)
+        said = await _beside_url(request)
         await run_in_threadpool(service.allowances.spend, key, 1)
         data = await run_in_threadpool(service.fetch, url)
-    elif request.method == "POST" and is_multipart(request.headers):
-        data = await _posted(request)
+        if said is None:
+            return Sent(data, content_type, request.query_params)
+        return Sent(data, content_type, said, strict=True)
+    if request.method == "POST" and is_multipart(request.headers):
+        sent = await _posted(request)
         await run_in_threadpool(service.allowances.spend, key, 1)
-    else:
-        raise HTTPException(400, "Neither `url` nor multipart file upload was received")
-    return await run_in_threadpool(service.decoding.fingerprint, data, exact=exact)
+        return sent
+    raise HTTPException(400, "Neither `url` nor multipart file upload was received")
 
 
-async def _posted(request: Request) -> bytes:
+async def _beside_url(request: Request) -> dict[str, Any] | None:
+    """Read the JSON object that may come beside a URL."""
+    if request.method != "POST" or "json" not in request.headers.get("content-type", "").lower():
+        return None
+    body = await read_json(request)
+    if not isinstance(body, dict):
+        raise HTTPException(400, "the body has to be a JSON object")
+    return body
+
+
+async def _posted(request: Request) -> Sent:
     try:
-        parts = await read_parts(request, max_files=1, file_fields=(PHOTO, "video"))
+        parts = await read_parts(request, max_files=1, file_fields=CONTENT_TYPES)
     except BatchTooLarge as error:
         raise HTTPException(400, _ONE_FILE) from error
     files = [(part.name, part.content) for part in parts if isinstance(part.content, bytes)]
@@ -65,59 +111,128 @@ async def _posted(request: Request) -> bytes:
         raise HTTPException(400, _ONE_FILE)
     name, data = files[0]
     check_content_type(name)
-    return data
+    fields = {part.name: part.content for part in parts if isinstance(part.content, str)}
+    return Sent(data, name, fields)
+
+
+async def fingerprint_sent(service: Service, sent: Sent, *, own_hash: bool = False) -> Fingerprint:
+    """Fingerprint a file: a photo by the reference's hash, bit for bit; a video by its digests.
+
+    Args:
+        service: decodes.
+        sent: the file.
+        own_hash: whether to add HMA's own hash where it differs, see `Fingerprint.as_stored`.
+
+    Raises:
+        EgideError: the file cannot be used as what it is said to be.
+    """
+    if sent.content_type == VIDEO:
+        return await run_in_threadpool(digests_of, sent.data)
+
+    def fingerprint() -> Fingerprint:
+        try:
+            return service.decoding.fingerprint(sent.data, exact=True, as_stored=own_hash)
+        except NotAnImage:
+            if sent.content_type is None and _VIDEO_START.match(sent.data):
+                return digests_of(sent.data)
+            raise
+
+    made = await run_in_threadpool(fingerprint)
+    if made.as_stored is None or not made.as_stored.matchable:
+        return made
+    return replace(made, frames=(*made.frames, made.as_stored))
+
+
+async def fingerprint_or_digests(
+    service: Service, sent: Sent, *, own_hash: bool = False
+) -> Fingerprint:
+    """Fingerprint a file as `fingerprint_sent` does; of one too small for PDQ give its digests."""
+    try:
+        return await fingerprint_sent(service, sent, own_hash=own_hash)
+    except ImageTooSmall:
+        return await run_in_threadpool(digests_of, sent.data, still=True)
+
+
+def digests_of(data: bytes, *, still: bool = False) -> Fingerprint:
+    """A fingerprint of a file's digests alone.
+
+    Args:
+        data: of the file.
+        still: whether it is a picture; then its frame has no detail, which is told apart from a
+            video's having none.
+    """
+    return Fingerprint(
+        (Pdq(bytes(PDQ_BYTES), 0),) if still else (),
+        sha256=hashlib.sha256(data).digest(),
+        md5=hashlib.md5(data, usedforsecurity=False).digest(),
+    )
 
 
 def check_content_type(name: str) -> None:
-    """Refuse content types other than photo.
+    """Refuse content types that are not offered.
 
     Raises:
         HTTPException: 400.
     """
-    if name == "video":
-        raise HTTPException(400, "content_type video is disabled")
-    if name != PHOTO:
-        raise HTTPException(400, "no such content_type: use photo")
+    if name not in CONTENT_TYPES:
+        raise HTTPException(400, "no such content_type: use photo or video")
 
 
 def check_types(request: Request) -> None:
-    """Refuse signal types other than PDQ in `types=`.
+    """Refuse signal types that are not offered in `types=`.
 
     Raises:
         HTTPException: 400.
     """
     given = request.query_params.get("types")
-    if given is not None and {name.strip() for name in given.split(",")} - {""} != {PDQ}:
-        raise HTTPException(400, "a signal type doesn't exist or is disabled: use pdq")
+    if given is None:
+        return
+    named = {name.strip() for name in given.split(",")} - {""}
+    if not named or not named <= set(SIGNAL_TYPES):
+        raise HTTPException(400, "a signal type doesn't exist or is disabled: use pdq or video_md5")
 
 
-def check_signal_type(name: str | None) -> None:
-    """Refuse signal types other than PDQ.
+def check_signal_type(name: str | None) -> str:
+    """Refuse signal types that are not offered; return the type.
 
     Raises:
         HTTPException: 400.
     """
-    if name != PDQ:
-        raise HTTPException(400, "No such SignalType: use pdq")
+    if name not in SIGNAL_TYPES:
+        raise HTTPException(400, "No such SignalType: use pdq or video_md5")
+    return name
 
 
-def pdq_of(text: object) -> bytes:
-    """Read a PDQ hash.
+def signal_of(text: object, signal_type: str) -> bytes:
+    """Read a hash.
 
     Raises:
-        HTTPException: 400, the text is not a PDQ hash; the message does not repeat it.
+        HTTPException: 400, the text is no such hash; the message does not repeat it.
     """
-    if not isinstance(text, str) or not _DIGITS.fullmatch(text):
-        raise HTTPException(400, "invalid signal: a PDQ hash is 64 hexadecimal digits")
+    pattern = _DIGITS[signal_type]
+    if not isinstance(text, str) or not pattern.fullmatch(text):
+        digits = 2 * (PDQ_BYTES if signal_type == PDQ else SIGNAL_BYTES[Signal.MD5])
+        raise HTTPException(
+            400, f"invalid signal: a {signal_type} hash is {digits} hexadecimal digits"
+        )
     return bytes.fromhex(text)
 
 
-def fingerprint_of(code: bytes) -> Fingerprint:
-    """Make a fingerprint of only a PDQ hash."""
-    return Fingerprint((Pdq(code, None),))
+def fingerprint_of(value: bytes, signal_type: str) -> Fingerprint:
+    """Make a fingerprint of only one hash."""
+    if signal_type == VIDEO_MD5:
+        return Fingerprint((), md5=value)
+    return Fingerprint((Pdq(value, None),))
+
+
+def signal_type_of(fingerprint: Fingerprint) -> str:
+    """The signal type of a file's fingerprint."""
+    return PDQ if fingerprint.frames else VIDEO_MD5
 
 
 def signals_of(fingerprint: Fingerprint) -> dict[str, str]:
-    """The hashes by signal type; empty for a picture with too little detail."""
+    """The hashes by signal type; of a picture with too little detail none."""
     pdq = fingerprint.pdq
-    return {} if pdq is None or not pdq.matchable else {PDQ: pdq.code.hex()}
+    if pdq is not None:
+        return {PDQ: pdq.code.hex()} if pdq.matchable else {}
+    return {VIDEO_MD5: fingerprint.md5.hex()} if fingerprint.md5 else {}

@@ -12,7 +12,8 @@ from egide.server.http.address import origin_of
 from egide.server.http.bodies import Bodies
 from egide.server.http.connections import is_gone
 from egide.server.http.kinds import Kinds
-from egide.server.http.places import Holding, Places, Purpose, Shares
+from egide.server.http.memory import Memory
+from egide.server.http.places import Holding, Places, Purpose, Shares, most_askers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -44,7 +45,11 @@ class Admission:
     """
 
     def __init__(
-        self, app: ASGIApp, settings: ServerSettings, identify: Mapping[str, Identify]
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        identify: Mapping[str, Identify | None],
+        memory: Memory | None = None,
     ) -> None:
         """Prepare.
 
@@ -52,14 +57,17 @@ class Admission:
             app: receives the requests.
             settings: of the server.
             identify: finds the key of a request, or raises; by the prefix of paths that need one.
+                The first prefix of a path counts; None for paths that need no key.
+            memory: of the workers; by default that of this process alone.
         """
         self._app = app
         self._proxies = settings.trusted_proxies
         self._identify = dict(identify)
         self._kinds = Kinds(settings)
-        self._bodies = Bodies(settings)
-        self._places = Places(settings)
-        self._shares = Shares()
+        memory = memory or Memory()
+        self._bodies = Bodies(settings, memory)
+        self._places = Places(settings, memory)
+        self._shares = Shares(most_askers(settings), memory)
         self._per_address = settings.max_requests_per_address
         self._asking_per_address = settings.max_connections_per_address
         self._per_key = settings.max_requests_per_key
@@ -122,5 +130,5 @@ class Admission:
         path = request.scope["path"]
         for start, identify in self._identify.items():
             if path.startswith(start):
-                return await identify(request)
+                return None if identify is None else await identify(request)
         return None

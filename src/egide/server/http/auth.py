@@ -65,6 +65,7 @@ class Authenticator:
         clock: Callable[[], float] = time.monotonic,
         *,
         silent: Callable[[], bool] = lambda: False,
+        failures: Rates | None = None,
     ) -> None:
         """Prepare to look up keys.
 
@@ -73,13 +74,14 @@ class Authenticator:
             max_failures_per_minute: of one address.
             clock: monotonic.
             silent: whether the store is known not to respond; then a cached key does not wait.
+            failures: that all workers count; by default those of this process alone.
         """
         self._silent = silent
         self._asked: set[str] = set()
         self._keys = keys
         self._failures_per_second = max_failures_per_minute / _MINUTE_S
         self._clock = clock
-        self._failures = Rates(clock)
+        self._failures = failures or Rates(clock)
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
         self._lock = Lock()
 

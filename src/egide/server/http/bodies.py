@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pydantic_core
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +14,12 @@ from starlette.requests import ClientDisconnect
 
 from egide.errors import BatchTooLarge, BodyTooLarge, Overloaded, RequestInvalid, RequestTimeout
 from egide.server.http.forms import Form, Part, Parts
+from egide.server.http.memory import Memory
+from egide.server.http.places import most_askers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
+    from contextlib import AbstractContextManager
 
     from fastapi import Request
     from starlette.types import Message, Receive
@@ -33,24 +36,26 @@ _IN_PLACE_BYTES = 16 * 1024
 """Smaller bodies are parsed in the event loop, in a tenth of a millisecond."""
 _QUOTES_A_VALUE = 4
 """Two for a value and two for its name."""
-_parsing = BoundedSemaphore(2)
-# The interpreter parses one body at a time, however many threads there are; more at once would only
-# hold more memory.
+_ALL = "all"
+_NAMELESS = "without a key"
+PARSED_AT_ONCE = 2
+"""An interpreter parses one body at a time, however many threads there are; more at once would only
+hold more memory."""
 
 
 class Bodies:
-    """Takes bodies in, and counts their bytes in memory."""
+    """Takes bodies in, and counts their bytes in the memory of all workers."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, memory: Memory | None = None) -> None:
         self._settings = settings
-        self._held: Counter[Hashable] = Counter()
-        self._total = 0
-        self._nameless = 0
+        memory = memory or Memory()
+        self._held = memory.tally(most_askers(settings))
+        self._together = memory.tally(2)
 
     @property
     def held_bytes(self) -> int:
         """Bytes in memory of all bodies together."""
-        return self._total
+        return self._together.total(_ALL)
 
     async def take(
         self, headers: Headers, receive: Receive, kind: Kind, asker: Hashable, *, keyed: bool
@@ -101,24 +106,31 @@ class Bodies:
             Overloaded: too many bytes are in memory.
         """
         room = self._settings.max_buffered_bytes
-        self._held[body.asker] += further
-        self._total += further
-        if not body.keyed:
-            self._nameless += further
         # With any settings, one upload of the allowed size fits.
         share = max(room // 2, self._settings.max_upload_bytes)
-        beyond = self._held[body.asker] > share or (not body.keyed and self._nameless > room // 4)
-        if self._total > room or (beyond and body.arrived_bytes > _PIECE_BYTES):
-            raise Overloaded(retry_after_s=1)
+        with self._held.memory:
+            self._held.add(body.asker, further)
+            body.counted_bytes += further
+            for kind in _kinds(body):
+                self._together.add(kind, further)
+            beyond = self._held.total(body.asker) > share or (
+                not body.keyed and self._together.total(_NAMELESS) > room // 4
+            )
+            if self.held_bytes > room or (beyond and body.counted_bytes > _PIECE_BYTES):
+                raise Overloaded(retry_after_s=1)
 
     def forget(self, body: Body) -> None:
         """Stop counting the bytes of a body."""
-        self._total -= body.arrived_bytes
-        if not body.keyed:
-            self._nameless -= body.arrived_bytes
-        self._held[body.asker] -= body.arrived_bytes
-        if not self._held[body.asker]:
-            del self._held[body.asker]
+        if body.counted_bytes:
+            with self._held.memory:
+                self._held.give_back(body.asker, body.counted_bytes)
+                for kind in _kinds(body):
+                    self._together.give_back(kind, body.counted_bytes)
+            body.counted_bytes = 0
+
+
+def _kinds(body: Body) -> tuple[str, ...]:
+    return (_ALL,) if body.keyed else (_ALL, _NAMELESS)
 
 
 class Body:
@@ -128,6 +140,7 @@ class Body:
         self.asker = asker
         self.keyed = keyed
         self.arrived_bytes = 0
+        self.counted_bytes = 0
         self._bodies = bodies
         self._source = source
         self._pieces: deque[bytes] = deque()
@@ -172,7 +185,6 @@ class Body:
     def forget(self) -> None:
         """Stop counting the body, once its request has ended."""
         self._bodies.forget(self)
-        self.arrived_bytes = 0
 
 
 class _Values:
@@ -290,7 +302,22 @@ async def read_json(request: Request) -> Any:
     return await run_in_threadpool(parse_in_turn, parse)
 
 
+class _Parsing:
+    """The places for parsing large bodies.
+
+    Attributes:
+        places: of this process; `share_parsing` sets those of all workers.
+    """
+
+    places: ClassVar[AbstractContextManager[Any]] = BoundedSemaphore(PARSED_AT_ONCE)
+
+
+def share_parsing(places: AbstractContextManager[Any]) -> None:
+    """Parse large bodies in places that this process shares with others."""
+    _Parsing.places = places
+
+
 def parse_in_turn(parse: Callable[[], Parsed]) -> Parsed:
     """Parse a large body in this thread, queued behind others."""
-    with _parsing:
+    with _Parsing.places:
         return parse()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import operator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from egide.errors import Overloaded
+from egide.server.http.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Iterator
@@ -19,8 +21,16 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 5.0
 _AT_WORK = 4
-"""Requests without a key that run at once. They use the interpreter, not the disk: more at once
-would finish no sooner, and slow down all others."""
+"""Requests without a key that run at once in a worker. They use its interpreter, not the disk: more
+at once would finish no sooner, and slow down all others."""
+_SPARE_ROWS = 16
+_LOOK_EVERY_S = 0.01
+"""How often who waits looks whether another worker has freed a place."""
+
+
+def most_askers(settings: ServerSettings) -> int:
+    """How many may have requests at a time: over a connection each, or one that was left."""
+    return settings.max_connections + settings.max_requests + _SPARE_ROWS
 
 
 class Purpose(Enum):
@@ -32,12 +42,12 @@ class Purpose(Enum):
 
 
 class Places:
-    """Counts the running requests.
+    """Counts the running requests of all workers.
 
     A purpose may use its reserved places, and free places that are reserved for none.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, memory: Memory | None = None) -> None:
         total = settings.max_requests
         self._kept = {
             Purpose.ANY: 0,
@@ -45,13 +55,8 @@ class Places:
             Purpose.LEAVING: math.ceil(total * settings.leaving_share),
         }
         self._common = max(1, total - sum(self._kept.values()))
-        self._taken = dict.fromkeys(Purpose, 0)
+        self._taken = (memory or Memory()).tally(len(Purpose))
         self._at_work = asyncio.Semaphore(_AT_WORK)
-
-    @property
-    def taken(self) -> int:
-        """How many requests are running."""
-        return sum(self._taken.values())
 
     @asynccontextmanager
     async def work(self, purpose: Purpose) -> AsyncIterator[None]:
@@ -69,25 +74,35 @@ class Places:
 
     @contextmanager
     def _one(self, purpose: Purpose) -> Iterator[None]:
-        if self._taken[purpose] >= self._kept[purpose]:
-            common = sum(max(0, self._taken[one] - self._kept[one]) for one in Purpose)
-            if common >= self._common:
-                raise Overloaded(retry_after_s=1)
-        self._taken[purpose] += 1
+        with self._taken.memory:
+            if self._taken.total(purpose) >= self._kept[purpose]:
+                over = (self._taken.total(one) - self._kept[one] for one in Purpose)
+                if sum(max(0, more) for more in over) >= self._common:
+                    raise Overloaded(retry_after_s=1)
+            self._taken.add(purpose)
         try:
             yield
         finally:
-            self._taken[purpose] -= 1
+            self._taken.give_back(purpose)
 
 
 class Shares:
-    """Lets each asker run a few requests at a time; further ones wait.
+    """Lets each asker run a few requests at a time, in all workers together; further ones wait.
 
     A browser behind a proxy asks for fifty scripts at once, and must get them all.
     """
 
-    def __init__(self) -> None:
-        self._of: dict[Hashable, _Share] = {}
+    def __init__(self, askers: int, memory: Memory | None = None) -> None:
+        """Prepare.
+
+        Args:
+            askers: that may have requests at a time.
+            memory: of the workers; by default that of this process alone.
+        """
+        memory = memory or Memory()
+        self._running = memory.tally(askers)
+        self._asking = memory.tally(askers)
+        self._lines: dict[Hashable, _Line] = {}
 
     @asynccontextmanager
     async def one(self, asker: Hashable, most: int, most_asking: int) -> AsyncIterator[None]:
@@ -101,37 +116,60 @@ class Shares:
         Raises:
             Overloaded: the share stays full for some seconds, or too many requests wait.
         """
-        share = self._of.setdefault(asker, _Share(most))
-        if share.asking >= most_asking:
+        if not self._asking.add(asker, most=most_asking):
             raise Overloaded(retry_after_s=1)
-        share.asking += 1
+        line = self._lines.setdefault(asker, _Line())
+        line.length += 1
         try:
             try:
-                async with asyncio.timeout(_PATIENCE_S):
-                    await share.free.acquire()
+                async with asyncio.timeout(_PATIENCE_S), line.first:
+                    while not self._take(asker, most):
+                        await line.wait()
             except TimeoutError:
                 raise Overloaded(retry_after_s=1) from None
             try:
                 yield
             finally:
-                share.free.release()
+                self._running.give_back(asker)
+                line.freed.set()
         finally:
-            share.asking -= 1
-            if not share.asking:
-                self._of.pop(asker, None)
+            self._asking.give_back(asker)
+            line.length -= 1
+            if not line.length:
+                self._lines.pop(asker, None)
+
+    def _take(self, asker: Hashable, most: int) -> bool:
+        """Take a place if one is free; leave others their part if they wait in other workers."""
+        with self._running.memory as memory:
+            if memory.workers > 1:
+                running = self._running.by_worker(asker)
+                asking = self._asking.by_worker(asker)
+                waiting = sum(map(operator.gt, asking, running))  # this worker is one of them
+                if running[memory.worker] >= math.ceil(most / waiting):
+                    return False
+            return self._running.add(asker, most=most)
 
 
-class _Share:
-    """The share of one asker.
+class _Line:
+    """The requests of one asker in this worker.
 
     Attributes:
-        free: its free places.
-        asking: its requests, running or waiting.
+        first: held by the one that looks for a free place; the others wait behind it.
+        freed: set when one ends here.
+        length: how many run or wait.
     """
 
-    def __init__(self, most: int) -> None:
-        self.free = asyncio.Semaphore(most)
-        self.asking = 0
+    def __init__(self) -> None:
+        self.first = asyncio.Lock()
+        self.freed = asyncio.Event()
+        self.length = 0
+
+    async def wait(self) -> None:
+        """Wait until one ends here, or for as long as it may take to see one end elsewhere."""
+        self.freed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await self.freed.wait()
 
 
 class Holding(AsyncExitStack):

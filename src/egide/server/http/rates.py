@@ -1,14 +1,16 @@
-"""Limits on use: rates in memory, daily quotas in the store."""
+"""Limits on use: rates in memory, daily quotas in the store; each for all workers together."""
 
 from __future__ import annotations
 
 import math
 import time
 from datetime import UTC, datetime
-from threading import Lock
 from typing import TYPE_CHECKING
 
-from egide.errors import EgideError, QuotaExceeded, RateLimited, StoreError
+import numpy as np
+
+from egide.errors import EgideError, Overloaded, QuotaExceeded, RateLimited, StoreError
+from egide.server.http.memory import Memory, cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from egide.store.access.keys import Keys
 
 DAY_S = 86_400
-_MAX_BUCKETS = 10_000
+_MAX_ASKERS = 10_000
+_MAX_KEYS = 4096
 
 
 class Rates:
@@ -28,10 +31,21 @@ class Rates:
     larger than a second's worth passes, and the asker waits afterwards.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, memory: Memory | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            clock: monotonic, and the same in all workers.
+            memory: of the workers; by default that of this process alone.
+        """
         self._clock = clock
-        self._served_at: dict[Hashable, float] = {}
-        self._lock = Lock()
+        self._memory = memory or Memory()
+        self._askers = self._memory.array(np.int64, _MAX_ASKERS)
+        self._times = self._memory.array(np.float64, _MAX_ASKERS)
+        self._asker, self._served_at = cells(self._askers), cells(self._times)
+        self._known: dict[int, int] = {}
 
     def spend(self, asker: Hashable, per_second: float, count: int, *, burst_s: float = 1.0) -> int:
         """Spend `count` of an asker's rate, if permitted.
@@ -45,29 +59,127 @@ class Rates:
         Returns:
             0; or the whole seconds to wait, and nothing was spent.
         """
-        with self._lock:
+        with self._memory:
             now = self._clock()
-            served_at = max(self._served_at.get(asker, 0.0), now)
+            row = self._row(asker)
+            served_at: float = max(self._served_at[row], now)
             wait_s = served_at - now - burst_s
             if wait_s > 0:
                 return math.ceil(wait_s)
-            if asker not in self._served_at and len(self._served_at) >= _MAX_BUCKETS:
-                self._forget(now)
-            self._served_at[asker] = served_at + count / per_second
+            self._served_at[row] = served_at + count / per_second
             return 0
 
-    def _forget(self, now: float) -> None:
-        """Drop askers that need not wait; if none, drop all, rather than refuse new ones."""
-        self._served_at = {who: at for who, at in self._served_at.items() if at > now}
-        if len(self._served_at) >= _MAX_BUCKETS:
-            self._served_at.clear()
+    def is_served(self, asker: Hashable) -> bool:
+        """Whether all that an asker has spent is served by now."""
+        with self._memory:
+            return float(self._served_at[self._row(asker)]) <= self._clock()
+
+    def _row(self, asker: Hashable) -> int:
+        """The row of an asker. One that is new takes that of whoever is served first.
+
+        `hash` is the same in all workers, see `egide.server.http.memory.Tally`.
+        """
+        number = hash(asker)
+        row = self._known.get(number)
+        if row is not None and self._asker[row] == number:
+            return row
+        rows = np.flatnonzero(self._askers == number)
+        if len(rows):
+            row = int(rows[0])
+        else:
+            row = int(self._times.argmin())
+            self._asker[row], self._served_at[row] = number, 0.0
+        if len(self._known) > _MAX_ASKERS:
+            self._known.clear()
+        self._known[number] = row
+        return row
+
+
+class Quotas:
+    """What each key has used of a day: as the store says it, and what is not written yet."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._key = memory.array(np.int64, _MAX_KEYS)
+        self._day = memory.array(np.int64, _MAX_KEYS)
+        self._used = memory.array(np.int64, _MAX_KEYS)
+        self._unwritten = memory.array(np.int64, _MAX_KEYS)
+        self._known: dict[tuple[int, int], int] = {}
+
+    def used(self, slot: tuple[int, int]) -> int | None:
+        """How much a key has used on a day, in all workers; None if the store was not asked."""
+        with self.memory:
+            row = self._row(slot)
+            return None if row is None else int(self._used[row] + self._unwritten[row])
+
+    def add(self, slot: tuple[int, int], count: int) -> None:
+        """Count more, to be written."""
+        with self.memory:
+            self._unwritten[self._made(slot)] += count
+
+    def learn(self, slot: tuple[int, int], used: int) -> None:
+        """Take in what the store says. What is being written may be a part of it or not."""
+        with self.memory:
+            row = self._made(slot)
+            self._used[row] = max(int(self._used[row]), used)
+
+    def take(self) -> dict[tuple[int, int], int]:
+        """Return what is to be written; it counts as used."""
+        with self.memory:
+            rows = np.flatnonzero(self._unwritten)
+            taken = {
+                (int(self._key[row]), int(self._day[row])): int(self._unwritten[row])
+                for row in rows
+            }
+            self._used += self._unwritten
+            self._unwritten[:] = 0
+            return taken
+
+    def give_back(self, taken: dict[tuple[int, int], int]) -> None:
+        """Count as unwritten again what was taken."""
+        with self.memory:
+            for slot, count in taken.items():
+                row = self._made(slot)
+                self._used[row] -= count
+                self._unwritten[row] += count
+
+    def forget_before(self, day: int) -> None:
+        """Forget earlier days, once they are written."""
+        with self.memory:
+            old = (self._day < day) & (self._unwritten == 0)
+            for column in (self._key, self._day, self._used):
+                column[old] = 0
+
+    def _row(self, slot: tuple[int, int]) -> int | None:
+        row = self._known.get(slot)
+        if row is not None and (self._key[row], self._day[row]) == slot:
+            return row
+        rows = np.flatnonzero((self._key == slot[0]) & (self._day == slot[1]))
+        if not len(rows):
+            return None
+        if len(self._known) > _MAX_KEYS:
+            self._known.clear()
+        row = self._known[slot] = int(rows[0])
+        return row
+
+    def _made(self, slot: tuple[int, int]) -> int:
+        row = self._row(slot)
+        if row is None:
+            # That of nobody, else of the oldest day: the store is asked again.
+            written = np.flatnonzero(self._unwritten == 0)
+            if not len(written):
+                raise Overloaded(retry_after_s=1)
+            row = int(written[self._day[written].argmin()])
+            self._key[row], self._day[row] = slot
+            self._used[row] = 0
+        return row
 
 
 class Allowances:
     """What each key may still use: requests and fingerprints per second, fingerprints per day.
 
-    Daily use is counted here, and `flush` writes it to the store each second. Processes that share
-    a store can exceed a quota by what they answer between flushes, or while the store fails.
+    Daily use is counted in memory, and `flush` writes it to the store each second. Servers that
+    share a store can exceed a quota by what they answer between flushes, or while the store fails.
     """
 
     def __init__(
@@ -75,15 +187,21 @@ class Allowances:
         keys: Keys,
         max_requests_per_second: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        use: KeyUse | None = None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            keys: of the store.
+            max_requests_per_second: of each key.
+            now: UTC.
+            use: what all workers have counted; by default nothing yet, by this process alone.
+        """
         self._keys = keys
         self._max_requests_per_second = max_requests_per_second
         self._now = now
-        self._requests = Rates()
-        self._fingerprints = Rates()
-        self._lock = Lock()
-        self._used: dict[tuple[int, int], int] = {}
-        self._unwritten: dict[tuple[int, int], int] = {}
+        self._use = use or KeyUse(Memory())
 
     def count_request(self, key: Key) -> None:
         """Count a request of a key, of any kind.
@@ -91,7 +209,7 @@ class Allowances:
         Raises:
             RateLimited: the key sends too many.
         """
-        wait_s = self._requests.spend(key.id, self._max_requests_per_second, 1)
+        wait_s = self._use.requests.spend(key.id, self._max_requests_per_second, 1)
         if wait_s:
             raise RateLimited(retry_after_s=wait_s)
 
@@ -105,44 +223,48 @@ class Allowances:
         now = self._now()
         day = int(now.timestamp()) // DAY_S
         slot = (key.id, day)
-        if slot not in self._used:
+        quotas = self._use.quotas
+        if quotas.used(slot) is None:
             self._read(slot)
-        with self._lock:
-            if self._used[slot] + self._unwritten.get(slot, 0) + count > key.per_day:
+        with quotas.memory:
+            if (quotas.used(slot) or 0) + count > key.per_day:
                 left_s = (day + 1) * DAY_S - int(now.timestamp())
                 raise QuotaExceeded(quota=key.per_day, retry_after_s=left_s)
-            wait_s = self._fingerprints.spend(key.id, key.per_second, count)
+            wait_s = self._use.fingerprints.spend(key.id, key.per_second, count)
             if wait_s:
                 raise RateLimited(retry_after_s=wait_s)
-            self._unwritten[slot] = self._unwritten.get(slot, 0) + count
+            quotas.add(slot, count)
 
     def flush(self) -> None:
-        """Write the use since the last flush, and read that of other processes.
+        """Write the use since the last flush, of all workers, and read that of other servers.
 
         Raises:
             StoreError: the store cannot be written; the next flush retries.
         """
-        with self._lock:
-            taken, self._unwritten = self._unwritten, {}
+        quotas = self._use.quotas
+        taken = quotas.take()
         for slot, count in list(taken.items()):
             try:
                 total = self._keys.use(*slot, count)
             except EgideError:
-                with self._lock:
-                    for unwritten, left in taken.items():
-                        self._unwritten[unwritten] = self._unwritten.get(unwritten, 0) + left
+                quotas.give_back(taken)
                 raise
             del taken[slot]
-            with self._lock:
-                self._used[slot] = total
-        today = int(self._now().timestamp()) // DAY_S
-        with self._lock:
-            self._used = {slot: used for slot, used in self._used.items() if slot[1] >= today}
+            quotas.learn(slot, total)
+        quotas.forget_before(int(self._now().timestamp()) // DAY_S)
 
     def _read(self, slot: tuple[int, int]) -> None:
         try:
             used = self._keys.use(*slot, 0)
         except StoreError:
             used = 0  # keep answering; the next successful flush corrects it
-        with self._lock:
-            self._used.setdefault(slot, used)
+        self._use.quotas.learn(slot, used)
+
+
+class KeyUse:
+    """What all workers of a server have counted of each key."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.requests = Rates(memory=memory)
+        self.fingerprints = Rates(memory=memory)
+        self.quotas = Quotas(memory)

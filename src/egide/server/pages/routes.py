@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from egide.errors import BankExists, BankMissing
 from egide.server.pages.person import case, content, register
 from egide.server.pages.site import assets
 from egide.server.pages.staff import sign_in as staff
-from egide.usecases.banks import create_bank
+from egide.usecases.banks import ensure_bank_of_people
 
 if TYPE_CHECKING:
     from egide.store import Store
@@ -34,8 +32,4 @@ def ensure_bank(store: Store, name: str) -> None:
         BankNameInvalid: the setting `pages_bank` is not a valid bank name.
         StoreError: the bank cannot be made.
     """
-    try:
-        store.banks.get(name)
-    except BankMissing:
-        with suppress(BankExists):  # another process has just made it
-            create_bank(store, name, description=_BANK_NOTE)
+    ensure_bank_of_people(store, name, _BANK_NOTE)

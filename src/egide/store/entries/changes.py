@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 from egide.domain.model import DEFAULT_RADIUS_BITS, BankKind, Trust
 from egide.domain.times import unix_seconds
 from egide.store.entries import consent
-from egide.store.entries.banks import Banks, create_bank, get_bank, update_bank
+from egide.store.entries.banks import (
+    Banks,
+    create_bank,
+    free_name,
+    get_bank,
+    rename_bank,
+    update_bank,
+)
 from egide.store.entries.entries import Entries
 from egide.store.entries.keypoints import Keypoints, Sealer
-from egide.store.entries.registering import register
+from egide.store.entries.registering import check_note, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,15 +46,21 @@ class BankChanges(Banks):
         radius_bits: int = DEFAULT_RADIUS_BITS,
         description: str = "",
         kind: BankKind = BankKind.POSITIVE,
+        kept: bool = False,
     ) -> Bank:
-        """Add an empty, enabled bank.
+        """Add an empty, enabled bank; `kept`: it is a program's.
 
         Raises:
             BankNameInvalid, BankExists, RadiusInvalid: the name or the radius is not acceptable.
         """
         with self._changing("create-bank") as made:
             return create_bank(
-                made, name, radius_bits=radius_bits, description=description, kind=kind
+                made,
+                name,
+                radius_bits=radius_bits,
+                description=description,
+                kind=kind,
+                kept=kept,
             )
 
     def update(
@@ -57,6 +70,8 @@ class BankChanges(Banks):
         radius_bits: int | None = None,
         description: str | None = None,
         enabled: bool | None = None,
+        enabled_ratio: float | None = None,
+        kept: bool | None = None,
     ) -> Bank:
         """Change the given properties of a bank, and leave the rest.
 
@@ -66,8 +81,45 @@ class BankChanges(Banks):
         """
         with self._changing("update-bank") as made:
             return update_bank(
-                made, name, radius_bits=radius_bits, description=description, enabled=enabled
+                made,
+                name,
+                radius_bits=radius_bits,
+                description=description,
+                enabled=enabled,
+                enabled_ratio=enabled_ratio,
+                kept=kept,
             )
+
+    def rename(self, name: str, new_name: str) -> Bank:
+        """Give a bank another name; earlier records of the log keep the name of their time.
+
+        All its active entries count as changed, so that whoever follows learns of it.
+
+        Raises:
+            BankMissing: no bank has that name.
+            BankNameInvalid, BankExists: the new name is not acceptable.
+        """
+        with self._changing("rename-bank") as made:
+            bank = rename_bank(made, name, new_name)
+            if made.made_revision:
+                consent.touch_active(made, bank)
+            return bank
+
+    def delete(self, name: str) -> int:
+        """Withdraw all entries of a bank, in any state, and free its name; all in one revision.
+
+        Returns:
+            the number of withdrawn entries.
+
+        Raises:
+            BankMissing: no bank has that name.
+            BankInUse: people registered in it, or a partner's entries go into it.
+        """
+        with self._changing("delete-bank") as made:
+            bank = update_bank(made, name, radius_bits=None, description=None, enabled=False)
+            consent.withdraw_all(made, bank)
+            free_name(made, bank)
+            return made.entries
 
     def empty(self, name: str) -> int:
         """Disable a bank and withdraw all its remaining entries, in one revision.
@@ -145,6 +197,18 @@ class EntryChanges(Entries):
                 outcomes=outcomes,
                 ended=ended,
             )
+
+    def annotate(self, bank: str, entry_id: int, note: str) -> None:
+        """Give an active entry another note, or none; the old one is erased.
+
+        Raises:
+            BankMissing, EntryMissing: there is no such bank, or no such entry in it.
+            StateConflict: the entry is not active.
+            UsageError: the note cannot be stored.
+        """
+        check_note(note)
+        with self._changing("annotate") as made:
+            consent.annotate(made, get_bank(made.connection, bank), entry_id, note)
 
     def withdraw(self, bank: str, entry_ids: Sequence[int]) -> int:
         """Withdraw entries: they no longer match; all fingerprints and notes are erased.

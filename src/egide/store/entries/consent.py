@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from egide.domain.model import DIGEST_SIGNALS, State, Trust
 from egide.errors import EntryMissing, StateConflict
 from egide.store.entries import anchored as anchored_rows
+from egide.store.entries import details as detail_rows
 from egide.store.entries import keypoints as keypoint_rows
 from egide.store.tables.register import MAX_ENTRY_ID, entries
 
@@ -101,6 +102,18 @@ def expire_entries(change: Change, bank: Bank, entry_ids: Sequence[int]) -> None
         _update_where(change, bank, which, {**_ERASED, "state": State.EXPIRED.value})
 
 
+def touch_active(change: Change, bank: Bank) -> None:
+    """Count the active entries of a bank as changed; see `BankChanges.rename`."""
+    _update_where(change, bank, entries.c.state == State.ACTIVE.value, {})
+
+
+def annotate(change: Change, bank: Bank, entry_id: int, note: str) -> None:
+    """Replace the note of an active entry; see `EntryChanges.annotate`."""
+    _check(change.connection, bank, [entry_id], action="annotated", allowed={State.ACTIVE})
+    _update(change, bank, [entry_id], {"note": note})
+    change.erased = True  # the old note
+
+
 def erase_keypoints(change: Change, bank: Bank, entry_ids: Sequence[int] | None) -> None:
     """Erase the keypoints of entries and nothing else; see `KeypointChanges.erase`."""
     if entry_ids is not None:
@@ -165,8 +178,9 @@ def _update(
         )
         change.entries += result.rowcount
         change.touch(chunk)
-        if "state" in values:  # an entry that is no longer active has neither
+        if "state" in values:  # an entry that is no longer active has none of them
             anchored_rows.erase(change, chunk)
+            detail_rows.erase(change, chunk)
             keypoint_rows.erase(change, chunk)
 
 

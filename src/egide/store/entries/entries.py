@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from egide.domain.model import State
+from egide.domain.origin import Origin
+from egide.domain.times import moment
 from egide.errors import EntryMissing
 from egide.store.entries.anchored import with_anchored
-from egide.store.entries.banks import bank_names, get_bank, list_banks
+from egide.store.entries.banks import get_bank, list_banks
 from egide.store.entries.records import ENTRY_COLUMNS, entry_of
 from egide.store.entries.revisions import current_revision
-from egide.store.tables.register import MAX_ENTRY_ID, entries
+from egide.store.log.bank_names import bank_names
+from egide.store.tables.register import MAX_ENTRY_ID, details, entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from egide.domain.model import Bank, Entry, Trust
     from egide.store.database.interface import Database
@@ -58,6 +61,24 @@ class Entries:
         """
         with self._database.read() as connection:
             return find_entry(connection, bank, entry_id)
+
+    def origins(self, entry_ids: Collection[int]) -> dict[int, Origin]:
+        """Where entries came from, by their numbers, of any bank; missing ones are left out."""
+        found: dict[int, Origin] = {}
+        wanted = sorted(entry for entry in entry_ids if 0 < entry <= MAX_ENTRY_ID)
+        query = sa.select(entries.c.id, entries.c.source, entries.c.added)
+        with self._database.read() as connection:
+            for start in range(0, len(wanted), _PAGE):
+                some = wanted[start : start + _PAGE]
+                for entry, source, added in connection.execute(query.where(entries.c.id.in_(some))):
+                    found[entry] = Origin.of(source, moment(added))
+        return found
+
+    def metadata(self, entry_id: int) -> str:
+        """What a program said of an entry, as JSON; empty if nothing."""
+        query = sa.select(details.c.metadata).where(details.c.entry_id == entry_id)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() or ""
 
     def list(
         self,

@@ -50,13 +50,17 @@ BANK_COLUMNS = (
     banks.c.description,
     banks.c.enabled,
     banks.c.kind,
+    banks.c.enabled_ratio,
+    banks.c.kept,
 )
 
 
 def bank_of(row: Sequence[Any]) -> Bank:
     """The bank in a row of `BANK_COLUMNS`."""
-    bank_id, name, radius_bits, description, enabled, kind = row
-    return Bank(bank_id, name, radius_bits, description, enabled, BankKind(kind))
+    bank_id, name, radius_bits, description, enabled, kind, enabled_ratio, kept = row
+    return Bank(
+        bank_id, name, radius_bits, description, enabled, BankKind(kind), enabled_ratio, kept
+    )
 
 
 def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:

@@ -26,9 +26,10 @@ from egide.domain.model import (
 )
 from egide.domain.times import unix_seconds
 from egide.errors import HashInvalid, UsageError
-from egide.hashlist.values import MAX_NOTE_CHARS, MAX_SOURCE_CHARS
+from egide.hashlist.values import MAX_METADATA_CHARS, MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.store.entries import anchored as anchored_rows
 from egide.store.entries import consent
+from egide.store.entries import details as detail_rows
 from egide.store.entries import keypoints as keypoint_rows
 from egide.store.log.log import MAX_SUBJECTS
 from egide.store.tables.register import entries
@@ -77,6 +78,7 @@ def register(
         kinds = register_chunk(change, bank, chunk, identities, again=again)
         counts.update(kinds)
         change.grew(kinds.count(OutcomeKind.ADDED))
+        detail_rows.keep(change, bank, chunk, identities, kinds)
         completed += keep_anchored(change, bank, chunk, identities, kinds)
         completed += _keep_keypoints(change, bank, sealer, chunk, identities, kinds)
         change.touch(_numbers(change, bank, identities, kinds))
@@ -205,7 +207,18 @@ def _check(registration: Registration) -> None:
     if not registration.source:
         raise UsageError(reason="a registration needs a source")
     _check_text(registration.source, MAX_SOURCE_CHARS)
-    _check_text(registration.note, MAX_NOTE_CHARS)
+    check_note(registration.note)
+    if registration.metadata:
+        _check_text(registration.metadata, MAX_METADATA_CHARS)
+
+
+def check_note(note: str) -> None:
+    """Check that a note can be stored.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    _check_text(note, MAX_NOTE_CHARS)
 
 
 @lru_cache(maxsize=1024)  # the lines of a list share their source
@@ -271,6 +284,7 @@ def register_chunk(
         change.connection.execute(sa.insert(entries), inserts)
     # It also has these, although consent to them has ended.
     anchored_rows.erase(change, renewed)
+    detail_rows.erase(change, renewed)
     keypoint_rows.erase(change, renewed)
     return kinds
 

@@ -13,8 +13,9 @@ from egide.domain.model import Revision
 from egide.domain.times import moment
 from egide.store.database.erasure import note_erasure
 from egide.store.log import log
+from egide.store.log.bank_names import name_at
 from egide.store.messages.outbox import announce_change
-from egide.store.tables.register import banks, revisions
+from egide.store.tables.register import revisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -116,9 +117,7 @@ class Change:
         )
         bank = None
         if self.bank_id is not None:
-            bank = self.connection.execute(
-                sa.select(banks.c.name).where(banks.c.id == self.bank_id)
-            ).scalar_one()
+            bank = name_at(self.connection, self.bank_id, self._revision)
         named = sorted(self._touched) if len(self._touched) <= log.MAX_SUBJECTS else ()
         log.append(
             self.connection,
@@ -179,12 +178,11 @@ def find_revision(connection: sa.Connection, number: int) -> Revision | None:
             revisions.c.id,
             revisions.c.at,
             revisions.c.action,
-            banks.c.name,
+            revisions.c.bank_id,
             revisions.c.entries,
-        )
-        .select_from(revisions.outerjoin(banks, banks.c.id == revisions.c.bank_id))
-        .where(revisions.c.id == number)
+        ).where(revisions.c.id == number)
     ).one_or_none()
     if row is None:
         return None
-    return Revision(row.id, moment(row.at), row.action, row.name, row.entries)
+    bank = None if row.bank_id is None else name_at(connection, row.bank_id, row.id)
+    return Revision(row.id, moment(row.at), row.action, bank, row.entries)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from egide.errors import LogBroken
+from egide.store.log.bank_names import former_bank_names, name_among
 from egide.store.log.records import START, LogRecord, read_records
 from egide.store.tables.register import banks, entries, revisions
 from egide.store.tables.service import keys, log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _CHUNK = 1000
 
@@ -55,6 +56,7 @@ def verify(
     """Check the log in one reading transaction; see `Log.verify`."""
     walk = _Walk()
     made: set[str] = set()
+    before = former_bank_names(connection)
     records = read_records(connection)
     while chunk := list(islice(records, _CHUNK)):
         for record in chunk:
@@ -63,7 +65,7 @@ def verify(
                 _compare(record.hash, expected_head)
             if record.action == "create-key":
                 made.add(str(record.detail.get("key")))
-        _check_revisions(connection, chunk)
+        _check_revisions(connection, chunk, before)
         if on_progress is not None:
             on_progress(walk.seq)
     if expected_head is not None and expected_head[0] > walk.seq:
@@ -97,8 +99,12 @@ def _follow(walk: _Walk, record: LogRecord) -> None:
     walk.revisions += 1
 
 
-def _check_revisions(connection: sa.Connection, chunk: Sequence[LogRecord]) -> None:
-    """Compare the revisions in some records with the store's."""
+def _check_revisions(
+    connection: sa.Connection,
+    chunk: Sequence[LogRecord],
+    before: Mapping[int, Sequence[tuple[int, str]]],
+) -> None:
+    """Compare the revisions in some records with the store's, given the banks' former names."""
     logged = [record for record in chunk if record.revision is not None]
     if not logged:
         return
@@ -107,13 +113,17 @@ def _check_revisions(connection: sa.Connection, chunk: Sequence[LogRecord]) -> N
             revisions.c.id,
             revisions.c.at,
             revisions.c.action,
+            banks.c.id,
             banks.c.name,
             revisions.c.entries,
         )
         .select_from(revisions.outerjoin(banks, banks.c.id == revisions.c.bank_id))
         .where(revisions.c.id.between(logged[0].revision, logged[-1].revision))
     )
-    found = {row[0]: tuple(row[1:]) for row in rows}
+    found = {
+        revision: (at, action, name_among(before.get(bank, []), revision) or name, entries)
+        for revision, at, action, bank, name, entries in rows
+    }
     for record in logged:
         assert record.revision is not None
         if record.revision not in found:

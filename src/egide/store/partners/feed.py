@@ -10,9 +10,9 @@ from egide.domain.model import State
 from egide.domain.names import FOLLOWED
 from egide.domain.partners import FeedPage, Position
 from egide.store.entries.anchored import with_anchored
-from egide.store.entries.banks import bank_names
 from egide.store.entries.records import ENTRY_COLUMNS, entry_of
 from egide.store.entries.revisions import current_revision
+from egide.store.log.bank_names import bank_names
 from egide.store.tables.register import banks as bank_table
 from egide.store.tables.register import entries
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -45,7 +47,9 @@ class Blob(LargeBinary):
         """Pass bytes out unchanged."""
 
 
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+SCHEMA_REVISIONS = (
+    *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"),
+)
 """Every Alembic migration in order; this Egide writes the last one."""
 
 MAX_ENTRY_ID = 2**63 - 1
@@ -118,8 +122,24 @@ banks = Table(
     Column("created", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("kind", String(16), nullable=False, server_default=text("'positive'")),
+    # Made by a program through HMA, which may therefore rename and delete it.
+    Column("kept", Boolean(create_constraint=False), nullable=False, server_default=false()),
+    # In how many of HMA's look-ups it takes part; one that is disabled in none.
+    Column("enabled_ratio", Float, nullable=False, server_default=text("1")),
     CheckConstraint("radius_bits BETWEEN 0 AND 63", name="radius"),
     Index("uq_banks_name", "name", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The log names banks as they were called at the time.
+former_names = Table(
+    "former_names",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("bank_id", BigId, ForeignKey("banks.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    # The last revision that knows the bank by this name.
+    Column("until", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -185,6 +205,14 @@ anchored = Table(
     # Of the definition of the codes' regions.
     Column("version", SmallInteger, nullable=False),
     Column("codes", Blob, nullable=False),
+)
+
+# What a program says of an entry, as JSON; erased with it.
+details = Table(
+    "details",
+    metadata,
+    Column("entry_id", BigId, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("metadata", Text, nullable=False),
 )
 
 # A separate table: rows of 20 KB among the entries would slow down every list of entries.

@@ -58,7 +58,9 @@ keys = Table(
     Column("created_by", Text, nullable=False),
     Column("expires", BigInteger),
     Column("revoked", BigInteger),
-    CheckConstraint("role IN ('matcher', 'partner', 'curator', 'moderator', 'admin')", name="role"),
+    CheckConstraint(
+        "role IN ('matcher', 'partner', 'curator', 'moderator', 'admin', 'keeper')", name="role"
+    ),
     Index("uq_keys_name", "name", unique=True),
     Index("uq_keys_handle", "handle", unique=True),
     sqlite_autoincrement=True,

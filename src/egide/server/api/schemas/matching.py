@@ -5,10 +5,12 @@ Answers are written without these models, for speed: a batch has ten thousand of
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from egide.domain.coverage import GapKind
 from egide.domain.model import (
     DIGEST_SIGNALS,
     FILE_SIGNALS,
@@ -17,6 +19,7 @@ from egide.domain.model import (
     Transform,
     Trust,
 )
+from egide.domain.origin import OriginKind
 from egide.domain.policy import Action, Reason
 from egide.server.api.schemas.common import NAME_PATTERN
 from egide.server.http.kinds import MAX_BATCH_ANCHORED
@@ -126,6 +129,16 @@ class AnchoredAnswer(BaseModel):
     registered: int = Field(description="How many it has.")
 
 
+class OriginAnswer(BaseModel):
+    """Where an entry came from."""
+
+    kind: OriginKind
+    source: str = Field(description="As the entry has it.")
+    added: datetime
+    by: str | None = Field(description="The name of the key that added it, or of the partner.")
+    through: str | None = Field(description="The list, case or folder that the sender named.")
+
+
 class MatchAnswer(BaseModel):
     """One entry that the picture matches."""
 
@@ -146,6 +159,18 @@ class MatchAnswer(BaseModel):
         "`pdq-anchored`, which does not tell where."
     )
     anchored: AnchoredAnswer | None = Field(description="For `pdq-anchored` only.")
+    origin: OriginAnswer | None = Field(
+        None, description="For keys that may read entries; others' answers do not have it."
+    )
+
+
+class NotLookedAt(BaseModel):
+    """A part of a picture that was not looked at: `no match` says nothing about it."""
+
+    kind: Literal[GapKind.FRAME, GapKind.PIXELS]
+    count: int = Field(description="How many frames; of missing pixels 1.")
+    code: str
+    message: str = Field(description="Why, and the remedy.")
 
 
 class Answer(BaseModel):
@@ -157,6 +182,9 @@ class Answer(BaseModel):
     vetoed_by: list[MatchAnswer] = Field(description="Matches in negative banks.")
     matchable: bool = Field(
         description="False if the picture has too little detail: only identical files match."
+    )
+    not_looked_at: list[NotLookedAt] = Field(
+        [], description="Frames and missing pixels of a file; absent if it was read in full."
     )
 
 
@@ -204,6 +232,7 @@ class FileAnswer(BaseModel):
     vetoed: list[MatchAnswer] | None = None
     vetoed_by: list[MatchAnswer] | None = None
     matchable: bool | None = None
+    not_looked_at: list[NotLookedAt] = []
     problem: FileProblem | None = None
 
 

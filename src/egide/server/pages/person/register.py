@@ -14,8 +14,8 @@ from egide.server.pages.person.session import acting_staff, enter, is_marked, ma
 from egide.server.pages.person.submissions import (
     MoreImages,
     NewCase,
-    case_rate,
     challenge_for,
+    count_case,
     parsed,
 )
 from egide.server.pages.site.page import JsonDep, Page, PageDep, shown_lifetime
@@ -80,7 +80,7 @@ def submit(page: PageDep, body: JsonDep) -> Response:
     submission = new.proven(page)
     member = None if new.authority is Authority.SELF else acting_staff(page)
     if member is None:
-        case_rate(page).spend(page.origin, submission)
+        count_case(page, submission)
     try:
         case = page.service.casework.open(
             new.fingerprints(),

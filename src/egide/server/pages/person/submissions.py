@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from datetime import UTC, datetime
-from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,7 +12,7 @@ from egide.domain.cases import Authority, ImageKind, NewImage
 from egide.domain.model import MAX_ANCHORED, MIN_MATCHABLE_QUALITY, AnchoredHashes
 from egide.errors import AnchoredInvalid, RateLimited, RequestInvalid
 from egide.security.proof_of_work import new_challenge, solved
-from egide.server.http.rates import Rates
+from egide.server.http.rates import DAY_S
 
 if TYPE_CHECKING:
     from egide.server.pages.site.page import Page
@@ -26,7 +24,6 @@ _MAX_CHALLENGE_CHARS = 200
 _MAX_PIN_CHARS = 256
 """Of the text as typed; `egide.domain.cases` limits the PIN itself, with its own errors."""
 _MAX_NAMED_PLACES = 3
-_MAX_REMEMBERED = 10_000
 _DIGITS = re.compile("[0-9a-f]{64}")
 
 
@@ -176,43 +173,18 @@ def _proof_key(page: Page) -> bytes:
     return page.service.store.derived_key(_PROOF_PURPOSE)
 
 
-class CaseRate:
-    """Limits how many cases one origin may open in an hour; kept in memory only."""
+def count_case(page: Page, submission: bytes) -> None:
+    """Count a new case of an origin, in memory only; a repeated submission counts once.
 
-    def __init__(self, per_hour: int) -> None:
-        self._per_hour = per_hour
-        self._rates = Rates()
-        self._counted: dict[bytes, None] = {}
-        self._lock = Lock()
-
-    def spend(self, origin: Hashable, submission: bytes) -> None:
-        """Count a new case; a repeated submission counts once.
-
-        Raises:
-            RateLimited: there were too many from this origin.
-        """
-        with self._lock:
-            if submission in self._counted:
-                return
-        wait_s = self._rates.spend(
-            origin,
-            self._per_hour / _HOUR_S,
-            1,
-            # Exactly `per_hour` cases may come at once.
-            burst_s=_HOUR_S * (self._per_hour - 1) / self._per_hour,
-        )
-        if wait_s:
-            raise RateLimited(retry_after_s=wait_s)
-        with self._lock:
-            self._counted[submission] = None
-            while len(self._counted) > _MAX_REMEMBERED:
-                del self._counted[next(iter(self._counted))]
-
-
-def case_rate(page: Page) -> CaseRate:
-    """The case rate of this application."""
-    state = page.request.app.state
-    if not hasattr(state, "case_rate"):
-        state.case_rate = CaseRate(page.site.settings.cases_per_hour)
-    rate: CaseRate = state.case_rate
-    return rate
+    Raises:
+        RateLimited: there were too many from this origin in an hour.
+    """
+    shared, per_hour = page.service.shared, page.site.settings.cases_per_hour
+    if not shared.submissions.is_served(submission):
+        return
+    # Exactly `per_hour` cases may come at once.
+    burst_s = _HOUR_S * (per_hour - 1) / per_hour
+    wait_s = shared.cases.spend(page.origin, per_hour / _HOUR_S, 1, burst_s=burst_s)
+    if wait_s:
+        raise RateLimited(retry_after_s=wait_s)
+    shared.submissions.spend(submission, 1 / DAY_S, 1)

@@ -7,7 +7,7 @@
  * - `damaged`: it is truncated, inconsistent or unreadable.
  * - `too-large`: it has too many bytes.
  * - `too-small`: a side is under 5 pixels.
- * - `too-many-pixels`: it declares more than 50 megapixels.
+ * - `too-many-pixels`: it declares more than 110 megapixels.
  * - `canvas-distorted`: this browser changes or hides the pixels of pictures.
  * - `heic-unavailable`: the decoder for HEIC could not be loaded.
  * - `out-of-memory`: decoding ran out of memory, or did not end.

@@ -1,6 +1,7 @@
 // @ts-check
 
 import { AnchoredStream } from "./anchored.js";
+import { LEAST_SHARE, ReadShare } from "./cut.js";
 import { openPicture } from "./decode.js";
 import { FingerprintError } from "./errors.js";
 import { inspect, sniff, SNIFFED_BYTES } from "./formats.js";
@@ -9,8 +10,8 @@ import { MIN_SIDE_PIXELS, PdqStream } from "./pdq.js";
 import { wayToPixels } from "./pixel_check.js";
 import { Sha256 } from "./sha256.js";
 
-/** 50 megapixels as cameras count them, such as 8192×6144. */
-export const MAX_PIXELS = 51_000_000;
+/** 108 megapixels as telephones count them, such as 12032×9024. */
+export const MAX_PIXELS = 110_000_000;
 /** A picture's whole file is in memory; an uncompressed PNG of 50 megapixels has some 150 MB. */
 export const MAX_PICTURE_BYTES = 256 * 1024 * 1024;
 /** Minutes on an old phone. */
@@ -36,7 +37,8 @@ const HASHED_SHARE = 0.9;
  * @property {string} sha256 of the unchanged file, 64 hexadecimal digits
  * @property {number | null} width in pixels, null if the file was not decoded
  * @property {number | null} height
- * @property {("first-frame" | "digest-only" | "low-quality" | "transparent")[]} notes
+ * @property {number} [shareRead] below 1, of a file that ends early: how much of it is there
+ * @property {("first-frame" | "digest-only" | "low-quality" | "transparent" | "truncated")[]} notes
  */
 
 /**
@@ -74,12 +76,16 @@ export async function fingerprintFile(file, pace) {
   try {
     pace.progress(DECODED_SHARE);
     checkSize(picture.width, picture.height);
-    const { pdq, quality, anchored } = await hashRows(picture, pace);
+    const cut = inspected.endsEarly ? new ReadShare(picture.width, picture.height) : null;
+    const { pdq, quality, anchored } = await hashRows(picture, pace, cut);
+    // Too little of the picture is there: its fingerprint would be of a grey surface.
+    if (cut && cut.share < LEAST_SHARE) throw new FingerprintError("damaged");
     /** @type {Result["notes"]} */
     const notes = [];
     if (inspected.animated) notes.push("first-frame");
     if (quality < MIN_QUALITY) notes.push("low-quality");
     if (picture.transparent) notes.push("transparent");
+    if (cut) notes.push("truncated");
     return {
       kind: inspected.animated ? "first-frame" : "still",
       pdq: quality < MIN_QUALITY ? null : hex(pdq),
@@ -88,6 +94,7 @@ export async function fingerprintFile(file, pace) {
       sha256,
       width: picture.width,
       height: picture.height,
+      ...(cut ? { shareRead: cut.share } : {}),
       notes,
     };
   } finally {
@@ -110,13 +117,15 @@ async function digestOnly(file, pace) {
 /**
  * @param {import("./decode.js").Picture} picture
  * @param {Pace} pace
+ * @param {ReadShare | null} cut
  */
-async function hashRows(picture, pace) {
+async function hashRows(picture, pace, cut) {
   const stream = new PdqStream(picture.width, picture.height);
   const parts = new AnchoredStream(picture.width, picture.height);
   for await (const { rgba, rowCount } of picture.stripes()) {
     stream.push(rgba, rowCount);
     parts.push(rgba, rowCount);
+    cut?.push(rgba, rowCount);
     const share = stream.rows / stream.height;
     pace.progress(DECODED_SHARE + (HASHED_SHARE - DECODED_SHARE) * share);
     await pace.breathe();

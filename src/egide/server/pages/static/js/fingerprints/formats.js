@@ -27,6 +27,7 @@ export const SNIFFED_BYTES = 512;
  * @property {boolean} animated whether it has more than one frame
  * @property {boolean} mayBeTransparent whether pixels need not be opaque
  * @property {boolean} exactSize whether a decoder gives exactly this width and height
+ * @property {boolean} [endsEarly] whether a part of the picture is missing
  * @property {string} type
  * @property {Uint8Array} bytes one contiguous buffer: Firefox fails on a Blob of several parts
  */

@@ -92,7 +92,7 @@ export class FileList {
       case "working":
         return words.text("working", { percent: words.percent(item.share) });
       case "done":
-        return words.text(item.result?.pdq === null ? "done_exact" : "done");
+        return this._done(item);
       case "duplicate":
         return words.text("duplicate", { number: item.original?.number ?? "" });
       case "failed":
@@ -100,6 +100,15 @@ export class FileList {
       default:
         return words.text(this._queue.running ? "waiting" : "stopped");
     }
+  }
+
+  /** @param {Item} item */
+  _done({ result }) {
+    const share = result?.shareRead;
+    if (share !== undefined && result?.pdq !== null) {
+      return this._words.text("done_cut", { percent: this._words.percent(share) });
+    }
+    return this._words.text(result?.pdq === null ? "done_exact" : "done");
   }
 
   _summarise() {

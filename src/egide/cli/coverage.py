@@ -1,0 +1,97 @@
+"""What a command did not look at: the options about it, its words, and the exit code.
+
+One rule holds for `audit`, `match` and `hash`; see docs/reference/commands.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egide.cli.terminal import Exit, warn
+from egide.domain.coverage import GapKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from egide.domain.coverage import Gap
+
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit with 3 if anything was not looked at."),
+]
+AcceptOption = Annotated[
+    list[GapKind] | None,
+    typer.Option(
+        "--accept",
+        metavar="KIND",
+        help="Leave the exit code as it is where this was not looked at: "
+        f"{', '.join(GapKind)}; repeat for more.",
+    ),
+]
+_UNITS = {
+    GapKind.SOURCE: ("source", "sources"),
+    GapKind.LISTING: ("folder", "folders"),
+    GapKind.ITEM: ("file", "files"),
+    GapKind.FRAME: ("frame of an animation", "frames of animations"),
+    GapKind.PIXELS: ("part of a cut picture", "parts of cut pictures"),
+}
+"""The kinds that single files can leave; an audit has words for all."""
+
+
+def exit_code(
+    kinds: Iterable[GapKind],
+    *,
+    matched: bool = False,
+    nothing_compared: bool = False,
+    strict: bool,
+    accepted: Collection[GapKind] | None,
+) -> Exit:
+    """Return the exit code of a run.
+
+    Args:
+        kinds: of what was not looked at.
+        matched: something matched.
+        nothing_compared: the run has no answer to give.
+        strict: whatever was not looked at is an error.
+        accepted: kinds that change nothing.
+    """
+    left = set(kinds) - set(accepted or ())
+    if nothing_compared or GapKind.SOURCE in left or (strict and left):
+        return Exit.FAILED
+    return Exit.FOUND if matched or left else Exit.OK
+
+
+def warn_of_gaps(compared: int, gaps: Iterable[tuple[GapKind, int]], done: str) -> None:
+    """Say how many files were used, and what was not; nothing if all were.
+
+    Args:
+        compared: files that were used.
+        gaps: what was not looked at, with its count.
+        done: what was done with the files, as a participle.
+    """
+    counts = dict.fromkeys(GapKind, 0)
+    for kind, count in gaps:
+        counts[kind] += count
+    parts = [f"{count:,} {_UNITS[kind][count != 1]}" for kind, count in counts.items() if count]
+    if not parts:
+        return
+    files = compared + counts[GapKind.ITEM] + counts[GapKind.SOURCE]
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
+    verb = "was" if sum(counts.values()) == 1 else "were"
+    noun = "file" if files == 1 else "files"
+    warn(
+        f"Of {files:,} {noun} {compared:,} {'was' if compared == 1 else 'were'} {done}; "
+        f"{listed} {verb} not."
+    )
+
+
+def gap_values(gap: Gap) -> dict[str, Any]:
+    """A gap as JSON values, without the name, which stands beside it."""
+    return {"kind": gap.kind, "count": gap.count, "code": gap.code, "message": gap.message}
+
+
+def error_values(gap: Gap) -> dict[str, Any]:
+    """The error of a file as JSON values."""
+    return {"code": gap.code, "message": gap.message, "kind": gap.kind}
