@@ -37,7 +37,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "unreadable": 38,
         "not_matchable": 5,
         "matched_items": 12,
-        "vetoed_items": 2,
+        "vetoed_items": 0,
         "matches": 17,
         "gaps": [
             gap("item", "decode-failed", 30),

@@ -247,6 +247,7 @@ class Audit:
             not_matchable=totals.not_matchable,
             matched_items=totals.matched_items,
             vetoed_items=totals.vetoed_items,
+            compared=dict(totals.compared.most_common()),
             matches=totals.matches,
             gaps=totals.gaps_in_order(),
             ways=dict(totals.ways),

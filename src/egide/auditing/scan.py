@@ -7,21 +7,24 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from egide.auditing.rows import GapRow, MatchRow, gap_row, match_row, printable
-from egide.auditing.sources import Columns, Item, Other, read_shard
+from egide.auditing.sources import Columns, Item, Other, Rows, read_shard
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind, gaps_within
-from egide.domain.model import DIGEST_SIGNALS, Fingerprint, Signal
+from egide.domain.model import DIGEST_SIGNALS, PDQ_BYTES, Fingerprint, Signal
 from egide.domain.veto import weigh
-from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
+from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated, ValueMissing
 from egide.hashing import fingerprint
+from egide.matching import Matcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from egide.auditing.sources import Read, Shard
     from egide.domain.model import Limits, Mode
-    from egide.matching import Matcher, ThoroughMatcher
+    from egide.matching import ThoroughMatcher
 
 Outcome = Fingerprint | Gap | None
 """A fingerprint, what was not looked at instead, or None for a file that is not a picture."""
@@ -30,6 +33,8 @@ PART_ITEMS = 512
 memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
 BATCH_ITEMS_WITH_KEYPOINTS = 64
 """Smaller with keypoints: they take up to a third of a megabyte an item, searched one by one."""
+
+_NONE_HOLDS = "no bank that is searched holds hashes or addresses of the kinds that it has"
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class Part:
         not_enough_detail: hashed, but with too few keypoints for a search by keypoints.
         without_anchored: hashed, but without anchored hashes, where they were to be searched for.
         vetoed_items: items of which a negative bank vetoes every match.
+        compared: rows of tables and lists, counted by each signal that they were compared by.
         others: files that are not pictures, counted by suffix.
         gaps: what was not looked at, counted by kind in its own unit; `gap_rows` say it.
         columns: what came of those of the tables that were read to their end.
@@ -59,6 +65,7 @@ class Part:
     without_anchored: int = 0
     matched_items: int = 0
     vetoed_items: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
@@ -92,6 +99,7 @@ class Part:
             "without_anchored": self.without_anchored,
             "matched_items": self.matched_items,
             "vetoed_items": self.vetoed_items,
+            "compared": dict(self.compared),
             "matches": len(self.matches),
             "bytes": self.bytes,
             "others": dict(self.others),
@@ -141,6 +149,7 @@ class Scanner:
         """
         part, digest = Part(), hashlib.sha256()
         batch: list[tuple[Item, Fingerprint]] = []
+        incomparable = 0
         for number, item, outcome in self._read(shard, poisoned or {}, stop_at, start):
             if isinstance(item, Other):
                 part.others[item.suffix] += 1
@@ -153,6 +162,15 @@ class Scanner:
                 part.position, part.digest = number, digest.hexdigest()
                 yield part
                 part, digest = Part(), hashlib.sha256()
+            if isinstance(item, Rows):
+                incomparable += self._join(item, shard, part)
+                digest.update(item.proof())
+                continue
+            if isinstance(item, Item) and isinstance(item.content, Fingerprint):
+                part.compared.update(
+                    signal.value for signal in DIGEST_SIGNALS if item.content.digests(signal)
+                )
+                part.compared[Signal.PDQ.value] += bool(item.content.frames)
             if isinstance(item, Item) and isinstance(item.content, bytes):
                 part.bytes += len(item.content)
             if isinstance(outcome, Fingerprint):
@@ -176,6 +194,9 @@ class Scanner:
             digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
             if self.keypoints and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
                 self._match(batch, shard, part)
+        if incomparable:
+            missing = ValueMissing(name=f"{shard.name}, {incomparable:,} rows", reason=_NONE_HOLDS)
+            part.add_gap(Gap.of(shard.name, missing, GapKind.ROW, count=incomparable), shard.name)
         self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()
         yield part
@@ -203,7 +224,7 @@ class Scanner:
                     bytes_read += len(item.content)
                 if number < start:
                     pass  # an existing part holds it
-                elif isinstance(item, Other | Columns):
+                elif isinstance(item, Other | Columns | Rows):
                     yield number, item, None
                 elif isinstance(item, Gap):
                     yield number, item, item
@@ -252,6 +273,36 @@ class Scanner:
         except Exception as error:  # noqa: BLE001 - one item must not end the audit
             failed = DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
         return Gap.of(item.name, failed)
+
+    def _join(self, rows: Rows, shard: Shard, part: Part) -> int:
+        """Compare the rows of a table; return how many no entry can match."""
+        first = self.matcher if isinstance(self.matcher, Matcher) else self.matcher.matcher
+        searched = first.searched
+        compared: set[int] = set()
+        hits: set[int] = set()
+        for signal, places in rows.rows.items():
+            values = rows.values[signal]
+            if signal is Signal.PDQ:
+                queries = np.frombuffer(b"".join(values), np.uint8).reshape(-1, PDQ_BYTES)
+                found = searched.search(queries, first.radius_bits).query
+            elif signal in self.digests:
+                found = searched.find_digests(signal, values).query
+            else:
+                continue
+            held = set(places)
+            part.compared[signal.value] += len(held)
+            compared |= held
+            hits.update(places[at] for at in found.tolist())
+        part.items += len(compared)
+        part.hashed += len(compared)
+        batch = [
+            (item, item.content)
+            for row in sorted(hits)
+            for item in rows.item(row)
+            if isinstance(item.content, Fingerprint)
+        ]
+        self._match(batch, shard, part)
+        return len(set().union(*rows.rows.values()) - compared)
 
     def _match(self, batch: list[tuple[Item, Fingerprint]], shard: Shard, part: Part) -> None:
         self.on_item(-1, 0)

@@ -99,6 +99,7 @@ class AuditSummary:
         items: all files that are or claim to be pictures: `hashed + unreadable`.
         vetoed_items: items of which a negative bank vetoes every match; see
             docs/decisions/0024-negative-banks.md.
+        compared: rows of tables and lists, by each signal that they were compared by.
         not_matchable: hashed, of too low a PDQ quality; only exact digests were compared.
         ways: matches by the way they were found: see `egide.auditing.rows.WAYS`.
         distances: matches of digests and PDQ by distance in bits.
@@ -126,6 +127,7 @@ class AuditSummary:
     not_matchable: int
     matched_items: int
     vetoed_items: int
+    compared: dict[str, int]
     matches: int
     gaps: list[GapSummary]
     ways: dict[str, int]
@@ -196,6 +198,7 @@ class Totals:
     without_anchored: int = 0
     matched_items: int = 0
     vetoed_items: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
     matches: int = 0
     bytes: int = 0
     others: Counter[str] = field(default_factory=Counter)
@@ -222,6 +225,7 @@ class Totals:
             self.without_anchored += counts["without_anchored"]
             self.matched_items += counts["matched_items"]
             self.vetoed_items += counts["vetoed_items"]
+            self.compared.update(counts["compared"])
             self.matches += counts["matches"]
             self.bytes += counts["bytes"]
             self.others.update(counts["others"])

@@ -237,6 +237,9 @@ def _print_result(
     elif summary.not_compared:
         error = NothingToCompare(reason=_why_nothing(summary))
         warn(f"{error} [{error.code}]")
+    if summary.compared:
+        by = ", ".join(f"{signal} {count:,}" for signal, count in summary.compared.items())
+        say(f"Rows of tables and lists, without pictures, compared by: {by}.")
     if summary.ways["address"]:
         say(f"Found by an address alone: {_matches(summary.ways['address'])}.")
     if summary.ways["part"]:

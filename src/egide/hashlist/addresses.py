@@ -5,6 +5,7 @@ An address is never stored, only a digest of it. docs/reference/addresses.md def
 
 from __future__ import annotations
 
+import re
 from hashlib import md5, sha256
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ MAX_ADDRESS_CHARS = 8192
 
 _SCHEMES = ("http:", "https:")
 # What the WHATWG's parser takes off both ends: C0 controls and spaces.
+_UNPLAIN = re.compile(r"[;\[\]\s#\\]|\?$|^(?!https?://)|[^!-~]", re.IGNORECASE)
 _AROUND = "".join(map(chr, range(0x21)))
 
 
@@ -48,6 +50,8 @@ def threatexchange_address(text: str) -> str | None:
 
     Source: threatexchange 1.2.17, common.py, `normalize_url`.
     """
+    if _UNPLAIN.search(text) is None:  # what the rest would give, at a tenth of the price
+        return text.lower().partition("://")[2]
     try:
         parts = urlsplit(text.lower())
         return parts.geturl().replace(f"{parts.scheme}://", "", 1)

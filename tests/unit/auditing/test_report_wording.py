@@ -101,7 +101,7 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         ),
         (samples.summary(**nothing, anchored=by_anchored[0], radius_bits=9), [], []),
         (samples.summary(matches=1), [replace(samples.by_keypoints(1), inliers=1)], []),
-        (samples.summary(banks=banks, gaps=two, sources=sources), rows, broken),
+        (samples.summary(banks=banks, gaps=two, sources=sources, vetoed_items=2), rows, broken),
         (samples.summary(**one, scanned_items=1, radius_bits=1), [samples.match()], broken[:1]),
         (samples.summary(**nothing, throughput=[[0, 0], [60, 100]], items=1), [], []),
         (samples.summary(**nothing, throughput=[[0, 0], [20_000, 9]], mode="exact"), [], []),

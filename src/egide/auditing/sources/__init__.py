@@ -11,6 +11,7 @@ from egide.auditing.sources.base import (
     Item,
     Other,
     Read,
+    Rows,
     Shard,
     Source,
     suffix_of,
@@ -34,6 +35,7 @@ from egide.auditing.sources.location import (
     stat,
     variables_for,
 )
+from egide.auditing.sources.metadata import MetadataSource, is_metadata
 from egide.auditing.sources.nested import TEXT_SUFFIXES
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
@@ -53,6 +55,7 @@ __all__ = [
     "Item",
     "Other",
     "Read",
+    "Rows",
     "Shard",
     "Source",
     "access",
@@ -65,11 +68,22 @@ __all__ = [
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind
     for kind in (
-        *(FolderSource, FileSource, HashListSource),
+        *(FolderSource, FileSource, HashListSource, MetadataSource),
         *(TarSource, ZipSource, PackedSource, ParquetSource, ArrowSource, RecordSource),
     )
 }
-_HASH_LIST_SUFFIXES = (".csv", ".txt", ".hashes")
+_HASH_LIST_SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".hashes",
+    ".json",
+    ".xml",
+    ".csv.gz",
+    ".txt.gz",
+    ".json.gz",
+    ".xml.gz",
+)
 
 
 def open_source(address: str, columns: Sequence[str] = ()) -> Source:
@@ -82,6 +96,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     open_filesystem(address)
     if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
+    if not columns and is_metadata(address):
+        return MetadataSource(address, name)
     if (source := _archive(address, name, columns)) is not None:
         return source
     if address.lower().endswith(_HASH_LIST_SUFFIXES):
@@ -111,6 +127,8 @@ def _archive(address: str, name: str, columns: Sequence[str]) -> Source | None:
 
 
 def _of_kind(kind: Kind, address: str, name: str, columns: Sequence[str]) -> Source:
+    if kind is Kind.PARQUET and not columns and is_metadata(address):
+        return MetadataSource(address, name)
     if kind is Kind.PARQUET:
         return ParquetSource(address, name, columns)
     if kind is Kind.ARROW:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from egide.domain.coverage import Gap
+from egide.domain.model import FILE_SIGNALS, URL_SIGNALS, Fingerprint, Pdq, Signal
 from egide.errors import SourceExpands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from egide.domain.model import Fingerprint, Limits
+    from egide.domain.model import Limits
     from egide.errors import ItemError
 
 IMAGE_SUFFIXES = frozenset(
@@ -129,6 +130,53 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table without pictures, as columns: most of a million match nothing.
+
+    Attributes:
+        name: of the table.
+        first: the number of the first row.
+        rows: of each value of a signal, from 0 in these rows; an address may have several.
+        values: of each signal, in the order of `rows`.
+        paths: of the columns that they are from.
+    """
+
+    name: str
+    first: int
+    rows: dict[Signal, list[int]]
+    values: dict[Signal, list[bytes]] = field(repr=False)
+    paths: str
+
+    def proof(self) -> bytes:
+        """What goes into the digest of a dataset for them."""
+        parts = [f"{self.first} {self.paths}\n".encode()]
+        for signal, rows in self.rows.items():
+            parts += [signal.encode(), repr(rows[-1:]).encode(), *self.values[signal]]
+        return b"".join(parts)
+
+    def item(self, row: int) -> Iterator[Item]:
+        """The fingerprints of one row; several where it has digests of several files."""
+        held = {
+            signal: [
+                value for at, value in zip(rows, self.values[signal], strict=True) if at == row
+            ]
+            for signal, rows in self.rows.items()
+        }
+        count = max(1, *(len(held.get(signal, ())) for signal in FILE_SIGNALS))
+        for number in range(count):
+            one: dict[str, Any] = {
+                signal: values[number]
+                for signal in FILE_SIGNALS
+                if number < len(values := held.get(signal, []))
+            }
+            if not number:
+                one |= {signal: tuple(held.get(signal, ())) for signal in URL_SIGNALS}
+            codes = held.get(Signal.PDQ, []) if not number else []
+            fingerprint = Fingerprint(tuple(Pdq(code, None) for code in codes), **one)
+            yield Item(f"row {self.first + row}", fingerprint, self.paths, self.first + row)
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """What came of the columns of a table, once it was read.
 
@@ -143,7 +191,7 @@ class Columns:
     left: tuple[str, ...] = ()
 
 
-Read = Item | Other | Gap | Columns
+Read = Item | Other | Gap | Columns | Rows
 """What a source yields. A gap is something in the shard that was not looked at."""
 
 

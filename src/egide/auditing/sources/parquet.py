@@ -48,7 +48,7 @@ class ParquetSource:
         runs: list[tuple[int, int]] = [(0, 0)]
         try:
             with open_binary(self.url) as stream:
-                file = _open(stream, self.name)
+                file = open_parquet(stream, self.name)
                 runs = _runs(
                     [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
                 )
@@ -93,7 +93,7 @@ class ParquetSource:
 @reads(Kind.PARQUET)
 def read_parquet(stream: IO[bytes], reading: Reading) -> Iterator[Read]:
     """Yield the pictures of a Parquet file, or of a run of its row groups."""
-    file = _open(stream, reading.name)
+    file = open_parquet(stream, reading.name)
     names = file.schema_arrow.names
     columns, leaves = columns_of(file.schema_arrow, reading.columns)
     if not columns:
@@ -180,7 +180,12 @@ class _Group:
             yield from self._table.read(arrays, rest.num_rows, alone=alone)
 
 
-def _open(stream: Any, name: str) -> Any:
+def open_parquet(stream: Any, name: str) -> Any:
+    """Open a file by its footer.
+
+    Raises:
+        SourceUnreadable: it is no Parquet file, or cannot be opened.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

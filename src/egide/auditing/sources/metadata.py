@@ -1,0 +1,441 @@
+"""A table without pictures: hashes and addresses in any column, each row compared by what it has.
+
+Columns are told by their names and by their first values. docs/dataset/audit.md says how.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from egide.auditing.sources.base import Expansion, Read, Rows, Shard
+from egide.auditing.sources.columns import unique
+from egide.auditing.sources.encoded import MIN_TEXT_BYTES, holds_picture
+from egide.auditing.sources.leaves import leaves_of
+from egide.auditing.sources.location import open_binary, stat, state_of, whole_file
+from egide.auditing.sources.metadata_columns import Told, tell
+from egide.auditing.sources.parquet import ParquetSource, open_parquet
+from egide.domain.coverage import Gap, GapKind
+from egide.domain.model import Signal
+from egide.errors import (
+    ColumnUnread,
+    ListUnreadable,
+    SourceError,
+    SourceTruncated,
+    SourceUnreadable,
+    ValueMissing,
+)
+from egide.hashlist.addresses import address_digests
+from egide.hashlist.opening import opened
+from egide.hashlist.values import parse_any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from egide.domain.model import Limits
+
+SHARD_ROWS = 250_000
+"""Row groups are gathered into shards of about this many rows."""
+_BATCH_ROWS = 4096
+_MAX_LINE_BYTES = 1024 * 1024
+_MAX_COLUMNS = 10_000
+_MAX_VALUES_A_ROW = 1000
+_VALUE_BYTES = 64
+"""What a value costs, beside its text."""
+_PICTURES = (
+    "it holds pictures as text beside hashes or addresses, which alone were compared: of Parquet, "
+    "name it with --column"
+)
+_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+_JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+
+Column = tuple[Any, Any]
+"""The rows of a column's values in a batch, and the values: texts, bytes, or something else."""
+
+
+class MetadataSource:
+    """A table in Parquet, CSV or JSON lines. Parquet is read in runs of row groups."""
+
+    kind = "metadata"
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self.name = name
+
+    def shards(self) -> Iterator[Shard]:
+        """Plan runs of row groups, or the file as one shard."""
+        if not self.url.lower().endswith((".parquet", ".pq")):
+            yield whole_file(self.kind, self.url, self.name)
+            return
+        info = stat(self.url)
+        runs = [(0, 0)]
+        try:
+            with open_binary(self.url) as stream:
+                file = open_parquet(stream, self.name)
+                rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+                runs = _runs(rows)
+        except SourceError:
+            pass  # reading says so, which costs only this shard
+        for number, (start, stop) in enumerate(runs):
+            yield Shard(
+                kind=self.kind,
+                url=self.url,
+                name=self.name if len(runs) == 1 else f"{self.name}#{number}",
+                start=start,
+                stop=stop,
+                state=state_of(info),
+                weight=int(info.get("size") or 0) // len(runs),
+                share=len(runs),
+            )
+
+    @staticmethod
+    def read(shard: Shard, limits: Limits) -> Iterator[Read]:
+        """Yield each row that has something to compare, then what of the table had nothing.
+
+        Raises:
+            SourceUnreadable: it is no such table.
+            SourceTruncated: it is damaged; the rows before are valid.
+            SourceExpands: it unpacks to more than is allowed.
+        """
+        expansion = Expansion(shard, limits)
+        lower = shard.url.lower()
+        reading = _Reading(shard.name, expansion)
+        with open_binary(shard.url) as stream:
+            if lower.endswith((".parquet", ".pq")):
+                begun = False
+                for rows in reading.parquet(stream, shard.start, shard.stop):
+                    if reading.pictures and not begun:
+                        break
+                    begun = True
+                    yield rows
+                if not begun:  # its texts hold pictures, or nothing that could be compared
+                    yield from ParquetSource.read(replace(shard, kind=ParquetSource.kind), limits)
+                    return
+            else:
+                try:
+                    content = opened(cast("BinaryIO", stream), shard.name)
+                    if lower.endswith(_JSON_LINES):
+                        yield from reading.json_lines(content)
+                    else:
+                        yield from reading.table(content)
+                except ListUnreadable as error:
+                    raise SourceTruncated(
+                        name=shard.name, items=expansion.items, reason=str(error.fields["reason"])
+                    ) from error
+        yield from reading.end()
+
+
+def is_metadata(url: str) -> bool:
+    """Whether a file is a table whose hashes and addresses are compared, and none of pictures.
+
+    A CSV is one if its header names several columns, and is not that of a hash list with types.
+    """
+    lower = url.lower()
+    if lower.endswith(_JSON_LINES):
+        return True
+    if lower.endswith(_TABLES):
+        with open_binary(url) as stream:
+            try:
+                content = opened(cast("BinaryIO", stream), url)
+                head = content.readline(_MAX_LINE_BYTES).decode("utf-8-sig", "replace")
+            except ListUnreadable:
+                return False
+        names = [name.strip().lower() for name in _fields(head, _delimiter(head))]
+        words = all(name and parse_any(name) is None and not name[0].isdigit() for name in names)
+        return words and len(names) > 1 and "signal_type" not in names and "sep=" not in names[0]
+    return lower.endswith((".parquet", ".pq")) and _has_no_pictures(url)
+
+
+def _has_no_pictures(url: str) -> bool:
+    """Whether a Parquet file's columns are named as hashes or addresses, and none is binary."""
+    try:
+        with open_binary(url) as stream:
+            schema = open_parquet(stream, url).schema_arrow
+    except SourceError:
+        return False
+    told = False
+    for part in schema:
+        text = str(part.type)
+        # Lists of whole numbers may be files, and a text of any name Base64: those are looked at
+        # as pictures, unless a name says otherwise.
+        if ("binary" in text and "fixed_size" not in text) or "int8" in text or "bytes:" in text:
+            return False
+        told |= tell([], part.name).named
+        told |= any(tell([], name).named for name in _names_in(part.type))
+    return told
+
+
+def _names_in(kind: Any) -> Iterator[str]:
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        for index in range(kind.num_fields):
+            yield kind.field(index).name
+            yield from _names_in(kind.field(index).type)
+    elif hasattr(kind, "value_type"):
+        yield from _names_in(kind.value_type)
+
+
+def _runs(rows: Sequence[int]) -> list[tuple[int, int]]:
+    runs, start, held = [], 0, 0
+    for number, count in enumerate(rows):
+        held += count
+        if held >= SHARD_ROWS:
+            runs.append((start, number + 1))
+            start, held = number + 1, 0
+    if start < len(rows) or not runs:
+        runs.append((start, len(rows)))
+    return runs
+
+
+class _Reading:
+    """Reads the batches of one shard, and remembers what of it was not compared.
+
+    Attributes:
+        pictures: columns of texts that hold pictures.
+    """
+
+    def __init__(self, name: str, expansion: Expansion) -> None:
+        self._name = name
+        self._expansion = expansion
+        self._told: dict[str, Told] = {}
+        self.pictures: set[str] = set()
+        self._empty = self._wrong = self._bad = 0
+        self._row = 0
+
+    def parquet(self, stream: Any, start: int, stop: int) -> Iterator[Read]:
+        """Read a run of row groups."""
+        import pyarrow as pa
+
+        file = open_parquet(stream, self._name)
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        self._row = first = sum(sizes[:start])
+        paths = unique(file.schema_arrow.names)
+        try:
+            for batch in file.iter_batches(
+                batch_size=_BATCH_ROWS, row_groups=list(range(start, stop)), use_threads=False
+            ):
+                self._expansion.take(batch.nbytes)
+                columns: dict[str, Column] = {}
+                for path, array in zip(paths, batch.columns, strict=True):
+                    for leaf in leaves_of(array, path, self._take_values):
+                        if _is_text(leaf.array.type):
+                            values = leaf.array.take(pa.array(leaf.positions)).to_pylist()
+                            columns[leaf.path] = leaf.rows.tolist(), values
+                        elif tell([], leaf.path).named:
+                            self._told.setdefault(leaf.path, Told(named=True, numbers=True))
+                yield from self._rows(columns, len(batch))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise SourceTruncated(
+                name=self._name, items=self._row - first, reason=type(error).__name__
+            ) from error
+
+    def table(self, content: io.BufferedReader[Any]) -> Iterator[Read]:
+        """Read a CSV, whose first line names its columns."""
+        head = content.readline(_MAX_LINE_BYTES).decode("utf-8-sig", "replace")
+        delimiter = _delimiter(head)
+        names = unique([name.strip() for name in _fields(head, delimiter)])[:_MAX_COLUMNS]
+        text = io.TextIOWrapper(content, "utf-8", errors="replace", newline="")
+        lines = iter(partial(text.readline, _MAX_LINE_BYTES), "")
+        rows = csv.reader(map(self._taken, lines), delimiter=delimiter)
+        self._row = 1
+        while True:
+            batch: list[list[str]] = []
+            try:
+                while len(batch) < _BATCH_ROWS and (row := next(rows, None)) is not None:
+                    batch.append(row)
+            except csv.Error:
+                self._bad += 1
+            if not batch:
+                return
+            columns: dict[str, Column] = {
+                name: (range(len(batch)), [row[at] if at < len(row) else None for row in batch])
+                for at, name in enumerate(names)
+            }
+            yield from self._rows(columns, len(batch))
+
+    def json_lines(self, content: io.BufferedReader[Any]) -> Iterator[Read]:
+        """Read an object a line."""
+        self._row = 1
+        while True:
+            columns: dict[str, Column] = {}
+            count = 0
+            while count < _BATCH_ROWS and (line := content.readline(_MAX_LINE_BYTES)):
+                self._expansion.take(len(line))
+                if line.strip():
+                    self._object(line, count, columns)
+                count += 1
+            if not count:
+                return
+            yield from self._rows(columns, count)
+
+    def end(self) -> Iterator[Read]:
+        """Yield what was not compared.
+
+        Raises:
+            SourceUnreadable: no column holds hashes or addresses.
+        """
+        for path, told in sorted(self._told.items()):
+            if told.reason:
+                label = f"{self._name}, column {path}"
+                error = ColumnUnread(name=label, reason=told.reason)
+                yield Gap.of(label, error, GapKind.COLUMN)
+        for path in sorted(self.pictures):
+            label = f"{self._name}, column {path}"
+            error = ColumnUnread(name=label, reason=_PICTURES)
+            yield Gap.of(label, error, GapKind.COLUMN)
+        if not self.pictures and not any(
+            told.signal or told.is_address for told in self._told.values()
+        ):
+            raise SourceUnreadable(
+                name=self._name, reason="no column of it holds hashes, addresses or pictures"
+            )
+        for count, reason in (
+            (self._empty, "no hash and no address stands in its columns"),
+            (self._wrong, "what stands in its columns is no hash and no address"),
+            (self._bad, "the row cannot be read"),
+        ):
+            if count:
+                missing = ValueMissing(name=f"{self._name}, {count:,} rows", reason=reason)
+                yield Gap.of(self._name, missing, GapKind.ROW, count=count)
+
+    def _take_values(self, count: int) -> None:
+        self._expansion.take(count * _VALUE_BYTES)
+
+    def _taken(self, line: str) -> str:
+        self._expansion.take(len(line))
+        return line.replace("\0", "")
+
+    def _object(self, line: bytes, row: int, columns: dict[str, Column]) -> None:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            self._bad += 1
+            return
+        pending: list[tuple[str, Any]] = [("", record)]
+        for _ in range(_MAX_VALUES_A_ROW):
+            if not pending:
+                return
+            path, value = pending.pop()
+            if isinstance(value, dict):
+                pending += [
+                    (f"{path}.{name}" if path else name, one) for name, one in value.items()
+                ]
+            elif isinstance(value, list):
+                pending += [(f"{path}[]", one) for one in value[:_MAX_VALUES_A_ROW]]
+            elif isinstance(value, str) and len(columns) < _MAX_COLUMNS:
+                rows, values = columns.setdefault(path, ([], []))
+                rows.append(row)
+                values.append(value)
+
+    def _rows(self, columns: dict[str, Column], count: int) -> Iterator[Rows]:
+        """Yield what the rows of a batch are compared by."""
+        found: dict[Signal, tuple[list[int], list[bytes]]] = {}
+        has, tried, paths = set[int](), set[int](), []
+        for path, (rows, values) in columns.items():
+            told = self._told.get(path)
+            if told is None:
+                told = tell([value for value in values if value], path)
+                if told.undecided:
+                    continue
+                self._told[path] = told
+            if told.signal is None and not told.is_address:
+                if path not in self.pictures and any(map(_is_picture, values)):
+                    self.pictures.add(path)
+                continue
+            given = [(row, value) for row, value in zip(rows, values, strict=True) if value]
+            read = _addresses(given) if told.is_address else _parsed(given, told)
+            for signal, (at, held) in read.items():
+                into = found.setdefault(signal, ([], []))
+                into[0].extend(at)
+                into[1].extend(held)
+                has.update(at)
+            tried.update(row for row, _ in given)
+            if any(at for at, _ in read.values()):
+                paths.append(path)
+        self._wrong += len(tried - has)
+        self._empty += count - len(tried)
+        self._expansion.items += len(has)
+        if has:
+            yield Rows(
+                self._name,
+                self._row,
+                {signal: rows for signal, (rows, _) in found.items()},
+                {signal: values for signal, (_, values) in found.items()},
+                ", ".join(paths),
+            )
+        self._row += count
+
+
+Values = dict[Signal, tuple[list[int], list[bytes]]]
+"""The rows of the values of each signal, and the values."""
+
+
+def _addresses(given: Sequence[tuple[int, Any]]) -> Values:
+    whole: tuple[list[int], list[bytes]] = ([], [])
+    field: tuple[list[int], list[bytes]] = ([], [])
+    for row, value in given:
+        digests = address_digests(value) if isinstance(value, str) else None
+        if digests is not None:
+            for (rows, values), each in ((whole, digests.url_sha256), (field, digests.url_md5)):
+                rows.extend([row] * len(each))
+                values.extend(each)
+    return {Signal.URL_SHA256: whole, Signal.URL_MD5: field}
+
+
+def _parsed(given: Sequence[tuple[int, Any]], told: Told) -> Values:
+    size, signal = told.size, told.signal
+    assert signal is not None
+    rows, texts = [row for row, _ in given], [value for _, value in given]
+    # A column of digits throughout, as most are, is read at once.
+    if set(map(type, texts)) == {str} and set(map(len, texts)) == {2 * size}:
+        try:
+            whole = bytes.fromhex("".join(texts))
+        except ValueError:
+            whole = b""
+        if len(whole) == size * len(texts):
+            return {signal: (rows, [whole[at : at + size] for at in range(0, len(whole), size)])}
+    kept = [
+        (row, parsed)
+        for row, value in given
+        if (parsed := value if isinstance(value, bytes) else parse_any(value)) is not None
+        and len(parsed) == size
+    ]
+    return {signal: ([row for row, _ in kept], [parsed for _, parsed in kept])}
+
+
+def _is_picture(value: object) -> bool:
+    """Whether a text holds a picture in Base64."""
+    return (
+        isinstance(value, str)
+        and len(value) >= MIN_TEXT_BYTES
+        and holds_picture(value.encode(errors="replace"))
+    )
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or (types.is_fixed_size_binary(kind) and kind.byte_width in {16, 20, 32})
+    )
+
+
+def _delimiter(head: str) -> str:
+    counts = Counter({delimiter: head.count(delimiter) for delimiter in ("\t", ";", "|", ",")})
+    return counts.most_common(1)[0][0] if counts.total() else ","
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [""])
+    except csv.Error:
+        return [""]

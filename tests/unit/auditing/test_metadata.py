@@ -1,0 +1,201 @@
+"""Tables without pictures: columns are told, each row is compared or counted with a reason."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from egide.auditing.scan import Part, Scanner
+from egide.auditing.sources import open_source
+from egide.auditing.sources.metadata_columns import tell
+from egide.domain.model import DEFAULT_LIMITS, FILE_SIGNALS, BankKind, Entry, Mode, Signal
+from egide.hashlist.addresses import canonical_address
+from egide.index.snapshot import Snapshot
+from egide.index.snapshot_build import build_snapshot
+from egide.matching import Matcher
+from search_data import NOW, bank, entry
+from store_samples import code, region_code
+
+MD5 = [hashlib.md5(b"%d" % number).digest() for number in range(9)]
+URLS = [f"https://Example.com/{number}.jpg#x" for number in range(9)]
+
+
+def _url_sha256(url: str) -> bytes:
+    return hashlib.sha256((canonical_address(url) or "").encode()).digest()
+
+
+def _held(number: int, **digests: bytes) -> Entry:
+    return replace(entry(number), **digests)  # type: ignore[arg-type]
+
+
+def audit(path: Path, entries: Iterable[Entry], folder: Path) -> Part:
+    """All of a table's shards as one part."""
+    snapshot = folder / "s.snapshot"
+    banks = [bank(), replace(bank("harmless", 2), kind=BankKind.NEGATIVE)]
+    build_snapshot(snapshot, store_id="s", revision=1, banks=banks, entries=entries, created=NOW)
+    whole = Part()
+    with Snapshot.open(snapshot) as opened:
+        scanner = Scanner(Matcher(opened), Mode.FAST, DEFAULT_LIMITS, opened.digest_signals)
+        source = open_source(str(path))
+        assert source.kind == "metadata"
+        for shard in source.shards():
+            for part in scanner.scan(shard):
+                whole.items += part.items
+                whole.vetoed_items += part.vetoed_items
+                whole.compared += part.compared
+                whole.gaps += part.gaps
+                whole.matches += part.matches
+                whole.gap_rows += part.gap_rows
+    return whole
+
+
+ROWS: list[dict[str, Any]] = [
+    {"url": URLS[0], "caption": "a cat", "meta": {"md5": MD5[0].hex(), "n": 1}},
+    {"url": "no address", "caption": "a dog", "meta": {"md5": MD5[1].hex().upper(), "n": 2}},
+    {"url": URLS[2], "caption": "a cow", "meta": {"md5": None, "n": 3}},
+    {"url": "nothing", "caption": "", "meta": {"md5": "no hash", "n": 4}},
+    {"url": None, "caption": "", "meta": None},
+]
+
+
+def _write(path: Path, kind: str) -> Path:
+    path = path / f"table.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=2)
+    elif kind.startswith("jsonl"):
+        text = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+        path.write_bytes(gzip.compress(text) if kind.endswith("gz") else text)
+    else:
+        lines = ["url;caption;md5"]
+        for row in ROWS:
+            md5 = (row["meta"] or {}).get("md5") or ""
+            lines.append(f'{row["url"] or ""};"{row["caption"]}; said";{md5}')
+        path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "jsonl.gz", "csv"])
+def test_rows_are_compared_by_what_they_have_and_the_others_counted(
+    tmp_path: Path, kind: str
+) -> None:
+    entries = [
+        _held(1, md5=MD5[1]),
+        _held(2, url_sha256=_url_sha256(URLS[2])),
+        _held(3, md5=MD5[8]),
+    ]
+    part = audit(_write(tmp_path, kind), entries, tmp_path)
+    first = 0 if kind == "parquet" else 1
+    assert [(row.item, row.entry, row.signal, row.way) for row in part.matches] == [
+        (f"row {first + 1}", 1, "md5", "file"),
+        (f"row {first + 2}", 2, "url_sha256", "address"),
+    ]
+    assert part.compared == {"md5": 2, "url_sha256": 2}
+    assert part.items == 3
+    assert part.gaps == {"row": 2}
+    assert {row.code for row in part.gap_rows} == {"value-missing"}
+
+
+def test_a_row_is_not_compared_if_no_bank_holds_what_it_has(tmp_path: Path) -> None:
+    part = audit(_write(tmp_path, "jsonl"), [_held(1, md5=MD5[1])], tmp_path)
+    assert part.items == 2
+    assert part.gaps == {"row": 3}
+    assert any("no bank that is searched" in row.message for row in part.gap_rows)
+
+
+def test_pdqs_are_searched_within_the_radius_and_vetoes_hold(tmp_path: Path) -> None:
+    near = bytes([region_code(1)[0] ^ 1, *region_code(1)[1:]])
+    table = pa.table({"pdq_hash": [region_code(1).hex(), region_code(2).hex(), None]})
+    pq.write_table(table, tmp_path / "p.parquet")
+    found = audit(tmp_path / "p.parquet", [entry(1, near)], tmp_path)
+    assert [(row.item, row.distance) for row in found.matches] == [("row 0", 1)]
+    assert (found.items, found.gaps) == (2, {"row": 1})
+    harmless = entry(2, region_code(1), bank="harmless")
+    vetoed = audit(tmp_path / "p.parquet", [entry(1, near), harmless], tmp_path)
+    assert (vetoed.matches, vetoed.vetoed_items) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "signal", "is_address"),
+    [
+        ([MD5[0].hex()], "anything", Signal.MD5, False),
+        ([code(1)[:20].hex()], "x.y", Signal.SHA1, False),
+        ([code(n).hex() for n in range(20)], "file", Signal.SHA256, False),
+        ([region_code(n).hex() for n in range(20)], "a[].hash", Signal.PDQ, False),
+        ([region_code(1).hex()], "sha256", Signal.SHA256, False),
+        ([code(1)], "digest", Signal.SHA256, False),
+        ([MD5[0].hex()], "url_md5", Signal.URL_MD5, False),
+        (["http://a.example/b"], "photo", None, True),
+        (["0f8fad5bd9cb469fa16570867728950e"] * 3, "id", None, False),
+        (["a caption", "another"], "caption", None, False),
+    ],
+)
+def test_a_column_is_told_by_name_and_content(
+    values: list[Any], path: str, signal: Signal | None, is_address: bool
+) -> None:
+    told = tell(values, path)
+    assert (told.signal, told.is_address) == (signal, is_address)
+    assert not told.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "reason"),
+    [
+        (["words"], "md5", "its values are none"),
+        (["AAAA"], "photodna", "PhotoDNA"),
+        ([code(1).hex(), region_code(1).hex()] * 9, "hash", "may be PDQ or SHA-256"),
+    ],
+)
+def test_a_column_that_is_not_compared_says_why(values: list[Any], path: str, reason: str) -> None:
+    assert reason in tell(values, path).reason
+
+
+def test_columns_that_are_not_compared_are_gaps(tmp_path: Path) -> None:
+    table = pa.table({"md5": [MD5[0].hex()], "hash": [7], "photodna": ["AAAA"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    part = audit(tmp_path / "t.parquet", [_held(1, md5=MD5[0])], tmp_path)
+    assert len(part.matches) == 1
+    assert part.gaps == {"column": 2}
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), min_size=1),
+    st.sets(st.integers(0, 9)),
+)
+def test_the_join_is_the_comparison_of_each_row_with_each_entry(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, ...]], held: set[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("join")
+    digests = {
+        signal: [code(1000 * at + n)[: (32, 20, 16)[at]] for n in range(10)]
+        for at, signal in enumerate(FILE_SIGNALS)
+    }
+    entries = [
+        _held(1 + 10 * at + n, **{signal: digests[signal][n]})
+        for at, signal in enumerate(FILE_SIGNALS)
+        for n in sorted(held)
+    ] + [_held(99, **{signal: bytes([7]) * len(digests[signal][0]) for signal in FILE_SIGNALS})]
+    lines = [
+        {signal: digests[signal][n].hex() for signal, n in zip(FILE_SIGNALS, row, strict=True)}
+        for row in rows
+    ]
+    path = folder / "t.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    part = audit(path, entries, folder)
+    expected = {
+        (f"row {at + 1}", 1 + 10 * place + n)
+        for at, row in enumerate(rows)
+        for place, n in enumerate(row)
+        if n in held
+    }
+    assert {(row.item, row.entry) for row in part.matches} == expected
+    assert part.items == len(rows)
