@@ -24,6 +24,7 @@ _DATA_BOXES = {b"mdat", b"jxlc", b"jxlp", b"jp2c"}
 _PPM = re.compile(rb"P[1-6][\s#]")
 _PCX = re.compile(rb"\x0a[\0\2\3\5][\0\1][\1\2\4\x08]", re.DOTALL)
 _ICON = (b"\0\0\1\0", b"\0\0\2\0")
+_XBM = re.compile(rb"#define \w*_?width \d")
 _SGI = re.compile(rb"\x01\xda[\0\1][\1\2]\0[\1-\3]")
 
 
@@ -64,13 +65,23 @@ class Format(StrEnum):
     DCX = "DCX"
     FITS = "FITS"
     PAM = "PAM"
+    MNG = "MNG"
+    JNG = "JNG"
+    XBM = "XBM"
+    XPM = "XPM"
+    MSP = "Microsoft Paint's first format"
+    ILBM = "ILBM"
+    DPX = "DPX"
+    KTX = "KTX"
+    IM = "IFUNC's IM"
 
 
 UNREAD = frozenset(
     {
         *(Format.JXR, Format.JPEG_LS, Format.EXR, Format.HDR, Format.DDS, Format.QOI, Format.ICNS),
         *(Format.XCF, Format.DJVU, Format.BPG, Format.FLIF, Format.SGI, Format.SUN, Format.DCX),
-        *(Format.FITS, Format.PAM),
+        *(Format.FITS, Format.PAM, Format.MNG, Format.JNG, Format.XBM, Format.XPM, Format.MSP),
+        *(Format.ILBM, Format.DPX, Format.KTX, Format.IM),
     }
 )
 """Recognised, so that they are named and counted, but not read."""
@@ -117,6 +128,14 @@ _MAGIC = (
     (b"P7\n", Format.PAM),
     (b"PF\n", Format.PAM),
     (b"Pf\n", Format.PAM),
+    (b"\x8aMNG\r\n\x1a\n", Format.MNG),
+    (b"\x8bJNG\r\n\x1a\n", Format.JNG),
+    (b"/* XPM */", Format.XPM),
+    (b"DanM", Format.MSP),
+    (b"LinS", Format.MSP),
+    (b"SDPX\0\0", Format.DPX),
+    (b"\xabKTX ", Format.KTX),
+    (b"Image type: ", Format.IM),
 )
 
 
@@ -137,6 +156,10 @@ def sniff(data: bytes) -> Format | None:
         return Format.ICO if data[2] == 1 else Format.CUR
     if _PCX.match(data) and _is_pcx(data):
         return Format.PCX
+    if _XBM.match(data):
+        return Format.XBM
+    if data[:4] == b"FORM" and data[8:12] in {b"ILBM", b"PBM "}:
+        return Format.ILBM
     if _SGI.match(data):
         return Format.SGI
     return Format.TGA if _is_tga(data) else None

@@ -6,6 +6,7 @@ import base64
 import bz2
 import gzip
 import io
+import json
 import lzma
 import struct
 import tarfile
@@ -28,7 +29,7 @@ from egide.testing import ArchiveContract
 from pictures import encoded, pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 PNG = encoded(pictures(1)[0].resize((32, 32)), "PNG")
@@ -266,6 +267,54 @@ def test_pictures_in_texts_are_read(name: str, tmp_path: Path) -> None:
     assert names(tmp_path) == [one for one, _ in found]
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.svg", lambda text: f'<image href="data:image/png;base64,{text}"/>'),
+        ("a.ipynb", lambda text: f'{{"image/png": "{text}"}}'),
+        ("no_suffix", lambda text: text),
+        ("a.mhtml", lambda text: "Content-Type: image/png\r\n\r\n" + wrapped(text, end="\r\n")),
+        ("a.vcf", lambda text: "PHOTO;ENCODING=b:" + wrapped(text, end="\r\n ") + "\r\nEND"),
+        ("a.yaml", lambda text: "a: |\n  " + wrapped(text, end="\n  ") + "\nb: words"),
+        ("a.html", lambda text: f'<img src="data:image/png;base64,{text}">'.encode("utf-16")),
+        ("a.json", lambda _: json.dumps({"type": "Buffer", "data": list(PNG)})),
+        ("a.sql", lambda _: f"INSERT INTO t VALUES (X'{PNG.hex()}');"),
+        ("a.rtf", lambda _: "{\\pict\n" + wrapped(PNG.hex(), 128) + "}"),
+    ],
+)
+def test_pictures_are_found_in_texts_of_any_name(
+    name: str, written: Callable[[str], str | bytes], tmp_path: Path
+) -> None:
+    text = written(base64.b64encode(PNG).decode())
+    (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    assert len(names(tmp_path)) == 1
+    assert gaps(tmp_path) == []
+
+
+def wrapped(text: str, width: int = 76, end: str = "\n") -> str:
+    return end.join(text[at : at + width] for at in range(0, len(text), width))
+
+
+def test_lines_that_no_picture_begins_are_not_joined(tmp_path: Path) -> None:
+    lines = [*["0123456789abcdef" * 4] * 9, base64.b64encode(PNG).decode()]
+    (tmp_path / "a.txt").write_text("\n".join(lines * 2))
+    assert names(tmp_path) == ["a.txt, line 10", "a.txt, line 20"]
+
+
+def test_what_a_tar_stores_under_an_unknown_type_is_a_file(tmp_path: Path) -> None:
+    raw = bytearray(tar({"a.png": PNG}))
+    raw[156:157] = b"Z"
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw[:512])
+    (tmp_path / "s.tar").write_bytes(raw)
+    assert names(tmp_path / "s.tar") == ["a.png"]
+
+
+def test_a_member_of_a_zip_with_the_name_of_a_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "s.zip").write_bytes(packed({"a.png/": PNG, "b/": b""}))
+    assert names(tmp_path / "s.zip") == ["a.png/"]
+
+
 # --- what is not ------------------------------------------------------------------------------
 
 
@@ -288,6 +337,14 @@ def test_pictures_in_texts_are_read(name: str, tmp_path: Path) -> None:
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
         ("a.mp4", b"no mark"),
         ("data.mdb", bytes(16) + b"\xde\xc0\xef\xbe"),
+        ("a.mat", b"MATLAB 7.3 MAT-file, "),
+        ("scan", bytes(128) + b"DICM"),
+        ("a", b"OggS" + bytes(24) + b"\x80theora"),
+        ("a.uue", b"begin 644 a.jpg\n"),
+        (
+            "f.npy",
+            b"\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 8, 8), }",
+        ),
         ("a.npy", b"\x93NUMPY\1\0v\0{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8), }"),
     ],
 )
@@ -297,6 +354,25 @@ def test_what_is_not_opened_is_named(name: str, content: bytes, tmp_path: Path) 
     assert gaps(tmp_path) == expected
     assert [gap[::2] for gap in gaps(tmp_path / name)] == [(GapKind.ARCHIVE, expected[0][2])]
     (tmp_path / "s.tar").write_bytes(tar({name: content + bytes(64)}))
+    assert gaps(tmp_path / "s.tar") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.exe", b"MZ" + bytes(5000) + ZIP),
+        ("a.bson", b"\x40\1\0\0\5i\0" + JPEG),
+        ("a.mp3", b"ID3\3\0\0\0\0\x20\0APIC" + bytes(999) + PNG),
+        ("answer", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600 + b"\r\n\r\n" + JPEG),
+    ],
+)
+def test_a_file_of_another_kind_with_pictures_in_it_is_a_gap(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    expected = [(GapKind.ARCHIVE, name, "archive-unsupported")]
+    assert gaps(tmp_path) == expected
+    (tmp_path / "s.tar").write_bytes(tar({name: content}))
     assert gaps(tmp_path / "s.tar") == expected
 
 
@@ -316,7 +392,7 @@ def test_encrypted_members_are_named_as_encrypted(tmp_path: Path) -> None:
     (tmp_path / "s.zip").write_bytes(raw)
     found = [one for one in read(tmp_path / "s.zip") if isinstance(one, Item)]
     codes = [(one.name, one.content.code) for one in found if isinstance(one.content, ItemError)]
-    assert codes == [("a.png", "member-encrypted"), ("c", "member-encrypted")]
+    assert codes == [(name, "member-encrypted") for name in ("a.png", "c", "d.txt")]
     assert gaps(tmp_path / "s.zip") == [(GapKind.ARCHIVE, "b.zip", "member-encrypted")]
 
 

@@ -36,11 +36,11 @@ from egide.auditing.sources.location import (
     variables_for,
 )
 from egide.auditing.sources.metadata import MetadataSource, is_metadata
-from egide.auditing.sources.nested import TEXT_SUFFIXES
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
 from egide.auditing.sources.tar import TarSource
+from egide.auditing.sources.within import TEXT_SUFFIXES
 from egide.auditing.sources.zip import ZipSource
 from egide.errors import SourceUnsupported
 from egide.media.formats import sniff

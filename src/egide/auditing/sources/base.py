@@ -27,6 +27,19 @@ IMAGE_SUFFIXES = frozenset(
         *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef"),
         *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
         *(".bpg", ".dcx", ".dds", ".djvu", ".exr", ".flif", ".hdp", ".icns", ".jls", ".jxr"),
+        *(
+            ".mng",
+            ".jng",
+            ".xbm",
+            ".xpm",
+            ".wbmp",
+            ".ilbm",
+            ".lbm",
+            ".dpx",
+            ".ktx",
+            ".ktx2",
+            ".pict",
+        ),
         *(".pam", ".pfm", ".qoi", ".wdp", ".xcf"),
     }
 )
@@ -103,6 +116,56 @@ class Expansion:
         self._taken += size
         if self._taken > self._limit:
             raise SourceExpands(name=self._name, items=self.items, limit=self._limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a container is read.
+
+    Attributes:
+        name: of the container, as reports show it.
+        columns: of a table; empty to look at all.
+        start, stop: the run of members or row groups; 0 and 0 for all.
+        depth: how many containers stand around it.
+        whole: whether this run is all of the container.
+        within: stands before the names of what is in a container inside another.
+    """
+
+    name: str
+    limits: Limits
+    expansion: Expansion
+    columns: tuple[str, ...] = ()
+    start: int = 0
+    stop: int = 0
+    depth: int = 0
+    whole: bool = True
+    within: str = ""
+
+    def label(self, name: str) -> str:
+        """The name of something in the container, as reports show it."""
+        return self.within + name
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file in a container.
+
+    Attributes:
+        name: as reports show it.
+        stream: its bytes, from the start.
+        key, offset: of an item, see `Item`.
+        size: as far as the container tells.
+        seekable: whether the stream can be read in any order.
+        counts: whether unpacking it counts towards the expansion.
+    """
+
+    name: str
+    stream: Any
+    key: str | None = None
+    offset: int | None = None
+    size: int | None = None
+    seekable: bool = False
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

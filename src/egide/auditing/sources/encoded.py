@@ -20,16 +20,37 @@ _HEAD_CHARACTERS = 88
 _DATA_URL = re.compile(rb"data:[\w.+-]*/?[\w.+-]*((?:;[\w=.\"+-]+)*?)(;base64)?,", re.IGNORECASE)
 _FIRST = (
     rb"iVBORw0KGgo|(?:\\?/|_)9j(?:\\?/|_)|R0lGOD[dl]h|UklGR"
-    rb"|AAAA[A-Za-z0-9+/_-]{2,4}Z0eX|AAAADEpYTCA|AAAADGpQ"
+    rb"|AAAA[A-Za-z0-9+/_-]{2,4}Z0eX|AAAADEpYTCA|AAAADGpQ|SUkqA|TU0AK|OEJQUwAB"
+    rb"|Qk[A-Za-z0-9+/_-]{6}AAAA[A-D]"
 )
-"""How pictures begin in base64: PNG, JPEG, GIF, WebP, AVIF and HEIC, JPEG XL, JPEG 2000."""
+"""How pictures begin in base64: PNG, JPEG, GIF, WebP, AVIF and HEIC, JPEG XL, JPEG 2000, TIFF,
+Photoshop, BMP."""
+_FIRST_DIGITS = (
+    rb"[fF]{2}[dD]8[fF]{2}[c-fC-F]|89504[eE]470[dD]0[aA]1[aA]0[aA]|474946383[79]61|52494646"
+)
+"""How PNG, JPEG, GIF and WebP begin in hexadecimal digits."""
+_FIRST_NUMBERS = (
+    rb"255,\s*216,\s*255,\s*2|137,\s*80,\s*78,\s*71,\s*13,"
+    rb"|71,\s*73,\s*70,\s*56,|82,\s*73,\s*70,\s*70,"
+)
+"""The same as numbers of a list."""
 _PREFIXES = (b"data:", b"b'", b'b"')
-_SIGNS = re.compile(rb"base64,|iVBORw0KGgo|[/_]9j|R0lGOD|UklGR|AAAA")
+_SIGNS = re.compile(
+    rb"base64,|iVBORw0KGgo|[/_]9j|R0lGOD|UklGR|AAAA|SUkqA|TU0AK|OEJQUw"
+    rb"|[fF]{2}[dD]8[fF]{2}|89504[eE]47|47494638|52494646|255,\s*216|137,\s*80|71,\s*73|82,\s*73"
+)
 """One of these stands in each: they are found faster than the expression is."""
 _BODY = rb"(?:[A-Za-z0-9+/_%-]++|\\?[\r\n]++|\\[nr/])++={0,2}"
 _WITHIN = re.compile(
-    rb"data:[\w.+/-]*+(?:;[\w=.\"+-]++)*?;base64,(" + _BODY + rb")"
+    rb"data:[\w.+/-]*+(?:;[\w=.\"+-]++)*?;base64,\s*(" + _BODY + rb")"
     rb"|(?<![A-Za-z0-9+/_=-])((?:" + _FIRST + rb")" + _BODY + rb")"
+    rb"|(?<![0-9A-Fa-f])((?=" + _FIRST_DIGITS + rb")[0-9A-Fa-f]{128,}+)"
+    rb"|(?<![0-9.])((?=" + _FIRST_NUMBERS + rb")(?:\d{1,3},\s*+){47,}+\d{1,3})"
+)
+_BEGUN = re.compile(
+    rb"(?<![A-Za-z0-9+/_=-])(?:" + _FIRST + rb")"
+    rb"|data:[\w.+/-]*+(?:;[\w=.\"+-]++)*?;base64,"
+    rb"|(?<![0-9A-Fa-f])(?=" + _FIRST_DIGITS + rb")[0-9A-Fa-f]{66,}"
 )
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 _HEX = re.compile(rb"(?:\\x|0x)?[0-9a-fA-F]++")
@@ -64,9 +85,23 @@ def pictures_in(text: bytes) -> Iterator[bytes]:
         yield whole
         return
     for found in _WITHIN.finditer(text):
-        content = _base64(found[1] or found[2])
+        content = _of_found(found)
         if content is not None and sniff(content[:512]) is not None:
             yield content
+
+
+def begins_picture(text: bytes) -> bool:
+    """Whether a picture is begun in a text that may go on in the next line."""
+    return _BEGUN.search(text) is not None
+
+
+def _of_found(found: re.Match[bytes]) -> bytes | None:
+    if found[3]:
+        return binascii.unhexlify(found[3][: len(found[3]) & ~1])
+    if found[4]:
+        numbers = [int(number) for number in found[4].split(b",")]
+        return bytes(numbers) if max(numbers) < 256 else None
+    return _base64(found[1] or found[2])
 
 
 def is_link(text: bytes) -> bool:

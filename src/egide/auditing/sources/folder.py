@@ -10,11 +10,11 @@ import stat as stat_flags
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import Expansion, Item, Other, Read, Shard
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
 from egide.auditing.sources.kinds import Kind, kind_by_name
 from egide.auditing.sources.listing import walk
 from egide.auditing.sources.location import open_filesystem, refusal, stat
-from egide.auditing.sources.nested import Member, Reading, read_member
+from egide.auditing.sources.nested import read_member
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
     FileMissing,

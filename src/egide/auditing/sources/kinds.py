@@ -77,6 +77,9 @@ _NAMED_MAGIC = {
     b"#ROSBAG V": "a ROS bag",
     b"SEQ\6": "a Hadoop sequence file",
     b"MATLAB 5.0 MAT-file": "a MATLAB file",
+    b"MATLAB 7.3 MAT-file": "a MATLAB file",
+    b"\xd7\xcd\xc6\x9a\0\0": "a Windows metafile",
+    b"DKIF": "a video",
     b"%PDF-": "a PDF document",
     b"%!PS": "a PostScript document",
     b"AT&TFORM": "a DjVu document",
@@ -102,6 +105,11 @@ _NAMED_SUFFIXES = {
     ".br": "packed by Brotli",
     ".mds": "a shard of MosaicML",
     ".beton": "an FFCV file",
+    ".safetensors": "a file of tensors",
+    **dict.fromkeys((".zz", ".zlib"), "packed by zlib"),
+    **dict.fromkeys((".uu", ".uue"), "a file in uuencode"),
+    **dict.fromkeys((".wmf", ".emf"), "a Windows metafile"),
+    **dict.fromkeys((".dcm", ".dicom"), "a DICOM file"),
     **dict.fromkeys((".array_record", ".arrayrecord"), "an ArrayRecord file"),
     ".orc": "an ORC table",
     ".avro": "an Avro file",
@@ -120,6 +128,7 @@ _NAMED_SUFFIXES = {
 }
 _SOUND = (b"M4A ", b"M4B ", b"M4P ")
 _IN_ZIP = ("a PyTorch", "a file of NumPy")
+_UUENCODED = re.compile(rb"begin [0-7]{3,4} .+\r?\n")
 _CPIO = re.compile(rb"07070[127][0-9A-Fa-f]{30}")
 # A skippable frame may stand before the others, of zstd and LZ4 alike.
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
@@ -165,6 +174,16 @@ def named(name: str, head: bytes) -> str | None:
         return "an MP4 video"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "an AVI video"
+    if head[128:132] == b"DICM":
+        return "a DICOM file"
+    if head[:4] == b"\1\0\0\0" and head[40:44] == b" EMF":
+        return "a Windows metafile"
+    if _UUENCODED.match(head):
+        return "a file in uuencode"
+    if head.startswith(b"OggS") and b"\x80theora" in head:
+        return "an Ogg video"
+    if head[:1] == b"G" and head[188:189] == head[376:377] == b"G" and head[1:2] < b"\x60":
+        return "an MPEG video" if not head.isascii() or b"\0" in head else None
     if head[16:20] == b"\xde\xc0\xef\xbe":
         return "an LMDB database"
     if head.startswith(b"\x93NUMPY"):
@@ -230,11 +249,16 @@ def _is_arrow_stream(head: bytes) -> bool:
 
 
 def _holds_pixels(head: bytes) -> bool:
-    """Whether a NumPy file's header tells of bytes in two or more dimensions."""
+    """Whether a NumPy file's header tells of what may be pixels."""
     start = 10 if head[6:7] == b"\1" else 12
     try:
         described = ast.literal_eval(head[start:].partition(b"}")[0].decode("latin-1") + "}")
-        kind, dimensions = str(described["descr"]), len(tuple(described["shape"]))
+        kind, shape = str(described["descr"]), tuple(described["shape"])
     except (ValueError, SyntaxError, KeyError, AttributeError, TypeError):
         return True  # its first bytes say no better
-    return kind.lstrip("|") == "u1" and dimensions > 1
+    if kind.lstrip("|") == "u1":
+        return len(shape) > 1
+    # Of other numbers, those with one, three or four channels, before or after the sides.
+    return (
+        len(shape) > 2 and kind[1:2] in "iuf" and not {shape[-1], shape[-3]}.isdisjoint((1, 3, 4))
+    )

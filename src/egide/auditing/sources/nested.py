@@ -6,18 +6,17 @@ import io
 import lzma
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
-    Expansion,
     Item,
+    Member,
     Other,
     Read,
+    Reading,
     suffix_of,
 )
-from egide.auditing.sources.encoded import holds_picture, pictures_in
 from egide.auditing.sources.kinds import (
     HEAD_BYTES,
     Kind,
@@ -26,6 +25,7 @@ from egide.auditing.sources.kinds import (
     named,
     named_by_suffix,
 )
+from egide.auditing.sources.within import PIECE_BYTES, look_within
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
     ArchiveNotOpened,
@@ -41,25 +41,7 @@ from egide.media.formats import sniff
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from egide.domain.model import Limits
 
-PIECE_BYTES = 1 << 20
-TEXT_SUFFIXES = frozenset(
-    {
-        ".csv",
-        ".htm",
-        ".html",
-        ".json",
-        ".jsonl",
-        ".md",
-        ".mhtml",
-        ".ndjson",
-        ".tsv",
-        ".xml",
-        ".yaml",
-    }
-)
-"""Texts in which pictures may be written, in base64 or as `data:` URLs."""
 _NO_DATA = ("_metadata", "_common_metadata")
 """What Parquet's writers put beside a table's files: it holds none of the rows it tells of."""
 PACKING_DAMAGE = (
@@ -67,34 +49,6 @@ PACKING_DAMAGE = (
     *(RuntimeError, ValueError, IndexError, OverflowError),
 )
 """What unpacking raises on damaged data, pyarrow's errors among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a container is read.
-
-    Attributes:
-        name: of the container, as reports show it.
-        columns: of a table; empty to look at all.
-        start, stop: the run of members or row groups; 0 and 0 for all.
-        depth: how many containers stand around it.
-        whole: whether this run is all of the container.
-        within: stands before the names of what is in a container inside another.
-    """
-
-    name: str
-    limits: Limits
-    expansion: Expansion
-    columns: tuple[str, ...] = ()
-    start: int = 0
-    stop: int = 0
-    depth: int = 0
-    whole: bool = True
-    within: str = ""
-
-    def label(self, name: str) -> str:
-        """The name of something in the container, as reports show it."""
-        return self.within + name
 
 
 _READERS: dict[Kind, Callable[[IO[bytes], Reading], Iterator[Read]]] = {}
@@ -139,28 +93,6 @@ class Joined:
         """Leave the stream to who opened it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One file in a container.
-
-    Attributes:
-        name: as reports show it.
-        stream: its bytes, from the start.
-        key, offset: of an item, see `Item`.
-        size: as far as the container tells.
-        seekable: whether the stream can be read in any order.
-        counts: whether unpacking it counts towards the expansion.
-    """
-
-    name: str
-    stream: Any
-    key: str | None = None
-    offset: int | None = None
-    size: int | None = None
-    seekable: bool = False
-    counts: bool = False
-
-
 def read_member(member: Member, reading: Reading) -> Iterator[Read]:
     """Yield a picture, the items of a container, or what else it is.
 
@@ -182,48 +114,8 @@ def read_member(member: Member, reading: Reading) -> Iterator[Read]:
     elif claimed := kind_by_name(name):
         error = SourceUnreadable(name=name, reason=f"it is no {claimed.value} file, or damaged")
         yield Gap.of(name, error, GapKind.ARCHIVE)
-    elif suffix in TEXT_SUFFIXES:
-        yield from _in_text(member, head, reading)
     else:
-        yield Other(suffix)
-
-
-def _in_text(member: Member, head: bytes, reading: Reading) -> Iterator[Read]:
-    """Yield the pictures that stand in the lines of a text; by itself it is none."""
-    limit = 2 * reading.limits.max_file_bytes
-    begun: list[bytes] = []
-    piece, number, length = head, 1, 0
-    while piece:
-        first, *lines = piece.split(b"\n")
-        begun.append(first)
-        length += len(first)
-        for line in lines:
-            yield from _in_line(b"".join(begun), number, member, reading)
-            begun, length = [line], len(line)
-            number += 1
-        if length > limit:
-            name = f"{member.name}, line {number}"
-            error = FileTooLarge(name=name, size=length, limit=limit)
-            yield Gap.of(name, error, GapKind.ROW)
-            break
-        piece = member.stream.read(PIECE_BYTES)
-        if member.counts:
-            reading.expansion.take(len(piece))
-    else:
-        yield from _in_line(b"".join(begun), number, member, reading)
-    yield Other(suffix_of(member.name))
-
-
-def _in_line(line: bytes, number: int, member: Member, reading: Reading) -> Iterator[Item]:
-    if not holds_picture(line):
-        return
-    name, limit = f"{member.name}, line {number}", reading.limits.max_file_bytes
-    for content in pictures_in(line):
-        if len(content) > limit:
-            error = FileTooLarge(name=name, size=len(content), limit=limit)
-            yield Item(name, error, member.key, number)
-        else:
-            yield Item(name, content, member.key, number)
+        yield from look_within(member, head, reading)
 
 
 def _read_head(stream: Any) -> bytes:

@@ -8,22 +8,16 @@ from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
     Expansion,
     Item,
+    Member,
     Other,
     Read,
+    Reading,
     Shard,
     suffix_of,
 )
 from egide.auditing.sources.kinds import HEAD_BYTES, SUFFIXES, Kind, is_tar, kind_by_name
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.auditing.sources.nested import (
-    PACKING_DAMAGE,
-    Joined,
-    Member,
-    Reading,
-    read_container,
-    read_member,
-    reads,
-)
+from egide.auditing.sources.nested import PACKING_DAMAGE, Joined, read_container, read_member, reads
 from egide.auditing.sources.packings import unpacked
 from egide.auditing.sources.tar import read_tar
 from egide.errors import DecodeFailed, SourceTruncated, SourceUnreadable

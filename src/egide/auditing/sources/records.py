@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from egide.auditing.sources.base import Expansion, Item, Read, Shard
+from egide.auditing.sources.base import Expansion, Item, Member, Read, Reading, Shard
 from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
 from egide.auditing.sources.kinds import (
     HEAD_BYTES,
@@ -21,14 +21,8 @@ from egide.auditing.sources.kinds import (
     named,
 )
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.auditing.sources.nested import (
-    PIECE_BYTES,
-    Member,
-    Reading,
-    read_container,
-    read_member,
-    reads,
-)
+from egide.auditing.sources.nested import read_container, read_member, reads
+from egide.auditing.sources.within import PIECE_BYTES
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import FileTooLarge, SourceTruncated, SourceUnreadable, ValueMissing
 from egide.media.formats import sniff

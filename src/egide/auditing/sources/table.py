@@ -13,8 +13,10 @@ from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
     Columns,
     Item,
+    Member,
     Other,
     Read,
+    Reading,
     suffix_of,
 )
 from egide.auditing.sources.columns import Column, Holds, unique
@@ -22,7 +24,7 @@ from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
 from egide.auditing.sources.kinds import HEAD_BYTES, kind_of, named
 from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.measured import Measured
-from egide.auditing.sources.nested import Member, Reading, read_member
+from egide.auditing.sources.nested import read_member
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import ColumnMissing, ColumnUnread, FileTooLarge, ItemError, ValueMissing
 from egide.media.formats import sniff

@@ -13,14 +13,16 @@ from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
     Expansion,
     Item,
+    Member,
     Other,
     Read,
+    Reading,
     Shard,
     suffix_of,
 )
 from egide.auditing.sources.kinds import Kind
 from egide.auditing.sources.location import open_binary, whole_file
-from egide.auditing.sources.nested import Member, Reading, read_container, read_member, reads
+from egide.auditing.sources.nested import read_container, read_member, reads
 from egide.errors import LinkNotFollowed, SourceTruncated, SourceUnreadable
 
 if TYPE_CHECKING:
@@ -117,11 +119,11 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, reading: Reading) -
     if member.issym() or member.islnk():
         link = suffix_of(name) in IMAGE_SUFFIXES
         yield Item(name, LinkNotFollowed(name=name), key) if link else Other("link")
-    elif not member.isreg():
+    elif member.isdir() or member.isdev():
         yield Other("folder" if member.isdir() else "special file")
     else:
         stream = archive.extractfile(member)
-        assert stream is not None  # a regular member has contents
+        assert stream is not None  # a member of a type that nobody knows counts as a file
         yield from read_member(Member(name, stream, key, member.offset_data, member.size), reading)
 
 

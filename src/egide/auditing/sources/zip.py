@@ -11,21 +11,16 @@ from egide.auditing.sources.base import (
     IMAGE_SUFFIXES,
     Expansion,
     Item,
+    Member,
     Other,
     Read,
+    Reading,
     Shard,
     suffix_of,
 )
 from egide.auditing.sources.kinds import Kind, kind_by_name
 from egide.auditing.sources.location import open_binary, stat, state_of
-from egide.auditing.sources.nested import (
-    PACKING_DAMAGE,
-    Member,
-    Reading,
-    read_container,
-    read_member,
-    reads,
-)
+from egide.auditing.sources.nested import PACKING_DAMAGE, read_container, read_member, reads
 from egide.auditing.sources.packings import METHODS, PackingUnknown, open_raw
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
@@ -143,7 +138,7 @@ def _read(
 ) -> Iterator[Read]:
     name = reading.label(info.filename)
     suffix = suffix_of(name)
-    if name.endswith("/"):
+    if name.endswith("/") and not info.file_size:
         yield Other("folder")
         return
     if info.flag_bits & _DIRECTORY_ENCRYPTED:
@@ -189,11 +184,7 @@ def _open(archive: zipfile.ZipFile, stream: Any, info: zipfile.ZipInfo) -> Any:
 
 
 def _unseen(name: str, error: ItemError, *, archive: bool | None = None) -> Read:
-    """A member that cannot be read: what it is, its name alone says."""
+    """A member that cannot be read: whatever its name, it may hold a picture."""
     if archive is None:
         archive = kind_by_name(name) is not None
-    suffix = suffix_of(name)
-    if archive:
-        return Gap.of(name, error, GapKind.ARCHIVE)
-    # Without a suffix it may be anything.
-    return Item(name, error) if suffix in IMAGE_SUFFIXES or not suffix else Other(suffix)
+    return Gap.of(name, error, GapKind.ARCHIVE) if archive else Item(name, error)
