@@ -1,8 +1,10 @@
 """Tables without pictures: columns are told, each row is compared or counted with a reason."""
 
+import base64
 import gzip
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egide.auditing.scan import Part, Scanner
-from egide.auditing.sources import open_source
+from egide.auditing.sources import Item, Rows, open_source, read_shard
 from egide.auditing.sources.metadata_columns import tell
+from egide.domain.coverage import Gap
 from egide.domain.model import DEFAULT_LIMITS, FILE_SIGNALS, BankKind, Entry, Mode, Signal
 from egide.hashlist.addresses import canonical_address
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher
+from pictures import encoded, pictures
 from search_data import NOW, bank, entry
 from store_samples import code, region_code
 
@@ -199,3 +203,86 @@ def test_the_join_is_the_comparison_of_each_row_with_each_entry(
     }
     assert {(row.item, row.entry) for row in part.matches} == expected
     assert part.items == len(rows)
+
+
+DRAWN = encoded(pictures(1)[0].resize((32, 32)), "PNG")
+HEAD = "md5,note\n"
+TEXT = base64.b64encode(DRAWN).decode()
+
+
+def _read(path: Path) -> list[Any]:
+    return [
+        one
+        for shard in open_source(str(path)).shards()
+        for one in read_shard(shard, DEFAULT_LIMITS)
+    ]
+
+
+def _compared(path: Path) -> tuple[int, int, dict[str, int]]:
+    """Values of MD5, pictures, and gaps by kind."""
+    found = _read(path)
+    values = sum(len(one.rows.get(Signal.MD5, ())) for one in found if isinstance(one, Rows))
+    pictures_ = sum(isinstance(one, Item) and one.content == DRAWN for one in found)
+    gaps = Counter(
+        one.kind.value for one in found if isinstance(one, Gap) for _ in range(one.count)
+    )
+    return values, pictures_, dict(gaps)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "a.csv",
+            f"md5,note\n{'x,' + 'y' * 1_100_000}\n" * 1 + f"{MD5[1].hex()},z\n",
+            (1, 0, {"row": 2}),
+        ),
+        ("a.csv", HEAD + f"{MD5[1].hex()},a\n" * 4096 + '"' + "y\n" * 1_100_000, None),
+        (
+            "a.csv",
+            f'md5,note\n{MD5[1].hex()},a\n{MD5[2].hex()},"b\n' + "1,2\n" * 9,
+            (2, 0, {"row": 9}),
+        ),
+        ("a.csv", f"md5,image\n{MD5[1].hex()},{TEXT}\n,{TEXT}\n", (1, 2, {})),
+        ("a.jsonl", json.dumps({"image": TEXT, "text": "a cat"}) + "\n", (0, 1, {})),
+        ("a.json", json.dumps([{"image": TEXT, "text": "a cat"}]), (0, 1, {})),
+        (
+            "a.jsonl",
+            json.dumps({"md5": MD5[1].hex(), "n": ["x"] * 20_000}) + "\n",
+            (1, 0, {"row": 1}),
+        ),
+        ("a.csv", f"md5,{','.join('abcde' * 2001)}\n{MD5[1].hex()}\n", (1, 0, {"column": 6})),
+    ],
+)
+def test_no_row_value_or_picture_of_a_text_is_passed_over(
+    name: str, text: str, expected: tuple[int, int, dict[str, int]] | None, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    compared = _compared(tmp_path / name)
+    if expected is None:
+        assert compared[0] == 4096
+        assert compared[2]["row"] >= 1
+    else:
+        assert compared == expected
+
+
+def test_a_table_of_hashes_in_a_folder_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"file;md5\nx;{MD5[1].hex()}\n")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"meta": {"md5": MD5[1].hex()}}) + "\n")
+    (tmp_path / "captions.csv").write_text("file_name,text\na.png,a cat\n")
+    assert _compared(tmp_path) == (2, 0, {})
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pa.array([DRAWN], pa.binary(len(DRAWN))),
+        pa.array([list(DRAWN)], pa.list_(pa.int64())),
+    ],
+    ids=["bytes of one length", "numbers"],
+)
+def test_pictures_beside_addresses_are_found_in_columns_of_any_type(
+    image: pa.Array, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"url": URLS[:1], "image": image}), tmp_path / "t.parquet")
+    assert _compared(tmp_path / "t.parquet")[1] == 1

@@ -16,6 +16,7 @@ from egide.auditing.sources.base import (
     Source,
     suffix_of,
 )
+from egide.auditing.sources.encoded import begins_picture
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
 from egide.auditing.sources.kinds import (
@@ -35,12 +36,17 @@ from egide.auditing.sources.location import (
     stat,
     variables_for,
 )
-from egide.auditing.sources.metadata import MetadataSource, is_metadata
+from egide.auditing.sources.metadata import (
+    TABLE_SUFFIXES,
+    MetadataSource,
+    is_metadata,
+    names_hashes,
+)
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
 from egide.auditing.sources.tar import TarSource
-from egide.auditing.sources.within import TEXT_SUFFIXES
+from egide.auditing.sources.within import PIECE_BYTES, TEXT_SUFFIXES
 from egide.auditing.sources.zip import ZipSource
 from egide.errors import SourceUnsupported
 from egide.media.formats import sniff
@@ -95,12 +101,12 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     name = address.rstrip("/") or address
     open_filesystem(address)
     if is_prefix(address) or stat(address)["type"] == "directory":
-        return FolderSource(address, name, lambda url, label: _archive(url, label, columns))
+        return FolderSource(address, name, lambda url, label: _in_folder(url, label, columns))
     if not columns and is_metadata(address):
         return MetadataSource(address, name)
     if (source := _archive(address, name, columns)) is not None:
         return source
-    if address.lower().endswith(_HASH_LIST_SUFFIXES):
+    if address.lower().endswith(_HASH_LIST_SUFFIXES) and not _begins_pictures(address):
         return HashListSource(address, name)
     if suffix_of(address) in IMAGE_SUFFIXES:
         return FileSource(address, name)
@@ -110,7 +116,7 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
         return _of_kind(kind, address, name, columns)
     if sniff(head) is not None or named(address, head) or named_by_suffix(address):
         return FileSource(address, name)
-    if suffix_of(address) in TEXT_SUFFIXES:
+    if suffix_of(address) in TEXT_SUFFIXES or address.lower().endswith(_HASH_LIST_SUFFIXES):
         return FileSource(address, name)
     raise SourceUnsupported(name=address, reason="its name has none of their suffixes")
 
@@ -120,10 +126,23 @@ def read_shard(shard: Shard, limits: Limits) -> Iterator[Read]:
     return _KINDS[shard.kind].read(shard, limits)
 
 
+def _in_folder(address: str, name: str, columns: Sequence[str]) -> Source | None:
+    """The same of a file in a folder, and of a table of hashes or addresses there."""
+    if not columns and address.lower().endswith(TABLE_SUFFIXES):
+        return MetadataSource(address, name) if names_hashes(address) else None
+    return _archive(address, name, columns)
+
+
 def _archive(address: str, name: str, columns: Sequence[str]) -> Source | None:
     """The source of a file whose name is an archive's or a table's; None for another."""
     kind = kind_by_name(address)
     return None if kind is None else _of_kind(kind, address, name, columns)
+
+
+def _begins_pictures(address: str) -> bool:
+    """Whether a text has pictures in it, and is no list of hashes."""
+    with open_binary(address) as stream:
+        return begins_picture(stream.read(PIECE_BYTES).replace(b"\0", b""))
 
 
 def _of_kind(kind: Kind, address: str, name: str, columns: Sequence[str]) -> Source:

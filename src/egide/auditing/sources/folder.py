@@ -14,6 +14,7 @@ from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Re
 from egide.auditing.sources.kinds import Kind, kind_by_name
 from egide.auditing.sources.listing import walk
 from egide.auditing.sources.location import open_filesystem, refusal, stat
+from egide.auditing.sources.metadata import TABLE_SUFFIXES
 from egide.auditing.sources.nested import read_member
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
@@ -73,7 +74,7 @@ class FolderSource:
         """The shards of an archive; none if the file is not an archive or cannot be opened."""
         if path.startswith(GAP_MARK):
             return []
-        if kind_by_name(path) in {None, Kind.PACKED}:
+        if kind_by_name(path) in {None, Kind.PACKED} and not path.lower().endswith(TABLE_SUFFIXES):
             return []  # a single packed file is read in its run
         try:
             archive = self._open_archive(_join(self.url, path), f"{self.name}/{path}")

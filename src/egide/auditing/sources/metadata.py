@@ -8,17 +8,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
+import re
+from collections import Counter, deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from egide.auditing.sources.base import Expansion, Read, Rows, Shard
-from egide.auditing.sources.columns import unique
-from egide.auditing.sources.encoded import MIN_TEXT_BYTES, holds_picture
-from egide.auditing.sources.leaves import leaves_of
+from egide.auditing.sources.base import Expansion, Member, Read, Reading, Rows, Shard
+from egide.auditing.sources.columns import is_list, unique
+from egide.auditing.sources.encoded import MIN_TEXT_BYTES, begins_picture, holds_picture
+from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.location import open_binary, stat, state_of, whole_file
 from egide.auditing.sources.metadata_columns import Told, tell
+from egide.auditing.sources.nested import read_member
 from egide.auditing.sources.parquet import ParquetSource, open_parquet
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import Signal
@@ -33,6 +35,7 @@ from egide.errors import (
 from egide.hashlist.addresses import address_digests
 from egide.hashlist.opening import opened
 from egide.hashlist.values import parse_any
+from egide.media.formats import sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,15 +47,22 @@ SHARD_ROWS = 250_000
 _BATCH_ROWS = 4096
 _MAX_LINE_BYTES = 1024 * 1024
 _MAX_COLUMNS = 10_000
-_MAX_VALUES_A_ROW = 1000
+_MAX_VALUES_A_ROW = 10_000
 _VALUE_BYTES = 64
 """What a value costs, beside its text."""
 _PICTURES = (
-    "it holds pictures as text beside hashes or addresses, which alone were compared: of Parquet, "
-    "name it with --column"
+    "it holds pictures beside hashes or addresses, which alone were compared: name it with --column"
+)
+_RETOLD = 64
+"""Values of a batch by which a column is told again that held nothing so far."""
+TABLE_SUFFIXES = (
+    *(".csv", ".tsv", ".csv.gz", ".tsv.gz"),
+    *(".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
 )
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+
+_JSON_NAME = re.compile(r'"([^"\\]{1,200})"\s*:')
 
 Column = tuple[Any, Any]
 """The rows of a column's values in a batch, and the values: texts, bytes, or something else."""
@@ -127,6 +137,12 @@ class MetadataSource:
                     raise SourceTruncated(
                         name=shard.name, items=expansion.items, reason=str(error.fields["reason"])
                     ) from error
+                if reading.pictures:
+                    stream.seek(0)
+                    whole = Reading(shard.name, limits, expansion)
+                    yield from read_member(Member(shard.name, stream, seekable=True), whole)
+                    yield from reading.end(pictures_read=True)
+                    return
         yield from reading.end()
 
 
@@ -149,6 +165,19 @@ def is_metadata(url: str) -> bool:
         words = all(name and parse_any(name) is None and not name[0].isdigit() for name in names)
         return words and len(names) > 1 and "signal_type" not in names and "sep=" not in names[0]
     return lower.endswith((".parquet", ".pq")) and _has_no_pictures(url)
+
+
+def names_hashes(url: str) -> bool:
+    """Whether a table in a folder is one of hashes or addresses, and not only of words."""
+    with open_binary(url) as stream:
+        try:
+            content = opened(cast("BinaryIO", stream), url)
+            head = content.readline(_MAX_LINE_BYTES).decode("utf-8-sig", "replace")
+        except ListUnreadable:
+            return False
+    if not url.lower().endswith(_JSON_LINES):
+        return any(tell([], name.strip()).named for name in _fields(head, _delimiter(head)))
+    return any(tell([], name).named for name in _JSON_NAME.findall(head))
 
 
 def _has_no_pictures(url: str) -> bool:
@@ -205,7 +234,8 @@ class _Reading:
         self._expansion = expansion
         self._told: dict[str, Told] = {}
         self.pictures: set[str] = set()
-        self._empty = self._wrong = self._bad = 0
+        self._empty = self._wrong = self._bad = self._cut = self._columns_cut = 0
+        self._quotes = self._open = 0  # of the row that is read: quotes, and lines within them
         self._row = 0
 
     def parquet(self, stream: Any, start: int, stop: int) -> Iterator[Read]:
@@ -227,6 +257,8 @@ class _Reading:
                         if _is_text(leaf.array.type):
                             values = leaf.array.take(pa.array(leaf.positions)).to_pylist()
                             columns[leaf.path] = leaf.rows.tolist(), values
+                        elif _holds_files(leaf):
+                            self.pictures.add(leaf.path)
                         elif tell([], leaf.path).named:
                             self._told.setdefault(leaf.path, Told(named=True, numbers=True))
                 yield from self._rows(columns, len(batch))
@@ -239,25 +271,53 @@ class _Reading:
         """Read a CSV, whose first line names its columns."""
         head = content.readline(_MAX_LINE_BYTES).decode("utf-8-sig", "replace")
         delimiter = _delimiter(head)
-        names = unique([name.strip() for name in _fields(head, delimiter)])[:_MAX_COLUMNS]
+        names = unique([name.strip() for name in _fields(head, delimiter)])
+        self._columns_cut = max(0, len(names) - _MAX_COLUMNS)
+        names = names[:_MAX_COLUMNS]
         text = io.TextIOWrapper(content, "utf-8", errors="replace", newline="")
-        lines = iter(partial(text.readline, _MAX_LINE_BYTES), "")
-        rows = csv.reader(map(self._taken, lines), delimiter=delimiter)
+        csv.field_size_limit(max(csv.field_size_limit(), 2 * _MAX_LINE_BYTES))
+        rows = csv.reader(self._lines(text), delimiter=delimiter)
         self._row = 1
-        while True:
+        ended = False
+        while not ended:
             batch: list[list[str]] = []
+            line, lost = rows.line_num, 0
             try:
-                while len(batch) < _BATCH_ROWS and (row := next(rows, None)) is not None:
+                while len(batch) < _BATCH_ROWS:
+                    line, self._quotes, self._open = rows.line_num, 0, 0
+                    if (row := next(rows, None)) is None:
+                        ended = True
+                        break
                     batch.append(row)
             except csv.Error:
-                self._bad += 1
-            if not batch:
-                return
+                lost = rows.line_num - line
             columns: dict[str, Column] = {
                 name: (range(len(batch)), [row[at] if at < len(row) else None for row in batch])
                 for at, name in enumerate(names)
             }
-            yield from self._rows(columns, len(batch))
+            if batch:
+                yield from self._rows(columns, len(batch))
+            self._bad += lost
+            self._row += lost
+
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        """Yield the lines of a text; one that is too long is left out and counted."""
+        for line in iter(partial(text.readline, _MAX_LINE_BYTES), ""):
+            self._expansion.take(len(line))
+            if len(line) < _MAX_LINE_BYTES or line.endswith("\n"):
+                self._quotes += line.count('"')
+                self._open = self._open + 1 if self._quotes % 2 else 0
+                yield line.replace("\0", "")
+                continue
+            if begins_picture(line.encode(errors="replace")):
+                self.pictures.add("")  # which reads it
+            else:
+                self._bad += 1
+            while (rest := text.readline(_MAX_LINE_BYTES)) and not rest.endswith("\n"):
+                self._expansion.take(len(rest))
+            yield "\n"
+        # A quote that is not closed makes one row of all lines that follow.
+        self._bad += max(0, self._open - 1)
 
     def json_lines(self, content: io.BufferedReader[Any]) -> Iterator[Read]:
         """Read an object a line."""
@@ -267,15 +327,29 @@ class _Reading:
             count = 0
             while count < _BATCH_ROWS and (line := content.readline(_MAX_LINE_BYTES)):
                 self._expansion.take(len(line))
-                if line.strip():
+                if len(line) == _MAX_LINE_BYTES and not line.endswith(b"\n"):
+                    self._skip(line, content)
+                elif line.strip():
                     self._object(line, count, columns)
                 count += 1
             if not count:
                 return
             yield from self._rows(columns, count)
 
-    def end(self) -> Iterator[Read]:
+    def _skip(self, line: bytes, content: io.BufferedReader[Any]) -> None:
+        if begins_picture(line):
+            self.pictures.add("")  # which reads it
+        else:
+            self._bad += 1
+        self._empty -= 1
+        while (rest := content.readline(_MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+            self._expansion.take(len(rest))
+
+    def end(self, *, pictures_read: bool = False) -> Iterator[Read]:
         """Yield what was not compared.
+
+        Args:
+            pictures_read: the pictures in its texts were read besides.
 
         Raises:
             SourceUnreadable: no column holds hashes or addresses.
@@ -285,7 +359,12 @@ class _Reading:
                 label = f"{self._name}, column {path}"
                 error = ColumnUnread(name=label, reason=told.reason)
                 yield Gap.of(label, error, GapKind.COLUMN)
-        for path in sorted(self.pictures):
+        if self._columns_cut:
+            reason = f"of a table only the first {_MAX_COLUMNS:,} columns are read"
+            label = f"{self._name}, column {_MAX_COLUMNS + 1:,} and those that follow"
+            error = ColumnUnread(name=label, reason=reason)
+            yield Gap.of(label, error, GapKind.COLUMN, count=self._columns_cut)
+        for path in () if pictures_read else sorted(self.pictures):
             label = f"{self._name}, column {path}"
             error = ColumnUnread(name=label, reason=_PICTURES)
             yield Gap.of(label, error, GapKind.COLUMN)
@@ -299,17 +378,14 @@ class _Reading:
             (self._empty, "no hash and no address stands in its columns"),
             (self._wrong, "what stands in its columns is no hash and no address"),
             (self._bad, "the row cannot be read"),
+            (self._cut, f"only its first {_MAX_VALUES_A_ROW:,} values were compared"),
         ):
-            if count:
+            if count > 0:
                 missing = ValueMissing(name=f"{self._name}, {count:,} rows", reason=reason)
                 yield Gap.of(self._name, missing, GapKind.ROW, count=count)
 
     def _take_values(self, count: int) -> None:
         self._expansion.take(count * _VALUE_BYTES)
-
-    def _taken(self, line: str) -> str:
-        self._expansion.take(len(line))
-        return line.replace("\0", "")
 
     def _object(self, line: bytes, row: int, columns: dict[str, Column]) -> None:
         try:
@@ -317,26 +393,31 @@ class _Reading:
         except (ValueError, RecursionError):
             self._bad += 1
             return
-        pending: list[tuple[str, Any]] = [("", record)]
+        pending: deque[tuple[str, Any]] = deque([("", record)])
         for _ in range(_MAX_VALUES_A_ROW):
             if not pending:
                 return
-            path, value = pending.pop()
+            path, value = pending.popleft()  # what stands less deep comes first
             if isinstance(value, dict):
                 pending += [
                     (f"{path}.{name}" if path else name, one) for name, one in value.items()
                 ]
             elif isinstance(value, list):
                 pending += [(f"{path}[]", one) for one in value[:_MAX_VALUES_A_ROW]]
-            elif isinstance(value, str) and len(columns) < _MAX_COLUMNS:
+            elif isinstance(value, str) and (path in columns or len(columns) < _MAX_COLUMNS):
                 rows, values = columns.setdefault(path, ([], []))
                 rows.append(row)
                 values.append(value)
+            elif isinstance(value, str):
+                self._columns_cut += 1
+        if pending:
+            self._cut += 1
 
     def _rows(self, columns: dict[str, Column], count: int) -> Iterator[Rows]:
         """Yield what the rows of a batch are compared by."""
         found: dict[Signal, tuple[list[int], list[bytes]]] = {}
         has, tried, paths = set[int](), set[int](), []
+        pictured = set[int]()
         for path, (rows, values) in columns.items():
             told = self._told.get(path)
             if told is None:
@@ -344,9 +425,16 @@ class _Reading:
                 if told.undecided:
                     continue
                 self._told[path] = told
+            elif told.may_change:
+                # After placeholders others may follow.
+                again = tell([value for value in values if value][-_RETOLD:], path)
+                if again.signal is not None or again.is_address:
+                    self._told[path] = told = again
             if told.signal is None and not told.is_address:
-                if path not in self.pictures and any(map(_is_picture, values)):
+                shown = {row for row, one in zip(rows, values, strict=True) if _is_picture(one)}
+                if shown:
                     self.pictures.add(path)
+                    pictured |= shown
                 continue
             given = [(row, value) for row, value in zip(rows, values, strict=True) if value]
             read = _addresses(given) if told.is_address else _parsed(given, told)
@@ -359,7 +447,7 @@ class _Reading:
             if any(at for at, _ in read.values()):
                 paths.append(path)
         self._wrong += len(tried - has)
-        self._empty += count - len(tried)
+        self._empty += count - len(tried | pictured)
         self._expansion.items += len(has)
         if has:
             yield Rows(
@@ -416,6 +504,20 @@ def _is_picture(value: object) -> bool:
         and len(value) >= MIN_TEXT_BYTES
         and holds_picture(value.encode(errors="replace"))
     )
+
+
+def _holds_files(leaf: Leaf) -> bool:
+    """Whether a column of bytes of one length, or of lists of numbers, holds pictures."""
+    from pyarrow import types
+
+    array = leaf.array
+    if types.is_fixed_size_binary(array.type) and array.type.byte_width >= MIN_TEXT_BYTES:
+        heads = (array[int(at)].as_buffer() for at in leaf.positions)
+        return any(one is not None and sniff(one[:64].to_pybytes()) is not None for one in heads)
+    if not is_list(array.type):
+        return False
+    spelled = (numbers_at(array, int(at), 64) for at in leaf.positions)
+    return any(one and sniff(one) is not None for one in spelled)
 
 
 def _is_text(kind: Any) -> bool:

@@ -25,6 +25,7 @@ _SAMPLE = 1000
 _MOST = 0.5
 """Of the first values that have to be alike, so that a column holds such values."""
 _ONES = 128
+_WORDS = "text"
 _NO_HASHES = "its name says that it holds hashes or addresses, and its values are none"
 _NUMBERS = "its name says that it holds hashes or addresses, and it holds numbers or other values"
 _UNSURE = (
@@ -56,6 +57,11 @@ class Told:
     numbers: bool = False
 
     @property
+    def may_change(self) -> bool:
+        """Whether later values may tell more: those so far are of no kind."""
+        return self.signal is None and not (self.is_address or self.closed or self.numbers)
+
+    @property
     def reason(self) -> str:
         """Why it is not compared, though its name or its values promise something; or empty."""
         if self.signal is not None or self.is_address:
@@ -81,7 +87,7 @@ def tell(values: Sequence[str | bytes], path: str) -> Told:
     named = by_name is not None or key in UNTOLD_HASH_COLUMNS or key in ADDRESS_COLUMNS
     if not values:
         return Told(named=named, undecided=True)
-    if key in CLOSED_KINDS:
+    if CLOSED_KINDS.get(key, _WORDS) != _WORDS:  # a caption is no hash
         return Told(closed=CLOSED_KINDS[key], named=True)
     sample = values[:_SAMPLE]
     enough = _MOST * len(sample)
