@@ -265,7 +265,8 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
     else:
         detail = _KEYPOINTS_SHOWN[result.keypoints]
         if result.anchored_count:
-            detail += f", {result.anchored_count} anchored hashes"
+            hashes = "hash" if result.anchored_count == 1 else "hashes"
+            detail += f", {result.anchored_count} anchored {hashes}"
         if not result.matchable:
             detail += ", too little detail for PDQ"
             if result.keypoints != "stored" and not result.anchored_count:

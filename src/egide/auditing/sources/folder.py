@@ -205,8 +205,14 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
         try:
             open_folders.append((path + "/", _names(full)))
         except OSError as error:
-            reason = (error.strerror or "unreadable").lower()
+            reason = f"{(error.strerror or 'unreadable').lower()}: {_remedy(error)}"
             yield _mark(Gap.of(path, ListingFailed(name=path, reason=reason), GapKind.LISTING))
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "let the user who runs the audit read it"
+    return "check the disk"
 
 
 def _mark(gap: Gap) -> tuple[str, int, str]:
