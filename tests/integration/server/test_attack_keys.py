@@ -10,7 +10,7 @@ import pytest
 from egide.domain.access import Role, new_token
 from server_samples import Served, bearer, serve
 
-PATHS = ("/v1/status", "/v1/banks/absent", "/v1/match", "/v1/nothing", "/hma/status", "/metrics")
+PATHS = ("/v1/status", "/v1/banks/absent", "/v1/match", "/v1/nothing", "/hma/c/banks", "/metrics")
 
 
 @pytest.fixture(scope="module")
