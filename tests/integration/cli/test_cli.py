@@ -74,7 +74,7 @@ def test_hash_prints_json_lines(folder: Path) -> None:
     result = egide_in(folder, "hash", "photos")
     first, *_, bad = result.lines()
     assert result.code == 1
-    assert list(first) == ["file", "sha256", "md5", "pdq", "quality", "width", "height"]
+    assert list(first) == ["file", "sha256", "sha1", "md5", "pdq", "quality", "width", "height"]
     assert len(first["pdq"]) == 64
     assert (first["width"], first["height"]) == (384, 256)
     assert bad["file"] == "photos/bad.jpg"

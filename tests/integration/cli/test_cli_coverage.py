@@ -49,7 +49,7 @@ def test_what_was_not_looked_at_is_in_the_lines_and_in_a_sentence(
     files: Path, command: str
 ) -> None:
     arguments = ("good.png", "broken.jpg", "folder", "moving.gif", "--json")
-    result = egide_in(files, command, *arguments, EGIDE_MAX_DECODED_FRAMES="2")
+    result = egide_in(files, command, *arguments, EGIDE_MAX_FRAMES="2")
     done = "fingerprinted" if command == "hash" else "compared"
     assert (
         f"Of 4 files 3 were {done}; 1 folder, 1 file and 3 frames of animations were not."

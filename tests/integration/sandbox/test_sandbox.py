@@ -142,7 +142,7 @@ def test_an_egide_that_is_found_by_a_relative_python_path_goes_on_working(
         env={"PYTHONPATH": f"{SOURCE.parent.name}:{packages}", "PATH": os.environ["PATH"]},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "1 of 1 items match" in done.stdout, done.stderr
+    assert "1 item of 1 matches" in done.stdout, done.stderr
 
 
 def test_a_search_path_keeps_no_relative_entry() -> None:

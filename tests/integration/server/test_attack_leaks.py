@@ -263,7 +263,7 @@ def test_error_of_the_store_or_of_this_machine_tells_clients_nothing(
          "limit", "limit_s", "size", "width", "height", "format", "extra", "items", "wanted",
          "columns", "seq", "staff", "state", "action", "key", "quota", "role", "permission",
          "count", "allowed", "line", "signal", "digits", "radius", "remedy", "status", "host",
-         "port", "what"), secret
+         "port", "what", "share", "skipped", "ones", "worker", "how"), secret
     )  # fmt: skip
     error = kind(**fields, approval=1, retry_after_s=1, stalled_s=1)
     if not issubclass(kind, errors.StoreError) and error.status < 500:

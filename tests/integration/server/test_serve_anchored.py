@@ -96,10 +96,12 @@ def test_fingerprints_are_matched_by_anchored_hashes(served: Served, key: dict[s
     found = {
         "decision": {"action": "review", "reasons": ["part-match"]},
         "matches": [MATCH],
+        "vetoed": [],
+        "vetoed_by": [],
         "matchable": True,
     }
-    nothing = {
-        "decision": {"action": "allow", "reasons": ["no-match"]}, "matches": [], "matchable": True,
+    nothing = found | {
+        "decision": {"action": "allow", "reasons": ["no-match"]}, "matches": [],
     }  # fmt: skip
     assert body["results"] == [found, found, nothing, nothing]
 

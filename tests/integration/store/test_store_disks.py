@@ -221,9 +221,9 @@ def test_a_store_on_a_read_only_disk_is_read_searched_and_restored(
     before = (source / name).read_bytes()
     assert before[18:20] == {"backup.db": b"\x01\x01", "egide.db": b"\x02\x02"}[name]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "codes.txt").write_text(f"{registration(1).pdqs[0].hex()}\n")
+    (tmp_path / "codes.csv").write_text(f"pdq\n{registration(1).pdqs[0].hex()}\n")
     at = ("--store", url_of(disk / name))
-    result = egide_in(tmp_path, "audit", "codes.txt", "--out", "out", *at)
+    result = egide_in(tmp_path, "audit", "codes.csv", "--out", "out", *at)
     assert result.code == 1, (result.out, result.err)
     result = egide_in(tmp_path, "bank", "create", "other", *at)
     assert (result.code, "[store-read-only]" in result.err) == (3, True), result.err

@@ -83,8 +83,12 @@ def summary(matches: Sequence[Match]) -> list[tuple[int, int, int | None]]:
 def plainly(entries: Sequence[Entry], query: AnchoredQuery) -> list[tuple[int, int, int | None]]:
     """The rule in plain Python, for few entries, all of which may match.
 
-    Confirmed entries are found as if there were no others.
+    Confirmed entries are found as if there were no others; so is one with the hashes of such.
     """
+    lists = {one.anchored for one in entries if one.trust is Trust.CONFIRMED}
+    entries = [
+        replace(one, trust=Trust.CONFIRMED) if one.anchored in lists else one for one in entries
+    ]
     sure = [one for one in entries if one.trust is Trust.CONFIRMED]
     others = {one.id for one in entries} - {one.id for one in sure}
     result = [one for one in _among(entries, query) if one[0] in others] + _among(sure, query)
