@@ -355,6 +355,8 @@ def _print_imported(bank: str, report: ImportReport, bad: list[BadLine]) -> None
         f"{report.refused:,} refused (withdrawn or false), {ended}"
         f"{report.bad_lines:,} bad {lines}; bank {bank} at revision {report.revision}."
     )
+    if kinds := [f"{kind} {count:,}" for kind, count in report.kinds.items()]:
+        say(f"Hashes, by kind: {', '.join(kinds)}.")
 
 
 def _open(file: Path) -> Iterator[BinaryIO]:

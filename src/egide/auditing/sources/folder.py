@@ -176,9 +176,7 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
     try:
         open_folders = [("", _names(root))]
     except OSError as error:
-        raise SourceUnreadable(
-            name=root, reason=(error.strerror or "unreadable").lower()
-        ) from error
+        raise SourceUnreadable(name=root, reason=refusal(error)) from error
     # No recursion: folders can be nested deeper than Python's stack.
     while open_folders:
         below, names = open_folders[-1]
@@ -205,14 +203,8 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
         try:
             open_folders.append((path + "/", _names(full)))
         except OSError as error:
-            reason = f"{(error.strerror or 'unreadable').lower()}: {_remedy(error)}"
-            yield _mark(Gap.of(path, ListingFailed(name=path, reason=reason), GapKind.LISTING))
-
-
-def _remedy(error: OSError) -> str:
-    if isinstance(error, PermissionError):
-        return "let the user who runs the audit read it"
-    return "check the disk"
+            failed = ListingFailed(name=path, reason=refusal(error))
+            yield _mark(Gap.of(path, failed, GapKind.LISTING))
 
 
 def _mark(gap: Gap) -> tuple[str, int, str]:
