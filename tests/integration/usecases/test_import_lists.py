@@ -89,7 +89,7 @@ def test_every_digest_goes_through_a_list_and_back_and_matches_until_withdrawn(
     report = egide.import_hashes(
         store, "partners", io.BytesIO(out.getvalue().encode()), name="list"
     )
-    assert (report.known, report.added) == (1, 0)
+    assert (report.known, report.added, report.kinds) == (1, 0, {signal.value: 1})
     asked = digest if signal not in URL_SIGNALS else (digest,)
     query = Fingerprint((), **{signal.value: asked})  # type: ignore[arg-type]
     ((match,),) = egide.match(store, [query])

@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,18 @@ def _held(number: int, **digests: bytes) -> Entry:
     return replace(entry(number), **digests)  # type: ignore[arg-type]
 
 
-def audit(path: Path, entries: Iterable[Entry], folder: Path) -> Part:
+def audit(
+    path: Path, entries: Iterable[Entry], folder: Path, asked: Collection[str] | None = None
+) -> Part:
     """All of a table's shards as one part."""
     snapshot = folder / "s.snapshot"
     banks = [bank(), replace(bank("harmless", 2), kind=BankKind.NEGATIVE)]
     build_snapshot(snapshot, store_id="s", revision=1, banks=banks, entries=entries, created=NOW)
     whole = Part()
     with Snapshot.open(snapshot) as opened:
-        scanner = Scanner(Matcher(opened), Mode.FAST, DEFAULT_LIMITS, opened.digest_signals)
+        matcher = Matcher(opened, banks=asked)
+        held = opened.signals_held(matcher.banks)
+        scanner = Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, held)
         source = open_source(str(path))
         assert source.kind == "metadata"
         for shard in source.shards():
@@ -113,6 +117,14 @@ def test_a_row_is_not_compared_if_no_bank_holds_what_it_has(tmp_path: Path) -> N
     assert part.items == 2
     assert part.gaps == {"row": 3}
     assert any("no bank that is searched" in row.message for row in part.gap_rows)
+
+
+def test_a_row_is_not_compared_by_what_only_other_banks_hold(tmp_path: Path) -> None:
+    held = [_held(1, md5=MD5[1]), entry(2, md5=MD5[0], bank="harmless")]
+    part = audit(_write(tmp_path, "jsonl"), held, tmp_path, ["harmless"])
+    assert (part.compared, part.gaps) == ({"md5": 2}, {"row": 3})
+    part = audit(_write(tmp_path, "jsonl"), [entry(1, md5=MD5[1])], tmp_path, ["harmless"])
+    assert (part.compared, part.gaps) == ({}, {"row": 5})
 
 
 def test_pdqs_are_searched_within_the_radius_and_vetoes_hold(tmp_path: Path) -> None:
