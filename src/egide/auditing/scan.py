@@ -75,6 +75,7 @@ class Part:
     columns: list[Columns] = field(default_factory=list)
     digest: str = ""
     matches: list[MatchRow] = field(default_factory=list)
+    vetoed: list[MatchRow] = field(default_factory=list)
     gap_rows: list[GapRow] = field(default_factory=list)
 
     @property
@@ -96,7 +97,7 @@ class Part:
             "items": self.items,
             "hashed": self.hashed,
             "unreadable": self.items - self.hashed,
-            "rows": len(self.matches) + len(self.gap_rows),
+            "rows": len(self.matches) + len(self.vetoed) + len(self.gap_rows),
             "not_matchable": self.not_matchable,
             "not_enough_detail": self.not_enough_detail,
             "without_anchored": self.without_anchored,
@@ -317,6 +318,9 @@ class Scanner:
             part.vetoed_items += bool(weighed.vetoed and not weighed.standing)
             part.matches.extend(
                 match_row(item, shard.name, print_, match) for match in weighed.standing
+            )
+            part.vetoed.extend(
+                match_row(item, shard.name, print_, match, each.vetoes) for match in each.vetoed
             )
         batch.clear()
 

@@ -86,10 +86,11 @@ def import_hashes(
     Raises:
         BankMissing, SchemaTooNew, HashKindUnsure, ListUnreadable, StoreError: nothing was imported.
     """
+    kind = store.banks.get(bank).kind
     reading = _Reading(name, source, trust, on_bad_line)
     registered = ChangingStore.of(store).entries.register(
         bank,
-        reading.registrations(read_hash_list(stream, name=name, signal=signal)),
+        reading.registrations(read_hash_list(stream, name=name, signal=signal, kind=kind)),
         ended=reading.ended.values(),
     )
     settle_after_act(store)  # renewing an overdue entry may have erased some of it

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from egide.auditing.parts import part_path, read_findings, write_part
 from egide.auditing.scan import Part, Scanner
 from egide.auditing.sources import Item, Rows, open_source, read_shard
 from egide.auditing.sources.metadata_columns import tell
@@ -62,6 +63,7 @@ def audit(
                 whole.compared += part.compared
                 whole.gaps += part.gaps
                 whole.matches += part.matches
+                whole.vetoed += part.vetoed
                 whole.gap_rows += part.gap_rows
     return whole
 
@@ -137,6 +139,9 @@ def test_pdqs_are_searched_within_the_radius_and_vetoes_hold(tmp_path: Path) -> 
     harmless = entry(2, region_code(1), bank="harmless")
     vetoed = audit(tmp_path / "p.parquet", [entry(1, near), harmless], tmp_path)
     assert (vetoed.matches, vetoed.vetoed_items) == ([], 1)
+    assert [(row.item, row.entry, row.vetoed_by) for row in vetoed.vetoed] == [("row 0", 1, [2])]
+    write_part(tmp_path, "shard", 0, vetoed)
+    assert list(read_findings(part_path(tmp_path, "shard", 0)))[:1] == vetoed.vetoed
 
 
 @pytest.mark.parametrize(
