@@ -320,7 +320,8 @@ class Scanner:
                 match_row(item, shard.name, print_, match) for match in weighed.standing
             )
             part.vetoed.extend(
-                match_row(item, shard.name, print_, match, each.vetoes) for match in each.vetoed
+                match_row(item, shard.name, print_, match, weighed.vetoes)
+                for match in weighed.vetoed
             )
         batch.clear()
 

@@ -113,8 +113,9 @@ def audit(
 
     With --out it writes matches.parquet, vetoed.parquet, not_compared.parquet, summary.json and
     report.html; after an interruption, the same command resumes. With --thorough, crops and other
-    parts of pictures are found too, by anchored hashes (not with --radius, which asks for distances alone), and
-    entries registered with --patches in copies that were written on or changed in part; this takes
+    parts of pictures are found too, by anchored hashes (not with --radius, which asks for distances
+    alone), and entries registered with --patches in copies that were written on or changed in part;
+    this takes
     several times as long. Exits with 0 if everything was compared and nothing matched, 1 if
     something matched or was left out, 3 if a source could not be listed or opened at all, if
     nothing could be compared, or if nothing matched and a bank or the keypoints were not searched.
