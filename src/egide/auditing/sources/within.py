@@ -86,7 +86,7 @@ def _is_text(head: bytes) -> bool:
 def _holds_beginning(member: Member, head: bytes, reading: Reading) -> bool:
     left, kept, piece = reading.limits.max_file_bytes, b"", head
     while piece:
-        if _begins(kept + piece):
+        if holds_beginning(kept + piece):
             return True
         left -= len(piece)
         kept = piece[-_OVERLAP:]
@@ -96,7 +96,8 @@ def _holds_beginning(member: Member, head: bytes, reading: Reading) -> bool:
     return False
 
 
-def _begins(piece: bytes) -> bool:
+def holds_beginning(piece: bytes) -> bool:
+    """Whether a picture or an archive begins somewhere in bytes."""
     return any(map(piece.__contains__, _ANCHORS)) and _BEGINNINGS.search(piece) is not None
 
 
@@ -112,7 +113,7 @@ def _in_text(member: Member, head: bytes, reading: Reading) -> Iterator[Read]:
     kept, among = b"", False
     while piece:
         # After the head of a message, or of a page, bytes may follow.
-        among = among or _begins(kept + piece)
+        among = among or holds_beginning(kept + piece)
         kept = piece[-_OVERLAP:]
         # Characters of two or four bytes have zeros, those in which pictures are written.
         first, *lines = piece.replace(b"\0", b"").split(b"\n")
