@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from egide.domain.model import Entry, FeedbackKind, State, Trust
+from egide.domain.model import BankKind, Entry, FeedbackKind, State, Trust
 from egide.domain.partners import RemoteChanges
 from egide.errors import (
     BankMissing,
@@ -417,6 +417,27 @@ def test_a_register_does_not_follow_itself(store: Store) -> None:
     with pytest.raises(SyncError, match="itself"):
         sync(store, Partner(store))
     assert len(held(store)) == 1
+
+
+@pytest.mark.parametrize("there", list(BankKind))
+def test_entries_are_followed_into_a_bank_of_their_kind_alone(
+    store: Store, remote: Store, there: BankKind
+) -> None:
+    for kind in BankKind:
+        store.banks.create(f"here-{kind}", kind=kind)
+        store.upstreams.add(
+            f"into-{kind}", "https://p.example", "/key", remote_bank="there", bank=f"here-{kind}"
+        )
+    remote.banks.create("there", kind=there)
+    remote.entries.register("there", [picture(1)])
+    partner = Partner(remote)
+    for kind in BankKind:
+        if kind is there:
+            follow_once(store, f"into-{kind}", partner.client)
+        else:
+            with pytest.raises(SyncError, match=f"bank there is {there} and here-{kind} here"):
+                follow_once(store, f"into-{kind}", partner.client)
+        assert len(list(store.entries.list(f"here-{kind}"))) == (kind is there)
 
 
 def test_two_registers_that_follow_each_other_do_not_echo(

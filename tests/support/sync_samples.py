@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from egide.domain.access import Role
-from egide.domain.model import DIGEST_SIGNALS, Entry, FeedbackKind, State
+from egide.domain.model import DIGEST_SIGNALS, BankKind, Entry, FeedbackKind, State
 from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
 from egide.partners.client import RegisterClient
 from egide.store.changing import ChangingStore as Store
@@ -68,6 +68,7 @@ class Partner:
                     changed=entry.changed,
                     expires=entry.expires,
                     anchored=entry.anchored if entry.state is State.ACTIVE else None,
+                    kind=BankKind.NEGATIVE if entry.bank in page.negative else BankKind.POSITIVE,
                 )
                 for entry in page.entries
             ),

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.parts import Kept, part_path, read_findings, read_kept
 from egide.auditing.report.report import REPORT_NAME
-from egide.auditing.rows import MatchRow, gap_schema, match_schema
+from egide.auditing.rows import MatchRow, gap_schema, match_schema, vetoed_schema
 from egide.auditing.sources import Shard
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable, OutputUnwritable
 from egide.files import make_private_folder, open_private, unfinished_files, written_whole
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MATCHES = "matches.parquet"
 NOT_COMPARED = "not_compared.parquet"
+VETOED = "vetoed.parquet"
 SUMMARY = "summary.json"
 _WORK = ".audit"
 _MANIFEST_SCHEMA = 2
@@ -70,7 +71,7 @@ class Output:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OutputBusy(name=self.path) from error
-            for name in (MATCHES, NOT_COMPARED, SUMMARY, REPORT_NAME):
+            for name in (MATCHES, VETOED, NOT_COMPARED, SUMMARY, REPORT_NAME):
                 for left in unfinished_files(self.path / name):  # by an audit that was killed
                     left.unlink(missing_ok=True)
             if fresh:
@@ -126,7 +127,7 @@ class Output:
                 yield from read_findings(part_path(self.parts, shard_id, number))
 
     def merge(self, totals: Totals, unlisted: Iterable[GapRow]) -> None:
-        """Write the two tables from the parts, in the order of the plan, and fill in `totals`.
+        """Write the tables from the parts, in the order of the plan, and fill in `totals`.
 
         Args:
             totals: to fill in.
@@ -136,6 +137,7 @@ class Output:
         with (
             self.writing(),
             _table(self.path / MATCHES, match_schema()) as matches,
+            _table(self.path / VETOED, vetoed_schema()) as vetoed,
             _table(self.path / NOT_COMPARED, gap_schema()) as not_compared,
         ):
             for row in unlisted:
@@ -151,6 +153,9 @@ class Output:
                 )
                 totals.add_shard(kept.parts)
                 for finding in self.findings(shard_id, kept):
+                    if isinstance(finding, MatchRow) and finding.vetoed_by:
+                        vetoed.add(asdict(finding))
+                        continue
                     totals.add_finding(finding)
                     table = matches if isinstance(finding, MatchRow) else not_compared
                     table.add(asdict(finding))

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import Finding, GapRow, MatchRow, gap_schema, match_schema
+from egide.auditing.rows import Finding, GapRow, MatchRow, gap_schema, vetoed_schema
 from egide.errors import OutputUnreadable, OutputUnwritable
 from egide.files import written_whole
 
@@ -60,7 +60,7 @@ def write_part(folder: Path, shard_id: str, number: int, part: Part) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    findings: list[Finding] = [*part.matches, *part.gap_rows]
+    findings: list[Finding] = [*part.matches, *part.vetoed, *part.gap_rows]
     rows = [asdict(finding) for finding in findings]
     schema = _schema().with_metadata({_COUNTS: json.dumps(part.counts()).encode()})
     try:
@@ -102,7 +102,7 @@ def _read_counts(path: Path) -> dict[str, Any] | None:
 
 
 def read_findings(path: Path) -> Iterator[Finding]:
-    """Yield a part's matches and gaps, in that order.
+    """Yield a part's matches, vetoed ones and gaps, in that order.
 
     Raises:
         OutputUnreadable: the part is damaged.
@@ -126,5 +126,5 @@ def _schema() -> Any:
     """Both kinds of row in one table; `code` is null for a match."""
     import pyarrow as pa
 
-    both = {field.name: field.type for field in (*match_schema(), *gap_schema())}
+    both = {field.name: field.type for field in (*vetoed_schema(), *gap_schema())}
     return pa.schema([pa.field(name, kind) for name, kind in both.items()])

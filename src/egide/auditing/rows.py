@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from egide.domain.model import URL_SIGNALS, Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from egide.auditing.sources import Item
     from egide.domain.coverage import Gap
     from egide.domain.model import Fingerprint, Match
@@ -32,6 +34,7 @@ class MatchRow:
         inliers, coverage, agreement, matrix: of `KeypointEvidence`; else None.
         polygon: x, y, x, y … of the registered picture's outline in the item; only for keypoints.
         sha256: of the item's bytes, hexadecimal; None if only a hash list was audited.
+        vetoed_by: entries of negative banks that veto it: such a row stands in `vetoed.parquet`.
     """
 
     item: str
@@ -57,6 +60,7 @@ class MatchRow:
     matrix: list[float] | None
     polygon: list[int] | None
     sha256: str | None = field(repr=False)
+    vetoed_by: list[int] | None = None
 
     @property
     def way(self) -> str:
@@ -98,8 +102,10 @@ WAYS = ("file", "whole", "part", "anchored", "patches", "address")
 in tier 1 by anchored hashes and by keypoints; and by its address alone."""
 
 
-def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> MatchRow:
-    """Turn a match into its row."""
+def match_row(
+    item: Item, shard: str, print_: Fingerprint, match: Match, vetoes: Sequence[Match] = ()
+) -> MatchRow:
+    """Turn a match into its row, with what vetoes it."""
     part, anchored, evidence = match.rectangle, match.anchored, match.evidence
     return MatchRow(
         item=printable(item.name),
@@ -125,6 +131,7 @@ def match_row(item: Item, shard: str, print_: Fingerprint, match: Match) -> Matc
         matrix=list(evidence.matrix) if evidence else None,
         polygon=[value for point in evidence.polygon for value in point] if evidence else None,
         sha256=print_.sha256.hex() if print_.sha256 else None,
+        vetoed_by=sorted({veto.entry for veto in vetoes}) or None,
     )
 
 
@@ -176,6 +183,13 @@ def match_schema() -> Any:
             pa.field("sha256", pa.string()),
         ]
     )
+
+
+def vetoed_schema() -> Any:
+    """Return the Arrow schema of `vetoed.parquet`."""
+    import pyarrow as pa
+
+    return match_schema().append(pa.field("vetoed_by", pa.list_(pa.int64())))
 
 
 def gap_schema() -> Any:

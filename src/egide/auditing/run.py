@@ -81,8 +81,8 @@ class Audit:
     Args:
         sources: paths or fsspec URLs of folders, pictures, tar, zip or Parquet files, hash lists.
         store: an open store; the audit searches its revision at the moment of the call.
-        out: folder for `matches.parquet`, `not_compared.parquet` and `summary.json`; it also makes
-            the audit resumable. None keeps nothing.
+        out: folder for `matches.parquet`, `vetoed.parquet`, `not_compared.parquet` and
+            `summary.json`; it also makes the audit resumable. None keeps nothing.
         banks: names; None for all enabled ones. A disabled one is never searched.
         radius_bits: 0–63 instead of each bank's own.
         mode: how pixels are read, see `egide.Mode`.

@@ -34,7 +34,10 @@ memory. A part is searched at once: 8 codes an item are enough to spread the cos
 BATCH_ITEMS_WITH_KEYPOINTS = 64
 """Smaller with keypoints: they take up to a third of a megabyte an item, searched one by one."""
 
-_NONE_HOLDS = "no bank that is searched holds hashes or addresses of the kinds that it has"
+_NONE_HOLDS = (
+    "no bank that is searched holds hashes or addresses of the kinds that they have: fetch the "
+    "pictures and audit those, or import a list that has them"
+)
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ class Part:
     columns: list[Columns] = field(default_factory=list)
     digest: str = ""
     matches: list[MatchRow] = field(default_factory=list)
+    vetoed: list[MatchRow] = field(default_factory=list)
     gap_rows: list[GapRow] = field(default_factory=list)
 
     @property
@@ -93,7 +97,7 @@ class Part:
             "items": self.items,
             "hashed": self.hashed,
             "unreadable": self.items - self.hashed,
-            "rows": len(self.matches) + len(self.gap_rows),
+            "rows": len(self.matches) + len(self.vetoed) + len(self.gap_rows),
             "not_matchable": self.not_matchable,
             "not_enough_detail": self.not_enough_detail,
             "without_anchored": self.without_anchored,
@@ -114,6 +118,7 @@ class Scanner:
     """Scans the shards of one audit.
 
     Attributes:
+        held: the signals of which the searched banks hold any.
         anchored: also compute anchored hashes.
         keypoints: also compute keypoints; `matcher` must be able to search them.
         on_item: called before each item is read, with its number in the shard and the bytes so
@@ -123,7 +128,7 @@ class Scanner:
     matcher: Matcher | ThoroughMatcher
     mode: Mode
     limits: Limits
-    digests: Collection[Signal]
+    held: Collection[Signal]
     anchored: bool = False
     keypoints: bool = False
     on_item: Callable[[int, int], None] = lambda _number, _bytes: None
@@ -260,8 +265,8 @@ class Scanner:
                 name=item.name,
                 mode=self.mode,
                 limits=self.limits,
-                md5=Signal.MD5 in self.digests,
-                sha1=Signal.SHA1 in self.digests,
+                md5=Signal.MD5 in self.held,
+                sha1=Signal.SHA1 in self.held,
                 keypoints=self.keypoints,
                 anchored=self.anchored,
             )
@@ -282,13 +287,13 @@ class Scanner:
         hits: set[int] = set()
         for signal, places in rows.rows.items():
             values = rows.values[signal]
+            if signal not in self.held:
+                continue
             if signal is Signal.PDQ:
                 queries = np.frombuffer(b"".join(values), np.uint8).reshape(-1, PDQ_BYTES)
                 found = searched.search(queries, first.radius_bits).query
-            elif signal in self.digests:
-                found = searched.find_digests(signal, values).query
             else:
-                continue
+                found = searched.find_digests(signal, values).query
             held = set(places)
             part.compared[signal.value] += len(held)
             compared |= held
@@ -313,6 +318,10 @@ class Scanner:
             part.vetoed_items += bool(weighed.vetoed and not weighed.standing)
             part.matches.extend(
                 match_row(item, shard.name, print_, match) for match in weighed.standing
+            )
+            part.vetoed.extend(
+                match_row(item, shard.name, print_, match, weighed.vetoes)
+                for match in weighed.vetoed
             )
         batch.clear()
 

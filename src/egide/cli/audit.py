@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
 _SHOWN_COLUMNS = 10
+_SHOWN_SUFFIXES = 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -110,10 +111,11 @@ def audit(
 ) -> None:
     """Compare every picture of a dataset with the banks.
 
-    With --out it writes matches.parquet, not_compared.parquet, summary.json and report.html; after
-    an interruption, the same command resumes. With --thorough, crops and other parts of pictures
-    are found too, by anchored hashes (not with --radius, which asks for distances alone), and
-    entries registered with --patches in copies that were written on or changed in part; this takes
+    With --out it writes matches.parquet, vetoed.parquet, not_compared.parquet, summary.json and
+    report.html; after an interruption, the same command resumes. With --thorough, crops and other
+    parts of pictures are found too, by anchored hashes (not with --radius, which asks for distances
+    alone), and entries registered with --patches in copies that were written on or changed in part;
+    this takes
     several times as long. Exits with 0 if everything was compared and nothing matched, 1 if
     something matched or was left out, 3 if a source could not be listed or opened at all, if
     nothing could be compared, or if nothing matched and a bank or the keypoints were not searched.
@@ -256,6 +258,8 @@ def _print_result(
     for gap in summary.gaps[:_SHOWN_GAPS]:
         more = f"{gap.count:,} × {gap.kind}, the first: " if gap.count > 1 else ""
         say(f"Not compared: {more}{gap.message} [{gap.code}]")
+    if any(gap.count > 1 for gap in summary.gaps) or len(summary.gaps) > _SHOWN_GAPS:
+        say("All that was not compared, one by one: not_compared.parquet in the same folder.")
     for words, paths in (
         ("Columns with pictures", summary.columns.taken),
         ("Columns without pictures", summary.columns.empty),
@@ -265,6 +269,9 @@ def _print_result(
             more = f" and {len(paths) - _SHOWN_COLUMNS} more" if len(paths) > _SHOWN_COLUMNS else ""
             say(f"{words}: {', '.join(list(paths)[:_SHOWN_COLUMNS])}{more}.")
     if summary.others:
-        say(f"Files that are not pictures: {sum(summary.others.values()):,}.")
+        kinds = sorted(summary.others.items(), key=lambda kind: -kind[1])[:_SHOWN_SUFFIXES]
+        shown = ", ".join(f"{suffix or 'without suffix'} {count:,}" for suffix, count in kinds)
+        more = ", …" if len(summary.others) > len(kinds) else ""
+        say(f"Files that are not pictures: {sum(summary.others.values()):,} ({shown}{more}).")
     if report is not None:
         say(f"Report: {report}")

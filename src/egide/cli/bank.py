@@ -265,7 +265,8 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
     else:
         detail = _KEYPOINTS_SHOWN[result.keypoints]
         if result.anchored_count:
-            detail += f", {result.anchored_count} anchored hashes"
+            hashes = "hash" if result.anchored_count == 1 else "hashes"
+            detail += f", {result.anchored_count} anchored {hashes}"
         if not result.matchable:
             detail += ", too little detail for PDQ"
             if result.keypoints != "stored" and not result.anchored_count:
@@ -354,6 +355,8 @@ def _print_imported(bank: str, report: ImportReport, bad: list[BadLine]) -> None
         f"{report.refused:,} refused (withdrawn or false), {ended}"
         f"{report.bad_lines:,} bad {lines}; bank {bank} at revision {report.revision}."
     )
+    if kinds := [f"{kind} {count:,}" for kind, count in report.kinds.items()]:
+        say(f"Hashes, by kind: {', '.join(kinds)}.")
 
 
 def _open(file: Path) -> Iterator[BinaryIO]:

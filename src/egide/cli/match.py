@@ -268,7 +268,7 @@ def explanation(match: Match, query: Fingerprint) -> str | None:
         )
     if match.anchored is not None:
         return (
-            f"Entry {match.entry}: a part of the picture: {match.anchored.met} of "
+            f"Entry {match.entry}: found in a part of the picture, by {match.anchored.met} of its "
             f"{match.anchored.registered} anchored hashes."
         )
     if (evidence := match.evidence) is None:

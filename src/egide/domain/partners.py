@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from egide.domain.model import FeedbackKind, State, Trust
+from egide.domain.model import BankKind, FeedbackKind, State, Trust
 from egide.domain.names import source_of
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ class FeedPage:
         revision: the store's at that moment.
         next: where to continue; past everything that was read, including what was filtered out.
         more: whether further changes existed at that moment.
+        negative: names of banks whose entries are harmless.
     """
 
     entries: tuple[Entry, ...]
     revision: int
     next: Position
     more: bool
+    negative: frozenset[str] = frozenset()
 
 
 DEFAULT_TRUST_MAP = {
@@ -108,6 +110,7 @@ class RemoteEntry:
         added, changed, expires: UTC.
         anchored: None if it has none, or they were refused.
         anchored_refused: whether it came with codes that no region has.
+        kind: of its bank there.
     """
 
     id: int
@@ -127,6 +130,7 @@ class RemoteEntry:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
+    kind: BankKind = BankKind.POSITIVE
 
 
 @dataclass(frozen=True, slots=True)

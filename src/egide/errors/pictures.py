@@ -73,7 +73,7 @@ class PixelsMissing(ItemError):
 
 
 class FramesSkipped(ItemError):
-    """{skipped} frames of {name} were not looked at: raise EGIDE_MAX_FRAMES and EGIDE_MAX_PIXELS, if the file is whole."""
+    """Frames of {name} that were not looked at: {skipped}. Raise EGIDE_MAX_FRAMES, for large frames EGIDE_MAX_PIXELS too; fetch the file again if it breaks off."""
 
     code = "frames-skipped"
 
@@ -91,7 +91,7 @@ class ImageTooSmall(ItemError):
 
 
 class ValueMissing(ItemError):
-    """{name} has no image bytes: {reason}."""
+    """No picture in {name}: {reason}."""
 
     code = "value-missing"
 

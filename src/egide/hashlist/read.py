@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from egide.domain.model import SIGNAL_BYTES, Signal
+from egide.domain.model import SIGNAL_BYTES, BankKind, Signal
 from egide.errors import FileMissing, FileUnreadable, ListUnreadable, UsageError
 from egide.hashlist.opening import opened
 from egide.hashlist.read_csv import CsvReader, find_table, looks_like_header
@@ -18,7 +18,7 @@ from egide.hashlist.read_json import is_lines, read_json
 from egide.hashlist.read_lines import read_line, read_text
 from egide.hashlist.read_xml import read_xml
 from egide.hashlist.telling import settled
-from egide.hashlist.values import UNDERSTOOD_HEADERS, BadLine, Cut, Untold
+from egide.hashlist.values import UNDERSTOOD_HEADERS, BadLine, Cut, HashLine, Untold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,10 @@ _UTF_8_BOM = b"\xef\xbb\xbf"
 _PEEK_BYTES = 64 * 1024
 _SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 """Some spreadsheets write this line before the header."""
+_OTHER_KIND = {
+    BankKind.POSITIVE: "the list says that this is no match: such entries are for a negative bank",
+    BankKind.NEGATIVE: "the list says that this is a match, and the bank is for harmless pictures",
+}
 _UNKNOWN_HEADER = (
     f"a header that names no column of hashes: expected {UNDERSTOOD_HEADERS}; a column `hash` with "
     "--type, which tells what it holds"
@@ -41,7 +45,11 @@ _UNKNOWN_HEADER = (
 
 
 def read_hash_list(
-    stream: BinaryIO | Path, *, name: str, signal: Signal | None = None
+    stream: BinaryIO | Path,
+    *,
+    name: str,
+    signal: Signal | None = None,
+    kind: BankKind = BankKind.POSITIVE,
 ) -> Iterator[Read]:
     """Parse a hash list, in order.
 
@@ -50,6 +58,7 @@ def read_hash_list(
         name: of the list, for errors.
         signal: the kind of values of which nothing else tells it. By default 32 digits are an MD5,
             40 a SHA-1, and 64 are told apart by their ones.
+        kind: of the bank that it is for: what the list says is of the other kind is left out.
 
     Raises:
         SchemaTooNew: a newer Egide wrote the list.
@@ -64,13 +73,21 @@ def read_hash_list(
     if isinstance(stream, Path):
         try:
             with stream.open("rb") as file:
-                yield from settled(_read(file, name, signal), name)
+                yield from _of_kind(settled(_read(file, name, signal), name), kind)
         except FileNotFoundError as error:
             raise FileMissing(name=name) from error
         except OSError as error:
             raise FileUnreadable(name=name, reason=error.strerror or "read error") from error
     else:
-        yield from settled(_read(stream, name, signal), name)
+        yield from _of_kind(settled(_read(stream, name, signal), name), kind)
+
+
+def _of_kind(events: Iterator[Read], kind: BankKind) -> Iterator[Read]:
+    for event in events:
+        if isinstance(event, HashLine) and event.said not in {None, kind}:
+            yield BadLine(event.line, _OTHER_KIND[kind], unit=event.unit)
+        else:
+            yield event
 
 
 def _read(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[Read | Untold]:

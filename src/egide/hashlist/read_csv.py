@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from egide.domain.model import MIN_MATCHABLE_QUALITY, AnchoredHashes, Signal
+from egide.domain.model import MIN_MATCHABLE_QUALITY, AnchoredHashes, BankKind, Signal
 from egide.errors import AnchoredInvalid, HashInvalid, LineError, SchemaTooNew
 from egide.hashlist.addresses import canonical_address
-from egide.hashlist.read_lines import NEGATIVE, NEGATIVE_REASON, POSITIVE
 from egide.hashlist.values import (
     ADDRESS_COLUMNS,
     ADDRESS_TYPES,
@@ -22,6 +21,7 @@ from egide.hashlist.values import (
     MAX_NOTE_CHARS,
     MAX_SOURCE_CHARS,
     OWN_COLUMNS,
+    SAID,
     SCHEMA_VERSION,
     SIGNAL_TYPES,
     STATUS_KEYS,
@@ -159,6 +159,7 @@ class _Row:
     note: str = field(repr=False)
     expires: datetime | None
     ended: bool
+    said: BankKind | None
 
 
 @dataclass(slots=True)
@@ -171,11 +172,9 @@ class _Entry:
     untold: bytes | None = field(default=None, repr=False)
 
     def takes(self, row: _Row) -> bool:
-        return bool(row.entry) and (row.entry, row.collab, row.source, row.ended) == (
-            self.first.entry,
-            self.first.collab,
-            self.first.source,
-            self.first.ended,
+        first = self.first
+        return bool(row.entry) and (row.entry, row.collab, row.source, row.ended, row.said) == (
+            *(first.entry, first.collab, first.source, first.ended, first.said),
         )
 
     def add(self, row: _Row) -> BadLine | None:
@@ -205,6 +204,7 @@ class _Entry:
             note=self.first.note,
             expires=self.first.expires,
             anchored=None if anchored is None else AnchoredHashes(anchored),
+            said=self.first.said,
         )
         return line if self.untold is None else Untold(line, self.untold)
 
@@ -294,7 +294,7 @@ class CsvReader:
                 raise LineError(line=line, reason=f"{column}: over {max_chars} characters")
             return text
 
-        _check_category(line, get("category"), strict=self._layout.typed)
+        said = _said(line, get("category"), strict=self._layout.typed)
         closed: list[str] = []
         ended = is_ended({key: fields[at] for key, at in self._layout.statuses if at < len(fields)})
         rows = [
@@ -309,6 +309,7 @@ class CsvReader:
                 note=get_text("note", MAX_NOTE_CHARS),
                 expires=_expiry(line, get("expires")),
                 ended=ended,
+                said=said,
             )
             for signal, value in self._hashes(
                 line, fields, get("signal_type"), get("signal_str"), closed
@@ -387,13 +388,12 @@ def _value(line: int, kind: Signal | str, text: str) -> tuple[Signal | None, byt
     return signal, value
 
 
-def _check_category(line: int, text: str, *, strict: bool) -> None:
+def _said(line: int, text: str, *, strict: bool) -> BankKind | None:
     # Outside ThreatExchange's tables a category may be anything.
     category = text.upper()
-    if category == NEGATIVE:
-        raise LineError(line=line, reason=NEGATIVE_REASON)
-    if strict and category not in POSITIVE:
+    if strict and category not in SAID:
         raise LineError(line=line, reason="unknown category")
+    return SAID.get(category)
 
 
 def _quality(line: int, text: str) -> int | None:

@@ -17,9 +17,11 @@ from egide.hashlist.values import (
     ADDRESS_TYPES,
     CLOSED_KINDS,
     MAX_SOURCE_CHARS,
+    SAID,
     SIGNAL_TYPES,
     UNDERSTOOD_HEADERS,
     BadLine,
+    HashLine,
     NotTaken,
     Untold,
     key_of,
@@ -32,14 +34,9 @@ from egide.hashlist.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from egide.hashlist.values import Read
-
-# Source: threatexchange 1.2.17, exchanges/fetch_state.py, SignalOpinionCategory and its aggregate.
-POSITIVE = frozenset({"", "POSITIVE_CLASS", "INVESTIGATION_SEED", "DISPUTED"})
-NEGATIVE = "NEGATIVE_CLASS"
-NEGATIVE_REASON = f"category {NEGATIVE} says that this is no match"
 
 _ANCHORED_ALONE = "anchored hashes belong to an entry, in a table with a column `entry`"
 _EXPECTED = (
@@ -108,10 +105,10 @@ def _words(number: int, line: str, signal: Signal | None) -> Iterator[Read | Unt
     is_type = kind.lower() in SIGNAL_TYPES or kind.lower() in ADDRESS_TYPES
     if rest and (is_type or key_of(kind) in CLOSED_KINDS) and parse_any(first) is None:
         value, _, opinion = rest.partition(" ")
-        yield from _typed(number, kind, value, opinion.strip())
+        yield from _saying(opinion.strip(), _typed(number, kind, value, opinion.strip()))
         return
     if rest and parse_any(first) is not None and _is_opinion(rest):
-        yield from _untyped(number, first, signal, rest)
+        yield from _saying(rest, _untyped(number, first, signal, rest))
         return
     if (found := _SUM.fullmatch(line)) is not None and not _DIGITS.fullmatch(found["file"]):
         yield from _sum(number, found["digits"], signal)
@@ -219,7 +216,18 @@ def _is_opinion(text: str) -> bool:
     found = _OPINION.fullmatch(text)
     if found is None:
         return False
-    return bool(found["collab"]) or found["category"] in POSITIVE | {NEGATIVE}
+    return bool(found["collab"]) or found["category"] in SAID
+
+
+def _saying(opinion: str, events: Iterable[Read | Untold]) -> Iterator[Read | Untold]:
+    """Say of what a line holds whether it is a match, as its category does."""
+    found = _OPINION.fullmatch(opinion)
+    said = SAID.get(found["category"] or "") if found else None
+    for event in events:
+        if isinstance(event, Untold):
+            yield replace(event, line=replace(event.line, said=said))
+        else:
+            yield replace(event, said=said) if isinstance(event, HashLine) else event
 
 
 def _opinion(text: str) -> tuple[str, str | None]:
@@ -229,9 +237,7 @@ def _opinion(text: str) -> tuple[str, str | None]:
     found = _OPINION.fullmatch(text)
     if found is None:
         return "", "expected `signal_type value`, and at most a collaboration, category and tags"
-    if found["category"] == NEGATIVE:
-        return "", NEGATIVE_REASON
-    if found["category"] is not None and found["category"] not in POSITIVE:
+    if found["category"] is not None and found["category"] not in SAID:
         return "", "unknown category"
     source = str(literal_eval(found["collab"])) if found["collab"] else ""
     return source[:MAX_SOURCE_CHARS].replace("\0", ""), None

@@ -6,11 +6,11 @@ Terrorism, ThreatExchange), or its fields are kinds (Project VIC, NCMEC, `egide 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from egide.domain.model import MIN_MATCHABLE_QUALITY, Signal
+from egide.domain.model import MIN_MATCHABLE_QUALITY, BankKind, Signal
 from egide.errors import HashInvalid, LineError
 from egide.hashlist.addresses import canonical_address
 from egide.hashlist.values import (
@@ -119,18 +119,24 @@ def read_record(
     values = {key_of(name): value for name, value in record.items()}
     found = _Found()
     reason = _left_out(values) or _take_all(values, found, signal)
+    harmless = any(
+        key_of(str(values.get(key, ""))) in _HARMLESS
+        for key in ("status", "category", "signalcategory")
+    )
+    said = BankKind.NEGATIVE if harmless else None
     ended = is_ended(values) or _all_cases_ended(values.get("casenumbers"))
     for closed in found.closed:
         yield NotTaken(number, closed, not (found.held or found.untold), unit)
     if reason is None:
         reason = _too_plain(values, found)
     if reason is None and found.held:
-        yield line_with(
-            number, found.held, unit=unit, quality=_quality(values.get("quality")), ended=ended
-        )
+        quality = _quality(values.get("quality"))
+        line = line_with(number, found.held, unit=unit, quality=quality, ended=ended)
+        yield replace(line, said=said)
     elif reason is None and found.untold:
         for value in found.untold:
-            yield Untold(line_with(number, (), unit=unit, ended=ended), value)
+            line = line_with(number, (), unit=unit, ended=ended)
+            yield Untold(replace(line, said=said), value)
     elif reason is not None or not found.closed:
         # The values of a record are never quoted; its first fault is.
         why = reason or next(iter(found.wrong), _NOTHING)
@@ -205,9 +211,6 @@ def _left_out(values: Mapping[str, Any]) -> str | None:
     """Why a record is no statement that its hashes are to be found, or None if it is."""
     if "error" in values and not values.get("sha256"):
         return "its file could not be hashed"
-    for key in ("status", "category", "signalcategory"):
-        if key_of(str(values.get(key, ""))) in _HARMLESS:
-            return "its source says that this is no match"
     category = values.get("category")
     is_vic = "mediaid" in values or "mediasize" in values
     if is_vic and category is not None and str(category) not in _CATEGORIES_TAKEN:

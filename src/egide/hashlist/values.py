@@ -12,6 +12,7 @@ from egide.domain.model import (
     PDQ_BYTES,
     SIGNAL_BYTES,
     AnchoredHashes,
+    BankKind,
     Fingerprint,
     Pdq,
     Registration,
@@ -173,6 +174,19 @@ OWN_COLUMNS = (
     "expires",
 )
 
+# Source: threatexchange 1.2.17, exchanges/fetch_state.py, SignalOpinionCategory and its aggregate.
+CLASSES = {BankKind.POSITIVE: "POSITIVE_CLASS", BankKind.NEGATIVE: "NEGATIVE_CLASS"}
+"""What ThreatExchange calls the kind of a bank, as the category of each entry."""
+
+SAID = {
+    "": None,
+    "POSITIVE_CLASS": BankKind.POSITIVE,
+    "INVESTIGATION_SEED": BankKind.POSITIVE,
+    "DISPUTED": BankKind.POSITIVE,
+    "NEGATIVE_CLASS": BankKind.NEGATIVE,
+}
+"""What a category says that an entry is."""
+
 _AROUND = " \t\r\n\"'\u00a0\ufeff"
 _BY_BYTES = {16: Signal.MD5, 20: Signal.SHA1}
 _HEX_DIGITS = frozenset({32, 40, 64})
@@ -210,6 +224,7 @@ class HashLine:
         pdqs, sha256, sha1, md5, url_sha256, url_md5: at least one is present.
         ended: whether the list says that its source has withdrawn or deleted it.
         unit: `line`, or `record` of a list that is JSON or XML.
+        said: what the list says that it is: a match, or none; None if it says nothing.
         quality: of the first frame; None if the list does not tell.
         source: the source that the list gives (a column `source`, else `collab`), or "".
         expires: UTC.
@@ -230,6 +245,7 @@ class HashLine:
     url_md5: bytes | None = field(default=None, repr=False)
     ended: bool = False
     unit: str = "line"
+    said: BankKind | None = field(default=None, compare=False)
 
     def fingerprint(self) -> Fingerprint:
         """The line as a query; a list has no pixels, so no transforms can be searched for."""

@@ -7,8 +7,9 @@ import io
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
-from egide.domain.model import Signal, State, digests_of
+from egide.domain.model import BankKind, Signal, State, digests_of
 from egide.hashlist.values import (
+    CLASSES,
     OWN_COLUMNS,
     SCHEMA_VERSION,
     THREATEXCHANGE_COLUMNS,
@@ -24,21 +25,27 @@ if TYPE_CHECKING:
 _PIECE_ENTRIES = 500
 
 
-def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListFormat) -> int:  # noqa: A002
+def write_hash_list(
+    entries: Iterable[Entry],
+    out: TextIO,
+    format: HashListFormat,  # noqa: A002
+    kind: BankKind = BankKind.POSITIVE,
+) -> int:
     """Write the active ones among `entries`.
 
     Args:
         entries: read once.
         out: opened as UTF-8 with `newline=""`.
         format: CSV keeps everything that importing needs; the others are for other programs, and
-            leave out anchored hashes.
+            leave out anchored hashes, and the kind.
+        kind: of the bank.
 
     Returns:
         the number of entries written; the plain format leaves out entries without a PDQ.
     """
     active = (entry for entry in entries if entry.state is State.ACTIVE)
     if format is HashListFormat.CSV:
-        return _write_csv(active, out)
+        return _write_csv(active, out, kind)
     count = 0
     for entry in active:
         lines = [
@@ -51,11 +58,12 @@ def write_hash_list(entries: Iterable[Entry], out: TextIO, format: HashListForma
     return count
 
 
-def csv_pieces(entries: Iterable[Entry]) -> Iterator[str]:
+def csv_pieces(entries: Iterable[Entry], kind: BankKind = BankKind.POSITIVE) -> Iterator[str]:
     """The CSV of the active ones among `entries`, in pieces of some hundred for streaming.
 
     Args:
         entries: read once, while the pieces are consumed.
+        kind: of the bank.
     """
     active = (entry for entry in entries if entry.state is State.ACTIVE)
     piece = io.StringIO(newline="")
@@ -65,24 +73,24 @@ def csv_pieces(entries: Iterable[Entry]) -> Iterator[str]:
         piece = io.StringIO(newline="")
         writer = csv.writer(piece, lineterminator="\n")
         for entry in page:
-            writer.writerows(_csv_rows(entry))
+            writer.writerows(_csv_rows(entry, kind))
         yield piece.getvalue()
 
 
-def _write_csv(entries: Iterable[Entry], out: TextIO) -> int:
+def _write_csv(entries: Iterable[Entry], out: TextIO, kind: BankKind) -> int:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
     count = 0
     for entry in entries:
-        writer.writerows(_csv_rows(entry))
+        writer.writerows(_csv_rows(entry, kind))
         count += 1
     return count
 
 
-def _csv_rows(entry: Entry) -> Iterator[tuple[object, ...]]:
+def _csv_rows(entry: Entry, kind: BankKind) -> Iterator[tuple[object, ...]]:
     shared = (
         neutralise(entry.bank),
-        "POSITIVE_CLASS",
+        CLASSES[kind],
         "",
         SCHEMA_VERSION,
         entry.id,

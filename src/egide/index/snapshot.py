@@ -20,7 +20,7 @@ from egide.index.lists import BandLists
 from egide.index.multi_index import MultiIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -253,10 +253,24 @@ class Snapshot:
         """The name of the search kernel, for reports."""
         return self._pdq.kernel.name
 
-    @property
-    def digest_signals(self) -> frozenset[Signal]:
-        """The kinds of digest that any entry has, so that computing them can lead to a match."""
-        return frozenset(signal for signal in DIGEST_SIGNALS if self.digest_count(signal))
+    def signals_held(self, banks: Collection[SnapshotBank]) -> frozenset[Signal]:
+        """The signals that any entry of these banks has: no other can lead to a match.
+
+        Anchored hashes are not among them.
+
+        Raises:
+            SnapshotDamaged: an owner does not exist.
+            SnapshotError: the snapshot was closed.
+        """
+        wanted = [place for place, bank in enumerate(self.banks) if bank in banks]
+        of_bank = self.entries.bank
+        owners = {signal: table.owner for signal, table in self._digests.items()}
+        owners[Signal.PDQ] = self._pdq.owner
+        return frozenset(
+            signal
+            for signal, owner in owners.items()
+            if np.isin(of_bank[self._checked(owner)], wanted).any()
+        )
 
     def digest_count(self, signal: Signal) -> int:
         """The number of digests of a kind."""

@@ -19,6 +19,7 @@ from egide.domain.model import (
     PDQ_BYTES,
     SIGNAL_BYTES,
     AnchoredHashes,
+    BankKind,
     Signal,
     State,
     Trust,
@@ -56,6 +57,7 @@ KEY = re.compile(r"[!-~]{1,512}")
 _STORE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BANK = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STATES = frozenset(State)
+_KINDS = frozenset(BankKind)
 _TRUSTS = frozenset(Trust)
 _DONE = frozenset({200, 201, 202, 204})
 
@@ -228,6 +230,7 @@ def _changes(root: Node, limit: int) -> RemoteChanges:
 
 def _entry(node: Node) -> RemoteEntry:
     state = State(node.get("state").one_of(_STATES))
+    kind = node.optional("bank_kind")  # a register of before negative banks has none
     quality, expires = node.get("quality"), node.get("expires")
     pdqs, digests = _fingerprint(node.get("fingerprint"))
     anchored, anchored_refused = _anchored(node.get("fingerprint"))
@@ -255,6 +258,7 @@ def _entry(node: Node) -> RemoteEntry:
         expires=None if expires.missing else expires.moment(),
         anchored=anchored,
         anchored_refused=anchored_refused,
+        kind=BankKind.POSITIVE if kind is None else BankKind(kind.one_of(_KINDS)),
     )
 
 

@@ -58,8 +58,9 @@ def export_hashes(
         StoreError: the log cannot be written; nothing was exported.
     """
     detail = {"way": Way.LOCAL.value, "format": hash_list_format.value}
+    kind = store.banks.get(bank).kind
     count = store.given.bank(bank, detail)
-    return write_hash_list(_active(store, bank, count), out, hash_list_format)
+    return write_hash_list(_active(store, bank, count), out, hash_list_format, kind)
 
 
 def export_with_key(store: Store, bank: str, *, key: Key, approval_id: int | None) -> Iterator[str]:
@@ -81,13 +82,13 @@ def export_with_key(store: Store, bank: str, *, key: Key, approval_id: int | Non
     """
     key.require(Permission.EXPORT)
     key.require_bank(bank)
-    store.banks.get(bank)
+    kind = store.banks.get(bank).kind
     TwoPeople(store).check_export(key, bank, approval_id)
     detail: dict[str, str | int] = {"way": Way.API.value, "format": HashListFormat.CSV.value}
     if approval_id is not None:
         detail["approval"] = approval_id
     count = store.acting_as(key.name).given.bank(bank, detail)
-    return csv_pieces(_active(store, bank, count))
+    return csv_pieces(_active(store, bank, count), kind)
 
 
 def give_changes(

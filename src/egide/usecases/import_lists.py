@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from egide.domain.model import Registration, Signal, Trust
+from egide.domain.model import Registration, Signal, Trust, digests_of
 from egide.hashlist import BadLine, Cut, HashLine, read_hash_list
 from egide.store.changing import ChangingStore
 from egide.usecases.withdraw import settle_after_act
@@ -26,6 +26,7 @@ class ImportReport:
 
     Attributes:
         added, renewed, known, refused: as in `Registered`.
+        kinds: hashes that were taken, by signal: what values alone were taken for, too.
         bad_lines: lines and records that were left out.
         reasons: how many of them for each reason.
         not_taken: fingerprints of kinds that Egide cannot search, by kind; what else their record
@@ -40,6 +41,7 @@ class ImportReport:
     renewed: int
     known: int
     refused: int
+    kinds: dict[str, int]
     bad_lines: int
     reasons: dict[str, int]
     not_taken: dict[str, int]
@@ -84,10 +86,11 @@ def import_hashes(
     Raises:
         BankMissing, SchemaTooNew, HashKindUnsure, ListUnreadable, StoreError: nothing was imported.
     """
+    kind = store.banks.get(bank).kind
     reading = _Reading(name, source, trust, on_bad_line)
     registered = ChangingStore.of(store).entries.register(
         bank,
-        reading.registrations(read_hash_list(stream, name=name, signal=signal)),
+        reading.registrations(read_hash_list(stream, name=name, signal=signal, kind=kind)),
         ended=reading.ended.values(),
     )
     settle_after_act(store)  # renewing an overdue entry may have erased some of it
@@ -96,6 +99,7 @@ def import_hashes(
         renewed=registered.renewed,
         known=registered.known,
         refused=registered.refused,
+        kinds=dict((+reading.kinds).most_common()),
         bad_lines=reading.reasons.total(),
         reasons=dict(reading.reasons.most_common(_MAX_REASONS)),
         not_taken=dict(reading.not_taken.most_common()),
@@ -120,6 +124,7 @@ class _Reading:
         trust: Trust,
         on_bad_line: Callable[[BadLine], None] | None,
     ) -> None:
+        self.kinds: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.not_taken: Counter[str] = Counter()
         self.ended: dict[Registration, Registration] = {}
@@ -143,6 +148,8 @@ class _Reading:
                     continue
                 if self.ended:  # the last word counts
                     self.ended.pop(_identifying(registration), None)
+                self.kinds[Signal.PDQ.value] += len(registration.pdqs)
+                self.kinds.update(signal.value for signal, _ in digests_of(registration))
                 yield registration
             elif isinstance(event, BadLine):
                 self.reasons[event.reason] += 1

@@ -65,7 +65,7 @@ def test_an_item_is_found_by_its_regions(
     with open_snapshot(store) as snapshot:
         matcher = Matcher(snapshot, banks=["helpline"])
         (plain,), (thorough,) = (
-            Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, digests=set(Signal), anchored=asked).scan(
+            Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, held=set(Signal), anchored=asked).scan(
                 shard
             )
             for asked in (False, True)

@@ -50,7 +50,8 @@ def test_all_output_is_its_owners_alone_whatever_the_umask(
     finally:
         os.umask(before)
     found = modes(out)
-    assert {"matches.parquet", "not_compared.parquet", "summary.json", "report.html"} <= set(found)
+    tables = {"matches.parquet", "vetoed.parquet", "not_compared.parquet"}
+    assert tables | {"summary.json", "report.html"} <= set(found)
     assert {".audit/plan.jsonl", ".audit/manifest.json", ".audit/lock"} <= set(found)
     assert len([name for name in found if name.startswith(".audit/parts/")]) == 3
     for name, mode in found.items():

@@ -46,7 +46,7 @@ def test_a_part_is_found_and_said_to_be_one(folder: Path) -> None:
     result = egide_in(folder, "match", "crop.png", "plain.png")
     assert result.code == 1
     assert "crop.png: 1 match at revision 2: review" in result.out
-    assert "Entry 1: a part of the picture: 5 of 64 anchored hashes." in result.out
+    assert "Entry 1: found in a part of the picture, by 5 of its 64 anchored hashes." in result.out
     assert "plain.png: no match (not enough detail to search by anchored hashes)" in result.out
 
 

@@ -61,7 +61,7 @@ def test_active_entry_has_its_fingerprint_and_nothing_else(api: Api) -> None:
 
     [entry] = response.json()["entries"]
     assert set(entry) == {
-        *("id", "bank", "revision", "state", "trust"),
+        *("id", "bank", "bank_kind", "revision", "state", "trust"),
         *("fingerprint", "quality", "added", "changed", "expires"),
     }
     assert entry["fingerprint"] == {

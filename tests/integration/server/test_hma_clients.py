@@ -230,7 +230,6 @@ def test_a_network_is_not_held_to_a_keys_rate(served: Served, tool: TestClient) 
     assert tool.get("/hma/c/banks").status_code == 200
     used, _ = tool.app.state.hma_callers._known  # type: ignore[attr-defined]
     assert (used.per_second, used.per_day) == (NETWORK_RATE.per_second, NETWORK_RATE.per_day)
-    assert served.service.store.keys.get("hma-keeper").per_second < used.per_second
     for _ in range(5):  # what 1,000 look-ups cost, at once
         served.service.allowances.spend(used, 200)
 

@@ -13,6 +13,7 @@ from egide.domain.model import (
     DIGEST_SIGNALS,
     SIGNAL_BYTES,
     URL_SIGNALS,
+    BankKind,
     Fingerprint,
     Registration,
     Signal,
@@ -89,7 +90,7 @@ def test_every_digest_goes_through_a_list_and_back_and_matches_until_withdrawn(
     report = egide.import_hashes(
         store, "partners", io.BytesIO(out.getvalue().encode()), name="list"
     )
-    assert (report.known, report.added) == (1, 0)
+    assert (report.known, report.added, report.kinds) == (1, 0, {signal.value: 1})
     asked = digest if signal not in URL_SIGNALS else (digest,)
     query = Fingerprint((), **{signal.value: asked})  # type: ignore[arg-type]
     ((match,),) = egide.match(store, [query])
@@ -105,3 +106,20 @@ def test_an_address_is_kept_as_a_digest_alone(store: Store, tmp_path: Path) -> N
     canonical = b"https://example.com/picture-of-a-person.jpg"
     assert entry.url_sha256 == sha256(canonical).digest()
     assert not any(b"picture-of-a-person" in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_a_list_goes_into_a_bank_of_the_kind_that_it_says(store: Store) -> None:
+    for name in ("harmless", "again"):
+        ChangingStore.of(store).banks.create(name, kind=BankKind.NEGATIVE)
+    said = f"md5 {'ab' * 16} NEGATIVE_CLASS\n{'cd' * 16} POSITIVE_CLASS\n{'ef' * 16}\n"
+    record = f'[{{"type": "md5", "value": "{"12" * 16}", "status": "NON_MALICIOUS"}}]'
+    for text, taken, left in ((said, 2, 1), (record, 1, 0)):
+        report = egide.import_hashes(store, "harmless", io.BytesIO(text.encode()), name="list")
+        assert (report.added, report.bad_lines) == (taken, left)
+    written = io.StringIO()
+    egide.export_hashes(store, "harmless", written)
+    assert written.getvalue().count("NEGATIVE_CLASS") == 3
+    back = written.getvalue().encode()
+    positive = egide.import_hashes(store, "partners", io.BytesIO(back), name="list")
+    assert (positive.added, positive.bad_lines) == (0, 3)
+    assert egide.import_hashes(store, "again", io.BytesIO(back), name="list").added == 3

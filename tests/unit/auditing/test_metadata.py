@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from egide.auditing.parts import part_path, read_findings, write_part
 from egide.auditing.scan import Part, Scanner
 from egide.auditing.sources import Item, Rows, open_source, read_shard
 from egide.auditing.sources.metadata_columns import tell
@@ -41,14 +42,18 @@ def _held(number: int, **digests: bytes) -> Entry:
     return replace(entry(number), **digests)  # type: ignore[arg-type]
 
 
-def audit(path: Path, entries: Iterable[Entry], folder: Path) -> Part:
+def audit(
+    path: Path, entries: Iterable[Entry], folder: Path, asked: Collection[str] | None = None
+) -> Part:
     """All of a table's shards as one part."""
     snapshot = folder / "s.snapshot"
     banks = [bank(), replace(bank("harmless", 2), kind=BankKind.NEGATIVE)]
     build_snapshot(snapshot, store_id="s", revision=1, banks=banks, entries=entries, created=NOW)
     whole = Part()
     with Snapshot.open(snapshot) as opened:
-        scanner = Scanner(Matcher(opened), Mode.FAST, DEFAULT_LIMITS, opened.digest_signals)
+        matcher = Matcher(opened, banks=asked)
+        held = opened.signals_held(matcher.banks)
+        scanner = Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, held)
         source = open_source(str(path))
         assert source.kind == "metadata"
         for shard in source.shards():
@@ -58,6 +63,7 @@ def audit(path: Path, entries: Iterable[Entry], folder: Path) -> Part:
                 whole.compared += part.compared
                 whole.gaps += part.gaps
                 whole.matches += part.matches
+                whole.vetoed += part.vetoed
                 whole.gap_rows += part.gap_rows
     return whole
 
@@ -115,6 +121,14 @@ def test_a_row_is_not_compared_if_no_bank_holds_what_it_has(tmp_path: Path) -> N
     assert any("no bank that is searched" in row.message for row in part.gap_rows)
 
 
+def test_a_row_is_not_compared_by_what_only_other_banks_hold(tmp_path: Path) -> None:
+    held = [_held(1, md5=MD5[1]), entry(2, md5=MD5[0], bank="harmless")]
+    part = audit(_write(tmp_path, "jsonl"), held, tmp_path, ["harmless"])
+    assert (part.compared, part.gaps) == ({"md5": 2}, {"row": 3})
+    part = audit(_write(tmp_path, "jsonl"), [entry(1, md5=MD5[1])], tmp_path, ["harmless"])
+    assert (part.compared, part.gaps) == ({}, {"row": 5})
+
+
 def test_pdqs_are_searched_within_the_radius_and_vetoes_hold(tmp_path: Path) -> None:
     near = bytes([region_code(1)[0] ^ 1, *region_code(1)[1:]])
     table = pa.table({"pdq_hash": [region_code(1).hex(), region_code(2).hex(), None]})
@@ -125,6 +139,9 @@ def test_pdqs_are_searched_within_the_radius_and_vetoes_hold(tmp_path: Path) -> 
     harmless = entry(2, region_code(1), bank="harmless")
     vetoed = audit(tmp_path / "p.parquet", [entry(1, near), harmless], tmp_path)
     assert (vetoed.matches, vetoed.vetoed_items) == ([], 1)
+    assert [(row.item, row.entry, row.vetoed_by) for row in vetoed.vetoed] == [("row 0", 1, [2])]
+    write_part(tmp_path, "shard", 0, vetoed)
+    assert list(read_findings(part_path(tmp_path, "shard", 0)))[:1] == vetoed.vetoed
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,10 @@ def test_both_languages_fill_the_same_placeholders() -> None:
     assert filled[0] == filled[1]
 
 
-def test_every_reason_for_a_gap_has_words() -> None:
+@pytest.mark.parametrize("table", ["codes.", "remedies."])
+def test_every_reason_for_a_gap_has_words(table: str) -> None:
     codes = {kind.code for kind in subclasses(ItemError) | subclasses(SourceError)}
-    worded = {key.removeprefix("codes.") for key in load_strings("en") if key.startswith("codes.")}
+    worded = {key.removeprefix(table) for key in load_strings("en") if key.startswith(table)}
     assert worded == codes | {"unknown"}
 
 

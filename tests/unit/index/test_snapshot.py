@@ -98,7 +98,8 @@ def test_what_was_built_is_what_is_opened(path: Path) -> None:
             SnapshotBank(5, "other", 20, False),
         )
         assert (snapshot.row_count, snapshot.entry_count) == (1, 1)
-        assert Signal.MD5 not in snapshot.digest_signals
+        assert snapshot.signals_held(snapshot.banks) == {Signal.PDQ}
+        assert not snapshot.signals_held(snapshot.banks[1:])
 
 
 @pytest.mark.parametrize("min_indexed_rows", [1, 1000])
@@ -151,7 +152,7 @@ def test_a_copy_elsewhere_gives_the_same_answers(filled: Path, tmp_path: Path) -
     codes = random_codes(40)
     with Snapshot.open(copy, verify=True) as snapshot:
         assert as_tuples(snapshot.search(codes, 31)) == [(row, 0, row) for row in range(40)]
-        assert Signal.MD5 in snapshot.digest_signals
+        assert Signal.MD5 in snapshot.signals_held(snapshot.banks)
 
 
 def test_the_file_is_for_its_owner_only(filled: Path) -> None:

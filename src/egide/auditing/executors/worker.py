@@ -57,7 +57,7 @@ def main() -> None:
             matcher=_thorough(matcher, Path(settings["patches"])) if keypoints else matcher,
             mode=Mode(settings["mode"]),
             limits=limits,
-            digests=snapshot.digest_signals,
+            held=snapshot.signals_held(matcher.banks),
             anchored=settings["anchored"],
             keypoints=keypoints,
             on_item=_note(settings["slot"]),

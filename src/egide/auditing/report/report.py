@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 REPORT_NAME = "report.html"
 _BATCH_ROWS = 16_384
-# The page shows neither digests nor matrices, so these wide columns are not read.
-_NOT_SHOWN = {"matrix", "sha256"}
+# The page shows neither digests nor matrices nor what is vetoed, so these are not read.
+_NOT_SHOWN = {"matrix", "sha256", "vetoed_by"}
 _MATCH_COLUMNS = tuple(field.name for field in fields(MatchRow) if field.name not in _NOT_SHOWN)
 _GAP_COLUMNS = tuple(field.name for field in fields(GapRow))
 

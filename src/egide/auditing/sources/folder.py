@@ -177,9 +177,7 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
     try:
         open_folders = [("", _names(root))]
     except OSError as error:
-        raise SourceUnreadable(
-            name=root, reason=(error.strerror or "unreadable").lower()
-        ) from error
+        raise SourceUnreadable(name=root, reason=refusal(error)) from error
     # No recursion: folders can be nested deeper than Python's stack.
     while open_folders:
         below, names = open_folders[-1]
@@ -206,8 +204,8 @@ def _walk_local(root: str) -> Iterator[tuple[str, int, str]]:
         try:
             open_folders.append((path + "/", _names(full)))
         except OSError as error:
-            reason = (error.strerror or "unreadable").lower()
-            yield _mark(Gap.of(path, ListingFailed(name=path, reason=reason), GapKind.LISTING))
+            failed = ListingFailed(name=path, reason=refusal(error))
+            yield _mark(Gap.of(path, failed, GapKind.LISTING))
 
 
 def _mark(gap: Gap) -> tuple[str, int, str]:

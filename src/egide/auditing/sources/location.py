@@ -250,7 +250,7 @@ def refusal(error: Exception) -> str:
     if "Credential" in name and status is None:
         return "no credentials were found: set them, or add --anonymous for a public store"
     if status is None and isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+        return f"{error.strerror.lower()}: {_remedy_here(error)}"
     if status in {401, 403} or isinstance(error, PermissionError):
         remedy = "check the credentials and what they may do; --anonymous reads public stores"
         return f"the store refuses it ({answered or 'access denied'}): {remedy}"
@@ -264,3 +264,12 @@ def refusal(error: Exception) -> str:
     if isinstance(error, TimeoutError | ConnectionError) or "Connect" in name or "Timeout" in name:
         return f"the store cannot be reached ({name}): check the network and the endpoint"
     return (answered and f"the store answered {answered}") or name
+
+
+def _remedy_here(error: OSError) -> str:
+    """What can be done about an error of this system."""
+    if isinstance(error, PermissionError):
+        return "let the user who runs the audit read it"
+    if isinstance(error, FileNotFoundError):
+        return "check the path"
+    return "check the disk and the network"

@@ -55,7 +55,9 @@ def list_changes(
         {
             "store_id": service.store.id,
             "revision": page.revision,
-            "entries": [changed_entry(entry) for entry in page.entries],
+            "entries": [
+                changed_entry(entry, negative=entry.bank in page.negative) for entry in page.entries
+            ],
             "next": {"since": page.next.since, "after": page.next.after},
             "more": page.more,
         }

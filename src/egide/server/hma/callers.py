@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
@@ -62,7 +61,7 @@ class NetworkCallers:
                 return known[0]
         self._asked = True
         try:
-            self._known = known = _unhurried(await run_in_threadpool(self._read)), now_s
+            self._known = known = await run_in_threadpool(self._read), now_s
         except StoreError:
             if known is None or now_s - known[1] > STALE_S:
                 raise
@@ -86,15 +85,14 @@ class NetworkCallers:
             return keys.get(name)
         except KeyMissing:
             with suppress(KeyExists):  # another process made it meanwhile
-                keys.create(name, self._role, _HOLDER)
+                keys.create(
+                    name,
+                    self._role,
+                    _HOLDER,
+                    per_second=NETWORK_RATE.per_second,
+                    per_day=NETWORK_RATE.per_day,
+                )
             return keys.get(name)
-
-
-def _unhurried(key: Key) -> Key:
-    """Give the network's key its own rate, unless an operator made it."""
-    if key.holder != _HOLDER:
-        return key
-    return replace(key, per_second=NETWORK_RATE.per_second, per_day=NETWORK_RATE.per_day)
 
 
 def allowed(permission: Permission, *others: Permission) -> Any:

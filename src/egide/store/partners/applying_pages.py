@@ -100,12 +100,21 @@ def apply_page(
     """Apply a checked page to the entries of `bank`; see `UpstreamChanges.apply`.
 
     Raises:
-        SyncError: the upstream is this store itself.
+        SyncError: the upstream is this store itself, or its bank is of another kind.
         UpstreamChanged: a number now means another entry than before.
     """
     connection = change.connection
     if connection.execute(sa.select(store_meta.c.store_id)).scalar() == page.store_id:
         raise SyncError(upstream=upstream.name, reason="it is this register itself")
+    for remote in page.entries:
+        if remote.state is State.ACTIVE and remote.kind is not bank.kind:
+            raise SyncError(
+                upstream=upstream.name,
+                reason=(
+                    f"its bank {remote.bank} is {remote.kind.value} and {bank.name} here is "
+                    f"{bank.kind.value}: follow each kind into a bank of that kind"
+                ),
+            )
     links = _links(connection, upstream, [remote.id for remote in page.entries])
     active: list[_Candidate] = []
     over: list[RemoteEntry] = []

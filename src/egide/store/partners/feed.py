@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from egide.domain.model import State
+from egide.domain.model import BankKind, State
 from egide.domain.names import FOLLOWED
 from egide.domain.partners import FeedPage, Position
 from egide.store.entries.anchored import with_anchored
@@ -77,6 +77,9 @@ class Feed:
                 found.extend(entry_of(row, names) for row in rows)
             found, more = with_anchored(connection, found[:limit]), len(found) > limit
             revision = current_revision(connection)
+            is_negative = bank_table.c.kind == BankKind.NEGATIVE.value
+            negative = connection.execute(sa.select(bank_table.c.name).where(is_negative))
+            harmless = frozenset(negative.scalars())
             head = connection.execute(
                 sa.select(entries.c.revision, entries.c.id)
                 .order_by(entries.c.revision.desc(), entries.c.id.desc())
@@ -88,4 +91,4 @@ class Feed:
         elif head is not None:
             # Also past filtered entries, which every poll would otherwise read again.
             position = max(position, Position(head.revision, head.id))
-        return FeedPage(tuple(found), revision, position, more)
+        return FeedPage(tuple(found), revision, position, more, harmless)
