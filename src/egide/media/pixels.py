@@ -23,7 +23,7 @@ def image_pixels(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
     """The pixels of the current frame.
 
     Transparent pixels are composited on white. Sixteen-bit grey keeps its precision as fractions
-    of a level. Lab's lightness is used as brightness.
+    of a level.
 
     Returns:
         uint8 of shape (rows, columns, 3); or uint8 or float32 of shape (rows, columns).
@@ -34,8 +34,6 @@ def image_pixels(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
         return np.asarray(image)
     if image.mode in _WIDE:
         return levels_of(np.asarray(image))
-    if image.mode == "LAB":
-        return np.asarray(image.getchannel(0))
     return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
 
 

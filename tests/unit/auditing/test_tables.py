@@ -405,3 +405,12 @@ def test_an_archive_in_a_column_is_opened(tmp_path: Path) -> None:
     assert isinstance(item, Item)
     assert not isinstance(item.content, ItemError)
     assert (item.name, item.content) == ("row 0/x.png", PNG)
+
+
+def test_a_picture_among_other_bytes_and_a_column_that_is_missing_are_counted(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"small": [PNG], "image": [b"\0\0\0\5" + PNG]}), path)
+    assert gaps(path) == [("archive", 1)]
+    assert gaps(path, ["small", "large"]) == [("column", 1)]

@@ -98,7 +98,7 @@ def test_lab_is_near_the_picture(picture):
 
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     converted = ImageCms.profileToProfile(picture, srgb, lab, outputMode="LAB")
-    assert bits_apart(fingerprint(converted).pdq.code, fingerprint(picture).pdq.code) <= 16
+    assert bits_apart(fingerprint(converted).pdq.code, fingerprint(picture).pdq.code) <= 2
 
 
 def test_transparency_is_composited_on_white(picture):

@@ -70,6 +70,21 @@ def columns_of(schema: Any, wanted: Sequence[str] = ()) -> tuple[list[Column], i
     return found, count
 
 
+def missing_columns(
+    names: Sequence[str], columns: Sequence[Column], wanted: Sequence[str]
+) -> list[str]:
+    """Return those of the columns that were named which a table does not have."""
+    tops = unique(names)
+    return [
+        one
+        for one in wanted
+        if not any(
+            _is_asked_for(column.path, names[column.top], tops[column.top], [one])
+            for column in columns
+        )
+    ]
+
+
 def unique(names: Sequence[str]) -> list[str]:
     """Return the names of columns; of a second one of the same name with its number."""
     seen: dict[str, int] = {}

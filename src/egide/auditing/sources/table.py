@@ -19,12 +19,13 @@ from egide.auditing.sources.base import (
     Reading,
     suffix_of,
 )
-from egide.auditing.sources.columns import Column, Holds, unique
+from egide.auditing.sources.columns import Column, Holds, missing_columns, unique
 from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
 from egide.auditing.sources.kinds import HEAD_BYTES, kind_of, named
 from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.measured import Measured
 from egide.auditing.sources.nested import read_member
+from egide.auditing.sources.within import holds_beginning
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import ColumnMissing, ColumnUnread, FileTooLarge, ItemError, ValueMissing
 from egide.media.formats import sniff
@@ -155,6 +156,9 @@ class Table:
             yield column_gap(self._reading.name, path, reason)
         name = self._reading.name
         said = len(unread)
+        for path in missing_columns(schema_names, list(self._columns.values()), wanted):
+            if not self._reading.start:  # once a file
+                yield column_gap(name, path, "there is none of this name")
         if self._links.count:
             reason = "only a URL or a path: fetch the pictures, then audit them"
             yield self._rows(self._links, reason)
@@ -248,10 +252,9 @@ class Table:
             return True
         if head.isascii() and holds_picture(value.to_pybytes()):
             return True
-        if not column.claims:
-            return False
-        suffix = suffix_of(leaf.name(number) or "")
-        return suffix in IMAGE_SUFFIXES
+        if column.claims and suffix_of(leaf.name(number) or "") in IMAGE_SUFFIXES:
+            return True
+        return holds_beginning(value.to_pybytes())
 
     def _look_at_text(self, leaf: Leaf, column: Column, batch: _Batch) -> None:
         texts = batch.texts.setdefault(column.path, batch.none())
@@ -282,7 +285,12 @@ class Table:
             yield from _decoded(name, value.to_pybytes(), key, row, limit)
             return
         head = value[:HEAD_BYTES].to_pybytes()
-        if kind_of(head) is not None or named("", head) is not None:
+        among = sniff(head) is None and suffix_of(name) not in IMAGE_SUFFIXES
+        if (
+            kind_of(head) is not None
+            or named("", head) is not None
+            or (among and holds_beginning(value.to_pybytes()))
+        ):
             member = Member(name, io.BytesIO(value), key, row, value.size, seekable=True)
             yield from read_member(member, self._reading)
         elif sniff(head) is None and head.isascii() and holds_picture(value.to_pybytes()):

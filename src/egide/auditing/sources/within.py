@@ -41,6 +41,11 @@ _BEGINNINGS = re.compile(
     re.DOTALL,
 )
 """How pictures and archives begin, in so many bits that chance makes none."""
+_ANCHORS = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n\0", b"GIF8", b"WEBPVP8", b"ftyp"),
+    *(b"PK\x03\x04", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c"),
+)
+"""One of these stands in each: they are found twenty times faster than the expression is."""
 _OVERLAP = 24
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MAX_WRAPPED = 130
@@ -81,7 +86,7 @@ def _is_text(head: bytes) -> bool:
 def _holds_beginning(member: Member, head: bytes, reading: Reading) -> bool:
     left, kept, piece = reading.limits.max_file_bytes, b"", head
     while piece:
-        if _BEGINNINGS.search(kept + piece) is not None:
+        if holds_beginning(kept + piece):
             return True
         left -= len(piece)
         kept = piece[-_OVERLAP:]
@@ -89,6 +94,11 @@ def _holds_beginning(member: Member, head: bytes, reading: Reading) -> bool:
         if member.counts:
             reading.expansion.take(len(piece))
     return False
+
+
+def holds_beginning(piece: bytes) -> bool:
+    """Whether a picture or an archive begins somewhere in bytes."""
+    return any(map(piece.__contains__, _ANCHORS)) and _BEGINNINGS.search(piece) is not None
 
 
 def _in_text(member: Member, head: bytes, reading: Reading) -> Iterator[Read]:
@@ -103,7 +113,7 @@ def _in_text(member: Member, head: bytes, reading: Reading) -> Iterator[Read]:
     kept, among = b"", False
     while piece:
         # After the head of a message, or of a page, bytes may follow.
-        among = among or _BEGINNINGS.search(kept + piece) is not None
+        among = among or holds_beginning(kept + piece)
         kept = piece[-_OVERLAP:]
         # Characters of two or four bytes have zeros, those in which pictures are written.
         first, *lines = piece.replace(b"\0", b"").split(b"\n")
