@@ -261,8 +261,8 @@ def _print_result(
     if any(gap.count > 1 for gap in summary.gaps) or len(summary.gaps) > _SHOWN_GAPS:
         say("All that was not compared, one by one: not_compared.parquet in the same folder.")
     for words, paths in (
-        ("Columns with pictures", summary.columns.taken),
-        ("Columns without pictures", summary.columns.empty),
+        ("Columns compared", summary.columns.taken),
+        ("Columns with nothing to compare", summary.columns.empty),
         ("Columns not read", summary.columns.left),
     ):
         if paths:
