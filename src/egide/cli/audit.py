@@ -260,6 +260,10 @@ def _print_result(
         say(f"Not compared: {more}{gap.message} [{gap.code}]")
     if any(gap.count > 1 for gap in summary.gaps) or len(summary.gaps) > _SHOWN_GAPS:
         say("All that was not compared, one by one: not_compared.parquet in the same folder.")
+    if summary.gaps:
+        left_out = dict.fromkeys(gap.kind for gap in summary.gaps)
+        options = " ".join(f"--accept {kind}" for kind in left_out)
+        say(f"Where you know of it, leave a kind out of the exit code: {options}")
     for words, paths in (
         ("Columns compared", summary.columns.taken),
         ("Columns with nothing to compare", summary.columns.empty),

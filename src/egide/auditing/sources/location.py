@@ -249,6 +249,8 @@ def refusal(error: Exception) -> str:
     name = type(error).__name__
     if "Credential" in name and status is None:
         return "no credentials were found: set them, or add --anonymous for a public store"
+    if name == "ProfileNotFound":
+        return "the AWS configuration has no such profile: check --profile or AWS_PROFILE"
     if status is None and isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}: {_remedy_here(error)}"
     if status in {401, 403} or isinstance(error, PermissionError):
