@@ -168,7 +168,7 @@ class Scanner:
                 yield part
                 part, digest = Part(), hashlib.sha256()
             if isinstance(item, Rows):
-                incomparable += self._join(item, shard, part)
+                incomparable += self._join(item, batch, part)
                 digest.update(item.proof())
                 continue
             if isinstance(item, Item) and isinstance(item.content, Fingerprint):
@@ -279,8 +279,12 @@ class Scanner:
             failed = DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
         return Gap.of(item.name, failed)
 
-    def _join(self, rows: Rows, shard: Shard, part: Part) -> int:
-        """Compare the rows of a table; return how many no entry can match."""
+    def _join(self, rows: Rows, batch: list[tuple[Item, Fingerprint]], part: Part) -> int:
+        """Look up the rows of a table, and add those that are found to a batch.
+
+        Returns:
+            how many rows no entry can match, of those that are no picture's.
+        """
         first = self.matcher if isinstance(self.matcher, Matcher) else self.matcher.matcher
         searched = first.searched
         compared: set[int] = set()
@@ -298,30 +302,37 @@ class Scanner:
             part.compared[signal.value] += len(held)
             compared |= held
             hits.update(places[at] for at in found.tolist())
-        part.items += len(compared)
-        part.hashed += len(compared)
-        batch = [
+        part.items += len(compared - rows.beside)
+        part.hashed += len(compared - rows.beside)
+        batch += [
             (item, item.content)
             for row in sorted(hits)
             for item in rows.item(row)
             if isinstance(item.content, Fingerprint)
         ]
-        self._match(batch, shard, part)
-        return len(set().union(*rows.rows.values()) - compared)
+        if rows.aside:
+            return 0
+        return len(set().union(*rows.rows.values()) - compared - rows.beside)
 
     def _match(self, batch: list[tuple[Item, Fingerprint]], shard: Shard, part: Part) -> None:
         self.on_item(-1, 0)
         found = self.matcher.match([print_ for _, print_ in batch])
-        for (item, print_), matches in zip(batch, found, strict=True):
-            weighed = weigh(matches)
-            part.matched_items += bool(weighed.standing)
-            part.vetoed_items += bool(weighed.vetoed and not weighed.standing)
+        weighed = [
+            (item, print_, weigh(matches))
+            for (item, print_), matches in zip(batch, found, strict=True)
+        ]
+        matched = {
+            item.offset for item, _, each in weighed if each.standing and item.beside is None
+        }
+        for item, print_, each in weighed:
+            alone = item.beside is None
+            part.matched_items += bool(each.standing) and (alone or item.beside not in matched)
+            part.vetoed_items += alone and bool(each.vetoed and not each.standing)
             part.matches.extend(
-                match_row(item, shard.name, print_, match) for match in weighed.standing
+                match_row(item, shard.name, print_, match) for match in each.standing
             )
             part.vetoed.extend(
-                match_row(item, shard.name, print_, match, weighed.vetoes)
-                for match in weighed.vetoed
+                match_row(item, shard.name, print_, match, each.vetoes) for match in each.vetoed
             )
         batch.clear()
 

@@ -107,7 +107,7 @@ class AuditSummary:
         gaps: what was not looked at, by kind and code, in the order of `GapKind`;
             `not_compared.parquet` has each.
         others: files that are not pictures, counted by suffix; they were not compared.
-        columns: which columns of tables gave pictures, and which did not.
+        columns: which columns of tables were compared, and which were not.
         dataset_sha256: over name and content digest of every item, in order.
         not_compared: why no entry was compared: `no-bank`, `bank-disabled`, `bank-empty` or
             `no-picture`; None if some were.
@@ -170,9 +170,9 @@ class ColumnsSummary:
     """What came of the columns of all tables, by their paths, such as `images[].bytes`.
 
     Attributes:
-        taken: pictures by column.
-        empty: looked at, and none of their values is a picture.
-        left: not looked at: of a type that holds no file, or others were named with `--column`.
+        taken: by column, how many pictures, or rows with a hash or an address.
+        empty: looked at, and none of their values is one of these.
+        left: not looked at: of a type that holds none, or others were named with `--column`.
     """
 
     taken: dict[str, int]

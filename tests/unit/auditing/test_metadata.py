@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from egide.auditing.parts import part_path, read_findings, write_part
 from egide.auditing.scan import Part, Scanner
-from egide.auditing.sources import Item, Rows, open_source, read_shard
+from egide.auditing.sources import Columns, Item, Rows, open_source, read_shard
 from egide.auditing.sources.metadata_columns import tell
 from egide.domain.coverage import Gap
 from egide.domain.model import DEFAULT_LIMITS, FILE_SIGNALS, BankKind, Entry, Mode, Signal
@@ -55,11 +55,12 @@ def audit(
         held = opened.signals_held(matcher.banks)
         scanner = Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, held)
         source = open_source(str(path))
-        assert source.kind == "metadata"
         for shard in source.shards():
             for part in scanner.scan(shard):
                 whole.items += part.items
+                whole.matched_items += part.matched_items
                 whole.vetoed_items += part.vetoed_items
+                whole.columns += part.columns
                 whole.compared += part.compared
                 whole.gaps += part.gaps
                 whole.matches += part.matches
@@ -303,3 +304,50 @@ def test_pictures_beside_addresses_are_found_in_columns_of_any_type(
 ) -> None:
     pq.write_table(pa.table({"url": URLS[:1], "image": image}), tmp_path / "t.parquet")
     assert _compared(tmp_path / "t.parquet")[1] == 1
+
+
+# --- beside pictures ---------------------------------------------------------------------------
+
+PNG = encoded(pictures(1)[0].resize((64, 48)), "PNG")
+PICTURED: list[dict[str, Any]] = [
+    {"jpg": PNG, "url": URLS[0], "raw": MD5[0], "phash": "AAAA", "caption": "a cat"},
+    {"jpg": PNG, "url": URLS[1], "raw": MD5[1], "phash": "AAAA", "caption": "a dog"},
+    {"jpg": None, "url": URLS[2], "raw": MD5[2], "phash": "AAAA", "caption": "a cow"},
+]
+BESIDE = [
+    _held(1, md5=MD5[0], sha256=hashlib.sha256(PNG).digest()),
+    _held(2, url_sha256=_url_sha256(URLS[2])),
+]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("digest", [pa.binary(), pa.binary(16)])
+def test_what_stands_beside_a_picture_is_compared_and_the_picture_counts_once(
+    tmp_path: Path, kind: str, digest: pa.DataType
+) -> None:
+    table = pa.Table.from_pylist(PICTURED)
+    table = table.set_column(2, "raw", table.column("raw").cast(digest))
+    path = tmp_path / f"t.{kind}"
+    if kind == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    part = audit(path, BESIDE, tmp_path)
+    assert {(row.item, row.entry, row.signal, row.key) for row in part.matches} == {
+        ("row 0", 1, "sha256", "jpg"),
+        ("row 1", 1, "sha256", "jpg"),
+        ("row 0", 1, "md5", "url, raw"),
+        ("row 2", 2, "url_sha256", "url, raw"),
+    }
+    assert (part.items, part.matched_items) == (3, 3)
+    assert part.compared == {"md5": 3, "url_sha256": 3}
+    assert part.gaps == {"row": 1, "column": 1}
+    assert part.columns == [Columns({"jpg": 2, "url": 3, "raw": 3}, ("phash", "caption"))]
+
+
+def test_no_bank_with_addresses_is_no_gap_of_a_row_with_its_picture(tmp_path: Path) -> None:
+    rows = [{"jpg": PNG, "url": url} for url in URLS]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    part = audit(tmp_path / "t.parquet", [_held(1, md5=MD5[0])], tmp_path)
+    assert (part.items, part.gaps, part.compared) == (9, {}, {})

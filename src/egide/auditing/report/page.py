@@ -68,7 +68,7 @@ class Page:
         keypoints: whether edited copies were searched by keypoints, in words.
         trusts: matches by trust, in the order confirmed, unverified, disputed.
         others: how many files were skipped as not being pictures, and their suffixes.
-        columns: of tables, with pictures (`taken`), without (`empty`) and not read (`left`).
+        columns: of tables: compared (`taken`), nothing to compare (`empty`), not read (`left`).
         values: the histogram in words.
     """
 

@@ -177,12 +177,15 @@ class Item:
         content: the file's bytes; a fingerprint, from a hash list; or the error on reading it.
         key: webdataset key, or the path of a table's column.
         offset: of the member's bytes in a tar, or the row in a table.
+        beside: the fingerprint is what stands beside a picture, which is an item of its own, in
+            this row.
     """
 
     name: str
     content: bytes | Fingerprint | ItemError = field(repr=False)
     key: str | None = None
     offset: int | None = None
+    beside: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a table without pictures, as columns: most of a million match nothing.
+    """Hashes and addresses in the rows of a table, as columns: most of a million match nothing.
 
     Attributes:
         name: of the table.
@@ -202,6 +205,10 @@ class Rows:
         rows: of each value of a signal, from 0 in these rows; an address may have several.
         values: of each signal, in the order of `rows`.
         paths: of the columns that they are from.
+        prefix: stands before `row` and its number in names.
+        beside: rows whose pictures are items of their own: they count as no others.
+        aside: it is no gap here if no bank holds what they have: they describe pictures, and a
+            picture that is missing is a gap of its own.
     """
 
     name: str
@@ -209,6 +216,9 @@ class Rows:
     rows: dict[Signal, list[int]]
     values: dict[Signal, list[bytes]] = field(repr=False)
     paths: str
+    prefix: str = ""
+    beside: frozenset[int] = frozenset()
+    aside: bool = False
 
     def proof(self) -> bytes:
         """What goes into the digest of a dataset for them."""
@@ -236,7 +246,9 @@ class Rows:
                 one |= {signal: tuple(held.get(signal, ())) for signal in URL_SIGNALS}
             codes = held.get(Signal.PDQ, []) if not number else []
             fingerprint = Fingerprint(tuple(Pdq(code, None) for code in codes), **one)
-            yield Item(f"row {self.first + row}", fingerprint, self.paths, self.first + row)
+            at = self.first + row
+            beside = at if row in self.beside else None
+            yield Item(f"{self.prefix}row {at}", fingerprint, self.paths, at, beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +256,9 @@ class Columns:
     """What came of the columns of a table, once it was read.
 
     Attributes:
-        taken: pictures by column.
-        empty: looked at, and none of their values is a picture.
-        left: not looked at: of a type that holds no file, or others were named instead.
+        taken: by column, how many pictures, or rows with a hash or an address.
+        empty: looked at, and none of their values is one of these.
+        left: not looked at: of a type that holds none, or others were named instead.
     """
 
     taken: Mapping[str, int]

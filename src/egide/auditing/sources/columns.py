@@ -1,10 +1,12 @@
-"""The columns of an Arrow table: which of them can hold pictures, by their types."""
+"""The columns of an Arrow table: which of them can hold pictures or hashes, by their types."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from egide.auditing.sources.hash_columns import DIGEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +17,14 @@ _MIN_FIXED_BYTES = 48
 
 
 class Holds(Enum):
-    """What the values of a column are, where one of them can be a picture."""
+    """What the values of a column are, where one of them can be a picture or a hash."""
 
     BYTES = "bytes"
     TEXT = "text"
     NUMBERS = "numbers"
     """A list of whole numbers: the bytes of a file, one by one."""
+    DIGEST = "digest"
+    """Bytes of a digest's length, too short for a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Column:
 
 
 def columns_of(schema: Any, wanted: Sequence[str] = ()) -> tuple[list[Column], int]:
-    """Return the columns that can hold pictures, and how many leaves the type has.
+    """Return the columns that can hold something, and how many leaves the type has.
 
     Args:
         schema: Arrow's.
@@ -144,6 +148,8 @@ def _holds(kind: Any) -> Holds | None:
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
         return Holds.BYTES
     if types.is_fixed_size_binary(kind) and not types.is_decimal(kind):
+        if kind.byte_width in DIGEST_BYTES:
+            return Holds.DIGEST
         return Holds.BYTES if kind.byte_width >= _MIN_FIXED_BYTES else None
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return Holds.TEXT

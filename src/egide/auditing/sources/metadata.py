@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from egide.auditing.sources.base import Expansion, Member, Read, Reading, Rows, Shard
 from egide.auditing.sources.columns import is_list, unique
 from egide.auditing.sources.encoded import MIN_TEXT_BYTES, begins_picture, holds_picture
+from egide.auditing.sources.hash_columns import addresses_of, hashes_of
 from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.location import open_binary, stat, state_of, whole_file
 from egide.auditing.sources.metadata_columns import Told, tell
 from egide.auditing.sources.nested import read_member
 from egide.auditing.sources.parquet import ParquetSource, open_parquet
 from egide.domain.coverage import Gap, GapKind
-from egide.domain.model import Signal
 from egide.errors import (
     ColumnUnread,
     ListUnreadable,
@@ -32,7 +32,6 @@ from egide.errors import (
     SourceUnreadable,
     ValueMissing,
 )
-from egide.hashlist.addresses import address_digests
 from egide.hashlist.opening import opened
 from egide.hashlist.values import parse_any
 from egide.media.formats import sniff
@@ -40,7 +39,7 @@ from egide.media.formats import sniff
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from egide.domain.model import Limits
+    from egide.domain.model import Limits, Signal
 
 SHARD_ROWS = 250_000
 """Row groups are gathered into shards of about this many rows."""
@@ -437,7 +436,7 @@ class _Reading:
                     pictured |= shown
                 continue
             given = [(row, value) for row, value in zip(rows, values, strict=True) if value]
-            read = _addresses(given) if told.is_address else _parsed(given, told)
+            read = addresses_of(given) if told.is_address else hashes_of(given, told)
             for signal, (at, held) in read.items():
                 into = found.setdefault(signal, ([], []))
                 into[0].extend(at)
@@ -458,43 +457,6 @@ class _Reading:
                 ", ".join(paths),
             )
         self._row += count
-
-
-Values = dict[Signal, tuple[list[int], list[bytes]]]
-"""The rows of the values of each signal, and the values."""
-
-
-def _addresses(given: Sequence[tuple[int, Any]]) -> Values:
-    whole: tuple[list[int], list[bytes]] = ([], [])
-    field: tuple[list[int], list[bytes]] = ([], [])
-    for row, value in given:
-        digests = address_digests(value) if isinstance(value, str) else None
-        if digests is not None:
-            for (rows, values), each in ((whole, digests.url_sha256), (field, digests.url_md5)):
-                rows.extend([row] * len(each))
-                values.extend(each)
-    return {Signal.URL_SHA256: whole, Signal.URL_MD5: field}
-
-
-def _parsed(given: Sequence[tuple[int, Any]], told: Told) -> Values:
-    size, signal = told.size, told.signal
-    assert signal is not None
-    rows, texts = [row for row, _ in given], [value for _, value in given]
-    # A column of digits throughout, as most are, is read at once.
-    if set(map(type, texts)) == {str} and set(map(len, texts)) == {2 * size}:
-        try:
-            whole = bytes.fromhex("".join(texts))
-        except ValueError:
-            whole = b""
-        if len(whole) == size * len(texts):
-            return {signal: (rows, [whole[at : at + size] for at in range(0, len(whole), size)])}
-    kept = [
-        (row, parsed)
-        for row, value in given
-        if (parsed := value if isinstance(value, bytes) else parse_any(value)) is not None
-        and len(parsed) == size
-    ]
-    return {signal: ([row for row, _ in kept], [parsed for _, parsed in kept])}
 
 
 def _is_picture(value: object) -> bool:

@@ -1,10 +1,10 @@
-"""Find the pictures in the rows of a table, and tell the rows and columns that have none."""
+"""Find the pictures and hashes in the rows of a table, and tell the rows and columns without."""
 
 from __future__ import annotations
 
 import io
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +21,17 @@ from egide.auditing.sources.base import (
 )
 from egide.auditing.sources.columns import Column, Holds, missing_columns, unique
 from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
+from egide.auditing.sources.hash_columns import (
+    DIGEST_BYTES,
+    MAX_VALUE_BYTES,
+    HashColumns,
+    value_of,
+)
 from egide.auditing.sources.kinds import HEAD_BYTES, kind_of, named
 from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.measured import Measured
 from egide.auditing.sources.nested import read_member
+from egide.auditing.sources.table_batch import Batch, Tally
 from egide.auditing.sources.within import holds_beginning
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import ColumnMissing, ColumnUnread, FileTooLarge, ItemError, ValueMissing
@@ -36,55 +43,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHOWN_COLUMNS = 20
-_SHOWN_ROWS = 3
-
-
-@dataclass(slots=True)
-class _Tally:
-    """How many rows, and the first of them."""
-
-    count: int = 0
-    first: list[int] = field(default_factory=list)
-
-    def add(self, mask: NDArray[np.bool_], start: int) -> None:
-        rows = np.flatnonzero(mask)
-        self.count += len(rows)
-        if len(self.first) < _SHOWN_ROWS:
-            self.first += [start + int(row) for row in rows[: _SHOWN_ROWS - len(self.first)]]
-
-    def __str__(self) -> str:
-        more = " …" if self.count > len(self.first) else ""
-        shown = ", ".join(map(str, self.first)) + more
-        return f"row {shown}" if self.count == 1 else f"rows {shown}"
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is known of the rows of a batch, each a mask over them.
-
-    Attributes:
-        found: (row, order, leaf, number) of what may be pictures.
-        links: only a URL or a path, in some column.
-        paths: a place for a picture is empty, and a path stands beside it.
-        nulls: a place for a picture is empty.
-        junk: by column, where it holds bytes that are no picture.
-        texts: by column, where it holds a text that is neither a picture nor a link.
-    """
-
-    start: int
-    length: int
-    found: list[tuple[int, int, Leaf, int, Column]] = field(default_factory=list)
-    links: NDArray[np.bool_] = field(init=False)
-    paths: NDArray[np.bool_] = field(init=False)
-    nulls: NDArray[np.bool_] = field(init=False)
-    junk: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-    texts: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.links, self.paths, self.nulls = self.none(), self.none(), self.none()
-
-    def none(self) -> NDArray[np.bool_]:
-        return np.zeros(self.length, np.bool_)
 
 
 class Table:
@@ -103,14 +61,15 @@ class Table:
         self._columns = {column.path: column for column in columns}
         self._order = {column.path: number for number, column in enumerate(columns)}
         self._reading = reading
-        self._links, self._nulls = _Tally(), _Tally()
-        self._junk: dict[str, _Tally] = {}
-        self._texts: dict[str, _Tally] = {}
+        self._hashes = HashColumns()
+        self._links, self._nulls, self._nothing = Tally(), Tally(), Tally()
+        self._junk: dict[str, Tally] = {}
+        self._texts: dict[str, Tally] = {}
 
     def read(
         self, arrays: Sequence[tuple[str, Any]], length: int, *, alone: bool = False
     ) -> Iterator[Read]:
-        """Yield the pictures of a batch, row by row.
+        """Yield the pictures of a batch, row by row, and then the hashes beside them.
 
         Args:
             arrays: the paths and values of its top-level columns.
@@ -118,7 +77,7 @@ class Table:
             alone: other columns of these rows are damaged: that a row has no picture says nothing.
         """
         self.measured.take_values(length)
-        batch = _Batch(self.row, length)
+        batch = Batch(self.row, length)
         for path, array in arrays:
             for leaf in leaves_of(array, path, self.measured.take_values):
                 if (column := self._columns.get(leaf.path)) is not None:
@@ -133,6 +92,14 @@ class Table:
                     self.measured.take_item(read)
                 has[row] = True
                 yield read
+        pictured = frozenset(np.flatnonzero(has).tolist())
+        name, within = self._reading.name, self._reading.within
+        for rows in self._hashes.rows(
+            batch.values, length, name=name, first=self.row, prefix=within
+        ):
+            yield replace(rows, beside=pictured, aside=bool(self.pictures))
+        if not self.pictures:  # where others have a picture, one that is missing is a gap
+            has[sorted(self._hashes.has)] = True
         self._count(batch, has | alone)
         self.row += length
         self.rows += length
@@ -164,7 +131,7 @@ class Table:
             yield self._rows(self._links, reason)
             said += 1
         holds = [column for column in self._columns.values() if column.holds is Holds.BYTES]
-        if self._nulls.count and holds:
+        if self._nulls.count and holds and not self._hashes_alone:
             yield self._rows(self._nulls, "it is null or empty")
             said += 1
         for path, tally in (*self._junk.items(), *self._texts.items()):
@@ -179,53 +146,80 @@ class Table:
                 )
                 yield column_gap(name, column.path, reason)
                 said += 1
-        if said or self.pictures or not self.rows:
+        # Of pictures that were compared, a name that promises more is no gap.
+        for gap in self._hashes.gaps(name, named=self._hashes_alone and not said):
+            yield gap
+            said += 1
+        if self._hashes_alone and self._nothing.count:
+            yield self._rows(self._nothing, "no picture, hash or address stands in it")
+        if said or self.pictures or self._hashes.found or not self.rows:
             return
         if self._reading.whole:
             raise column_missing(name, schema_names, wanted)
         yield Other(".rows")
 
+    @property
+    def _hashes_alone(self) -> bool:
+        """Whether its rows are compared by hashes or addresses, and none by a picture."""
+        return self._hashes.found and not self.pictures
+
     def _columns_said(self, schema_names: Sequence[str], unread: Mapping[str, str]) -> Columns:
         names = unique(schema_names)
         read = {one.top for one in self._columns.values() if names[one.top] not in unread}
         empty = (one for one in self._columns.values() if one.top in read)
+        taken = self.pictures + self._hashes.taken
         return Columns(
-            taken=dict(self.pictures),
-            empty=tuple(one.path for one in empty if not self.pictures[one.path]),
+            taken=dict(taken),
+            empty=tuple(one.path for one in empty if not taken[one.path]),
             left=tuple(name for top, name in enumerate(names) if top not in read),
         )
 
-    def _rows(self, tally: _Tally, reason: str) -> Gap:
+    def _rows(self, tally: Tally, reason: str) -> Gap:
         name = f"{self._reading.name}, {tally}"
         return Gap.of(name, ValueMissing(name=name, reason=reason), GapKind.ROW, count=tally.count)
 
-    def _count(self, batch: _Batch, has: NDArray[np.bool_]) -> None:
+    def _count(self, batch: Batch, has: NDArray[np.bool_]) -> None:
         links = batch.paths | (batch.links & ~has)
         self._links.add(links, batch.start)
         empty = ~has & ~links
+        self._nothing.add(empty, batch.start)
         for path, mask in batch.junk.items():
-            self._junk.setdefault(path, _Tally()).add(mask, batch.start)
+            self._junk.setdefault(path, Tally()).add(mask, batch.start)
             empty &= ~mask
         for path, mask in batch.texts.items():
-            self._texts.setdefault(path, _Tally()).add(mask & empty, batch.start)
+            self._texts.setdefault(path, Tally()).add(mask & empty, batch.start)
         self._nulls.add(batch.nulls & empty, batch.start)
 
-    def _look(self, leaf: Leaf, column: Column, batch: _Batch) -> None:
+    def _look(self, leaf: Leaf, column: Column, batch: Batch) -> None:
         if column.holds is Holds.BYTES:
             self._look_at_bytes(leaf, column, batch)
         elif column.holds is Holds.TEXT:
             self._look_at_text(leaf, column, batch)
+        elif column.holds is Holds.DIGEST:
+            for number, position in enumerate(leaf.positions):
+                if (value := leaf.array[int(position)].as_buffer()) is not None:
+                    start = value[: MAX_VALUE_BYTES + 1].to_pybytes()
+                self._may_be_hash(start, leaf, number, batch, binary=True)
         else:
             for number, position in enumerate(leaf.positions):
                 head = numbers_at(leaf.array, int(position), HEAD_BYTES)
                 if head and sniff(head) is not None:
                     self._found(leaf, number, column, batch)
 
-    def _found(self, leaf: Leaf, number: int, column: Column, batch: _Batch) -> None:
+    def _found(self, leaf: Leaf, number: int, column: Column, batch: Batch) -> None:
         order = self._order[column.path]
         batch.found.append((int(leaf.rows[number]), order, leaf, number, column))
 
-    def _look_at_bytes(self, leaf: Leaf, column: Column, batch: _Batch) -> None:
+    def _may_be_hash(
+        self, content: bytes, leaf: Leaf, number: int, batch: Batch, *, binary: bool = False
+    ) -> None:
+        """Keep a value that may be a hash or an address."""
+        if self._hashes.wants(leaf.path) and (value := value_of(content, binary=binary)):
+            rows, values = batch.values.setdefault(leaf.path, ([], []))
+            rows.append(int(leaf.rows[number]))
+            values.append(value)
+
+    def _look_at_bytes(self, leaf: Leaf, column: Column, batch: Batch) -> None:
         junk = batch.junk.setdefault(column.path, batch.none())
         if "[]" not in column.path:
             present = batch.none()
@@ -239,10 +233,14 @@ class Table:
                     batch.paths[leaf.rows[number]] = True
                 elif not column.optional:
                     batch.nulls[leaf.rows[number]] = True
-            elif self._is_one(value, leaf, number, column):
+            elif not (value.size in DIGEST_BYTES and not column.claims) and self._is_one(
+                value, leaf, number, column
+            ):
                 self._found(leaf, number, column, batch)
             else:
                 junk[leaf.rows[number]] = True
+                start = value[: MAX_VALUE_BYTES + 1].to_pybytes()
+                self._may_be_hash(start, leaf, number, batch, binary=True)
 
     @staticmethod
     def _is_one(value: Any, leaf: Leaf, number: int, column: Column) -> bool:
@@ -256,7 +254,7 @@ class Table:
             return True
         return holds_beginning(value.to_pybytes())
 
-    def _look_at_text(self, leaf: Leaf, column: Column, batch: _Batch) -> None:
+    def _look_at_text(self, leaf: Leaf, column: Column, batch: Batch) -> None:
         texts = batch.texts.setdefault(column.path, batch.none())
         for number, position in enumerate(leaf.positions):
             value = leaf.array[int(position)].as_buffer()
@@ -266,7 +264,9 @@ class Table:
             text = value.to_pybytes()
             if holds_picture(text):
                 self._found(leaf, number, column, batch)
-            elif is_link(text):
+                continue
+            self._may_be_hash(text, leaf, number, batch)
+            if is_link(text):
                 batch.links[row] = True
             else:
                 texts[row] = True
