@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from egide.auditing.sources.base import Expansion, Member, Read, Reading, Rows, Shard
+from egide.auditing.sources.base import Columns, Expansion, Member, Read, Reading, Rows, Shard
 from egide.auditing.sources.columns import is_list, unique
 from egide.auditing.sources.encoded import MIN_TEXT_BYTES, begins_picture, holds_picture
 from egide.auditing.sources.hash_columns import addresses_of, hashes_of
@@ -232,6 +232,7 @@ class _Reading:
         self._name = name
         self._expansion = expansion
         self._told: dict[str, Told] = {}
+        self._taken: Counter[str] = Counter()
         self.pictures: set[str] = set()
         self._empty = self._wrong = self._bad = self._cut = self._columns_cut = 0
         self._quotes = self._open = 0  # of the row that is read: quotes, and lines within them
@@ -353,6 +354,9 @@ class _Reading:
         Raises:
             SourceUnreadable: no column holds hashes or addresses.
         """
+        left = {path for path, told in self._told.items() if told.numbers}
+        empty = self._told.keys() - self._taken.keys() - left - self.pictures
+        yield Columns(dict(self._taken), tuple(sorted(empty)), tuple(sorted(left)))
         for path, told in sorted(self._told.items()):
             if told.reason:
                 label = f"{self._name}, column {path}"
@@ -443,8 +447,9 @@ class _Reading:
                 into[1].extend(held)
                 has.update(at)
             tried.update(row for row, _ in given)
-            if any(at for at, _ in read.values()):
+            if compared := {row for at, _ in read.values() for row in at}:
                 paths.append(path)
+                self._taken[path] += len(compared)
         self._wrong += len(tried - has)
         self._empty += count - len(tried | pictured)
         self._expansion.items += len(has)
