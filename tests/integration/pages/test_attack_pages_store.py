@@ -210,8 +210,8 @@ def test_partners_see_no_case(tmp_path: Path) -> None:
         for secret in (number, other, "by-phone", "amina", "person-", "case", "authority"):
             assert secret not in text, secret
         known = {
-            "id", "bank", "revision", "state", "trust", "fingerprint", "quality", "added",
-            "changed", "expires",
+            "id", "bank", "bank_kind", "revision", "state", "trust", "fingerprint", "quality",
+            "added", "changed", "expires",
         }  # fmt: skip
         assert {name for entry in entries for name in entry} == known
         # The same picture in two cases is two entries, and neither tells of the other's.
