@@ -281,6 +281,20 @@ def test_archives_in_archives_are_reported(tmp_path: Path) -> None:
     assert gaps(path) == [(GapKind.ARCHIVE, "inner.zip", "source-unreadable", 1)]
 
 
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("t.csv", b"caption,md5\na,0\n"), ("t.jsonl", b'{"caption": "a", "md5": "0"}\n')],
+)
+def test_tables_of_hashes_in_archives_are_said(tmp_path: Path, name: str, table: bytes) -> None:
+    for path in (
+        write_tar(
+            tmp_path / "s.tar", {name: table, "a.png": PNG, "words.csv": b"caption,n\na,1\n"}
+        ),
+        write_zip(tmp_path / "s.zip", {name: table, "a.png": PNG}),
+    ):
+        assert gaps(path) == [(GapKind.COLUMN, f"{name}, column md5", "column-unread", 1)]
+
+
 # --- zip -------------------------------------------------------------------------------------
 
 

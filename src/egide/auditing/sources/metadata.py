@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter, deque
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,13 @@ from egide.auditing.sources.encoded import MIN_TEXT_BYTES, begins_picture, holds
 from egide.auditing.sources.hash_columns import addresses_of, hashes_of
 from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.location import open_binary, stat, state_of, whole_file
-from egide.auditing.sources.metadata_columns import Told, tell
+from egide.auditing.sources.metadata_columns import (
+    Told,
+    delimiter_of,
+    fields_of,
+    names_of_hashes,
+    tell,
+)
 from egide.auditing.sources.nested import read_member
 from egide.auditing.sources.parquet import ParquetSource, open_parquet
 from egide.domain.coverage import Gap, GapKind
@@ -60,8 +65,6 @@ TABLE_SUFFIXES = (
 )
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
-
-_JSON_NAME = re.compile(r'"([^"\\]{1,200})"\s*:')
 
 Column = tuple[Any, Any]
 """The rows of a column's values in a batch, and the values: texts, bytes, or something else."""
@@ -160,7 +163,7 @@ def is_metadata(url: str) -> bool:
                 head = content.readline(_MAX_LINE_BYTES).decode("utf-8-sig", "replace")
             except ListUnreadable:
                 return False
-        names = [name.strip().lower() for name in _fields(head, _delimiter(head))]
+        names = [name.strip().lower() for name in fields_of(head, delimiter_of(head))]
         words = all(name and parse_any(name) is None and not name[0].isdigit() for name in names)
         return words and len(names) > 1 and "signal_type" not in names and "sep=" not in names[0]
     return lower.endswith((".parquet", ".pq")) and _has_no_pictures(url)
@@ -174,9 +177,7 @@ def names_hashes(url: str) -> bool:
             head = content.readline(_MAX_LINE_BYTES).decode("utf-8-sig", "replace")
         except ListUnreadable:
             return False
-    if not url.lower().endswith(_JSON_LINES):
-        return any(tell([], name.strip()).named for name in _fields(head, _delimiter(head)))
-    return any(tell([], name).named for name in _JSON_NAME.findall(head))
+    return bool(names_of_hashes(head, json_lines=url.lower().endswith(_JSON_LINES)))
 
 
 def _has_no_pictures(url: str) -> bool:
@@ -270,8 +271,8 @@ class _Reading:
     def table(self, content: io.BufferedReader[Any]) -> Iterator[Read]:
         """Read a CSV, whose first line names its columns."""
         head = content.readline(_MAX_LINE_BYTES).decode("utf-8-sig", "replace")
-        delimiter = _delimiter(head)
-        names = unique([name.strip() for name in _fields(head, delimiter)])
+        delimiter = delimiter_of(head)
+        names = unique([name.strip() for name in fields_of(head, delimiter)])
         self._columns_cut = max(0, len(names) - _MAX_COLUMNS)
         names = names[:_MAX_COLUMNS]
         text = io.TextIOWrapper(content, "utf-8", errors="replace", newline="")
@@ -496,15 +497,3 @@ def _is_text(kind: Any) -> bool:
         or types.is_string_view(kind)
         or (types.is_fixed_size_binary(kind) and kind.byte_width in {16, 20, 32})
     )
-
-
-def _delimiter(head: str) -> str:
-    counts = Counter({delimiter: head.count(delimiter) for delimiter in ("\t", ";", "|", ",")})
-    return counts.most_common(1)[0][0] if counts.total() else ","
-
-
-def _fields(line: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [""])
-    except csv.Error:
-        return [""]

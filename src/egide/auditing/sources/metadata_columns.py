@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +33,7 @@ _NUMBERS = "its name says that it holds hashes or addresses, and it holds number
 _UNSURE = (
     "its values of 64 digits may be PDQ or SHA-256: name the column `pdq` or `sha256`, as they are"
 )
+_JSON_NAME = re.compile(r'"([^"\\]{1,200})"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +125,28 @@ def _are_uuids(sample: Sequence[str | bytes]) -> bool:
         and value[16].lower() in "89ab"
         for value in sample
     )
+
+
+def names_of_hashes(head: str, *, json_lines: bool) -> list[str]:
+    """The columns that are named as hashes or addresses.
+
+    Args:
+        head: the first line of a CSV, or of JSON lines.
+        json_lines: which of the two.
+    """
+    names = _JSON_NAME.findall(head) if json_lines else fields_of(head, delimiter_of(head))
+    return [name for each in names if tell([], name := each.strip()).named]
+
+
+def delimiter_of(head: str) -> str:
+    """What stands between the fields of a line."""
+    counts = Counter({delimiter: head.count(delimiter) for delimiter in ("\t", ";", "|", ",")})
+    return counts.most_common(1)[0][0] if counts.total() else ","
+
+
+def fields_of(line: str, delimiter: str) -> list[str]:
+    """The fields of a line; one empty field if it is no such line."""
+    try:
+        return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [""])
+    except csv.Error:
+        return [""]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from egide.auditing.sources.base import Item, Other, Read, suffix_of
 from egide.auditing.sources.encoded import begins_picture, holds_picture, pictures_in
+from egide.auditing.sources.metadata_columns import names_of_hashes
 from egide.domain.coverage import Gap, GapKind
-from egide.errors import ArchiveUnsupported, FileTooLarge
+from egide.errors import ArchiveUnsupported, ColumnUnread, FileTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,12 @@ TEXT_SUFFIXES = frozenset(
     }
 )
 """Texts whatever their first bytes; of other files these say it."""
+_TABLES = {".csv": False, ".tsv": False, ".jsonl": True, ".ndjson": True}
+# Whether their lines are JSON.
+_IN_ARCHIVE = (
+    "in an archive hashes and addresses are not compared: take the table out, and name it as a "
+    "source of its own"
+)
 _BEGINNINGS = re.compile(
     rb"\xff\xd8\xff(?:\xe0..JFIF\0|\xe1..(?:Exif\0|http)|\xe2..(?:ICC_|MPF\0)|\xed..Photoshop"
     rb"|\xee..Adobe|\xdb\0[\x43\x84\xc5]|\xfe[\0-\x0f].)"
@@ -64,7 +71,13 @@ def look_within(member: Member, head: bytes, reading: Reading) -> Iterator[Read]
     Raises:
         SourceExpands: it, and what stood before, expand beyond the limit.
     """
-    if suffix_of(member.name) in TEXT_SUFFIXES or _is_text(head):
+    suffix = suffix_of(member.name)
+    if suffix in _TABLES and not member.seekable:  # it stands in an archive
+        line = head.partition(b"\n")[0].decode("utf-8-sig", "replace")
+        for column in names_of_hashes(line, json_lines=_TABLES[suffix]):
+            name = f"{member.name}, column {column}"
+            yield Gap.of(name, ColumnUnread(name=name, reason=_IN_ARCHIVE), GapKind.COLUMN)
+    if suffix in TEXT_SUFFIXES or _is_text(head):
         yield from _in_text(member, head, reading)
     elif _holds_beginning(member, head, reading):
         yield _unopened(member.name)
