@@ -27,7 +27,7 @@ from egide.auditing.sources.metadata_columns import (
     tell,
 )
 from egide.auditing.sources.nested import read_member
-from egide.auditing.sources.parquet import ParquetSource, open_parquet
+from egide.auditing.sources.parquet import ParquetSource, open_parquet, runs_of
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
     ColumnUnread,
@@ -42,7 +42,7 @@ from egide.hashlist.values import parse_any
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from egide.domain.model import Limits, Signal
 
@@ -90,7 +90,7 @@ class MetadataSource:
             with open_binary(self.url) as stream:
                 file = open_parquet(stream, self.name)
                 rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-                runs = _runs(rows)
+                runs = runs_of(rows, SHARD_ROWS)
         except SourceError:
             pass  # reading says so, which costs only this shard
         for number, (start, stop) in enumerate(runs):
@@ -208,18 +208,6 @@ def _names_in(kind: Any) -> Iterator[str]:
             yield from _names_in(kind.field(index).type)
     elif hasattr(kind, "value_type"):
         yield from _names_in(kind.value_type)
-
-
-def _runs(rows: Sequence[int]) -> list[tuple[int, int]]:
-    runs, start, held = [], 0, 0
-    for number, count in enumerate(rows):
-        held += count
-        if held >= SHARD_ROWS:
-            runs.append((start, number + 1))
-            start, held = number + 1, 0
-    if start < len(rows) or not runs:
-        runs.append((start, len(rows)))
-    return runs
 
 
 class _Reading:

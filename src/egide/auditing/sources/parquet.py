@@ -49,9 +49,8 @@ class ParquetSource:
         try:
             with open_binary(self.url) as stream:
                 file = open_parquet(stream, self.name)
-                runs = _runs(
-                    [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-                )
+                rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+                runs = runs_of(rows, RUN_ROWS)
         except SourceError:
             pass  # `read` raises the same error, which then costs only this shard
         for number, (start, stop) in enumerate(runs):
@@ -203,11 +202,12 @@ def open_parquet(stream: Any, name: str) -> Any:
         ) from error
 
 
-def _runs(group_rows: Sequence[int]) -> list[tuple[int, int]]:
+def runs_of(group_rows: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Gather row groups into runs of about `most` rows, as first and last but one."""
     runs, start, rows = [], 0, 0
     for index, count in enumerate(group_rows):
         rows += count
-        if rows >= RUN_ROWS:
+        if rows >= most:
             runs.append((start, index + 1))
             start, rows = index + 1, 0
     if start < len(group_rows) or not runs:
