@@ -7,6 +7,8 @@ import time
 import sqlalchemy as sa
 from alembic import op
 
+from egide.store.migrations.checks import replace_check
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -49,27 +51,5 @@ def upgrade() -> None:
         sa.text("UPDATE store_meta SET erased_revision = :revision, erasure_pending_since = :now"),
         {"revision": last or 0, "now": int(time.time())},
     )
-    _tighten(connection)
-
-
-def _tighten(connection: sa.Connection) -> None:
-    """Make the database itself refuse a fingerprint on an entry that is not active."""
-    if connection.dialect.name != "sqlite":
-        op.drop_constraint(op.f("ck_entries_erased"), "entries", type_="check")
-        op.create_check_constraint(op.f("ck_entries_erased"), "entries", _NEW)
-        return
-    # No row changes its format, so the table's text may be replaced in place; copying ten million
-    # rows took minutes. Source: https://www.sqlite.org/lang_altertable.html, section 7.
-    version = connection.execute(sa.text("PRAGMA schema_version")).scalar_one()
-    connection.execute(sa.text("PRAGMA writable_schema = ON"))
-    done = connection.execute(
-        sa.text(
-            "UPDATE sqlite_master SET sql = replace(sql, :old, :new)"
-            " WHERE type = 'table' AND name = 'entries' AND instr(sql, :old) > 0"
-        ),
-        {"old": _OLD, "new": _NEW},
-    )
-    if done.rowcount != 1:
-        raise AssertionError("the table of entries differs from the first version's")
-    connection.execute(sa.text(f"PRAGMA schema_version = {int(version) + 1}"))
-    connection.execute(sa.text("PRAGMA writable_schema = OFF"))
+    # The database itself refuses a fingerprint on an entry that is not active.
+    replace_check("entries", "ck_entries_erased", old=_OLD, new=_NEW)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from egide.store.migrations.checks import replace_check
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -24,26 +26,5 @@ def upgrade() -> None:
         "banks",
         sa.Column("kind", sa.String(16), nullable=False, server_default=sa.text("'positive'")),
     )
-    _tighten(op.get_bind())
-
-
-def _tighten(connection: sa.Connection) -> None:
-    """Make the database itself refuse these digests, too, on an entry that is not active."""
-    if connection.dialect.name != "sqlite":
-        op.drop_constraint(op.f("ck_entries_erased"), "entries", type_="check")
-        op.create_check_constraint(op.f("ck_entries_erased"), "entries", _NEW)
-        return
-    # In place, as in 0005: no row changes its format.
-    version = connection.execute(sa.text("PRAGMA schema_version")).scalar_one()
-    connection.execute(sa.text("PRAGMA writable_schema = ON"))
-    done = connection.execute(
-        sa.text(
-            "UPDATE sqlite_master SET sql = replace(sql, :old, :new)"
-            " WHERE type = 'table' AND name = 'entries' AND instr(sql, :old) > 0"
-        ),
-        {"old": _OLD, "new": _NEW},
-    )
-    if done.rowcount != 1:
-        raise AssertionError("the table of entries differs from the version before")
-    connection.execute(sa.text(f"PRAGMA schema_version = {int(version) + 1}"))
-    connection.execute(sa.text("PRAGMA writable_schema = OFF"))
+    # The database itself refuses these digests, too, on an entry that is not active.
+    replace_check("entries", "ck_entries_erased", old=_OLD, new=_NEW)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from egide.store.migrations.checks import replace_check
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -40,26 +42,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", name="pk_details"),
         sa.ForeignKeyConstraint(["entry_id"], ["entries.id"], name="fk_details_entry_id"),
     )
-    _widen(op.get_bind())
-
-
-def _widen(connection: sa.Connection) -> None:
-    """Let a key have the new role."""
-    if connection.dialect.name != "sqlite":
-        op.drop_constraint(op.f("ck_keys_role"), "keys", type_="check")
-        op.create_check_constraint(op.f("ck_keys_role"), "keys", _NEW)
-        return
-    # The table's text is replaced in place, as in 0005: other tables refer to this one.
-    version = connection.execute(sa.text("PRAGMA schema_version")).scalar_one()
-    connection.execute(sa.text("PRAGMA writable_schema = ON"))
-    done = connection.execute(
-        sa.text(
-            "UPDATE sqlite_master SET sql = replace(sql, :old, :new)"
-            " WHERE type = 'table' AND name = 'keys' AND instr(sql, :old) > 0"
-        ),
-        {"old": _OLD, "new": _NEW},
-    )
-    if done.rowcount != 1:
-        raise AssertionError("the table of keys differs from the earlier versions'")
-    connection.execute(sa.text(f"PRAGMA schema_version = {int(version) + 1}"))
-    connection.execute(sa.text("PRAGMA writable_schema = OFF"))
+    replace_check("keys", "ck_keys_role", old=_OLD, new=_NEW)
