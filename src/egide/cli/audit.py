@@ -265,8 +265,8 @@ def _print_result(
         options = " ".join(f"--accept {kind}" for kind in left_out)
         say(f"Where you know of it, leave a kind out of the exit code: {options}")
     for words, paths in (
-        ("Columns compared", summary.columns.taken),
-        ("Columns with nothing to compare", summary.columns.empty),
+        ("Columns with pictures, hashes or addresses", summary.columns.taken),
+        ("Columns without any", summary.columns.empty),
         ("Columns not read", summary.columns.left),
     ):
         if paths:
