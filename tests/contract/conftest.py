@@ -7,8 +7,6 @@ import pytest
 
 from egide.store.changing import ChangingStore as Store
 
-SHORT_S = 0.2
-
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -25,7 +23,7 @@ def open_store(store_url: str) -> Iterator[Callable[[], Store]]:
     opened: list[Store] = []
 
     def open_it() -> Store:
-        store = Store.open(store_url, create=True, busy_timeout_s=SHORT_S)
+        store = Store.open(store_url, create=True)
         opened.append(store)
         return store
 

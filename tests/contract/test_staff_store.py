@@ -258,15 +258,17 @@ class TestSessions:
         assert seen() == NOW + TOUCH_S
 
     def test_session_lives_on_while_nothing_can_be_written(
-        self, open_store: Callable[[], Store], sessions: Sessions, clock: Clock
+        self, store_url: str, store: Store, clock: Clock
     ) -> None:
-        token = sessions.start("case", 1, idle_s=60, longest_s=1000)
-        clock.now += 59
-        with open_store()._database.write():
-            assert sessions.find(token) is not None
-            sessions.end("nobody's")  # which waits for no writer
-            clock.now += 1
-            assert sessions.find(token) is None
+        with Store.open(store_url, busy_timeout_s=0.1) as impatient:
+            sessions = Sessions(impatient._database, clock)
+            token = sessions.start("case", 1, idle_s=60, longest_s=1000)
+            clock.now += 59
+            with store._database.write():
+                assert sessions.find(token) is not None
+                sessions.end("nobody's")  # which waits for no writer
+                clock.now += 1
+                assert sessions.find(token) is None
 
     def test_session_ends_at_its_longest_however_it_is_used(
         self, sessions: Sessions, clock: Clock

@@ -19,7 +19,7 @@ FOR_TESTS = ("fsync=off", "full_page_writes=off", "max_connections=60")
 # A new database takes a quarter of a second, TRUNCATE of all tables a tenth, this a hundredth.
 _EMPTY = """
 DO $$ DECLARE name text; BEGIN
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    PERFORM pg_terminate_backend(pid, 20000) FROM pg_stat_activity  -- waits for its end
         WHERE datname = current_database() AND pid <> pg_backend_pid();
     SET LOCAL session_replication_role = replica;
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'

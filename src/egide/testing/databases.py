@@ -50,10 +50,10 @@ class DatabaseContract(ABC):
 
     @pytest.fixture
     def another(self) -> Iterator[Another]:
-        """Connect once more, by default with little patience; the first time makes the tables."""
+        """Connect once more, by default with much patience; the first time makes the tables."""
         opened: list[Database] = []
 
-        def connect(busy_timeout_s: float = _SHORT_S) -> Database:
+        def connect(busy_timeout_s: float = GENEROUS_S) -> Database:
             database = self.connect(busy_timeout_s)
             opened.append(database)
             database.check_place(create=True)
@@ -101,7 +101,7 @@ class DatabaseContract(ABC):
         assert _revision(other) == 1
 
     def test_a_second_writer_is_refused_in_time(self, database: Database, another: Another) -> None:
-        other = another()
+        other = another(_SHORT_S)
         with database.write() as connection:
             connection.execute(sa.insert(revisions).values(_CHANGE))
             began = time.monotonic()
@@ -114,7 +114,7 @@ class DatabaseContract(ABC):
     def test_a_second_writer_waits_and_sees_what_the_first_wrote(
         self, database: Database, another: Another
     ) -> None:
-        other = another(GENEROUS_S)
+        other = another()
         seen: list[int] = []
 
         def write() -> None:
@@ -155,7 +155,7 @@ class DatabaseContract(ABC):
     def test_no_change_is_missed_whoever_makes_it(
         self, database: Database, another: Another
     ) -> None:
-        others = [another(GENEROUS_S), another(GENEROUS_S)]
+        others = [another(), another()]
         seen = [0]
 
         def follow() -> None:
@@ -214,9 +214,8 @@ class DatabaseContract(ABC):
         assert self.copies_of(erased) == 0
         assert self.copies_of(kept) > 0
 
-    def test_what_somebody_still_reads_is_not_forgotten_yet(
-        self, database: Database, another: Another
-    ) -> None:
+    def test_what_somebody_still_reads_is_not_forgotten_yet(self, another: Another) -> None:
+        database = another(_SHORT_S)
         erased, *_ = _register(database, 10)
         with another().read() as connection:
             assert connection.scalar(sa.select(sa.func.count(entries.c.pdqs))) == 10
