@@ -53,7 +53,8 @@ class Shard:
         kind: of the source that reads it.
         url: of the archive, or of the folder that holds `files`.
         name: in reports.
-        start, stop: a run of members or row groups; 0 and 0 for the whole.
+        start, stop: a run of members or row groups, or of a tar's bytes; 0 and 0 for the whole. The
+            last run of a tar has a `stop` of 0.
         files: paths below `url`, for a run of a folder's files.
         columns: of a table; empty to look at all of them.
         state: a digest of sizes and times, so that a changed shard is another shard.
@@ -125,7 +126,7 @@ class Reading:
     Attributes:
         name: of the container, as reports show it.
         columns: of a table; empty to look at all.
-        start, stop: the run of members or row groups; 0 and 0 for all.
+        start, stop: the run of members or row groups, or of a tar's bytes; 0 and 0 for all.
         depth: how many containers stand around it.
         whole: whether this run is all of the container.
         within: stands before the names of what is in a container inside another.
