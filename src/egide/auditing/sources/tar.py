@@ -9,21 +9,11 @@ import zlib
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Expansion,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    Shard,
-    suffix_of,
-)
-from egide.auditing.sources.kinds import Kind
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
 from egide.auditing.sources.location import open_binary, whole_file
 from egide.auditing.sources.nested import read_container, read_member, reads
 from egide.errors import LinkNotFollowed, SourceTruncated, SourceUnreadable
+from egide.media.containers import IMAGE_SUFFIXES, Kind, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
