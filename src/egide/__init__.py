@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
     from egide.usecases.export import export_hashes
+    from egide.usecases.guard import Guard
+    from egide.usecases.guard import Guard as guard  # noqa: N813 - called like a function
+    from egide.usecases.guard_summary import GuardSummary
     from egide.usecases.import_lists import ImportReport, import_hashes
     from egide.usecases.register import RegisteredFile, register
     from egide.usecases.withdraw import (
@@ -73,6 +76,8 @@ _HOMES = {
     "egide.domain.coverage": ("Gap", "GapKind", "gaps_within"),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),
     "egide.usecases.export": ("export_hashes",),
+    "egide.usecases.guard": ("Guard",),
+    "egide.usecases.guard_summary": ("GuardSummary",),
     "egide.usecases.import_lists": ("ImportReport", "import_hashes"),
     "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
     "egide.usecases.register": ("RegisteredFile", "register"),
@@ -111,6 +116,7 @@ _HOMES = {
     "egide.domain.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
+_CALLED_LIKE_FUNCTIONS = {"audit": "Audit", "guard": "Guard"}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -131,6 +137,8 @@ __all__ = [
     "GapKind",
     "GapRow",
     "GapSummary",
+    "Guard",
+    "GuardSummary",
     "HashListFormat",
     "ImportReport",
     "ItemError",
@@ -164,6 +172,7 @@ __all__ = [
     "export_hashes",
     "fingerprint",
     "gaps_within",
+    "guard",
     "import_hashes",
     "match",
     "open_store",
@@ -177,8 +186,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "audit":
-        return __getattr__("Audit")
+    if name in _CALLED_LIKE_FUNCTIONS:
+        return __getattr__(_CALLED_LIKE_FUNCTIONS[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'egide' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)
