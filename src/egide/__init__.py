@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from egide._version import __version__
 
 if TYPE_CHECKING:
+    from egide.auditing.progress import Progress
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
-    from egide.auditing.run import Audit, Progress
+    from egide.auditing.run import Audit
     from egide.auditing.run import Audit as audit  # noqa: N813 - called like a function
     from egide.auditing.summary import AuditSummary, GapSummary
     from egide.domain.coverage import Gap, GapKind, gaps_within
@@ -66,7 +67,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
-    "egide.auditing.run": ("Audit", "Progress"),
+    "egide.auditing.progress": ("Progress",),
+    "egide.auditing.run": ("Audit",),
     "egide.auditing.summary": ("AuditSummary", "GapSummary"),
     "egide.domain.coverage": ("Gap", "GapKind", "gaps_within"),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),

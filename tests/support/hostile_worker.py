@@ -5,11 +5,11 @@ import signal
 import time
 from typing import Any
 
-from egide.auditing import scan
+from egide.auditing import reading
 from egide.auditing.executors import worker
 from egide.domain.model import Fingerprint
 
-real = scan.fingerprint
+real = reading.fingerprint
 
 
 def hostile(content: bytes, **options: Any) -> Fingerprint:
@@ -21,5 +21,5 @@ def hostile(content: bytes, **options: Any) -> Fingerprint:
     return real(content, **options)
 
 
-scan.fingerprint = hostile
+reading.fingerprint = hostile
 worker.main()

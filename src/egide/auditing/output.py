@@ -6,9 +6,10 @@ import fcntl
 import json
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from egide.auditing.options import Options
 from egide.auditing.parts import Kept, part_path, read_findings, read_kept
 from egide.auditing.report.report import REPORT_NAME
 from egide.auditing.rows import MatchRow, gap_schema, match_schema, vetoed_schema
@@ -28,8 +29,25 @@ NOT_COMPARED = "not_compared.parquet"
 VETOED = "vetoed.parquet"
 SUMMARY = "summary.json"
 _WORK = ".audit"
-_MANIFEST_SCHEMA = 2
+_FINGERPRINTS = "fingerprints"
+_MANIFEST_SCHEMA = 3
 _FLUSH_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedShard:
+    """A shard of an audit.
+
+    Attributes:
+        id: names its parts.
+        source: the position of its source.
+        kept_id: names its kept fingerprints.
+    """
+
+    id: str
+    shard: Shard
+    source: int
+    kept_id: str
 
 
 class Output:
@@ -37,13 +55,16 @@ class Output:
 
     Its subfolder `.audit/` holds the work: `manifest.json` (which audit this is), `plan.jsonl`
     (one shard per line) and `parts/`. The tables beside it are written once every part exists.
+    `fingerprints/` holds what was computed of the items.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.parts = path / _WORK / "parts"
+        self.fingerprints = path / _FINGERPRINTS
         self._manifest = path / _WORK / "manifest.json"
         self._plan = path / _WORK / "plan.jsonl"
+        self.lock_path = path / _WORK / "lock"
         self._lock: IO[bytes] | None = None
 
     @contextmanager
@@ -54,7 +75,7 @@ class Output:
         except OSError as error:
             raise OutputUnwritable(name=self.path, reason=error.strerror or error) from error
 
-    def open(self, sources: list[str], *, fresh: bool) -> None:
+    def open(self, options: Options, *, fresh: bool) -> None:
         """Create the folder, take its lock, and check that it belongs to this audit.
 
         Raises:
@@ -66,7 +87,8 @@ class Output:
             make_private_folder(self.path)
             make_private_folder(self.path / _WORK, own=True)
             make_private_folder(self.parts, own=True)
-            self._lock = open_private(self.path / _WORK / "lock")
+            make_private_folder(self.fingerprints, own=True)
+            self._lock = open_private(self.lock_path)
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -75,46 +97,53 @@ class Output:
                 for left in unfinished_files(self.path / name):  # by an audit that was killed
                     left.unlink(missing_ok=True)
             if fresh:
-                shutil.rmtree(self.parts)
-                make_private_folder(self.parts, own=True)
+                for folder in (self.parts, self.fingerprints):
+                    shutil.rmtree(folder)
+                    make_private_folder(folder, own=True)
                 self._manifest.unlink(missing_ok=True)
             else:
-                self._check_owner(sources)
-            manifest = {"schema_version": _MANIFEST_SCHEMA, "sources": sources}
+                self._check_owner(options)
+            manifest = {"schema_version": _MANIFEST_SCHEMA, "options": options.to_json()}
             self._replace(self._manifest, json.dumps(manifest, indent=1))
 
-    def _check_owner(self, sources: list[str]) -> None:
+    def _check_owner(self, options: Options) -> None:
         if self._manifest.exists():
-            try:
-                manifest = json.loads(self._manifest.read_text("utf-8"))
-                known, same = manifest["schema_version"], manifest["sources"] == sources
-            except (ValueError, KeyError, TypeError):
-                raise OutputMismatch(name=self.path, reason="its manifest is damaged") from None
-            if known != _MANIFEST_SCHEMA:
-                raise OutputMismatch(name=self.path, reason="made by another version of Egide")
-            if not same:
+            if self.read_options().sources != options.sources:
                 raise OutputMismatch(name=self.path, reason="of other sources")
         elif any((self.path / name).exists() for name in (MATCHES, SUMMARY)):
             raise OutputMismatch(name=self.path, reason="not one that can be resumed")
+
+    def read_options(self) -> Options:
+        """Return the options of the audit that the folder belongs to.
+
+        Raises:
+            OutputMismatch: another version of Egide made it, or it is damaged.
+        """
+        try:
+            manifest = json.loads(self._manifest.read_text("utf-8"))
+            if manifest["schema_version"] != _MANIFEST_SCHEMA:
+                raise OutputMismatch(name=self.path, reason="made by another version of Egide")
+            return Options.from_json(manifest["options"])
+        except (ValueError, KeyError, TypeError):
+            raise OutputMismatch(name=self.path, reason="its manifest is damaged") from None
 
     def close(self) -> None:
         """Release the lock."""
         if self._lock is not None:
             self._lock.close()
 
-    def write_plan(self, planned: Iterable[tuple[str, Shard]]) -> None:
+    def write_plan(self, planned: Iterable[PlannedShard]) -> None:
         """Write the plan, one shard per line, so that it need not stay in memory."""
         with self.writing(), written_whole(self._plan) as stream:
-            for shard_id, shard in planned:
-                line = json.dumps({"id": shard_id, "shard": shard.to_json()}) + "\n"
-                stream.write(line.encode("ascii"))
+            for each in planned:
+                stream.write((json.dumps(asdict(each)) + "\n").encode("ascii"))
 
-    def read_plan(self) -> Iterator[tuple[str, Shard]]:
-        """Yield the planned shards with their ids."""
+    def read_plan(self) -> Iterator[PlannedShard]:
+        """Yield the planned shards."""
         with self._plan.open(encoding="ascii") as stream:
             for line in stream:
                 values = json.loads(line)
-                yield values["id"], Shard.from_json(values["shard"])
+                yield PlannedShard(**{**values, "shard": Shard.from_json(values["shard"])})
 
     def kept(self, shard_id: str) -> Kept:
         """Return which parts of a shard are on disk."""
@@ -134,6 +163,7 @@ class Output:
             unlisted: sources that could not be planned.
         """
         wanted: set[str] = set()
+        kept_ids: set[str] = set()
         with (
             self.writing(),
             _table(self.path / MATCHES, match_schema()) as matches,
@@ -143,7 +173,9 @@ class Output:
             for row in unlisted:
                 totals.add_finding(row)
                 not_compared.add(asdict(row))
-            for shard_id, _ in self.read_plan():
+            for planned in self.read_plan():
+                shard_id = planned.id
+                kept_ids.add(planned.kept_id)
                 kept = self.kept(shard_id)
                 if not kept.complete:
                     raise OutputUnreadable(name=self.path, reason="a part is missing or damaged")
@@ -162,6 +194,9 @@ class Output:
         for path in self.parts.iterdir():
             if path.name not in wanted:
                 path.unlink()  # of an earlier state of the dataset or the store
+        for path in self.fingerprints.iterdir():
+            if path.name.partition(".")[0] not in kept_ids:
+                path.unlink()  # of an earlier state of the dataset, or read in another way
 
     def write_summary(self, values: dict[str, Any]) -> None:
         """Write `summary.json`."""

@@ -1,33 +1,29 @@
-"""Scan one shard: items → fingerprints → matches. The same on a laptop and on a cluster."""
+"""Second stage of an audit: compare the rows of a shard with the register, and count."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from egide.auditing.rows import GapRow, MatchRow, gap_row, match_row, printable
-from egide.auditing.sources import Columns, Item, Other, Rows, read_shard
-from egide.compiled import count_picture
+from egide.auditing.rows import GapRow, MatchRow, gap_row, match_row
+from egide.auditing.sources import Columns, Item, Other, Rows
 from egide.domain.coverage import Gap, GapKind, gaps_within
 from egide.domain.model import DIGEST_SIGNALS, PDQ_BYTES, Fingerprint, Signal
 from egide.domain.veto import weigh
-from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated, ValueMissing
-from egide.hashing import fingerprint
+from egide.errors import ValueMissing
 from egide.matching import Matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from egide.auditing.sources import Read, Shard
-    from egide.domain.model import Limits, Mode
+    from egide.auditing.kept_rows import KeptRow
+    from egide.domain.model import Match
     from egide.matching import ThoroughMatcher
 
-Outcome = Fingerprint | Gap | None
-"""A fingerprint, what was not looked at instead, or None for a file that is not a picture."""
 PART_ITEMS = 512
 """Items per part file: a killed audit repeats at most this many per worker, and rows do not fill
 memory. A part is searched at once: 8 codes an item are enough to spread the cost of a search."""
@@ -57,6 +53,9 @@ class Part:
         gaps: what was not looked at, counted by kind in its own unit; `gap_rows` say it.
         columns: what came of those of the tables that were read to their end.
         digest: SHA-256 over name and content digest of each item in order.
+        hits: the numbers of items that any entry meets, of negative banks too.
+        tables: whether it has rows of tables, which are counted by what the banks hold.
+        incomparable: rows of them that no entry can match; the last part has a gap for all.
     """
 
     position: int = 0
@@ -74,6 +73,9 @@ class Part:
     gaps: Counter[str] = field(default_factory=Counter)
     columns: list[Columns] = field(default_factory=list)
     digest: str = ""
+    hits: list[int] = field(default_factory=list)
+    tables: bool = False
+    incomparable: int = 0
     matches: list[MatchRow] = field(default_factory=list)
     vetoed: list[MatchRow] = field(default_factory=list)
     gap_rows: list[GapRow] = field(default_factory=list)
@@ -110,202 +112,152 @@ class Part:
             "gaps": dict(self.gaps),
             "columns": [asdict(columns) for columns in self.columns],
             "digest": self.digest,
+            "hits": self.hits,
+            "tables": self.tables,
+            "incomparable": self.incomparable,
         }
+
+
+class Lookup(Protocol):
+    """What rows are compared with: the banks of a register, here or elsewhere."""
+
+    @property
+    def held(self) -> Collection[Signal]:
+        """The signals of which the searched banks hold any."""
+        ...
+
+    def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
+        """Match some fingerprints, as `egide.matching.Matcher.match` does."""
+        ...
+
+    def find(self, signal: Signal, values: Sequence[bytes]) -> Collection[int]:
+        """Return the positions of values that some entry may have; the others match nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Banks:
+    """The banks of a snapshot."""
+
+    matcher: Matcher | ThoroughMatcher
+    held: Collection[Signal]
+
+    def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
+        """Match some fingerprints."""
+        return self.matcher.match(fingerprints)
+
+    def find(self, signal: Signal, values: Sequence[bytes]) -> Collection[int]:
+        """Return the positions of values that some entry may have."""
+        first = self.matcher if isinstance(self.matcher, Matcher) else self.matcher.matcher
+        if signal is not Signal.PDQ:
+            found = first.searched.find_digests(signal, values).query
+        else:
+            queries = np.frombuffer(b"".join(values), np.uint8).reshape(-1, PDQ_BYTES)
+            found = first.searched.search(queries, first.radius_bits).query
+        return set(found.tolist())
 
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """Scans the shards of one audit.
+    """Turns the rows of shards into parts: second stage of an audit.
 
     Attributes:
-        held: the signals of which the searched banks hold any.
-        anchored: also compute anchored hashes.
-        keypoints: also compute keypoints; `matcher` must be able to search them.
-        on_item: called before each item is read, with its number in the shard and the bytes so
-            far; and with -1 while the scanner does other work.
+        lookup: what rows are compared with.
+        anchored: whether anchored hashes were computed.
+        keypoints: whether keypoints were computed; `lookup` must be able to search them.
+        on_match: called before rows are compared.
     """
 
-    matcher: Matcher | ThoroughMatcher
-    mode: Mode
-    limits: Limits
-    held: Collection[Signal]
+    lookup: Lookup
     anchored: bool = False
     keypoints: bool = False
-    on_item: Callable[[int, int], None] = lambda _number, _bytes: None
+    on_match: Callable[[], None] = lambda: None
 
-    def scan(
-        self,
-        shard: Shard,
-        poisoned: Mapping[int, type[ItemError]] | None = None,
-        stop_at: int | None = None,
-        start: int = 0,
-    ) -> Iterator[Part]:
-        """Scan one shard and yield its parts, the same ones wherever an earlier scan stopped.
+    def parts(self, shard: str, rows: Iterable[KeptRow], incomparable: int = 0) -> Iterator[Part]:
+        """Yield the parts of one shard, the same ones wherever an earlier scan stopped.
 
         Args:
-            shard: what to read.
-            poisoned: errors, by number, of items that crashed a worker before; they become
-                gaps without being decoded again.
-            stop_at: stop before this item, because reading it crashed a worker.
-            start: the `position` of the last existing part.
+            shard: its name in reports.
+            rows: of the shard, from the `position` of the last existing part on.
+            incomparable: what the existing parts count of it.
 
         Yields:
             counts and rows; what was not looked at is a row.
         """
         part, digest = Part(), hashlib.sha256()
-        batch: list[tuple[Item, Fingerprint]] = []
-        incomparable = 0
-        for number, item, outcome in self._read(shard, poisoned or {}, stop_at, start):
-            if isinstance(item, Other):
-                part.others[item.suffix] += 1
+        batch: list[_Asked] = []
+        for row in rows:
+            thing, outcome = row.thing, row.outcome
+            if isinstance(thing, Other):
+                part.others[thing.suffix] += row.count
                 continue
-            if isinstance(item, Columns):
-                part.columns.append(item)
+            if isinstance(thing, Columns):
+                part.columns.append(thing)
                 continue
             if part.full:
                 self._match(batch, shard, part)
-                part.position, part.digest = number, digest.hexdigest()
+                part.position, part.digest = row.number, digest.hexdigest()
                 yield part
                 part, digest = Part(), hashlib.sha256()
-            if isinstance(item, Rows):
-                incomparable += self._join(item, batch, part)
-                digest.update(item.proof())
+            if isinstance(thing, Rows):
+                none = self._join(row.number, thing, batch, part)
+                part.incomparable += none
+                incomparable += none
+                digest.update(row.proof)
                 continue
-            if isinstance(item, Item) and isinstance(item.content, Fingerprint):
-                part.compared.update(
-                    signal.value for signal in DIGEST_SIGNALS if item.content.digests(signal)
-                )
-                part.compared[Signal.PDQ.value] += bool(item.content.frames)
-            if isinstance(item, Item) and isinstance(item.content, bytes):
-                part.bytes += len(item.content)
+            part.bytes += row.size or 0
             if isinstance(outcome, Fingerprint):
-                assert isinstance(item, Item)  # of nothing else is one made
-                part.items += 1
-                part.hashed += 1
-                part.not_matchable += not outcome.matchable and bool(outcome.frames)
-                part.without_anchored += self.anchored and outcome.anchored is None
-                keypoints = outcome.keypoints
-                part.not_enough_detail += (
-                    keypoints is not None and not keypoints.straight.searchable
-                )
-                proof = _proof(outcome)
-                batch.append((item, outcome))
-                for gap in gaps_within(item.name, outcome):
-                    part.add_gap(gap, shard.name)
+                assert isinstance(thing, Item)  # of nothing else is one made
+                self._count(part, row.size, outcome)
+                batch.append(_Asked(row.number, thing, outcome))
+                for gap in gaps_within(row.name, outcome):
+                    part.add_gap(gap, shard)
             else:
-                assert outcome is not None  # only of an Other
-                part.add_gap(outcome, shard.name)
-                proof = outcome.code.encode()
-            digest.update(printable(item.name).encode() + b"\0" + proof + b"\n")
+                assert row.gap is not None  # only of an Other
+                part.add_gap(row.gap, shard)
+            digest.update(row.name.encode() + b"\0" + row.proof + b"\n")
             if self.keypoints and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
                 self._match(batch, shard, part)
         if incomparable:
-            missing = ValueMissing(name=f"{shard.name}, {incomparable:,} rows", reason=_NONE_HOLDS)
-            part.add_gap(Gap.of(shard.name, missing, GapKind.ROW, count=incomparable), shard.name)
+            missing = ValueMissing(name=f"{shard}, {incomparable:,} rows", reason=_NONE_HOLDS)
+            part.add_gap(Gap.of(shard, missing, GapKind.ROW, count=incomparable), shard)
         self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()
         yield part
 
-    def _read(
-        self,
-        shard: Shard,
-        poisoned: Mapping[int, type[ItemError]],
-        stop_at: int | None,
-        start: int,
-    ) -> Iterator[tuple[int, Read, Outcome]]:
-        """Yield number, item and outcome of each item from `start` on."""
-        number = bytes_read = 0
-        try:
-            items = read_shard(shard, self.limits)
-            while True:
-                if number == stop_at:
-                    reason = "reading further crashed or took too long"
-                    raise SourceTruncated(name=shard.name, items=number, reason=reason)
-                self.on_item(number, bytes_read)
-                item = next(items, None)
-                if item is None:
-                    return
-                if isinstance(item, Item) and isinstance(item.content, bytes):
-                    bytes_read += len(item.content)
-                if number < start:
-                    pass  # an existing part holds it
-                elif isinstance(item, Other | Columns | Rows):
-                    yield number, item, None
-                elif isinstance(item, Gap):
-                    yield number, item, item
-                elif number in poisoned:
-                    kind = poisoned[number]
-                    error = kind(name=item.name, limit_s=self.limits.item_timeout_s)
-                    yield number, item, Gap.of(item.name, error)
-                else:
-                    yield number, item, self._fingerprint(item)
-                number += 1
-        except SourceError as error:
-            ended: SourceError = error
-        except MemoryError:
-            reason = "reading it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-            ended = SourceTruncated(name=shard.name, items=number, reason=reason)
-        except Exception as error:  # noqa: BLE001 - hostile archives make readers raise anything
-            reason = f"reading cannot continue, {type(error).__name__}"
-            ended = SourceTruncated(name=shard.name, items=number, reason=reason)
-        named_and_unread = not (shard.within or shard.start or number)
-        gap = Gap.of(shard.name, ended, GapKind.SOURCE if named_and_unread else None)
-        yield number, gap, gap
-
-    def _fingerprint(self, item: Item) -> Fingerprint | Gap:
-        if isinstance(item.content, Fingerprint):
-            return item.content
-        if isinstance(item.content, ItemError):
-            return Gap.of(item.name, item.content)
-        if self.anchored:
-            count_picture()
-        try:
-            return fingerprint(
-                item.content,
-                name=item.name,
-                mode=self.mode,
-                limits=self.limits,
-                md5=Signal.MD5 in self.held,
-                sha1=Signal.SHA1 in self.held,
-                keypoints=self.keypoints,
-                anchored=self.anchored,
+    def _count(self, part: Part, size: int | None, print_: Fingerprint) -> None:
+        if size is None:  # of a list: it says by what it was compared
+            part.compared.update(
+                signal.value for signal in DIGEST_SIGNALS if print_.digests(signal)
             )
-        except ItemError as error:
-            failed = error
-        except MemoryError:
-            reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-            failed = DecodeFailed(name=item.name, reason=reason)
-        except Exception as error:  # noqa: BLE001 - one item must not end the audit
-            failed = DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
-        return Gap.of(item.name, failed)
+            part.compared[Signal.PDQ.value] += bool(print_.frames)
+        part.items += 1
+        part.hashed += 1
+        part.not_matchable += not print_.matchable and bool(print_.frames)
+        part.without_anchored += self.anchored and print_.anchored is None
+        keypoints = print_.keypoints
+        part.not_enough_detail += keypoints is not None and not keypoints.straight.searchable
 
-    def _join(self, rows: Rows, batch: list[tuple[Item, Fingerprint]], part: Part) -> int:
+    def _join(self, number: int, rows: Rows, batch: list[_Asked], part: Part) -> int:
         """Look up the rows of a table, and add those that are found to a batch.
 
         Returns:
             how many rows no entry can match, of those that are no picture's.
         """
-        first = self.matcher if isinstance(self.matcher, Matcher) else self.matcher.matcher
-        searched = first.searched
+        part.tables = True
         compared: set[int] = set()
         hits: set[int] = set()
         for signal, places in rows.rows.items():
-            values = rows.values[signal]
-            if signal not in self.held:
+            if signal not in self.lookup.held:
                 continue
-            if signal is Signal.PDQ:
-                queries = np.frombuffer(b"".join(values), np.uint8).reshape(-1, PDQ_BYTES)
-                found = searched.search(queries, first.radius_bits).query
-            else:
-                found = searched.find_digests(signal, values).query
             held = set(places)
             part.compared[signal.value] += len(held)
             compared |= held
-            hits.update(places[at] for at in found.tolist())
+            hits.update(places[at] for at in self.lookup.find(signal, rows.values[signal]))
         part.items += len(compared - rows.beside)
         part.hashed += len(compared - rows.beside)
         batch += [
-            (item, item.content)
+            _Asked(number, item, item.content)
             for row in sorted(hits)
             for item in rows.item(row)
             if isinstance(item.content, Fingerprint)
@@ -314,31 +266,32 @@ class Scanner:
             return 0
         return len(set().union(*rows.rows.values()) - compared - rows.beside)
 
-    def _match(self, batch: list[tuple[Item, Fingerprint]], shard: Shard, part: Part) -> None:
-        self.on_item(-1, 0)
-        found = self.matcher.match([print_ for _, print_ in batch])
-        weighed = [
-            (item, print_, weigh(matches))
-            for (item, print_), matches in zip(batch, found, strict=True)
-        ]
+    def _match(self, batch: list[_Asked], shard: str, part: Part) -> None:
+        self.on_match()
+        found = self.lookup.match([asked.print_ for asked in batch])
+        weighed = [(asked, weigh(each)) for asked, each in zip(batch, found, strict=True)]
+        part.hits += [asked.number for asked, each in zip(batch, found, strict=True) if each]
         matched = {
-            item.offset for item, _, each in weighed if each.standing and item.beside is None
+            asked.item.offset
+            for asked, each in weighed
+            if each.standing and asked.item.beside is None
         }
-        for item, print_, each in weighed:
+        for asked, each in weighed:
+            item, print_ = asked.item, asked.print_
             alone = item.beside is None
             part.matched_items += bool(each.standing) and (alone or item.beside not in matched)
             part.vetoed_items += alone and bool(each.vetoed and not each.standing)
-            part.matches.extend(
-                match_row(item, shard.name, print_, match) for match in each.standing
-            )
+            part.matches.extend(match_row(item, shard, print_, match) for match in each.standing)
             part.vetoed.extend(
-                match_row(item, shard.name, print_, match, each.vetoes) for match in each.vetoed
+                match_row(item, shard, print_, match, each.vetoes) for match in each.vetoed
             )
         batch.clear()
 
 
-def _proof(print_: Fingerprint) -> bytes:
-    """What of an item goes into the digest of a dataset: that of its bytes, if it is known."""
-    if print_.sha256 or print_.frames:
-        return print_.sha256 or b"".join(frame.code for frame in print_.frames)
-    return b"".join(digest for signal in DIGEST_SIGNALS for digest in print_.digests(signal))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An item that waits to be matched, with its number in the shard."""
+
+    number: int
+    item: Item
+    print_: Fingerprint

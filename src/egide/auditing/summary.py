@@ -91,6 +91,21 @@ class KeypointsSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """What of a register was searched; its fields are fields of `AuditSummary` too."""
+
+    anchored: AnchoredSummary
+    patches: KeypointsSummary
+    banks: list[BankSummary]
+    banks_disabled: list[str]
+    not_compared: str | None
+    store_id: str
+    store_revision: int
+    store_revision_at: str
+    kernel: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSummary:
     """The content of `summary.json`.
 

@@ -11,7 +11,7 @@ from egide.cli.terminal import is_watched, progress_bar, warn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from egide.auditing.run import Progress
+    from egide.auditing.progress import Progress
 
 _LINE_EVERY_S = 30.0
 

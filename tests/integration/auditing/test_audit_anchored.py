@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import egide
-from egide.auditing import scan
-from egide.auditing.scan import Scanner
+from egide.auditing import reading
+from egide.auditing.scan import Banks, Scanner
 from egide.auditing.sources import open_source
 from egide.domain.model import (
     DEFAULT_LIMITS,
@@ -60,13 +60,14 @@ def test_an_item_is_found_by_its_regions(
         found = of_name[options["name"]] if anchored else None
         return replace(egide.fingerprint(*args, **options), anchored=found)
 
-    monkeypatch.setattr(scan, "fingerprint", made)
+    monkeypatch.setattr(reading, "fingerprint", made)
     (shard,) = open_source(str(dataset), ()).shards()
     with open_snapshot(store) as snapshot:
         matcher = Matcher(snapshot, banks=["helpline"])
         (plain,), (thorough,) = (
-            Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, held=set(Signal), anchored=asked).scan(
-                shard
+            Scanner(Banks(matcher, set(Signal)), anchored=asked).parts(
+                shard.name,
+                reading.Fingerprinter(Mode.FAST, DEFAULT_LIMITS, (), anchored=asked).rows(shard),
             )
             for asked in (False, True)
         )

@@ -54,6 +54,7 @@ def test_all_output_is_its_owners_alone_whatever_the_umask(
     assert tables | {"summary.json", "report.html"} <= set(found)
     assert {".audit/plan.jsonl", ".audit/manifest.json", ".audit/lock"} <= set(found)
     assert len([name for name in found if name.startswith(".audit/parts/")]) == 3
+    assert len([name for name in found if name.startswith("fingerprints/")]) == 3
     for name, mode in found.items():
         assert mode == ("0o700" if (out / name).is_dir() else "0o600"), name
 
@@ -86,10 +87,10 @@ def test_a_shard_that_was_broken_off_goes_on_in_its_midst(
     whole = run([source], store, out=tmp_path / "whole")
     assert (whole.scanned_items, whole.items) == (scan.PART_ITEMS + 40, scan.PART_ITEMS + 40)
     first, last = sorted((tmp_path / "whole" / ".audit" / "parts").iterdir())
-    last.unlink()
+    last.unlink()  # its fingerprints are kept
     (tmp_path / "whole" / "summary.json").unlink()
     again = run([source], store, out=tmp_path / "whole")
-    assert (again.scanned_items, again.items, again.resumed) == (40, whole.items, True)
+    assert (again.scanned_items, again.items, again.resumed) == (0, whole.items, True)
     assert (again.dataset_sha256, again.matches, again.others) == (
         whole.dataset_sha256,
         whole.matches,
@@ -139,7 +140,7 @@ def test_terminal_summary_page_and_chart_tell_one_speed_also_after_a_resume(
     store: egide.Store, dataset: list[str], tmp_path: Path
 ) -> None:
     run(dataset, store, out=tmp_path / "out")
-    next((tmp_path / "out" / ".audit" / "parts").iterdir()).unlink()
+    next((tmp_path / "out" / "fingerprints").iterdir()).unlink()
     done = command(tmp_path, "audit", *dataset, "--out", "out")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["resumed"]

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egide.auditing.parts import part_path, read_findings, write_part
-from egide.auditing.scan import Part, Scanner
+from egide.auditing.reading import Fingerprinter
+from egide.auditing.scan import Banks, Part, Scanner
 from egide.auditing.sources import Columns, Item, Rows, open_source, read_shard
 from egide.auditing.sources.metadata_columns import tell
 from egide.domain.coverage import Gap
@@ -52,11 +53,11 @@ def audit(
     whole = Part()
     with Snapshot.open(snapshot) as opened:
         matcher = Matcher(opened, banks=asked)
-        held = opened.signals_held(matcher.banks)
-        scanner = Scanner(matcher, Mode.FAST, DEFAULT_LIMITS, held)
+        scanner = Scanner(Banks(matcher, opened.signals_held(matcher.banks)))
+        reader = Fingerprinter(Mode.FAST, DEFAULT_LIMITS, ())
         source = open_source(str(path))
         for shard in source.shards():
-            for part in scanner.scan(shard):
+            for part in scanner.parts(shard.name, reader.rows(shard)):
                 whole.items += part.items
                 whole.matched_items += part.matched_items
                 whole.vetoed_items += part.vetoed_items

@@ -7,14 +7,12 @@ import os
 import selectors
 import tempfile
 import time
-from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from egide import errors
+from egide.auditing.executors.base import Done, Job, Setup, Tick
 from egide.auditing.executors.worker import SLOT
-from egide.auditing.parts import Kept
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
 from egide.sandbox.starting import start
 
@@ -22,103 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-    from egide.auditing.sources import Shard
-
 POLL_S = 0.2
-MAX_CRASHES = 5
-"""After this many crashing items, a shard is read no further; what was read is kept."""
-MAX_DEATHS = 20
-"""After this many worker deaths in one shard, an item is blamed at its first death."""
 MAX_UNEXPLAINED_DEATHS = 3
 """The audit fails when this many workers have died over one shard without reading an item."""
-
-
-@dataclass(slots=True)
-class Job:
-    """A shard to scan, its parts already on disk, and its failures so far."""
-
-    id: str
-    shard: Shard
-    kept: Kept = field(default_factory=lambda: Kept(()))
-    poisoned: dict[int, str] = field(default_factory=dict)
-    stop_at: int | None = None
-    suspects: Counter[int] = field(default_factory=Counter)
-    unexplained: int = 0
-
-    def line(self) -> str:
-        """Return the job as a JSON line for the worker."""
-        values = {
-            "id": self.id,
-            "shard": self.shard.to_json(),
-            "poisoned": {str(number): kind for number, kind in self.poisoned.items()},
-            "stop_at": self.stop_at,
-        }
-        return json.dumps(values) + "\n"
-
-    def blame(self, number: int, kind: str) -> None:
-        """Record that a worker died, or was killed as stuck, at item `number`.
-
-        The first death proves nothing: the worker may have been killed or stopped from outside, or
-        memory ran out, and a sound picture must not be skipped for that. After the second, the item
-        is not decoded again. After the third, reading it is the cause: the shard ends before it.
-        """
-        self.suspects[number] += 1
-        if self.suspects[number] == 1 and self.suspects.total() <= MAX_DEATHS:
-            return
-        if number in self.poisoned or len(self.poisoned) >= MAX_CRASHES:
-            self.stop_at = number
-        self.poisoned[number] = kind
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A job whose parts are all on disk."""
-
-    job: Job
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Progress in between: bytes and items read so far of unfinished shards."""
-
-    bytes: int
-    items: int
 
 
 class LocalExecutor:
     """A pool of worker processes, each of which may die without harm to the others.
 
     Args:
-        settings: of the workers, see `egide.auditing.executors.worker`.
-        workers: number of processes, at least 1.
-        item_timeout_s: after which a worker stuck on an item is killed and replaced.
-        inherit: file descriptors for the workers.
-        environment: variables for the workers, besides what Python needs.
+        setup: how many workers, and what they are told.
     """
 
     module = "egide.auditing.executors.worker"
 
-    def __init__(
-        self,
-        settings: dict[str, Any],
-        workers: int,
-        *,
-        item_timeout_s: float,
-        inherit: tuple[int, ...] = (),
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._settings = settings
-        self._environment = environment
-        self._inherit = inherit
-        self._count = workers
-        self._timeout_s = item_timeout_s
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
-    def __enter__(self) -> LocalExecutor:
+    def __enter__(self) -> Self:
         """Start the workers: they load for half a second, while the caller plans."""
         try:
-            for _ in range(self._count):
+            for _ in range(self._setup.workers):
                 self._start()
         except BaseException:
             self.close()
@@ -140,7 +64,8 @@ class LocalExecutor:
         self._selector.close()
 
     def _start(self) -> _Worker:
-        worker = _Worker(self.module, self._settings, self._inherit, self._environment)
+        setup = self._setup
+        worker = _Worker(self.module, setup.settings, setup.inherit, setup.environment)
         self._workers.append(worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
         return worker
@@ -172,11 +97,11 @@ class LocalExecutor:
             flying = [worker.progress() for worker in self._workers]
             yield Tick(sum(each[0] for each in flying), sum(each[1] for each in flying))
             for worker in self._workers:
-                worker.kill_if_stuck(self._timeout_s)
+                worker.kill_if_stuck(self._setup.item_timeout_s)
 
     def _hand_out(self, jobs: Iterator[Job], waiting: list[Job]) -> None:
         idle = [worker for worker in self._workers if worker.job is None]
-        while idle or len(self._workers) < self._count:
+        while idle or len(self._workers) < self._setup.workers:
             job = waiting.pop() if waiting else next(jobs, None)
             if job is None:
                 return

@@ -14,21 +14,22 @@ import signal
 import struct
 import sys
 import time
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from egide import errors
-from egide.auditing.parts import read_kept, write_part
-from egide.auditing.scan import Scanner
+from egide.auditing.scan import Banks
+from egide.auditing.shards import ShardWork
 from egide.auditing.sources import Shard
 from egide.compiled import count_codes
-from egide.domain.model import Limits, Mode
 from egide.index.snapshot import Snapshot
 from egide.matching import Matcher, ThoroughMatcher
 from egide.sandbox.limits import end_with_parent, limit_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SLOT = struct.Struct("<qqd")
 """Item number (-1: none), bytes read of the shard, `time.monotonic()` at the item's start."""
@@ -41,30 +42,32 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not look like a reply
     settings = json.loads(sys.stdin.readline())
     end_with_parent(settings["parent"])  # the next run resumes its shard
-    limits = Limits(**settings["limits"])
-    limit_memory(limits.worker_memory_bytes)
-    folder = Path(settings["parts"])
-    with Snapshot.open(Path(settings["snapshot"])) as snapshot:
+    work = ShardWork.from_json(settings["work"])
+    limit_memory(work.limits.worker_memory_bytes)
+    with _lookup(settings["search"], keypoints=work.keypoints) as lookup:
+        _reply(replies, {"ready": True})
+        for line in sys.stdin:
+            _reply(replies, run_job(json.loads(line), work, lookup, _note(settings["slot"])))
+
+
+@contextmanager
+def _lookup(search: dict[str, Any] | None, *, keypoints: bool) -> Iterator[Banks | None]:
+    """Open what rows are compared with; None if they are compared elsewhere."""
+    if search is None:
+        yield None
+        return
+    with Snapshot.open(Path(search["snapshot"])) as snapshot:
         count_codes(snapshot.code_count)
         matcher = Matcher(
             snapshot,
-            banks=settings["banks"],
-            radius_bits=settings["radius_bits"],
-            now=_moment(settings["as_of"]),
+            banks=search["banks"],
+            radius_bits=search["radius_bits"],
+            now=datetime.fromisoformat(search["as_of"]),
         )
-        keypoints = settings["patches"] is not None
-        scanner = Scanner(
-            matcher=_thorough(matcher, Path(settings["patches"])) if keypoints else matcher,
-            mode=Mode(settings["mode"]),
-            limits=limits,
-            held=snapshot.signals_held(matcher.banks),
-            anchored=settings["anchored"],
-            keypoints=keypoints,
-            on_item=_note(settings["slot"]),
+        yield Banks(
+            _thorough(matcher, Path(search["patches"])) if keypoints else matcher,
+            snapshot.signals_held(matcher.banks),
         )
-        _reply(replies, {"ready": True})
-        for line in sys.stdin:
-            _reply(replies, _run(json.loads(line), scanner, folder))
 
 
 def _thorough(matcher: Matcher, keypoints: Path) -> ThoroughMatcher:
@@ -73,19 +76,31 @@ def _thorough(matcher: Matcher, keypoints: Path) -> ThoroughMatcher:
     return ThoroughMatcher(matcher, KeypointIndex.open(keypoints))
 
 
-def _run(job: dict[str, Any], scanner: Scanner, folder: Path) -> dict[str, Any]:
+def run_job(
+    job: dict[str, Any],
+    work: ShardWork,
+    lookup: Banks | None,
+    on_item: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Do a job, given as `Job.line` writes it, and return the reply to it."""
+    shard = Shard.from_json(job["shard"])
     poisoned = {int(number): getattr(errors, kind) for number, kind in job["poisoned"].items()}
-    shard, kept = Shard.from_json(job["shard"]), read_kept(folder, job["id"])
     try:
-        parts = scanner.scan(shard, poisoned, job["stop_at"], kept.position)
-        for number, part in enumerate(parts, len(kept.parts)):
-            write_part(folder, job["id"], number, part)
+        work.scan(
+            job["id"],
+            shard,
+            job["kept_id"],
+            lookup,
+            on_item=on_item,
+            poisoned=poisoned,
+            stop_at=job["stop_at"],
+        )
     except errors.EgideError as error:
         fields = {name: str(value) for name, value in error.fields.items()}
         return {"failed": {"kind": type(error).__name__, "fields": fields}}
     except Exception as error:  # noqa: BLE001 - a bug must reach the parent as an error
-        name, reason = job["shard"]["name"], type(error).__name__
-        return {"failed": {"kind": "WorkerFailed", "fields": {"name": name, "reason": reason}}}
+        fields = {"name": shard.name, "reason": type(error).__name__}
+        return {"failed": {"kind": "WorkerFailed", "fields": fields}}
     return {"done": True}
 
 
@@ -94,12 +109,6 @@ def _note(slot: int) -> Callable[[int, int], None]:
         os.pwrite(slot, SLOT.pack(number, bytes_read, time.monotonic()), 0)
 
     return note
-
-
-def _moment(text: str) -> Any:
-    from datetime import datetime
-
-    return datetime.fromisoformat(text)
 
 
 def _reply(stream: IO[str], values: dict[str, Any]) -> None:

@@ -65,7 +65,7 @@ class Line(NamedTuple):
     """One of several things that a step is about: what, how many, and what follows from it."""
 
     name: str
-    count: int
+    number: int
     text: str
 
 
@@ -78,7 +78,6 @@ class Step:
         text: what it is about.
         said: a sentence to be cited.
         lines: what it consists of, if of several things.
-        caption: of the lines.
         then: what comes before the commands.
         commands: to type, one after the other.
         notes: what has to be known besides.

@@ -1,0 +1,209 @@
+"""Files of kept fingerprints: a few hundred items of a shard each, in `fingerprints/`.
+
+They depend on the shard and on how it was read, not on the register. A file that exists is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from egide.auditing.kept_rows import KeptRow, from_table, to_table
+from egide.auditing.sources import Columns, Other
+from egide.errors import OutputUnreadable, OutputUnwritable
+from egide.files import written_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+FILE_ROWS = 512
+KEPT_SCHEMA = 1
+_HEAD = b"egide.kept"
+# Digests and codes are as good as random: to compress or count them would only take time.
+_WRITING: dict[str, Any] = {
+    "compression": "none",
+    "use_dictionary": False,
+    "write_statistics": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """The files of one shard that are on disk.
+
+    Attributes:
+        folder: of them.
+        id: of the shard, read in this way.
+        heads: what each says of itself, in order, up to the first missing or damaged one.
+    """
+
+    folder: Path
+    id: str
+    heads: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def find(cls, folder: Path, kept_id: str) -> KeptFiles:
+        """Find the files of a shard."""
+        heads: list[dict[str, Any]] = []
+        while not (heads and heads[-1]["last"]):
+            head = read_head(kept_path(folder, kept_id, len(heads)))
+            if head is None:
+                break
+            heads.append(head)
+        return cls(folder, kept_id, tuple(heads))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all files of the shard are present."""
+        return bool(self.heads) and bool(self.heads[-1]["last"])
+
+    @property
+    def position(self) -> int:
+        """How far into the shard the files go, in items and other files."""
+        return int(self.heads[-1]["position"]) if self.heads else 0
+
+    @property
+    def row_count(self) -> int:
+        """How many rows they have: items, gaps, and rows of tables by the hundred."""
+        return sum(head["rows"] for head in self.heads)
+
+    def discard(self) -> None:
+        """Remove the files: they cannot be read."""
+        for file in range(len(self.heads)):
+            kept_path(self.folder, self.id, file).unlink(missing_ok=True)
+
+    def rows(self, start: int = 0) -> Iterator[KeptRow]:
+        """Yield the rows from number `start` on.
+
+        Raises:
+            OutputUnreadable: a file is damaged.
+        """
+        for file, head in enumerate(self.heads):
+            if head["position"] > start:
+                yield from read_rows(kept_path(self.folder, self.id, file), head, start)
+
+
+class KeptWriter:
+    """Writes rows to the next files of a shard, each of them whole or not at all."""
+
+    def __init__(self, kept: KeptFiles) -> None:
+        """Go on after the files that exist."""
+        self._folder, self._id = kept.folder, kept.id
+        self._file = len(kept.heads)
+        self._done = kept.complete
+        self._ended = False
+        self._start(kept.position)
+
+    def _start(self, position: int) -> None:
+        self._first = self._position = position
+        self._rows: list[KeptRow] = []
+        self._others: Counter[str] = Counter()
+        self._columns: list[dict[str, Any]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether there is enough for a file."""
+        return len(self._rows) >= FILE_ROWS
+
+    def keeping(self, rows: Iterable[KeptRow]) -> Iterator[KeptRow]:
+        """Hand rows on to the end of the shard, and take what no file has yet."""
+        for row in rows:
+            if row.number >= self._position:
+                self._add(row)
+            yield row
+        self._ended = True
+
+    def _add(self, row: KeptRow) -> None:
+        self._position = row.number + 1
+        if isinstance(row.thing, Other):
+            self._others[row.thing.suffix] += row.count
+        elif isinstance(row.thing, Columns):
+            self._columns.append(asdict(row.thing))
+        else:
+            self._rows.append(row)
+
+    def flush(self) -> None:
+        """Write what was taken, if anything.
+
+        Raises:
+            OutputUnwritable: the disk is full, or the folder cannot be written.
+        """
+        if self._done or (self._first == self._position and not self._ended):
+            return
+        head = {
+            "schema_version": KEPT_SCHEMA,
+            "first": self._first,
+            "position": self._position,
+            "last": self._ended,
+            "rows": len(self._rows),
+            "others": dict(self._others),
+            "columns": self._columns,
+        }
+        write_rows(kept_path(self._folder, self._id, self._file), self._rows, head)
+        self._file += 1
+        self._done = self._ended
+        self._start(self._position)
+
+
+def kept_path(folder: Path, kept_id: str, file: int) -> Path:
+    """Return the path of a file."""
+    return folder / f"{kept_id}.{file}.parquet"
+
+
+def write_rows(path: Path, rows: Sequence[KeptRow], head: dict[str, Any]) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OutputUnwritable: the disk is full, or the folder cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    table = to_table(rows, {_HEAD: json.dumps(head).encode()})
+    try:
+        with written_whole(path) as stream:
+            pq.write_table(table, stream, **_WRITING)
+    except OSError as error:
+        raise OutputUnwritable(name=path.parent.parent, reason=error.strerror) from error
+
+
+def read_head(path: Path) -> dict[str, Any] | None:
+    """Return what a file says of itself; None if it is missing or damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        head: dict[str, Any] = json.loads(metadata.get(_HEAD, b"{}"))
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+    return head if head.get("schema_version") == KEPT_SCHEMA else None
+
+
+def read_rows(path: Path, head: dict[str, Any], start: int = 0) -> Iterator[KeptRow]:
+    """Yield a file's rows from number `start` on.
+
+    Files that are no pictures, and columns, were counted together: they come before the first row.
+
+    Raises:
+        OutputUnreadable: the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = head["first"]
+    if first >= start:
+        for suffix, count in head["others"].items():
+            yield KeptRow(first, Other(suffix), count=count)
+        for columns in head["columns"]:
+            empty, left = tuple(columns["empty"]), tuple(columns["left"])
+            yield KeptRow(first, Columns(columns["taken"], empty, left))
+    try:
+        for row in from_table(pq.ParquetFile(path).read()):
+            if row.number >= start:
+                yield row
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        name = path.parent.parent
+        raise OutputUnreadable(name=name, reason="kept fingerprints are damaged") from error

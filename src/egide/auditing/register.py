@@ -1,0 +1,67 @@
+"""What a dataset is compared with: a register, here or elsewhere, as an audit sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from egide.auditing.options import Options
+    from egide.auditing.scan import Lookup
+    from egide.auditing.summary import Searched, Totals
+    from egide.domain.model import Signal
+
+
+class OpenRegister(Protocol):
+    """One state of a register, held until the end of an audit."""
+
+    @property
+    def held(self) -> Collection[Signal]:
+        """The signals of which the searched banks hold any."""
+        ...
+
+    @property
+    def keypoints(self) -> bool:
+        """Whether items are searched by keypoints, which are not kept."""
+        ...
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """What compares rows in this process; None if the workers compare them."""
+        ...
+
+    def identity(self) -> list[Any]:
+        """Plain values that identify what is searched: a part of another state is another part."""
+        ...
+
+    def worker_settings(self) -> dict[str, Any]:
+        """What a worker needs to compare rows, see `egide.auditing.executors.worker`."""
+        ...
+
+    @property
+    def inherit(self) -> tuple[int, ...]:
+        """The file descriptors that workers need."""
+        ...
+
+    def searched(self, totals: Totals) -> Searched:
+        """What was searched, for the summary."""
+        ...
+
+
+class Register(Protocol):
+    """A register that audits can be made against."""
+
+    def open(self, options: Options, as_of: datetime) -> AbstractContextManager[OpenRegister]:
+        """Hold its present state.
+
+        Args:
+            options: which banks, and how they are searched.
+            as_of: entries that have expired by then do not match.
+
+        Raises:
+            BankMissing, RadiusInvalid: an option is invalid.
+        """
+        ...

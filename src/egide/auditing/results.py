@@ -1,0 +1,175 @@
+"""What an audit left in its folder, for all that is done after it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from egide._version import __version__
+from egide.auditing.kept_files import KeptFiles
+from egide.auditing.output import (
+    MATCHES,
+    NOT_COMPARED,
+    SUMMARY,
+    Output,
+    PlannedShard,
+)
+from egide.auditing.rows import GapRow, MatchRow
+from egide.auditing.sources import Columns, Item, Other, Rows
+from egide.auditing.summary import SUMMARY_SCHEMA
+from egide.domain.model import Fingerprint
+from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from egide.domain.coverage import Gap
+
+__all__ = ["KeptItem", "PlannedShard", "Results"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptItem:
+    """One thing in a shard that was compared or left out: an item, or some rows of a table.
+
+    Attributes:
+        number: its position in the shard.
+        key, offset: see `egide.auditing.sources.Item`; of rows of a table the first row.
+        sha256: of its bytes; None if they are not known.
+        proof: what of it goes into the digest of the dataset; of rows of a table a digest of that.
+        gap: why it was not compared, or None.
+    """
+
+    number: int
+    name: str
+    key: str | None
+    offset: int | None
+    sha256: bytes | None = field(repr=False)
+    proof: bytes = field(repr=False)
+    gap: Gap | None
+
+
+class Results:
+    """The results of a finished audit.
+
+    Attributes:
+        folder: the audit's.
+        summary: the content of `summary.json`.
+    """
+
+    def __init__(self, folder: Path, summary: dict[str, Any]) -> None:
+        """Use `Results.open`."""
+        self.folder = folder
+        self.summary = summary
+        self._output = Output(folder)
+        self._kept_ids: dict[str, str] | None = None
+
+    @classmethod
+    def open(cls, folder: Path) -> Results:
+        """Open an audit's folder.
+
+        Raises:
+            OutputBusy: an audit is writing to it.
+            OutputMismatch: it is not a finished audit of this version of Egide.
+            OutputUnreadable: it cannot be read, or is damaged.
+        """
+        found = cls(folder, _read_summary(folder))
+        output = found._output
+        output.read_options()
+        try:
+            with output.lock_path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            plan = list(output.read_plan())
+        except BlockingIOError:
+            raise OutputBusy(name=folder) from None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise OutputUnreadable(name=folder, reason="its plan is damaged") from error
+        if not all(output.kept(planned.id).complete for planned in plan):
+            raise OutputMismatch(name=folder, reason="one that has not ended")
+        found._kept_ids = {planned.id: planned.kept_id for planned in plan}
+        return found
+
+    @property
+    def sources(self) -> list[str]:
+        """The addresses that were audited, as given."""
+        return [source["name"] for source in self.summary["sources"]]
+
+    def shards(self) -> Iterator[PlannedShard]:
+        """Yield the shards in the order of the plan."""
+        yield from self._output.read_plan()
+
+    def items(self, shard_id: str) -> Iterator[KeptItem]:
+        """Yield what was found in a shard, in its order. Files that are no pictures are left out.
+
+        Raises:
+            KeyError: there is no such shard.
+            OutputUnreadable: its kept fingerprints are missing or damaged.
+        """
+        assert self._kept_ids is not None  # `open` fills it in
+        kept = KeptFiles.find(self._output.fingerprints, self._kept_ids[shard_id])
+        if not kept.complete:
+            raise OutputUnreadable(
+                name=self.folder, reason="kept fingerprints are missing or damaged"
+            )
+        for row in kept.rows():
+            thing = row.thing
+            if isinstance(thing, Other | Columns):
+                continue
+            proof = row.proof
+            yield KeptItem(
+                number=row.number,
+                name=row.name,
+                key=thing.key if isinstance(thing, Item) else None,
+                offset=thing.offset if isinstance(thing, Item) else getattr(thing, "first", None),
+                sha256=row.outcome.sha256 if isinstance(row.outcome, Fingerprint) else None,
+                proof=hashlib.sha256(proof).digest() if isinstance(thing, Rows) else proof,
+                gap=row.gap,
+            )
+
+    def matches(self) -> Iterator[MatchRow]:
+        """Yield the rows of `matches.parquet`.
+
+        Raises:
+            OutputUnreadable: it is missing or damaged.
+        """
+        names = [each.name for each in fields(MatchRow) if each.name != "vetoed_by"]
+        for row in self._rows(MATCHES):
+            yield MatchRow(**{name: row[name] for name in names})
+
+    def gaps(self) -> Iterator[GapRow]:
+        """Yield the rows of `not_compared.parquet`.
+
+        Raises:
+            OutputUnreadable: it is missing or damaged.
+        """
+        for row in self._rows(NOT_COMPARED):
+            yield GapRow(**{each.name: row[each.name] for each in fields(GapRow)})
+
+    def _rows(self, name: str) -> Iterator[dict[str, Any]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            for batch in pq.ParquetFile(self.folder / name).iter_batches(batch_size=4096):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise OutputUnreadable(name=self.folder, reason=f"{name} is damaged") from error
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text("utf-8"))
+        schema, version = summary["schema_version"], summary["egide_version"]
+    except FileNotFoundError:
+        raise OutputMismatch(name=folder, reason="none that has ended") from None
+    except OSError as error:
+        raise OutputUnreadable(name=folder, reason=error.strerror) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputUnreadable(name=folder, reason="its summary is damaged") from error
+    if (schema, version) != (SUMMARY_SCHEMA, __version__):
+        raise OutputMismatch(name=folder, reason="made by another version of Egide")
+    return summary
