@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -76,6 +76,10 @@ lock: $(VENV)/.release
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
+
+# From matches to a set with proof, fifty thousand items: half an hour. TRIAL_ARGS="--items 500 --shards 5" is quick.
+trial: $(VENV)/.bench
+	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/dataset_trial.py $(TRIAL_ARGS)
 
 bench-edits: $(VENV)/.bench-edits
 	@PYTHONPATH=benchmarks $(BIN)/python -m edits $(BENCH_ARGS)
