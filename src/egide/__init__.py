@@ -18,6 +18,10 @@ from egide._version import __version__
 
 if TYPE_CHECKING:
     from egide.auditing.progress import Progress
+    from egide.auditing.purge.report import PurgeReport
+    from egide.auditing.purge.run import Purge, PurgeProgress
+    from egide.auditing.purge.run import Purge as purge  # noqa: N813 - called like a function
+    from egide.auditing.purge.undo import Undone, undo_purge
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
     from egide.auditing.run import Audit
@@ -65,6 +69,9 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "egide.auditing.purge.report": ("PurgeReport",),
+    "egide.auditing.purge.run": ("Purge", "PurgeProgress"),
+    "egide.auditing.purge.undo": ("Undone", "undo_purge"),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.progress": ("Progress",),
@@ -111,6 +118,8 @@ _HOMES = {
     "egide.domain.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
+_CALLED = {"audit": "Audit", "purge": "Purge"}
+"""Classes under the name of what they do: they are called like functions."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -142,6 +151,9 @@ __all__ = [
     "Mode",
     "Pdq",
     "Progress",
+    "Purge",
+    "PurgeProgress",
+    "PurgeReport",
     "Reason",
     "Rectangle",
     "Region",
@@ -152,6 +164,7 @@ __all__ = [
     "Store",
     "Transform",
     "Trust",
+    "Undone",
     "__version__",
     "audit",
     "check",
@@ -167,8 +180,10 @@ __all__ = [
     "import_hashes",
     "match",
     "open_store",
+    "purge",
     "register",
     "tombstone",
+    "undo_purge",
     "update_bank",
     "withdraw",
     "withdraw_source",
@@ -177,8 +192,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "audit":
-        return __getattr__("Audit")
+    if name in _CALLED:
+        return __getattr__(_CALLED[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'egide' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

@@ -22,6 +22,7 @@ from egide.cli import (
     key,
     log,
     match,
+    purge,
     report,
     serve,
     staff,
@@ -92,6 +93,7 @@ def egide(
 
 
 audit.add_to(app)
+purge.add_to(app)
 match.add_to(app)
 hash_files.add_to(app)
 report.add_to(app)

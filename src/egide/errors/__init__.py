@@ -14,6 +14,7 @@ from egide.errors.fingerprints import *
 from egide.errors.machine import *
 from egide.errors.people import *
 from egide.errors.pictures import *
+from egide.errors.purging import *
 from egide.errors.reaching import *
 from egide.errors.requests import *
 from egide.errors.store import *
