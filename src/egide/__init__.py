@@ -18,6 +18,9 @@ from egide._version import __version__
 
 if TYPE_CHECKING:
     from egide.auditing.progress import Progress
+    from egide.auditing.proof.attest import attest
+    from egide.auditing.proof.inclusion import include
+    from egide.auditing.proof.verify import Verification, verify
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
     from egide.auditing.run import Audit
@@ -65,6 +68,9 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "egide.auditing.proof.attest": ("attest",),
+    "egide.auditing.proof.inclusion": ("include",),
+    "egide.auditing.proof.verify": ("Verification", "verify"),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.progress": ("Progress",),
@@ -152,7 +158,9 @@ __all__ = [
     "Store",
     "Transform",
     "Trust",
+    "Verification",
     "__version__",
+    "attest",
     "audit",
     "check",
     "confirm",
@@ -165,11 +173,13 @@ __all__ = [
     "fingerprint",
     "gaps_within",
     "import_hashes",
+    "include",
     "match",
     "open_store",
     "register",
     "tombstone",
     "update_bank",
+    "verify",
     "withdraw",
     "withdraw_source",
     "write_report",
