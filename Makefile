@@ -71,7 +71,7 @@ release: $(VENV)/.release
 
 # Versions and digests of what the extras bring, and never where they came from.
 lock: $(VENV)/.release
-	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,codecs fast heic jxl patches postgresql raw server,--extra $(extra)) --quiet --upgrade \
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,codecs fast heic jxl patches postgresql proof raw server,--extra $(extra)) --quiet --upgrade \
 	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 bench: $(VENV)/.bench
@@ -124,7 +124,7 @@ $(VENV)/.server: pyproject.toml $(VENV)/.core
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,raw,server,testing]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,proof,raw,server,testing]" --group $*
 	@touch $@
 
 $(VENV)/.bench-inversion: pyproject.toml $(VENV)/.core

@@ -18,6 +18,9 @@ from egide._version import __version__
 
 if TYPE_CHECKING:
     from egide.auditing.progress import Progress
+    from egide.auditing.proof.attest import attest
+    from egide.auditing.proof.inclusion import include
+    from egide.auditing.proof.verify import Verification, verify
     from egide.auditing.purge.report import PurgeReport
     from egide.auditing.purge.run import Purge, PurgeProgress
     from egide.auditing.purge.run import Purge as purge  # noqa: N813 - called like a function
@@ -72,6 +75,9 @@ _HOMES = {
     "egide.auditing.purge.report": ("PurgeReport",),
     "egide.auditing.purge.run": ("Purge", "PurgeProgress"),
     "egide.auditing.purge.undo": ("Undone", "undo_purge"),
+    "egide.auditing.proof.attest": ("attest",),
+    "egide.auditing.proof.inclusion": ("include",),
+    "egide.auditing.proof.verify": ("Verification", "verify"),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.progress": ("Progress",),
@@ -165,7 +171,9 @@ __all__ = [
     "Transform",
     "Trust",
     "Undone",
+    "Verification",
     "__version__",
+    "attest",
     "audit",
     "check",
     "confirm",
@@ -178,6 +186,7 @@ __all__ = [
     "fingerprint",
     "gaps_within",
     "import_hashes",
+    "include",
     "match",
     "open_store",
     "purge",
@@ -185,6 +194,7 @@ __all__ = [
     "tombstone",
     "undo_purge",
     "update_bank",
+    "verify",
     "withdraw",
     "withdraw_source",
     "write_report",
