@@ -18,6 +18,7 @@ from egide._version import __version__
 
 if TYPE_CHECKING:
     from egide.auditing.progress import Progress
+    from egide.auditing.remote import RemoteRegister
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
     from egide.auditing.run import Audit
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "egide.auditing.remote": ("RemoteRegister",),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.progress": ("Progress",),
@@ -147,6 +149,7 @@ __all__ = [
     "Region",
     "RegisteredFile",
     "Registration",
+    "RemoteRegister",
     "Signal",
     "State",
     "Store",
