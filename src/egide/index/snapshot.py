@@ -373,7 +373,7 @@ class Snapshot:
         _ = self.entries
         table = self._digests[signal]
         size = SIGNAL_BYTES[signal]
-        if any(len(digest) != size for digest in digests):
+        if set(map(len, digests)) - {size}:
             reason = f"a {signal} digest has {size} bytes"
             raise ValueError(reason)
         wanted = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, size)
