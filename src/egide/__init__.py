@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from egide.auditing.purge.run import Purge, PurgeProgress
     from egide.auditing.purge.run import Purge as purge  # noqa: N813 - called like a function
     from egide.auditing.purge.undo import Undone, undo_purge
+    from egide.auditing.remote import RemoteRegister
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
     from egide.auditing.run import Audit
@@ -78,6 +79,7 @@ _HOMES = {
     "egide.auditing.proof.attest": ("attest",),
     "egide.auditing.proof.inclusion": ("include",),
     "egide.auditing.proof.verify": ("Verification", "verify"),
+    "egide.auditing.remote": ("RemoteRegister",),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.progress": ("Progress",),
@@ -165,6 +167,7 @@ __all__ = [
     "Region",
     "RegisteredFile",
     "Registration",
+    "RemoteRegister",
     "Signal",
     "State",
     "Store",
