@@ -8,6 +8,7 @@ at the terminal and stored in audit reports, never written to a log. `docs/refer
 """
 
 from egide.errors.access import *
+from egide.errors.attestations import *
 from egide.errors.audits import *
 from egide.errors.base import *
 from egide.errors.fingerprints import *

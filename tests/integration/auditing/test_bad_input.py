@@ -25,7 +25,7 @@ from commands import EGIDE, egide_in
 from egide.auditing.executors.base import Job
 from egide.auditing.sources import Item, Other, open_source, read_shard
 from egide.auditing.sources.base import Shard
-from egide.auditing.sources.tar import MAX_NAME_BYTES
+from egide.auditing.sources.tar_headers import MAX_NAME_BYTES
 from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import SourceTruncated
 from egide.live import snapshots

@@ -14,10 +14,10 @@ from egide.auditing.purge.plan import Doomed, Work
 from egide.auditing.purge.samples import LISTINGS, sidecars
 from egide.auditing.rows import printable
 from egide.auditing.sources.folder import GAP_MARK, FolderSource
-from egide.auditing.sources.kinds import Kind, kind_by_name
 from egide.auditing.sources.location import is_local
 from egide.auditing.sources.packed import unpacked_name
 from egide.errors import SourcesOverlap
+from egide.media.containers import Kind, kind_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,10 +8,10 @@ import hashlib
 import lzma
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from egide.auditing.sources.kinds import HEAD_BYTES, PACKED_MAGIC
 from egide.auditing.sources.nested import PACKING_DAMAGE, Joined
 from egide.auditing.sources.packings import unpacked
 from egide.errors import ContainerNotVerified, ContainerUnsupported
+from egide.media.containers import HEAD_BYTES, PACKED_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -15,8 +15,8 @@ from egide.auditing.purge.samples import LISTINGS
 from egide.auditing.purge.splice import Splice, digest_of
 from egide.auditing.purge.tar import cut_tar, members_of
 from egide.auditing.purge.zip import cut_zip
-from egide.auditing.sources.kinds import HEAD_BYTES, Kind, is_tar, kind_of
 from egide.errors import ContainerNotVerified, ContainerUnsupported
+from egide.media.containers import HEAD_BYTES, Kind, is_tar, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

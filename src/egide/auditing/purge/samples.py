@@ -6,8 +6,7 @@ from collections import Counter, defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from egide.auditing.sources.base import IMAGE_SUFFIXES, suffix_of
-from egide.auditing.sources.kinds import kind_by_name
+from egide.media.containers import IMAGE_SUFFIXES, kind_by_name, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

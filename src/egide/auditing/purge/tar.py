@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from egide.auditing.purge.members import find_members
 from egide.auditing.purge.splice import BUFFER_BYTES, Splice
-from egide.auditing.sources.tar import _TarInfo as Header
+from egide.auditing.sources.tar_headers import Header
 from egide.errors import ContainerUnsupported
 
 if TYPE_CHECKING:

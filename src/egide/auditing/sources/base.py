@@ -17,33 +17,6 @@ if TYPE_CHECKING:
     from egide.domain.model import Limits
     from egide.errors import ItemError
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
-        *(".jfif", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm"),
-        *(".ppm", ".tif", ".tiff", ".webp"),
-        *(".cur", ".ico", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx", ".pcx", ".psb", ".psd"),
-        *(".tga", ".icb", ".vda", ".vst"),
-        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef"),
-        *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
-        *(".bpg", ".dcx", ".dds", ".djvu", ".exr", ".flif", ".hdp", ".icns", ".jls", ".jxr"),
-        *(
-            ".mng",
-            ".jng",
-            ".xbm",
-            ".xpm",
-            ".wbmp",
-            ".ilbm",
-            ".lbm",
-            ".dpx",
-            ".ktx",
-            ".ktx2",
-            ".pict",
-        ),
-        *(".pam", ".pfm", ".qoi", ".wdp", ".xcf"),
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -53,7 +26,8 @@ class Shard:
         kind: of the source that reads it.
         url: of the archive, or of the folder that holds `files`.
         name: in reports.
-        start, stop: a run of members or row groups; 0 and 0 for the whole.
+        start, stop: a run of members or row groups, or of a tar's bytes; 0 and 0 for the whole. The
+            last run of a tar has a `stop` of 0.
         files: paths below `url`, for a run of a folder's files.
         columns: of a table; empty to look at all of them.
         state: a digest of sizes and times, so that a changed shard is another shard.
@@ -125,7 +99,7 @@ class Reading:
     Attributes:
         name: of the container, as reports show it.
         columns: of a table; empty to look at all.
-        start, stop: the run of members or row groups; 0 and 0 for all.
+        start, stop: the run of members or row groups, or of a tar's bytes; 0 and 0 for all.
         depth: how many containers stand around it.
         whole: whether this run is all of the container.
         within: stands before the names of what is in a container inside another.
@@ -292,10 +266,3 @@ class Source(Protocol):
             SourceError: reading cannot continue; the items already yielded are valid.
         """
         ...
-
-
-def suffix_of(name: str) -> str:
-    """Return the lower-case suffix of a path in any notation, with its dot, or ''."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    stem, dot, suffix = base.rpartition(".")
-    return f".{suffix.lower()}" if dot and stem and len(suffix) <= 10 else ""

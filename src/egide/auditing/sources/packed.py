@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Expansion,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    Shard,
-    suffix_of,
-)
-from egide.auditing.sources.kinds import HEAD_BYTES, SUFFIXES, Kind, is_tar, kind_by_name
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
 from egide.auditing.sources.location import open_binary, whole_file
 from egide.auditing.sources.nested import PACKING_DAMAGE, Joined, read_container, read_member, reads
 from egide.auditing.sources.packings import unpacked
 from egide.auditing.sources.tar import read_tar
 from egide.errors import DecodeFailed, SourceTruncated, SourceUnreadable
+from egide.media.containers import (
+    HEAD_BYTES,
+    IMAGE_SUFFIXES,
+    SUFFIXES,
+    Kind,
+    is_tar,
+    kind_by_name,
+    suffix_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import lzma
-import re
 import tarfile
 import zlib
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Expansion,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    Shard,
-    suffix_of,
-)
-from egide.auditing.sources.kinds import Kind
-from egide.auditing.sources.location import open_binary, whole_file
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
+from egide.auditing.sources.location import is_local, open_binary, stat, state_of
 from egide.auditing.sources.nested import read_container, read_member, reads
-from egide.errors import LinkNotFollowed, SourceTruncated, SourceUnreadable
+from egide.auditing.sources.tar_headers import Header
+from egide.auditing.sources.tar_runs import find_runs
+from egide.errors import LinkNotFollowed, SourceError, SourceTruncated, SourceUnreadable
+from egide.media.containers import HEAD_BYTES, IMAGE_SUFFIXES, Kind, kind_of, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from egide.domain.model import Limits
 
-MAX_NAME_BYTES = 1024 * 1024
 _BLOCK = 512
 _READ_BYTES = 128 * _BLOCK
 # tarfile copies the rest of a read for each member: reads of 10 or 256 KiB take a fifth longer.
-_NAME_TYPES = (
-    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
-    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
-)
-MAX_GLOBAL_HEADERS = 1000
-"""A global header's records are applied to every member that follows."""
 _MEMBER_BYTES = 8192
 """Cost of a member besides its bytes: a gzip of 4 MB held two million empty members."""
-_RECORD = re.compile(rb"([0-9]{1,8}) [^=]{1,1024}=")
-_ENDLESS_NUMBER = re.compile(rb"[0-9]{256}")
 _DAMAGE = (
     *(tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError),
     RecursionError,  # tarfile recurses for each header that precedes another
@@ -51,7 +33,7 @@ _DAMAGE = (
 
 
 class TarSource:
-    """One archive is one shard: a stream can only be read from its start.
+    """Runs of members of a large plain archive on this machine; any other is one shard.
 
     Member names are labels only. Nothing is unpacked to disk, so a name with `../` is harmless.
     """
@@ -63,8 +45,32 @@ class TarSource:
         self.name = name
 
     def shards(self) -> Iterator[Shard]:
-        """Plan the archive as one shard."""
-        yield whole_file(self.kind, self.url, self.name)
+        """Plan runs of members; a damaged or compressed archive is one shard, as is one elsewhere.
+
+        Raises:
+            SourceMissing, SourceUnreadable: as `stat`.
+        """
+        info = stat(self.url)
+        size = int(info.get("size") or 0)
+        runs = self._runs(size)
+        for number, (start, stop) in enumerate(runs):
+            yield Shard(
+                kind=self.kind,
+                url=self.url,
+                name=self.name if len(runs) == 1 else f"{self.name}#{number}",
+                start=start,
+                stop=0 if stop == size else stop,
+                state=state_of(info),
+                weight=stop - start,
+                share=len(runs),
+            )
+
+    def _runs(self, size: int) -> list[tuple[int, int]]:
+        if is_local(self.url):
+            with suppress(SourceError), open_binary(self.url) as stream:
+                if kind_of(stream.read(HEAD_BYTES)) is Kind.TAR:
+                    return find_runs(stream, size)
+        return [(0, size)]
 
     @staticmethod
     def read(shard: Shard, limits: Limits) -> Iterator[Read]:
@@ -75,23 +81,34 @@ class TarSource:
             SourceTruncated: the archive is damaged or cut; the members before are valid.
             SourceExpands: the archive expands beyond the limit.
         """
-        reading = Reading(shard.name, limits, Expansion(shard, limits))
+        reading = Reading(
+            shard.name, limits, Expansion(shard, limits), start=shard.start, stop=shard.stop
+        )
         with open_binary(shard.url) as stream:
-            yield from read_container(stream, Kind.TAR, reading)
+            if shard.share == 1:
+                yield from read_container(stream, Kind.TAR, reading)
+            else:
+                stream.seek(shard.start)
+                yield from read_tar(stream, reading)
 
 
 @reads(Kind.TAR)
 def read_tar(stream: Any, reading: Reading) -> Iterator[Read]:
-    """Yield the members of a plain archive, from a stream that is read once."""
+    """Yield the members of a plain archive, from a stream that is read once.
+
+    Of a run, the stream stands at its start. The last, and only it, has no `stop`.
+    """
     expansion, name = reading.expansion, reading.name
+    length = reading.stop - reading.start if reading.stop else None
     try:
-        watched = _Watched(stream.read, expansion)
+        watched = _Watched(stream.read, expansion, length)
         # Streaming mode: no seeking, so damage cannot send the reader in circles.
         archive = tarfile.open(  # noqa: SIM115 - closed with the stream
-            fileobj=cast("IO[bytes]", watched), mode="r|", bufsize=_READ_BYTES, tarinfo=_TarInfo
+            fileobj=cast("IO[bytes]", watched), mode="r|", bufsize=_READ_BYTES, tarinfo=Header
         )
     except _DAMAGE as error:
         raise SourceUnreadable(name=name, reason="it is not a tar archive") from error
+    before = expansion.items  # of the archives around this one
     try:
         for member in archive:
             # tarfile keeps every member it has read: a million would fill memory.
@@ -103,14 +120,16 @@ def read_tar(stream: Any, reading: Reading) -> Iterator[Read]:
                 expansion.take(member.size)  # zeros that are not stored
             yield from _read(archive, member, reading)
             expansion.items += 1
-        complete = watched.ends_at(archive.offset)
+        complete = watched.ends_at(archive.offset) if length is None else archive.offset == length
     except _DAMAGE as error:
         raise SourceTruncated(
-            name=name, items=expansion.items, reason=type(error).__name__
+            name=name, items=expansion.items - before, reason=type(error).__name__
         ) from error
     if not complete:
         raise SourceTruncated(
-            name=name, items=expansion.items, reason="no end mark, or data outside of members"
+            name=name,
+            items=expansion.items - before,
+            reason="no end mark, or data outside of members",
         )
 
 
@@ -124,7 +143,8 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, reading: Reading) -
     else:
         stream = archive.extractfile(member)
         assert stream is not None  # a member of a type that nobody knows counts as a file
-        yield from read_member(Member(name, stream, key, member.offset_data, member.size), reading)
+        at = reading.start + member.offset_data
+        yield from read_member(Member(name, stream, key, at, member.size), reading)
 
 
 def _key(name: str) -> str:
@@ -133,100 +153,25 @@ def _key(name: str) -> str:
     return folder + slash + (base[:1] + base[1:].partition(".")[0])
 
 
-class _TarInfo(tarfile.TarInfo):
-    """A member whose extra header blocks cannot exhaust memory or time."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        member = super().frombuf(buf, encoding, errors)
-        if member.type in _NAME_TYPES and member.size > MAX_NAME_BYTES:
-            raise tarfile.ReadError("a name or header that is too long")
-        return member
-
-    def _proc_pax(self, archive: Any) -> Any:
-        with _reading(archive, _Records):
-            found = super()._proc_pax(archive)  # type: ignore[misc]
-        if len(archive.pax_headers) > MAX_GLOBAL_HEADERS:
-            raise tarfile.ReadError("too many headers for all members")
-        return found
-
-    # tarfile reads the map of a sparse file to its end: a packed one of 2 MB took over 150 s.
-
-    def _proc_sparse(self, archive: Any) -> Any:
-        with _reading(archive, _Bounded):
-            return super()._proc_sparse(archive)  # type: ignore[misc]
-
-    def _proc_gnusparse_10(self, member: Any, headers: Any, archive: Any) -> None:
-        with _reading(archive, _Bounded):
-            super()._proc_gnusparse_10(member, headers, archive)  # type: ignore[misc]
-
-
-@contextmanager
-def _reading(archive: Any, through: Callable[[Any], Any]) -> Iterator[None]:
-    """Let tarfile read its stream through a wrapper."""
-    stream = archive.fileobj
-    archive.fileobj = through(stream)
-    try:
-        yield
-    finally:
-        archive.fileobj = stream
-
-
-class _Records:
-    """A stream of textual header records that tarfile parses in linear time.
-
-    On an endless number, tarfile backtracks without end (CVE-2024-6232, fixed in Python 3.11.10 and
-    3.12.6). It also takes what follows a record for part of the record's name.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.tell = stream.tell
-
-    def read(self, size: int) -> bytes:
-        data: bytes = self._stream.read(size)
-        if _ENDLESS_NUMBER.search(data):
-            raise tarfile.ReadError("a header with a number that is too long")
-        at = 0
-        while record := _RECORD.match(data, at):
-            if at + int(record[1]) < record.end():
-                raise tarfile.ReadError("a record of a header that overlaps the next")
-            at += int(record[1])
-        if data[at : at + 1].isdigit():
-            raise tarfile.ReadError("a record of a header with a name that is too long")
-        return data
-
-
-class _Bounded:
-    """A stream that may be read for at most `MAX_NAME_BYTES`."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._left = MAX_NAME_BYTES
-        self.tell = stream.tell
-
-    def read(self, size: int) -> bytes:
-        self._left -= size
-        if self._left < 0:
-            raise tarfile.ReadError("a map of a sparse file that is too long")
-        data: bytes = self._stream.read(size)
-        return data
-
-
 class _Watched:
-    """A stream that records the position of its last non-zero byte.
+    """A stream, or `length` bytes of it, that records the position of its last non-zero byte.
 
     tarfile ends silently at a cut or damaged header, and after the first of two concatenated
     archives. In a sound archive, only zeros follow the place where it stopped.
     """
 
-    def __init__(self, read: Callable[[int], bytes], expansion: Expansion) -> None:
+    def __init__(
+        self, read: Callable[[int], bytes], expansion: Expansion, length: int | None
+    ) -> None:
         self._read = read
+        self._most = length
         self._expansion = expansion
         self._length = 0
         self._content_end = 0
 
     def read(self, size: int) -> bytes:
+        if self._most is not None:
+            size = min(size, self._most - self._length)
         data = self._read(size)
         if content := len(data.rstrip(b"\0")):
             self._content_end = self._length + content
