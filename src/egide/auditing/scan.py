@@ -20,7 +20,7 @@ from egide.matching import Matcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from egide.auditing.kept_rows import KeptRow
+    from egide.auditing.sources.kept_rows import KeptRow
     from egide.domain.model import Match
     from egide.matching import ThoroughMatcher
 
@@ -224,6 +224,24 @@ class Scanner:
         self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()
         yield part
+
+    def compare(self, shard: str, rows: Iterable[KeptRow]) -> Part:
+        """Compare some items of a part, and nothing else of it.
+
+        Args:
+            shard: its name in reports.
+            rows: of items with a fingerprint.
+
+        Returns:
+            matches and their counts; all other counts are 0.
+        """
+        part, batch = Part(), list[_Asked]()
+        for row in rows:
+            assert isinstance(row.thing, Item)
+            assert isinstance(row.outcome, Fingerprint)
+            batch.append(_Asked(row.number, row.thing, row.outcome))
+        self._match(batch, shard, part)
+        return part
 
     def _count(self, part: Part, size: int | None, print_: Fingerprint) -> None:
         if size is None:  # of a list: it says by what it was compared
