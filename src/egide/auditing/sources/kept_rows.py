@@ -45,6 +45,7 @@ class KeptRow:
         size: bytes of an item that were read; None of a fingerprint from a list.
         count: how many of the kind, for files that are no pictures.
         shard: its name in reports, of a row that was kept.
+        unread_sha256: of an item whose bytes were there, and gave no fingerprint.
     """
 
     number: int
@@ -53,12 +54,18 @@ class KeptRow:
     size: int | None = None
     count: int = 1
     shard: str = ""
+    unread_sha256: bytes | None = None
 
     @property
     def gap(self) -> Gap | None:
         """What was not looked at, if it is that."""
         found = self.thing if isinstance(self.thing, Gap) else self.outcome
         return found if isinstance(found, Gap) else None
+
+    @property
+    def sha256(self) -> bytes | None:
+        """Of its bytes, or as a list gives it; None if it is not known."""
+        return self.outcome.sha256 if isinstance(self.outcome, Fingerprint) else self.unread_sha256
 
     @property
     def name(self) -> str:
@@ -128,6 +135,7 @@ def _values(row: KeptRow) -> dict[str, Any]:
             "gap_code": gap.code,
             "gap_message": printable(gap.message),
             "gap_count": gap.count,
+            "sha256": row.unread_sha256,
         }
     assert isinstance(row.outcome, Fingerprint)
     return values | _print_values(row.outcome)
@@ -200,7 +208,10 @@ def _row(values: dict[str, Any]) -> KeptRow:
             raise ValueError("a row is neither an item nor a gap")
         return KeptRow(number, gap, shard=shard)
     item = Item(name, b"", values["key"], values["offset"], values["beside"])
-    return KeptRow(number, item, gap or _print(values), values["size"], shard=shard)
+    if gap is not None:
+        unread = values["sha256"]
+        return KeptRow(number, item, gap, values["size"], shard=shard, unread_sha256=unread)
+    return KeptRow(number, item, _print(values), values["size"], shard=shard)
 
 
 def _print(values: dict[str, Any]) -> Fingerprint:
