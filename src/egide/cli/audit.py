@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,8 +30,10 @@ from egide.errors import Interrupted, NothingToCompare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import egide
+    from egide.auditing.executors.cluster import Cluster
 
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
@@ -47,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
             "egide audit dataset/ shard-{000..009}.tar train.parquet --out audit/",
             "egide audit s3://bucket/shards/ --out audit/ --workers 8 --lang fr",
             "egide audit dataset/ --out audit/ --thorough",
+            "egide audit s3://bucket/shards/ --out audit/ --ray auto",
             "egide audit hashes.csv --out audit/ --json",
         ),
     )(audit)
@@ -69,9 +72,18 @@ def audit(
     bank: BanksOption = None,
     radius: RadiusOption = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes; by default one per core."),
-    ] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="CLUSTER",
+            help="Scan on a Ray cluster: local starts one here, auto is the one that runs here, "
+            "else host:port.",
+        ),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,6 +133,7 @@ def audit(
     nothing could be compared, or if nothing matched and a bank or the keypoints were not searched.
     """
     import egide
+    from egide.auditing.executors.local import LocalExecutor
     from egide.auditing.sources import access
     from egide.settings import limits_from_environment
 
@@ -133,6 +146,7 @@ def audit(
             profile=profile,
         ),
         egide.open_store(store) as opened,
+        _cluster(ray, workers or _cores()) as cluster,
         show_progress(quiet=json) as on_progress,
     ):
         running = egide.audit(
@@ -142,13 +156,14 @@ def audit(
             banks=bank,
             radius_bits=radius,
             mode=egide.Mode.EXACT if exact else egide.Mode.FAST,
-            workers=workers,
+            workers=workers or (cluster.processors if cluster else _cores()),
             columns=column or (),
             limits=limits_from_environment(),
             thorough=thorough,
             on_keypoints_error=_warn_of_keypoints,
             fresh=fresh,
             on_progress=on_progress,
+            executor=cluster.executor if cluster else LocalExecutor,
         )
         first: list[egide.MatchRow] = []
         for finding in running:
@@ -172,6 +187,19 @@ def audit(
             accepted=accept,
         )
     )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cluster(name: str | None, processes: int) -> AbstractContextManager[Cluster | None]:
+    """Join the cluster that was named, if any."""
+    if name is None:
+        return nullcontext()
+    from egide.auditing.executors.cluster import joined
+
+    return joined(name, processes=processes)
 
 
 @contextmanager

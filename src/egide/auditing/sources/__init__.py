@@ -30,6 +30,7 @@ from egide.auditing.sources.kinds import (
 from egide.auditing.sources.location import (
     access,
     endpoints,
+    is_local,
     is_prefix,
     open_binary,
     open_filesystem,
@@ -66,6 +67,7 @@ __all__ = [
     "Source",
     "access",
     "endpoints",
+    "is_local",
     "open_source",
     "read_shard",
     "variables_for",
