@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -37,9 +37,7 @@ Values = dict[str, Any]
 FOLDERS = ("fingerprints", "parts")
 """In the order in which they are kept: a part that exists is done."""
 _REPLY_S = 0.5
-_PREFIX = "egide-station-"
-_YOUNG_S = 60
-"""A folder that is younger may not be locked yet."""
+_PREFIX, _UNLOCKED = "egide-station-", ".egide-station-"
 _COMPARED = ("numpy", "pillow", "pyarrow")
 
 
@@ -130,7 +128,12 @@ class Station:
             own = {name: f"/dev/fd/{stream.fileno()}" for name, stream in self._files.items()}
             search = {**search, **own}
         setup = Setup(
-            {**settings, "work": {**settings["work"], **paths}, "search": search},
+            {
+                **settings,
+                "work": {**settings["work"], **paths},
+                "search": search,
+                "station": str(self._folder),
+            },
             workers=1,
             item_timeout_s=item_timeout_s,
             inherit=tuple(stream.fileno() for stream in self._files.values()),
@@ -241,21 +244,25 @@ class Station:
         """Make a private folder, and remove those of stations of this user that were killed."""
         parent = Path(tempfile.gettempdir())
         for left in parent.glob(f"{_PREFIX}*"):
-            with suppress(OSError):
-                descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                try:
-                    found = os.fstat(descriptor)
-                    if found.st_uid == os.getuid() and time.time() - found.st_mtime > _YOUNG_S:
-                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        shutil.rmtree(left, ignore_errors=True)
-                finally:
-                    os.close(descriptor)
-        made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
-        folder = Path(self._resources.enter_context(made))
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        self._resources.callback(os.close, descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(OSError), _locked(left) as found:
+                if found.st_uid == os.getuid():
+                    shutil.rmtree(left, ignore_errors=True)
+        made = Path(tempfile.mkdtemp(prefix=_UNLOCKED))
+        self._resources.enter_context(_locked(made))
+        folder = made.rename(parent / made.name.replace(_UNLOCKED, _PREFIX, 1))
+        self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[os.stat_result]:
+    """Hold a folder's lock; an OSError says that another process does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _number(path: Path) -> int:
