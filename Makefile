@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -71,11 +71,15 @@ release: $(VENV)/.release
 
 # Versions and digests of what the extras bring, and never where they came from.
 lock: $(VENV)/.release
-	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,codecs fast heic jxl patches postgresql raw server,--extra $(extra)) --quiet --upgrade \
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,codecs fast heic jxl patches postgresql proof raw server,--extra $(extra)) --quiet --upgrade \
 	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
+
+# From matches to a set with proof, fifty thousand items: half an hour. TRIAL_ARGS="--items 500 --shards 5" is quick.
+trial: $(VENV)/.bench
+	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/dataset_trial.py $(TRIAL_ARGS)
 
 bench-edits: $(VENV)/.bench-edits
 	@PYTHONPATH=benchmarks $(BIN)/python -m edits $(BENCH_ARGS)
@@ -120,7 +124,7 @@ $(VENV)/.server: pyproject.toml $(VENV)/.core
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,raw,server,testing]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,proof,raw,server,testing]" --group $*
 	@touch $@
 
 $(VENV)/.bench-inversion: pyproject.toml $(VENV)/.core

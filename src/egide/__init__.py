@@ -18,6 +18,14 @@ from egide._version import __version__
 
 if TYPE_CHECKING:
     from egide.auditing.progress import Progress
+    from egide.auditing.proof.attest import attest
+    from egide.auditing.proof.inclusion import include
+    from egide.auditing.proof.verify import Verification, verify
+    from egide.auditing.purge.report import PurgeReport
+    from egide.auditing.purge.run import Purge, PurgeProgress
+    from egide.auditing.purge.run import Purge as purge  # noqa: N813 - called like a function
+    from egide.auditing.purge.undo import Undone, undo_purge
+    from egide.auditing.remote import RemoteRegister
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
     from egide.auditing.run import Audit
@@ -65,6 +73,13 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "egide.auditing.purge.report": ("PurgeReport",),
+    "egide.auditing.purge.run": ("Purge", "PurgeProgress"),
+    "egide.auditing.purge.undo": ("Undone", "undo_purge"),
+    "egide.auditing.proof.attest": ("attest",),
+    "egide.auditing.proof.inclusion": ("include",),
+    "egide.auditing.proof.verify": ("Verification", "verify"),
+    "egide.auditing.remote": ("RemoteRegister",),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.progress": ("Progress",),
@@ -111,6 +126,8 @@ _HOMES = {
     "egide.domain.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
+_CALLED = {"audit": "Audit", "purge": "Purge"}
+"""Classes under the name of what they do: they are called like functions."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -142,17 +159,24 @@ __all__ = [
     "Mode",
     "Pdq",
     "Progress",
+    "Purge",
+    "PurgeProgress",
+    "PurgeReport",
     "Reason",
     "Rectangle",
     "Region",
     "RegisteredFile",
     "Registration",
+    "RemoteRegister",
     "Signal",
     "State",
     "Store",
     "Transform",
     "Trust",
+    "Undone",
+    "Verification",
     "__version__",
+    "attest",
     "audit",
     "check",
     "confirm",
@@ -165,11 +189,15 @@ __all__ = [
     "fingerprint",
     "gaps_within",
     "import_hashes",
+    "include",
     "match",
     "open_store",
+    "purge",
     "register",
     "tombstone",
+    "undo_purge",
     "update_bank",
+    "verify",
     "withdraw",
     "withdraw_source",
     "write_report",
@@ -177,8 +205,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "audit":
-        return __getattr__("Audit")
+    if name in _CALLED:
+        return __getattr__(_CALLED[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'egide' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

@@ -6,9 +6,9 @@ docs/reference/settings.md is the table of all of them.
 from __future__ import annotations
 
 import os
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from egide.domain.model import DEFAULT_LIMITS, Limits
 from egide.errors import UsageError
@@ -21,6 +21,31 @@ DEFAULT_STORE_TIMEOUT_S = 30.0
 PREFIX = "EGIDE_"
 
 
+@dataclass(frozen=True, slots=True)
+class MatcherPatience:
+    """How long an audit bears with a register that matches for it.
+
+    Attributes:
+        timeout_s: for one answer, from the look-up of the name to the last byte.
+        tries: how often a body is sent before the register counts as unreachable.
+        max_wait_s: the longest wait for one answer, tries included; beyond, the audit ends and can
+            be resumed.
+    """
+
+    timeout_s: float = 60.0
+    tries: int = 8
+    max_wait_s: float = 900.0
+
+
+def matcher_patience(environment: Mapping[str, str] = os.environ) -> MatcherPatience:
+    """Return the patience, each part overridden by `EGIDE_MATCHER_` and its name in capitals.
+
+    Raises:
+        UsageError: a value is not a number of at least 1; the message names the variable.
+    """
+    return _overridden(MatcherPatience(), f"{PREFIX}MATCHER_", environment)
+
+
 def limits_from_environment(
     environment: Mapping[str, str] = os.environ, *, defaults: Limits = DEFAULT_LIMITS
 ) -> Limits:
@@ -29,9 +54,16 @@ def limits_from_environment(
     Raises:
         UsageError: a value is not a positive number; the message names the variable.
     """
+    return _overridden(defaults, PREFIX, environment)
+
+
+_Settings = TypeVar("_Settings", Limits, MatcherPatience)
+
+
+def _overridden(defaults: _Settings, prefix: str, environment: Mapping[str, str]) -> _Settings:
     values: dict[str, Any] = {}
-    for field in fields(Limits):
-        name = PREFIX + field.name.upper()
+    for field in fields(defaults):
+        name = prefix + field.name.upper()
         text = environment.get(name)
         if text is not None:
             kind = float if field.name.endswith("_s") else int

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import uvicorn
 from fastapi.testclient import TestClient
 
 from egide.domain.access import Key, Role
 from egide.server.app import create_app
+from egide.server.http.connections import bounded_http
 from egide.server.service import Service
 from egide.server.settings import ServerSettings
 
@@ -74,3 +77,27 @@ def serve(folder: Path, **settings: Any) -> Iterator[Served]:
             yield Served(service, client)
     finally:
         service.close()
+
+
+@contextmanager
+def at_address(served: Served) -> Iterator[str]:
+    """Answer at an address too, by the server that is used in earnest."""
+    config = uvicorn.Config(
+        served.client.app,
+        port=0,
+        http=bounded_http(served.service.settings),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()

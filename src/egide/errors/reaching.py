@@ -1,4 +1,4 @@
-"""Reaching out: fetching a URL, calling a webhook, following a partner register."""
+"""Reaching out: fetching a URL, calling a webhook, following or asking another register."""
 
 from __future__ import annotations
 
@@ -98,3 +98,45 @@ class UpstreamRefused(SyncError):
     """{upstream} refused the key ({status}): ask for a new one and put it into the key file."""
 
     code = "upstream-refused"
+
+
+class MatcherError(Failed):
+    """Cannot match at {matcher}: {reason}."""
+
+    code = "matcher-failed"
+
+
+class MatcherKeyInvalid(MatcherError):
+    """The key for {matcher} cannot be used: {reason}. Put it into EGIDE_MATCHER_KEY, or name its file with --matcher-key."""
+
+    code = "matcher-key-invalid"
+
+
+class MatcherRefused(MatcherError):
+    """{matcher} refused the key ({status}): ask for a new one of the role `matcher`."""
+
+    code = "matcher-refused"
+
+
+class MatcherUnreachable(MatcherError):
+    """{matcher} did not answer in {tries} tries: {reason}. Run the same command again to go on; with --out, what was answered is kept."""
+
+    code = "matcher-unreachable"
+
+
+class MatcherBusy(MatcherError):
+    """{matcher} asks to wait {wait_s} s ({reason}), longer than EGIDE_MATCHER_MAX_WAIT_S. Run the same command again then, to go on; with --out, what was answered is kept."""
+
+    code = "matcher-busy"
+
+
+class MatcherInvalid(MatcherError):
+    """The answer of {matcher} is not as promised ({reason}): none of it was used."""
+
+    code = "matcher-invalid"
+
+
+class MatcherChanged(MatcherError):
+    """{matcher} changed during the audit: {reason}. Run the same command again: what has to be asked anew is."""
+
+    code = "matcher-changed"

@@ -193,6 +193,13 @@ class Grown:
         if gone_from == FOR_ALL_VIEWS:
             self.newest.pop(entry_id, None)
 
+    def digest_owners(self, signal: Signal, owner_count: int) -> NDArray[np.int64]:
+        """The owners below owner_count that hold digests of a kind."""
+        # `list` copies at once, while another thread adds.
+        held = list(self.digests[signal].values())
+        owners = np.array([owner for each in held for owner in each], np.int64)
+        return owners[owners < owner_count]
+
     def find_digests(
         self, signal: Signal, digests: Sequence[bytes], owner_count: int
     ) -> tuple[list[int], list[int]]:

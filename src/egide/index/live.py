@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.domain.model import State
+from egide.domain.model import DIGEST_SIGNALS, Signal, State
 from egide.errors import SnapshotError
 from egide.index.grown import FOR_ALL_VIEWS, Grown
 from egide.index.kernel import Hits
 from egide.index.snapshot import DigestHits, Entries, SnapshotBank, codes_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from egide.domain.model import Bank, Entry, Signal, Trust
+    from egide.domain.model import Bank, Entry, Trust
     from egide.index.grown import Segment
     from egide.index.kernel import Piece
     from egide.index.snapshot import Snapshot
 
 _ANCHORED_PER_CHANGE = 8
+_OWNERS_AT_ONCE = 1 << 16
 
 
 class LiveIndex:
@@ -301,6 +302,34 @@ class LiveView:
         owners = np.concatenate([hits.owner, np.array(owner, np.int64) + self._base_entries])
         order = np.lexsort((owners, queries))
         return DigestHits(queries[order], owners[order])
+
+    def signals_held(self, banks: Collection[SnapshotBank]) -> frozenset[Signal]:
+        """The signals that any entry of these banks has: no other can lead to a match.
+
+        Anchored hashes are not among them.
+        """
+        wanted = [place for place, bank in enumerate(self.banks) if bank in banks]
+        owners = {
+            signal: [owner.astype(np.int64)] for signal, owner in self._base.signal_owners().items()
+        }
+        for signal in DIGEST_SIGNALS:
+            grown = self._grown.digest_owners(signal, self._owner_count)
+            owners[signal].append(grown + self._base_entries)
+        for segment in self._pdq.segments:
+            owners[Signal.PDQ].append(segment.owner.astype(np.int64) + self._base_entries)
+        return frozenset(
+            signal
+            for signal, some in owners.items()
+            if any(self._any_of(owner, wanted) for owner in some)
+        )
+
+    def _any_of(self, owners: NDArray[np.int64], banks: Sequence[int]) -> bool:
+        """Whether one of these entries is in one of these banks, and has not ended."""
+        for first in range(0, len(owners), _OWNERS_AT_ONCE):
+            some = owners[first : first + _OWNERS_AT_ONCE]
+            if (np.isin(self.columns(some).bank, banks) & self.present(some)).any():
+                return True
+        return False
 
     def columns(self, owners: NDArray[np.int64]) -> Entries:
         """The columns of these entries, in their order."""

@@ -264,13 +264,21 @@ class Snapshot:
         """
         wanted = [place for place, bank in enumerate(self.banks) if bank in banks]
         of_bank = self.entries.bank
-        owners = {signal: table.owner for signal, table in self._digests.items()}
-        owners[Signal.PDQ] = self._pdq.owner
         return frozenset(
             signal
-            for signal, owner in owners.items()
+            for signal, owner in self.signal_owners().items()
             if np.isin(of_bank[self._checked(owner)], wanted).any()
         )
+
+    def signal_owners(self) -> dict[Signal, NDArray[np.uint32]]:
+        """The owners of each code and digest, by signal; anchored hashes are not among them.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        owners = {signal: table.owner for signal, table in self._digests.items()}
+        return owners | {Signal.PDQ: self._pdq.owner}
 
     def digest_count(self, signal: Signal) -> int:
         """The number of digests of a kind."""
@@ -365,7 +373,7 @@ class Snapshot:
         _ = self.entries
         table = self._digests[signal]
         size = SIGNAL_BYTES[signal]
-        if any(len(digest) != size for digest in digests):
+        if set(map(len, digests)) - {size}:
             reason = f"a {signal} digest has {size} bytes"
             raise ValueError(reason)
         wanted = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, size)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from egide.domain.model import Entry, Fingerprint, Match
+    from egide.domain.model import Entry, Fingerprint, Match, Signal
     from egide.index.live import LiveView
     from egide.live.combining import Question
     from egide.matching import Found
@@ -140,6 +140,15 @@ class LiveRegister:
         for first in range(0, len(fingerprints), _FINGERPRINTS_PER_SEARCH):
             matches += matcher.match(fingerprints[first : first + _FINGERPRINTS_PER_SEARCH])
         return self._holdings.found(matcher, matches)
+
+    def signals_held(self, names: Collection[str]) -> frozenset[Signal]:
+        """The signals that any entry of these banks has: no other can lead to a match.
+
+        Raises:
+            NotReady: nothing can be searched yet.
+        """
+        view = self._view()
+        return view.signals_held([bank for bank in view.banks if bank.name in names])
 
     @property
     def ready(self) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from egide.index.searched import Searched
     from egide.index.snapshot import Entries
 
-_RANKED_SIGNALS = (*FILE_SIGNALS, Signal.PDQ, *URL_SIGNALS)
+RANKED_SIGNALS = (*FILE_SIGNALS, Signal.PDQ, *URL_SIGNALS)
 """An exact digest of a file outranks PDQ; what its address says comes last."""
 MAX_MATCHES = 1000
 """The most entries reported for one fingerprint, the nearest ones: a bank of near-equal entries
@@ -153,14 +153,14 @@ class Matcher:
                     entry=entry,
                     bank=banks[bank].name,
                     kind=banks[bank].kind,
-                    signal=_RANKED_SIGNALS[rank],
+                    signal=RANKED_SIGNALS[rank],
                     distance=distance,
                     transform=TRANSFORMS[transform],
                     trust=self.searched.trusts[trust],
                     frame=frame,
                     revision=self.revision,
                     rectangle=(
-                        None if region == _WHOLE else fingerprints[item].regions[region].rectangle
+                        None if region == WHOLE else fingerprints[item].regions[region].rectangle
                     ),
                 )
             )
@@ -209,15 +209,15 @@ class Matcher:
             found = np.zeros(len(hits.query), _FOUND)
             found["item"] = np.array([item for item, _ in known])[hits.query]
             found["owner"] = hits.owner
-            found["rank"] = _RANKED_SIGNALS.index(signal)
-            found["region"] = _WHOLE
+            found["rank"] = RANKED_SIGNALS.index(signal)
+            found["region"] = WHOLE
             yield self._allowed(found)
 
     def _pdq(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
         codes: list[bytes] = []
         places: list[tuple[int, int, int]] = []
         for item, fingerprint in enumerate(fingerprints):
-            for frame, region, pdq in _searched(fingerprint):
+            for frame, region, pdq in searched_codes(fingerprint):
                 codes.append(pdq.variants or pdq.code)
                 places.append((item, frame, region))
         if not codes:
@@ -235,7 +235,7 @@ class Matcher:
             found = np.zeros(len(query), _FOUND)
             found["item"] = item_of[searched]
             found["owner"] = self.searched.owners(hits.row)
-            found["rank"] = _RANKED_SIGNALS.index(Signal.PDQ)
+            found["rank"] = RANKED_SIGNALS.index(Signal.PDQ)
             found["distance"] = hits.distance
             found["transform"] = query - np.concatenate([[0], ends[:-1]])[searched]
             found["frame"] = frame_of[searched]
@@ -284,15 +284,15 @@ _FOUND = np.dtype(
 """A candidate: a fingerprint's position, an entry's position, and how the two met.
 
 The order of the fields is the order of preference."""
-_WHOLE = -1
+WHOLE = -1
 """A region's position that means the whole frame, which sorts before any region."""
 
 
-def _searched(fingerprint: Fingerprint) -> Iterator[tuple[int, int, Pdq]]:
+def searched_codes(fingerprint: Fingerprint) -> Iterator[tuple[int, int, Pdq]]:
     """Each hash that may be searched for, with its frame and region."""
     for frame, pdq in enumerate(fingerprint.frames):
         if pdq.matchable:
-            yield frame, _WHOLE, pdq
+            yield frame, WHOLE, pdq
     for position, region in enumerate(fingerprint.regions):
         if region.pdq.matchable:
             yield region.frame, position, region.pdq

@@ -72,6 +72,11 @@ class Node:
             return None
         return self.get(name)
 
+    def require_only(self, names: Collection[str]) -> None:
+        """Refuse an object that has a member of another name."""
+        if type(self._value) is not dict or not self._value.keys() <= set(names):
+            raise AnswerInvalidError(f"{self._place}: unknown fields")
+
     def items(self, most: int) -> list[Node]:
         """Return the items of a list that has at most `most`."""
         if type(self._value) is not list or len(self._value) > most:

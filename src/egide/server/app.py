@@ -22,6 +22,7 @@ from egide.server.api import (
     keys,
     log,
     matching,
+    packed,
     status,
     upstreams,
     webhooks,
@@ -52,6 +53,7 @@ register that was searched. Errors are problem+json with a stable `code`.
 """
 _API = (
     matching,
+    packed,
     banks,
     entries,
     changes,

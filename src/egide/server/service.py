@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -50,7 +50,7 @@ class EntryCounts:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._counts: dict[str, int] = {}
+        self._counts: dict[tuple[str, Callable[[str], int]], int] = {}
         self._revision = -1
         self._counted_at = 0.0
         self._lock = Lock()
@@ -61,14 +61,31 @@ class EntryCounts:
         Raises:
             BankMissing: there is no such bank.
         """
+        return self._count(bank, self._active)
+
+    def anchored(self, bank: str) -> int:
+        """Return how many of them have anchored hashes.
+
+        Raises:
+            BankMissing: there is no such bank.
+        """
+        return self._count(bank, self._anchored)
+
+    def _active(self, bank: str) -> int:
+        return self._store.banks.counts(bank).state(State.ACTIVE)
+
+    def _anchored(self, bank: str) -> int:
+        return self._store.anchored.count(bank)
+
+    def _count(self, bank: str, count: Callable[[str], int]) -> int:
         with self._lock:
             revision, now = self._store.revision(), time.monotonic()
             if revision != self._revision and now - self._counted_at > _COUNTS_LAST_S:
                 self._counts.clear()
                 self._revision, self._counted_at = revision, now
-            if bank not in self._counts:
-                self._counts[bank] = self._store.banks.counts(bank).state(State.ACTIVE)
-            return self._counts[bank]
+            if (bank, count) not in self._counts:
+                self._counts[bank, count] = count(bank)
+            return self._counts[bank, count]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -227,6 +227,26 @@ class Check:
             disabled=found.disabled,
         )
 
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The banks that were asked for, the disabled ones too; None for all enabled ones."""
+        return self._banks
+
+    def find(self, fingerprints: Sequence[Fingerprint]) -> tuple[Found, bool]:
+        """Search, and decide nothing: for an audit, whose decisions are not about uploads.
+
+        Args:
+            fingerprints: pieces, see `egide.matching.apart`; vetoes are left to who joins them.
+
+        Returns:
+            all matches, those of negative banks among them; and whether they are stale.
+
+        Raises:
+            RegisterStale, NotReady: nothing can be answered at present.
+        """
+        stale = self._require_current()
+        return self._searcher.search(fingerprints, banks=self._banks), stale
+
     def _answer(
         self, fingerprint: Fingerprint, matches: Sequence[Match], found: Found, *, stale: bool
     ) -> Answer:

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from hashlib import md5, sha256
 from pathlib import Path
@@ -15,7 +16,9 @@ import egide
 from attacked import Answered, Target, form, target
 from egide import errors
 from egide.domain.access import Role
+from egide.domain.model import AnchoredQuery
 from egide.hashing import fingerprint
+from egide.partners.packed import Shape, pack, pack_anchored, pack_record
 from egide.server.http.problems import answer
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
@@ -126,6 +129,16 @@ class Scenario:
             self.ask("GET", f"/hma/m/raw_lookup?{query}", key="matcher")
             self.ask("POST", "/hma/c/bank/helpline/signal", {"pdq": value.hex()}, key="admin")
         self.ask("POST", "/hma/h/hash", body, key="curator", content_type=kind)
+        for packed in self.packed():
+            kind = "application/octet-stream"
+            asked = self.ask("POST", "/v1/match/packed", packed, key="matcher", content_type=kind)
+            assert asked.status == 200
+            self.ask("POST", "/v1/match/packed", packed[:-1], key="matcher", content_type=kind)
+
+    def packed(self) -> Iterator[bytes]:
+        digests = [self.codes["SHA-256"], bytes(20), self.codes["MD5"], bytes(32), bytes(16)]
+        yield pack(Shape.CODE, [pack_record(self.codes["PDQ"], digests)])
+        yield pack(Shape.ANCHORED, [pack_anchored(AnchoredQuery.of([self.codes["anchored"]] * 2))])
 
     def do_wrong(self) -> None:
         secret_url = f"https://media.example.org/{FILE_NAME}?token={URL_SECRET}"
@@ -263,7 +276,8 @@ def test_error_of_the_store_or_of_this_machine_tells_clients_nothing(
          "limit", "limit_s", "size", "width", "height", "format", "extra", "items", "wanted",
          "columns", "seq", "staff", "state", "action", "key", "quota", "role", "permission",
          "count", "allowed", "line", "signal", "digits", "radius", "remedy", "status", "host",
-         "port", "what", "share", "skipped", "ones", "worker", "how"), secret
+         "port", "what", "share", "skipped", "ones", "worker", "how", "matcher", "tries",
+         "wait_s"), secret
     )  # fmt: skip
     error = kind(**fields, approval=1, retry_after_s=1, stalled_s=1)
     if not issubclass(kind, errors.StoreError) and error.status < 500:

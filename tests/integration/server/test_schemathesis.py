@@ -1,21 +1,18 @@
 """Schemathesis over the whole OpenAPI document: what it says is what the register does."""
 
 from collections.abc import Iterator
-from threading import Thread
 from typing import Any
 
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
 
 from egide.domain.access import Role
 from egide.server.app import create_app
-from egide.server.http.connections import bounded_http
 from egide.server.settings import ServerSettings
 from egide.store.changing import ChangingStore
-from server_samples import Served, serve
+from server_samples import Served, at_address, serve
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +28,8 @@ CONFIG: dict[str, Any] = {
     },
     "operations": [
         {
-            # No schema tells pictures from other bytes, nor which of them have enough detail.
-            "include-path-regex": "/match$|/match/files$|/compare$|/entries$",
+            # No schema tells pictures and records from other bytes, nor which have enough detail.
+            "include-path-regex": "/match$|/match/files$|/match/packed$|/compare$|/entries$",
             "include-method": ["POST"],
             "checks": {"positive_data_acceptance": {"expected-statuses": [*_ACCEPTED, "422"]}},
         },
@@ -63,23 +60,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def address(served: Served) -> Iterator[str]:
     """That of the application behind the server that is used in earnest."""
-    config = uvicorn.Config(
-        served.client.app,
-        port=0,
-        http=bounded_http(served.service.settings),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
-    listening = config.bind_socket()
-    thread = Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
-    listening.close()
+    with at_address(served) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from egide.auditing.sources import Item, Read, open_source, read_shard
-from egide.auditing.sources.kinds import crc32c, masked
 from egide.auditing.sources.records import checksum
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import DEFAULT_LIMITS, Limits
 from egide.errors import ItemError, SourceError, SourceExpands, SourceUnreadable
+from egide.media.containers import crc32c, masked
 from egide.testing import ArchiveContract
 from pictures import encoded, pictures
 

@@ -87,3 +87,26 @@ def test_an_address_is_looked_up_in_each_form_that_lists_hash() -> None:
     assert digests.url_sha256 == tuple(sha256(form.encode()).digest() for form in forms)
     assert digests.url_md5 == tuple(md5(form.encode()).digest() for form in [*forms, field])
     assert address_digests("not one") is None
+
+
+PIECES = (
+    *("a", "B", "1", "0x7f", "com", "-", "--", "xn--", "_", ".", "..", "/", "//", "/.", "/%2e"),
+    *("%41", "?", "#", "&", "'", '"', ";", "[", "^", "|", "~", "\\", "é", " ", "\n", ":80", "@"),
+)
+
+
+@given(st.sampled_from(["http://", "https://", "https://a.b/"]), st.lists(st.sampled_from(PIECES)))
+def test_an_address_that_is_taken_as_it_is_has_the_digests_of_its_forms(
+    start: str, pieces: list[str]
+) -> None:
+    text = start + "".join(pieces)
+    canonical, digests = canonical_address(text), address_digests(text)
+    if canonical is None:
+        assert digests is None
+        return
+    given_form = text.strip("".join(map(chr, range(0x21))))
+    forms = dict.fromkeys([canonical, given_form])
+    fields = dict.fromkeys([*forms, threatexchange_address(given_form) or canonical])
+    assert digests is not None
+    assert digests.url_sha256 == tuple(sha256(form.encode()).digest() for form in forms)
+    assert digests.url_md5 == tuple(md5(form.encode()).digest() for form in fields)

@@ -132,7 +132,6 @@ class Station:
                 **settings,
                 "work": {**settings["work"], **paths},
                 "search": search,
-                "station": str(self._folder),
             },
             workers=1,
             item_timeout_s=item_timeout_s,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import struct
 import sys
@@ -42,32 +41,13 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not look like a reply
     settings = json.loads(sys.stdin.readline())
-    end = _end_with_parent(settings["parent"], settings.get("station"))
+    end_with_parent(settings["parent"])  # the next run resumes its shard
     work = ShardWork.from_json(settings["work"])
     limit_memory(work.limits.worker_memory_bytes)
     with _lookup(settings["search"], keypoints=work.keypoints) as lookup:
         _reply(replies, {"ready": True})
         for line in sys.stdin:
             _reply(replies, run_job(json.loads(line), work, lookup, _note(settings["slot"])))
-    end()
-
-
-def _end_with_parent(parent: int, station: str | None) -> Callable[[], None]:
-    """End when the parent is gone: the next run resumes the shard. Return what is done then.
-
-    On a node of a cluster, a worker removes what it wrote there. Ray kills a whole session of
-    processes at once, so that the worker needs one of its own.
-    """
-
-    def end() -> None:
-        if station is not None:
-            shutil.rmtree(station, ignore_errors=True)
-        os._exit(1)
-
-    if station is not None:
-        os.setsid()
-    end_with_parent(parent, end)
-    return end
 
 
 @contextmanager

@@ -5,28 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from egide.auditing.sources.arrow import ArrowSource
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Columns,
-    Item,
-    Other,
-    Read,
-    Rows,
-    Shard,
-    Source,
-    suffix_of,
-)
+from egide.auditing.sources.base import Columns, Item, Other, Read, Rows, Shard, Source
 from egide.auditing.sources.encoded import begins_picture
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
-from egide.auditing.sources.kinds import (
-    HEAD_BYTES,
-    Kind,
-    kind_by_name,
-    kind_of,
-    named,
-    named_by_suffix,
-)
 from egide.auditing.sources.location import (
     access,
     endpoints,
@@ -50,6 +32,16 @@ from egide.auditing.sources.tar import TarSource
 from egide.auditing.sources.within import PIECE_BYTES, TEXT_SUFFIXES
 from egide.auditing.sources.zip import ZipSource
 from egide.errors import SourceUnsupported
+from egide.media.containers import (
+    HEAD_BYTES,
+    IMAGE_SUFFIXES,
+    Kind,
+    kind_by_name,
+    kind_of,
+    named,
+    named_by_suffix,
+    suffix_of,
+)
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:

@@ -17,33 +17,6 @@ if TYPE_CHECKING:
     from egide.domain.model import Limits
     from egide.errors import ItemError
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
-        *(".jfif", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm"),
-        *(".ppm", ".tif", ".tiff", ".webp"),
-        *(".cur", ".ico", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx", ".pcx", ".psb", ".psd"),
-        *(".tga", ".icb", ".vda", ".vst"),
-        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef"),
-        *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
-        *(".bpg", ".dcx", ".dds", ".djvu", ".exr", ".flif", ".hdp", ".icns", ".jls", ".jxr"),
-        *(
-            ".mng",
-            ".jng",
-            ".xbm",
-            ".xpm",
-            ".wbmp",
-            ".ilbm",
-            ".lbm",
-            ".dpx",
-            ".ktx",
-            ".ktx2",
-            ".pict",
-        ),
-        *(".pam", ".pfm", ".qoi", ".wdp", ".xcf"),
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -293,10 +266,3 @@ class Source(Protocol):
             SourceError: reading cannot continue; the items already yielded are valid.
         """
         ...
-
-
-def suffix_of(name: str) -> str:
-    """Return the lower-case suffix of a path in any notation, with its dot, or ''."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    stem, dot, suffix = base.rpartition(".")
-    return f".{suffix.lower()}" if dot and stem and len(suffix) <= 10 else ""

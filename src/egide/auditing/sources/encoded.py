@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from egide.auditing.sources.base import IMAGE_SUFFIXES
+from egide.media.containers import IMAGE_SUFFIXES
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:

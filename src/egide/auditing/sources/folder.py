@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
-from egide.auditing.sources.kinds import Kind, kind_by_name
 from egide.auditing.sources.listing import walk
 from egide.auditing.sources.location import open_filesystem, refusal, stat
 from egide.auditing.sources.metadata import TABLE_SUFFIXES
@@ -26,6 +25,7 @@ from egide.errors import (
     SourceError,
     SourceUnreadable,
 )
+from egide.media.containers import Kind, kind_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

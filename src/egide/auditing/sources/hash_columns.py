@@ -158,9 +158,11 @@ def addresses_of(given: Sequence[tuple[int, Any]]) -> Values:
     for row, value in given:
         digests = address_digests(value) if isinstance(value, str) else None
         if digests is not None:
-            for (rows, values), each in ((whole, digests.url_sha256), (field, digests.url_md5)):
-                rows.extend([row] * len(each))
-                values.extend(each)
+            for_whole, for_field = digests
+            whole[0].extend([row] * len(for_whole))
+            whole[1].extend(for_whole)
+            field[0].extend([row] * len(for_field))
+            field[1].extend(for_field)
     return {Signal.URL_SHA256: whole, Signal.URL_MD5: field}
 
 

@@ -66,6 +66,11 @@ TABLE_SUFFIXES = (
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
+_DECODER = json.JSONDecoder()
+_JSON_SPACES = " \t\r\n"
+_TAKEN_AT_ONCE = 64 * 1024
+"""Characters of a text between two looks at how much was unpacked."""
+
 Column = tuple[Any, Any]
 """The rows of a column's values in a batch, and the values: texts, bytes, or something else."""
 
@@ -291,12 +296,17 @@ class _Reading:
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
         """Yield the lines of a text; one that is too long is left out and counted."""
+        taken = 0
         for line in iter(partial(text.readline, _MAX_LINE_BYTES), ""):
-            self._expansion.take(len(line))
+            taken += len(line)
+            if taken >= _TAKEN_AT_ONCE:
+                self._expansion.take(taken)
+                taken = 0
             if len(line) < _MAX_LINE_BYTES or line.endswith("\n"):
-                self._quotes += line.count('"')
+                if '"' in line:
+                    self._quotes += line.count('"')
                 self._open = self._open + 1 if self._quotes % 2 else 0
-                yield line.replace("\0", "")
+                yield line.replace("\0", "") if "\0" in line else line
                 continue
             if begins_picture(line.encode(errors="replace")):
                 self.pictures.add("")  # which reads it
@@ -305,6 +315,7 @@ class _Reading:
             while (rest := text.readline(_MAX_LINE_BYTES)) and not rest.endswith("\n"):
                 self._expansion.take(len(rest))
             yield "\n"
+        self._expansion.take(taken)
         # A quote that is not closed makes one row of all lines that follow.
         self._bad += max(0, self._open - 1)
 
@@ -381,9 +392,18 @@ class _Reading:
 
     def _object(self, line: bytes, row: int, columns: dict[str, Column]) -> None:
         try:
-            record = json.loads(line)
+            record = _loaded(line)
         except (ValueError, RecursionError):
             self._bad += 1
+            return
+        if isinstance(record, dict) and len(record) < _MAX_VALUES_A_ROW and _is_flat(record):
+            for name, value in record.items():
+                if isinstance(value, str):
+                    if (column := columns.get(name)) is None:
+                        self._add(name, row, value, columns)
+                    else:
+                        column[0].append(row)
+                        column[1].append(value)
             return
         pending: deque[tuple[str, Any]] = deque([("", record)])
         for _ in range(_MAX_VALUES_A_ROW):
@@ -396,14 +416,19 @@ class _Reading:
                 ]
             elif isinstance(value, list):
                 pending += [(f"{path}[]", one) for one in value[:_MAX_VALUES_A_ROW]]
-            elif isinstance(value, str) and (path in columns or len(columns) < _MAX_COLUMNS):
-                rows, values = columns.setdefault(path, ([], []))
-                rows.append(row)
-                values.append(value)
             elif isinstance(value, str):
-                self._columns_cut += 1
+                self._add(path, row, value, columns)
         if pending:
             self._cut += 1
+
+    def _add(self, path: str, row: int, value: str, columns: dict[str, Column]) -> None:
+        if (column := columns.get(path)) is None:
+            if len(columns) >= _MAX_COLUMNS:
+                self._columns_cut += 1
+                return
+            column = columns[path] = [], []
+        column[0].append(row)
+        column[1].append(value)
 
     def _rows(self, columns: dict[str, Column], count: int) -> Iterator[Rows]:
         """Yield what the rows of a batch are compared by."""
@@ -451,6 +476,28 @@ class _Reading:
                 ", ".join(paths),
             )
         self._row += count
+
+
+def _loaded(line: bytes) -> Any:
+    """What `json.loads` gives; of an object in UTF-8, as most lines are, in half the time.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON.
+    """
+    if not line.startswith(b'{"'):
+        return json.loads(line)
+    text = line.decode("utf-8", "surrogatepass").rstrip(_JSON_SPACES)
+    record, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        reason = "more stands behind the object"
+        raise ValueError(reason)
+    return record
+
+
+def _is_flat(record: dict[str, Any]) -> bool:
+    """Whether an object holds neither objects nor lists, as most lines of a table do."""
+    kinds = set(map(type, record.values()))
+    return dict not in kinds and list not in kinds
 
 
 def _is_picture(value: object) -> bool:

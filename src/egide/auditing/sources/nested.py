@@ -8,23 +8,7 @@ import struct
 import zlib
 from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    suffix_of,
-)
-from egide.auditing.sources.kinds import (
-    HEAD_BYTES,
-    Kind,
-    kind_by_name,
-    kind_of,
-    named,
-    named_by_suffix,
-)
+from egide.auditing.sources.base import Item, Member, Other, Read, Reading
 from egide.auditing.sources.within import PIECE_BYTES, look_within
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
@@ -35,6 +19,16 @@ from egide.errors import (
     SourceError,
     SourceExpands,
     SourceUnreadable,
+)
+from egide.media.containers import (
+    HEAD_BYTES,
+    IMAGE_SUFFIXES,
+    Kind,
+    kind_by_name,
+    kind_of,
+    named,
+    named_by_suffix,
+    suffix_of,
 )
 from egide.media.formats import sniff
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Expansion,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    Shard,
-    suffix_of,
-)
-from egide.auditing.sources.kinds import HEAD_BYTES, SUFFIXES, Kind, is_tar, kind_by_name
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
 from egide.auditing.sources.location import open_binary, whole_file
 from egide.auditing.sources.nested import PACKING_DAMAGE, Joined, read_container, read_member, reads
 from egide.auditing.sources.packings import unpacked
 from egide.auditing.sources.tar import read_tar
 from egide.errors import DecodeFailed, SourceTruncated, SourceUnreadable
+from egide.media.containers import (
+    HEAD_BYTES,
+    IMAGE_SUFFIXES,
+    SUFFIXES,
+    Kind,
+    is_tar,
+    kind_by_name,
+    suffix_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +81,7 @@ def read_packed(stream: Any, reading: Reading) -> Iterator[Read]:
 
 
 def _read_one(stream: Joined, reading: Reading) -> Iterator[Read]:
-    name = reading.label(_unpacked_name(reading.name))
+    name = reading.label(unpacked_name(reading.name))
     try:
         for read in read_member(Member(name, stream, counts=True), reading):
             if isinstance(read, Other) and read.suffix == suffix_of(name):
@@ -99,7 +97,7 @@ def _read_one(stream: Joined, reading: Reading) -> Iterator[Read]:
         yield Item(name, DecodeFailed(name=name, reason="cut or damaged where it is compressed"))
 
 
-def _unpacked_name(name: str) -> str:
+def unpacked_name(name: str) -> str:
     """The name without the suffix that says how it is packed, and without folders."""
     base = name.replace("\\", "/").rpartition("/")[2]
     suffix = next((one for one in SUFFIXES[Kind.PACKED] if base.lower().endswith(one)), "")

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.sources.kinds import PACKED_MAGIC
+from egide.media.containers import PACKED_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -6,11 +6,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.sources.base import Expansion, Read, Reading, Shard
 from egide.auditing.sources.columns import Column, columns_of, unique
-from egide.auditing.sources.kinds import Kind
 from egide.auditing.sources.location import open_binary, stat, state_of
 from egide.auditing.sources.nested import read_container, reads
 from egide.auditing.sources.table import Table, column_missing
 from egide.errors import SourceEncrypted, SourceError, SourceUnreadable
+from egide.media.containers import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,12 @@ import numpy as np
 
 from egide.auditing.sources.base import Expansion, Item, Member, Read, Reading, Shard
 from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
-from egide.auditing.sources.kinds import (
+from egide.auditing.sources.location import open_binary, whole_file
+from egide.auditing.sources.nested import read_container, read_member, reads
+from egide.auditing.sources.within import PIECE_BYTES
+from egide.domain.coverage import Gap, GapKind
+from egide.errors import FileTooLarge, SourceTruncated, SourceUnreadable, ValueMissing
+from egide.media.containers import (
     HEAD_BYTES,
     Kind,
     crc32c,
@@ -20,11 +25,6 @@ from egide.auditing.sources.kinds import (
     masked,
     named,
 )
-from egide.auditing.sources.location import open_binary, whole_file
-from egide.auditing.sources.nested import read_container, read_member, reads
-from egide.auditing.sources.within import PIECE_BYTES
-from egide.domain.coverage import Gap, GapKind
-from egide.errors import FileTooLarge, SourceTruncated, SourceUnreadable, ValueMissing
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:

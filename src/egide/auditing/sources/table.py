@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Columns,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    suffix_of,
-)
+from egide.auditing.sources.base import Columns, Item, Member, Other, Read, Reading
 from egide.auditing.sources.columns import Column, Holds, missing_columns, unique
 from egide.auditing.sources.encoded import holds_picture, is_link, pictures_in
 from egide.auditing.sources.hash_columns import (
@@ -27,7 +18,6 @@ from egide.auditing.sources.hash_columns import (
     HashColumns,
     value_of,
 )
-from egide.auditing.sources.kinds import HEAD_BYTES, kind_of, named
 from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.measured import Measured
 from egide.auditing.sources.nested import read_member
@@ -35,6 +25,7 @@ from egide.auditing.sources.table_batch import Batch, Tally
 from egide.auditing.sources.within import holds_beginning
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import ColumnMissing, ColumnUnread, FileTooLarge, ItemError, ValueMissing
+from egide.media.containers import HEAD_BYTES, IMAGE_SUFFIXES, kind_of, named, suffix_of
 from egide.media.formats import sniff
 
 if TYPE_CHECKING:

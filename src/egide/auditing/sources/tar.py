@@ -8,23 +8,13 @@ import zlib
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Expansion,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    Shard,
-    suffix_of,
-)
-from egide.auditing.sources.kinds import HEAD_BYTES, Kind, kind_of
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
 from egide.auditing.sources.location import is_local, open_binary, stat, state_of
 from egide.auditing.sources.nested import read_container, read_member, reads
 from egide.auditing.sources.tar_headers import Header
 from egide.auditing.sources.tar_runs import find_runs
 from egide.errors import LinkNotFollowed, SourceError, SourceTruncated, SourceUnreadable
+from egide.media.containers import HEAD_BYTES, IMAGE_SUFFIXES, Kind, kind_of, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

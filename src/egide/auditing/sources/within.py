@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from egide.auditing.sources.base import Item, Other, Read, suffix_of
+from egide.auditing.sources.base import Item, Other, Read
 from egide.auditing.sources.encoded import begins_picture, holds_picture, pictures_in
 from egide.auditing.sources.metadata_columns import names_of_hashes
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import ArchiveUnsupported, ColumnUnread, FileTooLarge
+from egide.media.containers import suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,18 +7,7 @@ import struct
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import (
-    IMAGE_SUFFIXES,
-    Expansion,
-    Item,
-    Member,
-    Other,
-    Read,
-    Reading,
-    Shard,
-    suffix_of,
-)
-from egide.auditing.sources.kinds import Kind, kind_by_name
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
 from egide.auditing.sources.location import open_binary, stat, state_of
 from egide.auditing.sources.nested import PACKING_DAMAGE, read_container, read_member, reads
 from egide.auditing.sources.packings import METHODS, PackingUnknown, open_raw
@@ -33,6 +22,7 @@ from egide.errors import (
     SourceError,
     SourceUnreadable,
 )
+from egide.media.containers import IMAGE_SUFFIXES, Kind, kind_by_name, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +142,7 @@ def _read(
         return
     begun = False
     try:
-        with _open(archive, stream, info) as opened:
+        with open_member(archive, stream, info) as opened:
             member = Member(name, opened, size=info.file_size, counts=True)
             for read in read_member(member, reading):
                 begun = True
@@ -171,7 +161,7 @@ def _read(
         yield _unseen(name, DecodeFailed(name=name, reason=reason))
 
 
-def _open(archive: zipfile.ZipFile, stream: Any, info: zipfile.ZipInfo) -> Any:
+def open_member(archive: zipfile.ZipFile, stream: Any, info: zipfile.ZipInfo) -> Any:
     """Open a member; those that Python's own library cannot unpack by another."""
     if info.compress_type in METHODS:
         return open_raw(stream, info)

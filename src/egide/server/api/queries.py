@@ -16,6 +16,7 @@ from egide.domain.model import (
     Signal,
 )
 from egide.errors import AnchoredInvalid, BatchTooLarge, RequestInvalid
+from egide.server.api.schemas.matching import MAX_BANKS
 from egide.server.http.kinds import MAX_BATCH_ANCHORED
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _OF_PICTURES = (Signal.PDQ, *FILE_SIGNALS)
 _SIGNALS = (Signal.PDQ, *DIGEST_SIGNALS)
 _ANCHORED = "anchored"
-_MAX_BANKS = 100
 
 
 def read_object(body: Any, fields: Collection[str], required: Collection[str]) -> dict[str, Any]:
@@ -154,10 +154,10 @@ def read_banks(value: Any) -> tuple[str, ...] | None:
         return None
     if (
         not isinstance(value, list)
-        or not 1 <= len(value) <= _MAX_BANKS
+        or not 1 <= len(value) <= MAX_BANKS
         or not all(isinstance(name, str) for name in value)
     ):
-        raise RequestInvalid(reason=f"banks has to be a list of 1 to {_MAX_BANKS} names")
+        raise RequestInvalid(reason=f"banks has to be a list of 1 to {MAX_BANKS} names")
     return tuple(dict.fromkeys(value))
 
 

@@ -34,6 +34,7 @@ with anchored hashes, has more, but 10,000 of those do not fit into a body."""
 _MAX_IMAGES = 1000
 
 FINGERPRINTS = "/v1/match/fingerprints"
+PACKED = "/v1/match/packed"
 ENTRIES = "/v1/banks/{bank}/entries"
 FEEDBACK = "/v1/feedback"
 IMAGES = ("/{lang}/register/submit", "/{lang}/case/add/submit")
@@ -104,6 +105,7 @@ def _told_apart(settings: ServerSettings) -> Iterator[tuple[str, Kind]]:
     batch = settings.max_batch
     values = _room(batch, _FINGERPRINT_VALUES) + MAX_BATCH_ANCHORED
     yield FINGERPRINTS, Kind(large, values, max_items=batch)
+    yield PACKED, Kind(large, None)
     yield ENTRIES, Kind(large, _room(MAX_ENTRIES, _ENTRY_VALUES), upload, MAX_ENTRIES)
     yield FEEDBACK, Kind(lists, _room(MAX_PAGE, _FEEDBACK_VALUES), max_items=MAX_PAGE)
     anchored = settings.case_max_images * MAX_ANCHORED

@@ -26,6 +26,8 @@ from egide.server.http.kinds import MAX_BATCH_ANCHORED
 
 _HEX_64 = r"^[0-9a-fA-F]{64}$"
 _HEX_32 = r"^[0-9a-fA-F]{32}$"
+MAX_BANKS = 100
+"""Most names of banks in a request."""
 EXAMPLE_PDQ = "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
 
 
@@ -84,7 +86,7 @@ class FingerprintsQuery(BaseModel):
 
     fingerprints: list[FingerprintQuery] = Field(min_length=1, max_length=10_000)
     banks: list[str] | None = Field(
-        None, min_length=1, max_length=100, description="Search only these."
+        None, min_length=1, max_length=MAX_BANKS, description="Search only these."
     )
 
 
@@ -94,7 +96,7 @@ class UrlQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(max_length=2048, examples=["https://media.example.org/upload/1.jpg"])
-    banks: list[str] | None = Field(None, min_length=1, max_length=100)
+    banks: list[str] | None = Field(None, min_length=1, max_length=MAX_BANKS)
 
 
 class CompareQuery(BaseModel):

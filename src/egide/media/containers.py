@@ -1,4 +1,4 @@
-"""Recognise what holds other files: by its first bytes, and by its name where those say nothing."""
+"""Recognise what holds pictures or other files: by its first bytes, and by its name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from functools import cache
 
 from egide.media.formats import sniff
 
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif"),
+        *(".jfif", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm"),
+        *(".ppm", ".tif", ".tiff", ".webp"),
+        *(".cur", ".ico", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx", ".pcx", ".psb", ".psd"),
+        *(".tga", ".icb", ".vda", ".vst"),
+        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef"),
+        *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        *(".bpg", ".dcx", ".dds", ".djvu", ".exr", ".flif", ".hdp", ".icns", ".jls", ".jxr"),
+        *(".mng", ".jng", ".xbm", ".xpm", ".wbmp", ".ilbm", ".lbm"),
+        *(".dpx", ".ktx", ".ktx2", ".pict"),
+        *(".pam", ".pfm", ".qoi", ".wdp", ".xcf"),
+    }
+)
 HEAD_BYTES = 512
 """As many as a tar's first header; all other marks stand before."""
 
@@ -132,6 +147,13 @@ _UUENCODED = re.compile(rb"begin [0-7]{3,4} .+\r?\n")
 _CPIO = re.compile(rb"07070[127][0-9A-Fa-f]{30}")
 # A skippable frame may stand before the others, of zstd and LZ4 alike.
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
+
+
+def suffix_of(name: str) -> str:
+    """Return the lower-case suffix of a path in any notation, with its dot, or ''."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    stem, dot, suffix = base.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem and len(suffix) <= 10 else ""
 
 
 def kind_by_name(name: str) -> Kind | None:
