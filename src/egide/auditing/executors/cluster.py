@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -44,6 +45,7 @@ START_S = 300.0
 _PIECE_BYTES = 16 * 1024 * 1024
 _POLL_S = 0.2
 _CLOSE_S = 5.0
+_REACH_S = 10.0
 _STORE_BYTES = 256 * 1024 * 1024
 _FILE = re.compile(r"([0-9a-f]{32})\.[0-9]{1,9}\.parquet")
 _QUIET = {
@@ -96,6 +98,8 @@ def joined(name: str, *, processes: int) -> Iterator[Cluster]:
     if name.startswith("ray://"):
         reason = "run the audit on a machine of the cluster, and name it auto or host:port"
         raise ClusterUnusable(name=name, reason=reason)
+    if ":" in name:
+        _check_reachable(name)
     options: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     if name == LOCAL:
         options |= {
@@ -371,6 +375,20 @@ class _Seat:
     @property
     def idle(self) -> bool:
         return self.call is None
+
+
+def _check_reachable(name: str) -> None:
+    """Ray itself tries for minutes.
+
+    Raises:
+        ClusterUnusable: nothing answers there.
+    """
+    host, _, port = name.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        reason = f"nothing answers at this address ({type(error).__name__})"
+        raise ClusterUnusable(name=name, reason=reason) from error
 
 
 def _why(name: str, error: Exception) -> str:
