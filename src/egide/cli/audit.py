@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,8 +31,10 @@ from egide.errors import Interrupted, NothingToCompare, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import egide
+    from egide.auditing.executors.cluster import Cluster
 
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
@@ -48,6 +50,7 @@ def add_to(app: typer.Typer) -> None:
             "egide audit dataset/ shard-{000..009}.tar train.parquet --out audit/",
             "egide audit s3://bucket/shards/ --out audit/ --workers 8 --lang fr",
             "egide audit dataset/ --out audit/ --thorough",
+            "egide audit s3://bucket/shards/ --out audit/ --ray auto",
             "egide audit hashes.csv --out audit/ --json",
             "egide audit --again audit/",
             "egide audit dataset/ --out audit/ --matcher https://register.example "
@@ -95,9 +98,18 @@ def audit(
     bank: BanksOption = None,
     radius: RadiusOption = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes; by default one per core."),
-    ] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="CLUSTER",
+            help="Scan on a Ray cluster: local starts one here, auto is the one that runs here, "
+            "else host:port.",
+        ),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -149,6 +161,7 @@ def audit(
     nothing could be compared, or if nothing matched and a bank or the keypoints were not searched.
     """
     import egide
+    from egide.auditing.executors.local import LocalExecutor
     from egide.auditing.sources import access
     from egide.settings import limits_from_environment
 
@@ -174,13 +187,15 @@ def audit(
             endpoint_url=endpoint_url,
             profile=profile,
         ),
+        _cluster(ray, workers or _cores()) as cluster,
         show_progress(quiet=json) as on_progress,
         _register(store, matcher, matcher_key, on_progress) as opened,
     ):
         how: dict[str, Any] = {
-            "workers": workers,
+            "workers": workers or (cluster.processors if cluster else _cores()),
             "on_keypoints_error": _warn_of_keypoints,
             "on_progress": on_progress,
+            "executor": cluster.executor if cluster else LocalExecutor,
         }
         if again is not None:
             running = egide.audit.again(again, opened, limits=limits_from_environment(), **how)
@@ -229,6 +244,19 @@ def _refuse_with_again(given: dict[str, object]) -> None:
     if wrong := [name for name, value in given.items() if value]:
         names = " and ".join(wrong)
         raise UsageError(reason=f"--again takes {names} from the audit of before: leave it out")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cluster(name: str | None, processes: int) -> AbstractContextManager[Cluster | None]:
+    """Join the cluster that was named, if any."""
+    if name is None:
+        return nullcontext()
+    from egide.auditing.executors.cluster import joined
+
+    return joined(name, processes=processes)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from egide.auditing.sources.kept_source import KeptSource, is_kept
 from egide.auditing.sources.location import (
     access,
     endpoints,
+    is_local,
     is_prefix,
     open_binary,
     open_filesystem,
@@ -59,6 +60,7 @@ __all__ = [
     "Source",
     "access",
     "endpoints",
+    "is_local",
     "open_source",
     "read_shard",
     "variables_for",
