@@ -23,7 +23,7 @@ def connect(
     url: str,
     *,
     banks: Collection[str] | None = None,
-    key_file: Path | None = None,
+    key_file: str | Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> MatcherClient:
     """Make the client of a register; nothing is asked yet.
