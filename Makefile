@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -31,7 +31,7 @@ test: $(VENV)/.test
 	$(RUN_TESTS) -m "not slow" -p no:schemathesis $(PYTEST_ARGS)
 
 # Also what takes long and rarely finds anything.
-test-all: $(VENV)/.test
+test-all: $(VENV)/.test $(VENV)/.examples
 	EGIDE_DOORS_EXAMPLES=10 $(RUN_TESTS) $(PYTEST_ARGS)
 
 check: $(VENV)/.check types
@@ -71,11 +71,15 @@ release: $(VENV)/.release
 
 # Versions and digests of what the extras bring, and never where they came from.
 lock: $(VENV)/.release
-	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,codecs fast heic jxl patches postgresql raw server,--extra $(extra)) --quiet --upgrade \
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,codecs fast heic jxl patches postgresql proof raw server,--extra $(extra)) --quiet --upgrade \
 	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/all.py $(BENCH_ARGS)
+
+# From matches to a set with proof, fifty thousand items: half an hour. TRIAL_ARGS="--items 500 --shards 5" is quick.
+trial: $(VENV)/.bench
+	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/dataset_trial.py $(TRIAL_ARGS)
 
 bench-edits: $(VENV)/.bench-edits
 	@PYTHONPATH=benchmarks $(BIN)/python -m edits $(BENCH_ARGS)
@@ -111,6 +115,10 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+$(VENV)/.examples: pyproject.toml $(VENV)/.test
+	@$(BIN)/python -m pip install --quiet --group examples
+	@touch $@
+
 $(VENV)/.release: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --group release
 	@touch $@
@@ -120,7 +128,7 @@ $(VENV)/.server: pyproject.toml $(VENV)/.core
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,raw,server,testing]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,proof,raw,server,testing]" --group $*
 	@touch $@
 
 $(VENV)/.bench-inversion: pyproject.toml $(VENV)/.core

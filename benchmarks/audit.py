@@ -1,4 +1,4 @@
-"""The whole audit against decode + hash alone; memory with the dataset's size; a shared bank."""
+"""The whole audit against decode + hash alone; two workers; the start; memory; a shared bank."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROUNDS = 7
 
 
 def main() -> None:
-    """Print the three measurements."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the items")
     parser.add_argument("--json", action="store_true")
@@ -40,6 +40,8 @@ def main() -> None:
         result: dict[str, Any] = {
             "machine": machine_line(),
             "throughput": throughput(Path(folder), ITEMS // scale, scale),
+            "workers": list(two_workers(Path(folder), ITEMS // scale, scale)),
+            "start": start(Path(folder), scale),
             "memory": list(memory(Path(folder), scale)),
         }
     if arguments.json:
@@ -52,6 +54,18 @@ def main() -> None:
     print(
         f"{row['bank']:>10,} {row['items']:>7,} {row['alone']:>9.0f} {row['audit']:>9.0f} "
         f"{row['ratio']:>6.0%}"
+    )
+    print(f"\nTwo workers against one, in turns ({ROUNDS} rounds)")
+    print(f"{'set':>14} {'items':>7} {'one/s':>9} {'two/s':>9} {'ratio':>6}")
+    for row in result["workers"]:
+        print(
+            f"{row['set']:>14} {row['items']:>7,} {row['one']:>9.0f} {row['two']:>9.0f} "
+            f"{row['ratio']:>5.2f}×"
+        )
+    row = result["start"]
+    print(
+        f"\nFrom the call to the first item's match, bank of {row['bank']:,}: {row['call']:.2f} s; "
+        f"from the start of a process: {row['process']:.2f} s"
     )
     print("\nMemory (peak, MB): private of the parent, private and shared of one worker")
     print(f"{'source':>8} {'items':>8} {'parent':>7} {'worker':>7} {'shared':>7} {'bank':>10}")
@@ -82,6 +96,57 @@ def throughput(folder: Path, count: int, scale: int) -> dict[str, float]:
         rates["ratio"].append(rates["audit"][-1] / statistics.mean(rates["alone"][-2:]))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return {"bank": BANK_ENTRIES // scale, "items": count, **medians}
+
+
+def two_workers(folder: Path, count: int, scale: int) -> Iterator[dict[str, Any]]:
+    """Audit the same photos with one worker and with two: in several tars, and in a large one."""
+    photos = [path.read_bytes() for path in corpus_photos()]
+    store_url = fill_store(folder, BANK_ENTRIES // scale)
+    sets = {
+        "several tars": sorted(str(path) for path in (folder / "shards").glob("*.tar")),
+        "one large tar": write_shards(folder / "large", photos, count, count),
+    }
+    for name, shards in sets.items():
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(ROUNDS):
+            for workers, measured in rates.items():
+                with egide.open_store(store_url) as store:
+                    audit = egide.audit(shards, store, workers=workers)
+                    for _ in audit:
+                        pass
+                assert audit.summary is not None
+                measured.append(count / audit.summary.seconds)
+        ratio = statistics.median(two / one for one, two in zip(rates[1], rates[2], strict=True))
+        medians = {key: statistics.median(rates[n]) for key, n in (("one", 1), ("two", 2))}
+        yield {"set": name, "items": count, "ratio": ratio, **medians}
+
+
+_FIRST = """
+import sys, egide
+with egide.open_store(sys.argv[1]) as store:
+    next(iter(egide.audit([sys.argv[2]], store)))
+"""
+
+
+def start(folder: Path, scale: int) -> dict[str, float]:
+    """Time the start of an audit: a set of one picture, which matches."""
+    store_url = fill_store(folder, BANK_ENTRIES // scale)
+    picture = corpus_photos()[0]
+    with egide.open_store(store_url) as store:
+        list(egide.register(store, "b", [picture]))
+        for _ in egide.audit([picture], store):  # which prepares the snapshot
+            pass
+    times: dict[str, list[float]] = {"call": [], "process": []}
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", _FIRST, store_url, str(picture)], check=True)
+        times["process"].append(time.perf_counter() - began)
+        with egide.open_store(store_url) as store:
+            began = time.perf_counter()
+            for _ in egide.audit([picture], store):
+                times["call"].append(time.perf_counter() - began)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return {"bank": BANK_ENTRIES // scale, **medians}
 
 
 def alone(contents: list[bytes]) -> float:

@@ -1,8 +1,9 @@
-"""The main job from end to end, on drawings: register, withdraw, audit, report.
+"""The main job from end to end, on drawings: register, withdraw, audit, purge, audit again, report.
 
 Draws pictures (or takes yours with --photos), saves edited copies of them into a folder, a tar and
-a Parquet file, registers some, withdraws one, and audits. Everything stands in `demo-output/`; the
-commands are printed as you would type them.
+a Parquet file, registers some, withdraws one, and audits. What may go is taken out into a copy,
+which is audited too. Everything stands in `demo-output/`; the commands are printed as you would
+type them.
 """
 
 from __future__ import annotations
@@ -76,13 +77,34 @@ def main() -> None:
     print("\nOne person withdraws.\n")
     gone = str(registered[-1])
     egide("bank", "withdraw", "helpline", str(entries[gone]))
+    print("\nA reviewer looks at the others, and confirms all but one.\n")
+    confirmed = [str(entries[str(path)]) for path in registered[1:-1]]
+    egide("bank", "confirm", "helpline", *confirmed)
     egide("bank", "list")
     print("\nSomebody who trains on images audits a dataset: a folder, a tar and a Parquet file.\n")
     egide("audit", "dataset", "shard-000.tar", "train.parquet", "--out", "audit", expected_code=1)
     check(expected, registered, entries, gone)
+    purge(confirmed)
     if arguments.photos:
         print(f"Edited copies of your photos are in {OUTPUT}; `make clean` removes them.")
-    print(f"\nDone in {time.monotonic() - began:.0f} s. Open {OUTPUT / 'audit' / 'report.html'}")
+    report = OUTPUT / "after" / "report.html"
+    print(f"\nDone in {time.monotonic() - began:.0f} s. Open {report}: it shows before and after.")
+
+
+def purge(confirmed: list[str]) -> None:
+    """Take out what matches a confirmed entry as a whole, and look again."""
+    print("\nWhat matches a confirmed entry may go. First, what would go:\n")
+    # Matches of the entry that nobody confirmed, and by a part of a picture, wait for a person.
+    egide("purge", "audit", "--to", "purged", expected_code=1)
+    print("\nThen it goes, with its captions, into a copy that is read back.\n")
+    egide("purge", "audit", "--to", "purged", "--yes", expected_code=1)
+    print("\nThe copy is audited, and its report sets both audits side by side.\n")
+    egide("audit", "purged", "--out", "after", expected_code=1)
+    egide("report", "after", "--before", "audit")
+    left = pq.read_table(OUTPUT / "after" / "matches.parquet").to_pylist()
+    whole = [row for row in left if row["rectangle"] is None and str(row["entry"]) in confirmed]
+    if whole:
+        sys.exit(f"{len(whole)} matches of confirmed entries are left after the purge.")
 
 
 def draw(folder: Path) -> Iterator[Path]:

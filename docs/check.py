@@ -71,6 +71,7 @@ def missing_settings() -> list[str]:
     """Find settings that the page on settings does not list."""
     text = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
     names = ["EGIDE_STORE", "EGIDE_SNAPSHOT_DIR", "EGIDE_PATCH_KEY", "EGIDE_PATCH_KEY_FILE"]
+    names.append("EGIDE_SIGNING_PASSPHRASE")
     names += [f"EGIDE_{field.name.upper()}" for field in fields(Limits)]
     names += [CONFIG_VARIABLE, *(f"EGIDE_{name.upper()}" for name in ServerSettings.model_fields)]
     return [

@@ -18,6 +18,13 @@ from egide._version import __version__
 
 if TYPE_CHECKING:
     from egide.auditing.progress import Progress
+    from egide.auditing.proof.attest import attest
+    from egide.auditing.proof.inclusion import include
+    from egide.auditing.proof.verify import Verification, verify
+    from egide.auditing.purge.report import PurgeReport
+    from egide.auditing.purge.run import Purge, PurgeProgress
+    from egide.auditing.purge.run import Purge as purge  # noqa: N813 - called like a function
+    from egide.auditing.purge.undo import Undone, undo_purge
     from egide.auditing.remote import RemoteRegister
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
@@ -53,6 +60,9 @@ if TYPE_CHECKING:
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
     from egide.usecases.export import export_hashes
+    from egide.usecases.guard import Guard
+    from egide.usecases.guard import Guard as guard  # noqa: N813 - called like a function
+    from egide.usecases.guard_summary import GuardSummary
     from egide.usecases.import_lists import ImportReport, import_hashes
     from egide.usecases.register import RegisteredFile, register
     from egide.usecases.withdraw import (
@@ -66,6 +76,12 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "egide.auditing.purge.report": ("PurgeReport",),
+    "egide.auditing.purge.run": ("Purge", "PurgeProgress"),
+    "egide.auditing.purge.undo": ("Undone", "undo_purge"),
+    "egide.auditing.proof.attest": ("attest",),
+    "egide.auditing.proof.inclusion": ("include",),
+    "egide.auditing.proof.verify": ("Verification", "verify"),
     "egide.auditing.remote": ("RemoteRegister",),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
@@ -75,6 +91,8 @@ _HOMES = {
     "egide.domain.coverage": ("Gap", "GapKind", "gaps_within"),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),
     "egide.usecases.export": ("export_hashes",),
+    "egide.usecases.guard": ("Guard",),
+    "egide.usecases.guard_summary": ("GuardSummary",),
     "egide.usecases.import_lists": ("ImportReport", "import_hashes"),
     "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
     "egide.usecases.register": ("RegisteredFile", "register"),
@@ -113,6 +131,8 @@ _HOMES = {
     "egide.domain.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
+_CALLED = {"audit": "Audit", "guard": "Guard", "purge": "Purge"}
+"""Classes under the name of what they do: they are called like functions."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -133,6 +153,8 @@ __all__ = [
     "GapKind",
     "GapRow",
     "GapSummary",
+    "Guard",
+    "GuardSummary",
     "HashListFormat",
     "ImportReport",
     "ItemError",
@@ -144,6 +166,9 @@ __all__ = [
     "Mode",
     "Pdq",
     "Progress",
+    "Purge",
+    "PurgeProgress",
+    "PurgeReport",
     "Reason",
     "Rectangle",
     "Region",
@@ -155,7 +180,10 @@ __all__ = [
     "Store",
     "Transform",
     "Trust",
+    "Undone",
+    "Verification",
     "__version__",
+    "attest",
     "audit",
     "check",
     "confirm",
@@ -167,12 +195,17 @@ __all__ = [
     "export_hashes",
     "fingerprint",
     "gaps_within",
+    "guard",
     "import_hashes",
+    "include",
     "match",
     "open_store",
+    "purge",
     "register",
     "tombstone",
+    "undo_purge",
     "update_bank",
+    "verify",
     "withdraw",
     "withdraw_source",
     "write_report",
@@ -180,8 +213,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "audit":
-        return __getattr__("Audit")
+    if name in _CALLED:
+        return __getattr__(_CALLED[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'egide' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

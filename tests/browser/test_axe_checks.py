@@ -57,6 +57,7 @@ def test_report_has_no_violation(browser: Browser, lang: str) -> None:
         samples.gap_rows(),
         lang=lang,
         generated=samples.GENERATED,
+        earlier=samples.earlier(),
     )
     page = browser.new_page(color_scheme="light", viewport={"width": 320, "height": 800})
     page.set_content(html)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-PHONE = {"width": 360, "height": 740}
+PHONE = {"width": 320, "height": 740}
 DESK = {"width": 1280, "height": 900}
 REPORTS = [(audit, lang) for audit in ("some", "none", "hostile") for lang in ("en", "fr")]
 
@@ -45,7 +45,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Pat
     for lang in ("en", "fr"):
         for name, (summary, matches, gaps) in audits.items():
             path = folder / f"{name}-{lang}.html"
-            html = render_report(summary, matches, gaps, lang=lang, generated=samples.GENERATED)
+            html = render_report(
+                summary,
+                matches,
+                gaps,
+                lang=lang,
+                generated=samples.GENERATED,
+                folder=hostile[7] if name == "hostile" else "after/",
+                earlier=None if name == "some" else samples.earlier(),
+            )
             path.write_text(html, encoding="utf-8")
             paths[name, lang] = path
     return paths

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +25,7 @@ class FakeS3:
         requests: headers of each request.
     """
 
-    objects: dict[str, bytes]
+    objects: MutableMapping[str, bytes]
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
     page_keys: int = 1000
     requests: list[dict[str, str]] = field(default_factory=list)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from egide.auditing.report.before import Earlier, Removed
 from egide.auditing.rows import GapRow, MatchRow
 from egide.domain.model import TRANSFORMS
 
@@ -91,6 +93,65 @@ def summary(**changes: Any) -> dict[str, Any]:
         },
     }
     return figures | changes
+
+
+def after(**changes: Any) -> dict[str, Any]:
+    """The audit after a purge of `summary()`, at a later revision, changed as asked."""
+    purged: dict[str, Any] = {
+        "items": 9_996,
+        "hashed": 9_958,
+        "matched_items": 8,
+        "matches": 12,
+        "store_revision": 48_300,
+        "dataset_sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+    }
+    return summary(**(purged | changes))
+
+
+def purge_json(**changes: Any) -> dict[str, Any]:
+    """The content of a `purge.json` of `summary()`, changed as asked."""
+    audited = summary()
+    values: dict[str, Any] = {
+        "schema_version": 1,
+        "egide_version": "0.1.0",
+        "audit": {name: audited[name] for name in ("store_id", "store_revision", "dataset_sha256")},
+        "mode": "copy",
+        "trusts": ["confirmed"],
+        "by_part": False,
+        "removed_items": 4,
+        "removed_with_them": 6,
+        "left_items": {"unverified": 5, "by-part": 3},
+        "containers": [
+            {
+                "name": "shard-000.tar",
+                "kind": "tar",
+                "items_before": 3_000,
+                "items_removed": 4,
+                "sha256_before": "ab" * 32,
+                "sha256_after": "cd" * 32,
+            }
+        ],
+        "started_at": "2026-12-01T10:00:00+00:00",
+        "finished_at": "2026-12-01T10:01:30+00:00",
+        "verified": True,
+    }
+    return values | changes
+
+
+def earlier(**changes: Any) -> Earlier:
+    """`summary()` as the audit before, with a purge between, changed as asked."""
+    removed = Removed(
+        mode="copy",
+        trusts=("confirmed",),
+        by_part=False,
+        items=4,
+        with_them=6,
+        left=Counter({"unverified": 5, "by-part": 3}),
+        containers=1,
+        verified=True,
+        finished_at="2026-12-01T10:01:30+00:00",
+    )
+    return Earlier("audit/", summary(), replace(removed, **changes))
 
 
 def gap(kind: str, code: str, count: int, name: str = "a/b.jpg") -> dict[str, Any]:

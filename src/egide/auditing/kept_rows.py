@@ -44,6 +44,7 @@ class KeptRow:
         outcome: of an item, its fingerprint or the gap that it left; else None.
         size: bytes of an item that were read; None of a fingerprint from a list.
         count: how many of the kind, for files that are no pictures.
+        unread_sha256: of an item whose bytes were there, and gave no fingerprint.
     """
 
     number: int
@@ -51,12 +52,18 @@ class KeptRow:
     outcome: Fingerprint | Gap | None = None
     size: int | None = None
     count: int = 1
+    unread_sha256: bytes | None = None
 
     @property
     def gap(self) -> Gap | None:
         """What was not looked at, if it is that."""
         found = self.thing if isinstance(self.thing, Gap) else self.outcome
         return found if isinstance(found, Gap) else None
+
+    @property
+    def sha256(self) -> bytes | None:
+        """Of its bytes, or as a list gives it; None if it is not known."""
+        return self.outcome.sha256 if isinstance(self.outcome, Fingerprint) else self.unread_sha256
 
     @property
     def name(self) -> str:
@@ -120,6 +127,7 @@ def _values(row: KeptRow) -> dict[str, Any]:
             "gap_code": gap.code,
             "gap_message": printable(gap.message),
             "gap_count": gap.count,
+            "sha256": row.unread_sha256,
         }
     assert isinstance(row.outcome, Fingerprint)
     return values | _print_values(row.outcome)
@@ -190,7 +198,9 @@ def _row(values: dict[str, Any]) -> KeptRow:
         assert gap is not None  # it is nothing else
         return KeptRow(number, gap)
     item = Item(name, b"", values["key"], values["offset"], values["beside"])
-    return KeptRow(number, item, gap or _print(values), values["size"])
+    if gap is not None:
+        return KeptRow(number, item, gap, values["size"], unread_sha256=values["sha256"])
+    return KeptRow(number, item, _print(values), values["size"])
 
 
 def _print(values: dict[str, Any]) -> Fingerprint:

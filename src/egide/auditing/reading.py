@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -91,9 +92,13 @@ class Fingerprinter:
             outcome: Fingerprint | Gap = Gap.of(item.name, error)
         else:
             outcome = self._fingerprint(item)
-        size = len(item.content) if isinstance(item.content, bytes) else None
+        size = unread = None
+        if isinstance(item.content, bytes):
+            size = len(item.content)
+            if isinstance(outcome, Gap):  # a proof of the set counts it by its bytes
+                unread = hashlib.sha256(item.content).digest()
         # The bytes are not needed any more: hundreds of rows stand in memory.
-        return KeptRow(number, replace(item, content=b""), outcome, size)
+        return KeptRow(number, replace(item, content=b""), outcome, size, unread_sha256=unread)
 
     def _fingerprint(self, item: Item) -> Fingerprint | Gap:
         if isinstance(item.content, Fingerprint):

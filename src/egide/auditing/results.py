@@ -20,7 +20,6 @@ from egide.auditing.output import (
 from egide.auditing.rows import GapRow, MatchRow
 from egide.auditing.sources import Columns, Item, Other, Rows
 from egide.auditing.summary import SUMMARY_SCHEMA
-from egide.domain.model import Fingerprint
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ class Results:
                 name=row.name,
                 key=thing.key if isinstance(thing, Item) else None,
                 offset=thing.offset if isinstance(thing, Item) else getattr(thing, "first", None),
-                sha256=row.outcome.sha256 if isinstance(row.outcome, Fingerprint) else None,
+                sha256=row.sha256,
                 proof=hashlib.sha256(proof).digest() if isinstance(thing, Rows) else proof,
                 gap=row.gap,
             )

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from egide._version import __version__
 from egide.cli import (
+    attest,
     audit,
     bank,
     entries,
@@ -22,11 +23,14 @@ from egide.cli import (
     key,
     log,
     match,
+    purge,
     report,
     serve,
+    signing_key,
     staff,
     store,
     sync,
+    verify,
     webhook,
 )
 from egide.cli.terminal import Exit, examples, let_go_of_output, prepare, print_json, say, warn
@@ -92,9 +96,12 @@ def egide(
 
 
 audit.add_to(app)
+purge.add_to(app)
 match.add_to(app)
 hash_files.add_to(app)
 report.add_to(app)
+attest.add_to(app)
+verify.add_to(app)
 serve.add_to(app)
 bank_app = typer.Typer(
     no_args_is_help=True,
@@ -108,10 +115,11 @@ app.add_typer(bank_app, name="bank")
 key_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Keys of a served register, and the key that seals keypoints.",
+    help="Keys of a served register, the key that seals keypoints, and the one that signs proofs.",
     epilog=examples("egide key create --role matcher --name uploads", "egide key patches"),
 )
 key.add_to(key_app)
+signing_key.add_to(key_app)
 app.add_typer(key_app, name="key")
 log_app = typer.Typer(
     no_args_is_help=True,

@@ -23,23 +23,31 @@ LanguageOption = Annotated[Language, typer.Option("--lang", help="Language of re
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command("report", epilog=examples("egide report audit/ --lang fr"))(report)
+    app.command(
+        "report",
+        epilog=examples("egide report audit/ --lang fr", "egide report after/ --before audit/"),
+    )(report)
 
 
 def report(
     out: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The folder of `egide audit --out`.")
     ],
+    before: Annotated[
+        Path | None,
+        typer.Option("--before", metavar="AUDIT", help="The audit before a purge: shows both."),
+    ] = None,
     lang: LanguageOption = Language.EN,
     json: JsonOption = False,
 ) -> None:
     """Write the page of a finished audit again.
 
-    Nothing is scanned: the page is made from the tables in the folder.
+    Nothing is scanned: the page is made from the tables in the folder. With --before it sets the
+    audit of the dataset as it was beside this one, with what the purge says of itself.
     """
     import egide
 
-    path = egide.write_report(out, lang=lang.value)
+    path = egide.write_report(out, lang=lang.value, before=before)
     if json:
         print_json({"report": str(path)})
     else:

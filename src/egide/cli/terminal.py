@@ -254,6 +254,15 @@ def confirm_erasing(what: str, *, yes: bool) -> None:
     raise ConfirmationNeeded(what=what)
 
 
+def ask_secret(prompt: str) -> str | None:
+    """Ask for a secret without showing what is typed; None without a terminal."""
+    if not sys.stdin.isatty():
+        return None
+    from getpass import getpass
+
+    return getpass(prompt, sys.stderr)
+
+
 # --- streams --------------------------------------------------------------------------
 
 

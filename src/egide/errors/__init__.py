@@ -8,12 +8,14 @@ at the terminal and stored in audit reports, never written to a log. `docs/refer
 """
 
 from egide.errors.access import *
+from egide.errors.attestations import *
 from egide.errors.audits import *
 from egide.errors.base import *
 from egide.errors.fingerprints import *
 from egide.errors.machine import *
 from egide.errors.people import *
 from egide.errors.pictures import *
+from egide.errors.purging import *
 from egide.errors.reaching import *
 from egide.errors.requests import *
 from egide.errors.store import *

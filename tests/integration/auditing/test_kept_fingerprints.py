@@ -189,7 +189,12 @@ def test_results_tell_each_item_and_what_was_found(
     items = {each.id: list(results.items(each.id)) for each in results.shards()}
     every = [item for each in items.values() for item in each]
     assert sum(item.gap is None for item in every) == summary.hashed
-    assert all((item.sha256 is None) == (item.gap is not None) for item in every)
+    # Whose bytes were there is known by them, whether or not they gave a fingerprint.
+    unread = [item.gap for item in every if item.sha256 is None]
+    assert all(
+        gap is not None and gap.code not in {"decode-failed", "not-an-image"} for gap in unread
+    )
+    assert len(unread) < len([item for item in every if item.gap is not None])
     assert len(list(results.matches())) == summary.matches
     assert sum(gap.count for gap in results.gaps()) == sum(gap.count for gap in summary.gaps)
     # Without parts that were cut, the digest of the dataset is over that of each shard.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import unicodedata
 from dataclasses import asdict
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_samples as samples
+from egide.auditing.report.before import Earlier
 from egide.auditing.report.page import MAX_GAP_ROWS, MAX_MATCH_ROWS
 from egide.auditing.report.report import render_report, write_report
 from egide.auditing.rows import GapRow, MatchRow, gap_schema, match_schema
@@ -68,6 +70,8 @@ def render(
     /,
     *,
     lang: str = "en",
+    folder: str = "audit/",
+    earlier: Earlier | None = None,
     **changes: Any,
 ) -> str:
     return render_report(
@@ -76,6 +80,8 @@ def render(
         samples.gap_rows() if broken is None else broken,
         lang=lang,
         generated=samples.GENERATED,
+        folder=folder,
+        earlier=earlier,
     )
 
 
@@ -412,7 +418,7 @@ def test_page_is_written_from_the_results(tmp_path: Path) -> None:
     write_results(tmp_path, samples.matches())
     assert write_report(tmp_path, lang="fr") == tmp_path / "report.html"
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    rendered = render(lang="fr")
+    rendered = render(lang="fr", folder=f"{tmp_path}/")
     cut = "<footer>"
     assert html.split(cut)[0] == rendered.split(cut)[0]
     assert "ab" * 32 not in html
@@ -468,4 +474,113 @@ def test_an_unknown_language_writes_nothing(tmp_path: Path) -> None:
     write_results(tmp_path, [])
     with pytest.raises(UsageError, match="'xx'"):
         write_report(tmp_path, lang="xx")
+    assert not (tmp_path / "report.html").exists()
+
+
+def todo(*rows: MatchRow, **options: Any) -> tuple[list[str], list[str]]:
+    """The headings of what to do now, and the commands."""
+    html = render(list(rows), [], **({"matches": len(rows)} | options))
+    section = html[html.index('id="todo"') : html.index('id="meaning"')].split('id="before"')[0]
+    commands = re.findall(r"<code>(.*?)</code>", section)
+    return re.findall(r"<h3>(.*?)</h3>", section), [Outline(one).text for one in commands]
+
+
+PART = {"rectangle": [0, 0, 9, 9]}
+OUT, REVIEW, GAPS, SAID, PROVE, AGAIN = (
+    "Take out what may be taken out",
+    "Have a person decide on the rest",
+    "Close the gaps",
+    "What may be said, and what may not",
+    "Prove it to others",
+    "Look again",
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "headings"),
+    [
+        ([samples.match(trust="confirmed")], {}, [OUT, GAPS, PROVE, AGAIN]),
+        ([samples.match(trust="confirmed", **PART)], {"gaps": []}, [REVIEW, PROVE, AGAIN]),
+        ([samples.match(), samples.match("b", trust="disputed")], {}, [REVIEW, GAPS, PROVE, AGAIN]),
+        (
+            # One reason is enough: an item may match several entries.
+            [samples.match(), samples.match(trust="confirmed"), samples.match("b")],
+            {"gaps": []},
+            [OUT, REVIEW, PROVE, AGAIN],
+        ),
+        ([], NOTHING, [SAID, PROVE, AGAIN]),
+        ([], NOTHING | {"not_compared": "no-bank", "banks": []}, [SAID, AGAIN]),
+    ],
+)
+def test_what_to_do_follows_from_what_was_found(
+    rows: list[MatchRow], changes: dict[str, Any], headings: list[str]
+) -> None:
+    found, commands = todo(*rows, **changes)
+    assert found == headings
+    assert any(one.startswith("egide purge") for one in commands) == (OUT in headings)
+    assert any("--accept item" in one for one in commands) == (GAPS in headings)
+
+
+def test_commands_name_the_folder_as_a_shell_takes_it() -> None:
+    folder = "it's an audit; rm/"
+    _, commands = todo(samples.match(trust="confirmed"), folder=folder, earlier=samples.earlier())
+    words = [shlex.split(command) for command in commands]
+    assert ["egide", "purge", folder, "--to", "purged-again/"] in words
+    assert ["egide", "attest", folder, "after-again/"] in [one[:4] for one in words]
+
+
+def test_a_list_is_purged_by_a_manifest() -> None:
+    lists = [{"name": "hashes.csv", "kind": "hashlist", "shards": 1, "items": 9}]
+    _, commands = todo(samples.match(trust="confirmed"), sources=lists)
+    purges = [one for one in commands if "purge" in one.split()]
+    assert purges == ["egide purge audit/ --manifest drop.jsonl"]
+
+
+def test_nothing_may_be_said_where_nothing_was_compared() -> None:
+    changes = NOTHING | {"not_compared": "no-bank", "banks": []}
+    assert "<blockquote>" in render([], [], **NOTHING)
+    assert "<blockquote>" not in render([], [], **changes)
+
+
+def test_both_audits_stand_side_by_side_with_what_was_taken_out(tmp_path: Path) -> None:
+    before, after = tmp_path / "audit", tmp_path / "after"
+    before.mkdir()
+    after.mkdir()
+    write_results(before, samples.matches())
+    write_results(after, [], **samples.after())
+    (before / "purge.json").write_text(json.dumps(samples.purge_json()))
+    html = write_report(after, before=before).read_text(encoding="utf-8")
+    text = Outline(html).text
+    for shown in (
+        *("Before and after", "4 items", "6 files or rows that belong to them"),
+        *("only a part of the picture was recognised", "into a copy"),
+        *(samples.summary()["dataset_sha256"], samples.after()["dataset_sha256"]),
+        *("12 of 10,000 items match", "8 of 9,996 items match", "9,996"),
+    ):
+        assert shown in text
+    assert f"egide attest {before}/ {after}/ --key" in text
+    (before / "purge.json").unlink()
+    html = write_report(after, before=before).read_text(encoding="utf-8")
+    assert "nothing says what was taken out" in Outline(html).text
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"audit": samples.purge_json()["audit"] | {"store_revision": 1}}, OutputMismatch),
+        ({"audit": samples.purge_json()["audit"] | {"dataset_sha256": "00"}}, OutputMismatch),
+        ({"schema_version": 2}, OutputMismatch),
+        ({"removed_items": "many"}, OutputUnreadable),
+        ({"left_items": ["by-part"]}, OutputUnreadable),
+        ({"finished_at": "soon"}, OutputUnreadable),
+        ({"containers": None}, OutputUnreadable),
+    ],
+)
+def test_the_purge_of_another_audit_or_a_damaged_one_is_refused(
+    tmp_path: Path, changes: dict[str, Any], error: type[Exception]
+) -> None:
+    write_results(tmp_path, [])
+    (tmp_path / "purge.json").write_text(json.dumps(samples.purge_json(**changes)))
+    with pytest.raises(error, match="purge\\.json"):
+        write_report(tmp_path, before=tmp_path)
     assert not (tmp_path / "report.html").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from string import Formatter
@@ -12,6 +13,7 @@ import pytest
 
 import report_samples as samples
 from egide.auditing.report import report
+from egide.auditing.report.before import Earlier
 from egide.auditing.report.sentence import load_strings, report_wording
 from egide.domain.coverage import GapKind
 from egide.errors import EgideError, ItemError, KeypointsError, SourceError, UsageError
@@ -120,7 +122,7 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
             (samples.summary(**nothing, banks_disabled=["a", "b"][:count]), [], [])
             for count in (1, 2)
         ),
-        (samples.summary(**nothing, gaps=[]), [], []),
+        *((samples.summary(**nothing, gaps=two[:count]), [], []) for count in (0, 6)),
         (samples.summary(**nothing, items=0, gaps=one_gap + one_gap, not_matchable=0), [], []),
         (samples.summary(**nothing, items=0, gaps=one_gap, not_matchable=0), [], []),
         (
@@ -130,6 +132,32 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         ),
         (samples.summary(matches=2, gaps=one_gap), [samples.match(long_name)], broken * 6),
         (samples.summary(matches=2), [samples.match(long_name + "x")], []),
+        *(
+            (
+                samples.summary(sources=[{"name": "a", "kind": kind, "shards": 1, "items": 1}]),
+                [
+                    *(samples.match(str(n), trust="confirmed") for n in range(confirmed)),
+                    *(samples.match(f"u{n}") for n in range(unverified)),
+                ],
+                [],
+            )
+            for kind, confirmed, unverified in (("metadata", 1, 1), ("folder", 2, 0), ("tar", 0, 2))
+        ),
+    ]
+
+
+def changes() -> list[tuple[dict[str, Any], Earlier]]:
+    """Second audits, and the first ones, that make the page say all it can of both."""
+    other_banks = [{"name": "other", "radius_bits": 31, "entries": 1}]
+    left = [key.removeprefix("left.") for key in load_strings("en") if key.startswith("left.")]
+    alike = samples.after()
+    return [
+        (alike, replace(samples.earlier(), purge=None)),
+        (alike, samples.earlier(items=1, with_them=1, verified=False, left=Counter(left))),
+        (alike, samples.earlier(mode="in-place", with_them=0, by_part=True)),
+        (alike, samples.earlier(mode="manifest", trusts=("confirmed", "unverified"))),
+        (alike, samples.earlier(mode="by hand")),
+        (samples.after(banks=other_banks, mode="exact", store_id="another"), samples.earlier()),
     ]
 
 
@@ -157,6 +185,10 @@ def test_no_string_is_missing_or_unused(lang: str, monkeypatch: pytest.MonkeyPat
     for summary, matches, gaps in audits():
         report.render_report(
             summary, matches, gaps, lang=lang, generated=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+    for summary, earlier in changes():
+        report.render_report(
+            summary, [], [], lang=lang, generated=samples.GENERATED, earlier=earlier
         )
     assert load_strings(lang).keys() - said == set()
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from egide.auditing.report.before import Change, change
 from egide.auditing.report.charts import Histogram, Throughput, histogram, throughput
 from egide.auditing.report.sentence import head_sentence
+from egide.auditing.report.todo import Fates, Step, steps
 from egide.auditing.report.where import where
 from egide.auditing.rows import WAYS
 from egide.domain.model import DEFAULT_RADIUS_BITS, MAX_REGIONS, Trust
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from egide.auditing.report.before import Earlier
     from egide.auditing.report.where import Where
     from egide.auditing.rows import GapRow, MatchRow
     from egide.text.wording import Wording
@@ -70,6 +73,8 @@ class Page:
         others: how many files were skipped as not being pictures, and their suffixes.
         columns: of tables: compared (`taken`), nothing to compare (`empty`), not read (`left`).
         values: the histogram in words.
+        steps: what to do now.
+        change: what became of an earlier audit; None if none was named.
     """
 
     summary: Mapping[str, Any]
@@ -90,6 +95,8 @@ class Page:
     distances: Histogram | None
     values: str
     speed: Throughput | None
+    steps: tuple[Step, ...]
+    change: Change | None
     max_regions: int = MAX_REGIONS
 
 
@@ -99,6 +106,9 @@ def build_page(
     gaps: Iterable[GapRow],
     wording: Wording,
     generated: datetime,
+    *,
+    folder: str,
+    earlier: Earlier | None,
 ) -> Page:
     """Build the page's values; matches are counted in one pass and only the first are kept.
 
@@ -108,13 +118,18 @@ def build_page(
         gaps: what was not compared, in the order of the dataset; only the first are read.
         wording: the language of the page.
         generated: when the page is written, timezone-aware.
+        folder: of the audit, as it was named.
+        earlier: the audit of the dataset before, if this one is to be set beside it.
     """
+    fates = Fates()
     match_lines: list[MatchLine] = []
     counts: Counter[tuple[str, str]] = Counter()
     for row in matches:
         counts[row.bank, row.trust] += 1
+        fates.add(row)
         if len(match_lines) < MAX_MATCH_ROWS:
             match_lines.append(MatchLine(row, where(row)))
+    fates.finish()
     gap_rows = tuple(islice(gaps, MAX_GAP_ROWS + 1))
 
     override = summary["radius_bits"]
@@ -135,10 +150,11 @@ def build_page(
         {int(distance): count for distance, count in summary["distances"].items()},
         max((bank.radius_bits for bank in banks), default=DEFAULT_RADIUS_BITS),
     )
+    sentence = head_sentence(summary, wording)
     return Page(
         summary=summary,
         generated=generated,
-        sentence=head_sentence(summary, wording),
+        sentence=sentence,
         figures=_figures(summary, wording),
         banks=banks,
         match_lines=tuple(match_lines),
@@ -154,6 +170,15 @@ def build_page(
         distances=distances,
         values=_values(distances, wording),
         speed=throughput(summary.get("throughput") or ()),
+        steps=steps(
+            summary,
+            fates,
+            wording,
+            sentence=sentence,
+            folder=folder,
+            before=None if earlier is None else earlier.folder,
+        ),
+        change=None if earlier is None else change(earlier, summary, wording),
     )
 
 

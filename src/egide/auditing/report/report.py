@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from egide.auditing.report.before import Earlier, Removed
 from egide.auditing.report.charts import PLOT_HEIGHT_PX
 from egide.auditing.report.page import build_page
 from egide.auditing.report.sentence import report_wording
@@ -41,6 +42,8 @@ def render_report(
     *,
     lang: str,
     generated: datetime,
+    folder: str = "audit/",
+    earlier: Earlier | None = None,
 ) -> str:
     """Render the page.
 
@@ -50,6 +53,8 @@ def render_report(
         gaps: what was not compared, in the order of the dataset; the first are listed.
         lang: `en` or `fr`.
         generated: when the page is written, timezone-aware.
+        folder: of the audit, as the commands on the page name it.
+        earlier: the audit of the dataset before; the page sets both side by side.
 
     Returns:
         the HTML, encodable as UTF-8 whatever the names contain.
@@ -59,7 +64,7 @@ def render_report(
     """
     wording = report_wording(lang)
     return _template().render(
-        page=build_page(summary, matches, gaps, wording, generated),
+        page=build_page(summary, matches, gaps, wording, generated, folder=folder, earlier=earlier),
         plot_height=PLOT_HEIGHT_PX,
         w=wording,
         t=wording.text,
@@ -67,22 +72,29 @@ def render_report(
     )
 
 
-def write_report(out_dir: Path, *, lang: str = "en") -> Path:
+def write_report(out_dir: Path, *, lang: str = "en", before: Path | None = None) -> Path:
     """Write `report.html` from the results in `out_dir`, whole or not at all.
 
     Args:
         out_dir: holds `summary.json`, `matches.parquet` and `not_compared.parquet`.
         lang: `en` or `fr`.
+        before: folder of the audit of the dataset as it was; the page sets both side by side, with
+            what its `purge.json` says, if a purge left one.
 
     Returns:
         the page's path.
 
     Raises:
-        OutputMismatch: the results were written by another version's schema.
+        OutputMismatch: the results were written by another version's schema, or `before` has the
+            purge of another audit.
         OutputUnreadable: a result file is missing or damaged.
         OutputUnwritable: the page cannot be written.
         UsageError: the report is not written in `lang`.
     """
+    earlier = None
+    if before is not None:
+        summary = _read_summary(before)
+        earlier = Earlier(_as_folder(before), summary, Removed.read(before, summary))
     html = render_report(
         _read_summary(out_dir),
         (
@@ -92,6 +104,8 @@ def write_report(out_dir: Path, *, lang: str = "en") -> Path:
         (GapRow(*row) for row in _read_rows(out_dir / "not_compared.parquet", _GAP_COLUMNS)),
         lang=lang,
         generated=datetime.now(UTC),
+        folder=_as_folder(out_dir),
+        earlier=earlier,
     )
     path = out_dir / REPORT_NAME
     _write_whole(path, html.encode("utf-8"))
@@ -147,6 +161,11 @@ def _write_whole(path: Path, content: bytes) -> None:
             file.write(content)
     except OSError as error:
         raise OutputUnwritable(name=path, reason=_reason(error)) from error
+
+
+def _as_folder(path: Path) -> str:
+    """A folder as a person would type it."""
+    return f"{path}/" if path.name else str(path)
 
 
 def _reason(error: Exception) -> str:

@@ -81,7 +81,7 @@ def read_packed(stream: Any, reading: Reading) -> Iterator[Read]:
 
 
 def _read_one(stream: Joined, reading: Reading) -> Iterator[Read]:
-    name = reading.label(_unpacked_name(reading.name))
+    name = reading.label(unpacked_name(reading.name))
     try:
         for read in read_member(Member(name, stream, counts=True), reading):
             if isinstance(read, Other) and read.suffix == suffix_of(name):
@@ -97,7 +97,7 @@ def _read_one(stream: Joined, reading: Reading) -> Iterator[Read]:
         yield Item(name, DecodeFailed(name=name, reason="cut or damaged where it is compressed"))
 
 
-def _unpacked_name(name: str) -> str:
+def unpacked_name(name: str) -> str:
     """The name without the suffix that says how it is packed, and without folders."""
     base = name.replace("\\", "/").rpartition("/")[2]
     suffix = next((one for one in SUFFIXES[Kind.PACKED] if base.lower().endswith(one)), "")

@@ -142,7 +142,7 @@ def _read(
         return
     begun = False
     try:
-        with _open(archive, stream, info) as opened:
+        with open_member(archive, stream, info) as opened:
             member = Member(name, opened, size=info.file_size, counts=True)
             for read in read_member(member, reading):
                 begun = True
@@ -161,7 +161,7 @@ def _read(
         yield _unseen(name, DecodeFailed(name=name, reason=reason))
 
 
-def _open(archive: zipfile.ZipFile, stream: Any, info: zipfile.ZipInfo) -> Any:
+def open_member(archive: zipfile.ZipFile, stream: Any, info: zipfile.ZipInfo) -> Any:
     """Open a member; those that Python's own library cannot unpack by another."""
     if info.compress_type in METHODS:
         return open_raw(stream, info)

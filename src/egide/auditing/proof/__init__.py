@@ -1,0 +1,1 @@
+"""Proofs of audits: signed statements that others can check offline."""

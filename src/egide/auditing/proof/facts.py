@@ -1,0 +1,255 @@
+"""Gather what a proof says of an audit from the audit's folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from egide.auditing.output import MATCHES, NOT_COMPARED, SUMMARY, VETOED
+from egide.auditing.progress import Progress
+from egide.auditing.proof.attested import (
+    AuditFacts,
+    Bank,
+    Change,
+    Counts,
+    GapCount,
+    Matched,
+    Method,
+    PurgeFacts,
+    Register,
+    SourceFacts,
+)
+from egide.auditing.proof.leaves import Later, Leaf, SetDigest, kept_leaves
+from egide.auditing.proof.statement import sentences
+from egide.auditing.proof.strict import NotStrict, load_strict, read_bounded, typed
+from egide.auditing.report.report import REPORT_NAME
+from egide.auditing.results import Results
+from egide.domain.model import TRANSFORMS
+from egide.errors import AttestationRefused, OutputUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+RESULT_FILES = (SUMMARY, MATCHES, VETOED, NOT_COMPARED, REPORT_NAME)
+PURGE_NAME = "purge.json"
+PURGE_SCHEMA = 1
+_READ_BYTES = 1 << 20
+_REPORT_EVERY_ITEMS = 4096
+
+
+@dataclass(slots=True)
+class Counting:
+    """Reports how many items were read, over all sets."""
+
+    report: Callable[[Progress], None]
+    phase: str = "digesting"
+    items: int = 0
+
+    def over(self, leaves: Iterable[Leaf]) -> Iterator[Leaf]:
+        """Hand leaves on, and count them."""
+        for leaf in leaves:
+            self.items += 1
+            if self.items % _REPORT_EVERY_ITEMS == 0:
+                self.report(Progress(phase=self.phase, items=self.items))
+            yield leaf
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The facts of an audit, and of the one before it if there is one."""
+
+    audit: AuditFacts
+    before: AuditFacts | None
+    change: Change | None
+
+
+def read_pair(audit: Path, after: Path | None, counting: Counting) -> Pair:
+    """Read one audit, or an audit and the later one of what was made from its set.
+
+    Raises:
+        OutputMismatch, OutputUnreadable: a folder does not hold a finished audit of this version.
+    """
+    first = Results.open(audit)
+    if after is None:
+        return Pair(read_facts(audit, first, None, counting), None, None)
+    second = Results.open(after)
+    later = Later(digests_of(second))
+    return Pair(
+        read_facts(after, second, None, counting),
+        read_facts(audit, first, later, counting),
+        later.change(digests_of(first)),
+    )
+
+
+def read_facts(
+    folder: Path, results: Results, later: Later | None, counting: Counting
+) -> AuditFacts:
+    """Gather the facts of one audit."""
+    built = SetDigest(later)
+    for leaves in kept_leaves(results):
+        built.add(counting.over(leaves))
+    tree, outcomes = built.finish()
+    summary = results.summary
+    matched = Counter((row.trust, row.way) for row in results.matches())
+    facts = AuditFacts(
+        started_at=summary["started_at"],
+        finished_at=summary["finished_at"],
+        method=_method(summary),
+        register=_register(summary),
+        sources=tuple(
+            SourceFacts(source["kind"], source["shards"], source["items"])
+            for source in summary["sources"]
+        ),
+        counts=Counts(
+            **{name: summary[name] for name in _COUNTS},
+            compared=summary["compared"],
+            matched=tuple(Matched(*key, count) for key, count in sorted(matched.items())),
+        ),
+        gaps=tuple(GapCount(gap["kind"], gap["code"], gap["count"]) for gap in summary["gaps"]),
+        not_compared=summary["not_compared"],
+        dataset=tree,
+        outcomes=outcomes,
+        dataset_sha256=summary["dataset_sha256"],
+        files=file_digests(folder),
+        sentence={},
+    )
+    return replace(facts, sentence=sentences(facts))
+
+
+_COUNTS = (
+    *("items", "hashed", "unreadable", "not_matchable", "matched_items", "vetoed_items"),
+    *("matches", "bytes"),
+)
+
+
+def _method(summary: dict[str, Any]) -> Method:
+    anchored, keypoints = summary["anchored"]["searched"], summary["patches"]["searched"]
+    return Method(
+        egide_version=summary["egide_version"],
+        mode=summary["mode"],
+        tiers=(0, 1) if anchored or keypoints else (0,),
+        transforms=tuple(transform.value for transform in TRANSFORMS),
+        radius_bits=summary["radius_bits"],
+        anchored=anchored,
+        keypoints=keypoints,
+        keypoints_code=summary["patches"]["code"],
+        kernel=summary["kernel"],
+        versions=summary["versions"],
+        limits=summary["limits"],
+    )
+
+
+def _register(summary: dict[str, Any]) -> Register:
+    return Register(
+        store_id=summary["store_id"],
+        revision=summary["store_revision"],
+        revision_at=summary["store_revision_at"],
+        banks=tuple(
+            Bank(bank["name"], bank["radius_bits"], bank["entries"]) for bank in summary["banks"]
+        ),
+        banks_disabled=tuple(summary["banks_disabled"]),
+    )
+
+
+def digests_of(results: Results) -> Iterator[bytes]:
+    """The SHA-256 of each item whose bytes are known."""
+    for planned in results.shards():
+        for item in results.items(planned.id):
+            if item.sha256 is not None:
+                yield item.sha256
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each result file that is there, by name.
+
+    Raises:
+        OutputUnreadable: one cannot be read.
+    """
+    found = {}
+    for name in RESULT_FILES:
+        path = folder / name
+        if path.exists():
+            found[name] = file_sha256(path)
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises:
+        OutputUnreadable: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while data := stream.read(_READ_BYTES):
+                digest.update(data)
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        raise OutputUnreadable(name=path, reason=reason) from error
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _PurgedAudit:
+    store_id: str
+    store_revision: int
+    dataset_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Purge:
+    schema_version: int
+    audit: _PurgedAudit
+    mode: str
+    trusts: tuple[str, ...]
+    by_part: bool
+    removed_items: int
+    removed_with_them: int
+    left_items: dict[str, int]
+    started_at: str
+    finished_at: str
+    verified: bool
+
+
+def read_purge(path: Path, before: AuditFacts) -> PurgeFacts:
+    """Read what a purge says of itself.
+
+    Args:
+        path: of `purge.json`, or of the folder that holds it.
+        before: the audit that the purge went by.
+
+    Raises:
+        AttestationUnreadable: the file cannot be read.
+        AttestationRefused: it is of another audit or version, or the purge did not end well.
+    """
+    path = path / PURGE_NAME if path.is_dir() else path
+    data = read_bounded(path)
+    try:
+        values = load_strict(data)
+        purge = typed(_Purge, values)
+    except NotStrict as error:
+        raise AttestationRefused(reason=f"in {path.name}, {error}") from error
+    audit = purge.audit
+    if purge.schema_version != PURGE_SCHEMA:
+        raise AttestationRefused(reason=f"{path.name} is of another version of Egide")
+    of = (audit.store_id, audit.store_revision, audit.dataset_sha256)
+    if of != (before.register.store_id, before.register.revision, before.dataset_sha256):
+        raise AttestationRefused(reason=f"{path.name} is of the purge of another audit")
+    if not purge.verified:
+        raise AttestationRefused(reason="the purge was not verified: run it again, it goes on")
+    return PurgeFacts(
+        mode=purge.mode,
+        trusts=purge.trusts,
+        by_part=purge.by_part,
+        removed_items=purge.removed_items,
+        removed_with_them=purge.removed_with_them,
+        left_items=purge.left_items,
+        containers=len(values.get("containers", ())),
+        started_at=purge.started_at,
+        finished_at=purge.finished_at,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )

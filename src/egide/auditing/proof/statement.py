@@ -1,0 +1,189 @@
+"""What a proof says: an in-toto statement whose predicate is a Simple Verification Result.
+
+Source: in-toto/attestation, spec/v1/statement.md and spec/predicates/svr.md. What Egide adds stands
+in one extension field, `egide`; see docs/reference/proof.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from egide._version import __version__
+from egide.auditing.proof.attested import PROOF_SCHEMA, Attested
+from egide.auditing.proof.strict import NotStrict, load_strict, typed
+from egide.auditing.report.sentence import head_sentence, report_wording
+from egide.domain.coverage import GapKind
+from egide.text.wording import LANGUAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from egide.auditing.proof.attested import AuditFacts
+    from egide.text.wording import Wording
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://in-toto.io/attestation/svr/v0.1"
+VERIFIER = "urn:egide:audit:1"
+DIGEST = "egideDatasetV1"
+
+
+class OtherSchema(ValueError):
+    """The proof is of another schema; `args[0]` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The whole statement: whom and what it is about besides what Egide adds."""
+
+    created: str
+    attested: Attested
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the statement as plain values."""
+        return {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": "dataset", "digest": {DIGEST: self.attested.audit.dataset.root}}],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "verifier": {"id": VERIFIER},
+                "timeCreated": self.created,
+                "properties": self.attested.properties(),
+                "egide": asdict(self.attested),
+            },
+        }
+
+    def serialize(self) -> bytes:
+        """Return the bytes to sign."""
+        return json.dumps(self.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A statement as somebody sent it.
+
+    Attributes:
+        problems: where it contradicts itself.
+    """
+
+    statement: Statement
+    problems: tuple[str, ...]
+
+
+def parse_statement(payload: bytes) -> Received:
+    """Read a statement.
+
+    Raises:
+        NotStrict: it is not a statement about an audit; the message says why.
+        OtherSchema: it has another schema.
+    """
+    values = load_strict(payload)
+    if values.get("_type") != STATEMENT_TYPE:
+        raise NotStrict(f"its _type is not {STATEMENT_TYPE}")
+    if values.get("predicateType") != PREDICATE_TYPE:
+        raise NotStrict(f"its predicateType is not {PREDICATE_TYPE}")
+    predicate = _within(values, "predicate")
+    if _within(predicate, "verifier").get("id") != VERIFIER:
+        raise NotStrict(f"its verifier is not {VERIFIER}")
+    facts = _within(predicate, "egide")
+    if (schema := facts.get("schema_version")) != PROOF_SCHEMA or type(schema) is not int:
+        raise OtherSchema(schema)
+    attested = typed(Attested, facts, "egide")
+    statement = Statement(typed(str, predicate.get("timeCreated"), "timeCreated"), attested)
+    problems = contradictions(attested)
+    if _digests(values.get("subject")) != [{DIGEST: attested.audit.dataset.root}]:
+        problems.append("the subject is not the set of the last audit")
+    if predicate.get("properties") != attested.properties():
+        problems.append("the properties are not those that the counts have")
+    return Received(statement, tuple(problems))
+
+
+def _within(values: dict[str, Any], name: str) -> dict[str, Any]:
+    found = values.get(name)
+    if not isinstance(found, dict):
+        raise NotStrict(f"it has no {name}")
+    return found
+
+
+def _digests(subjects: Any) -> list[Any]:
+    if not isinstance(subjects, list):
+        return []
+    return [each.get("digest") if isinstance(each, dict) else None for each in subjects]
+
+
+def sentences(facts: AuditFacts) -> dict[str, str]:
+    """The result of an audit in one sentence, in each language, without names of the dataset."""
+    values = {
+        "items": facts.counts.items,
+        "hashed": facts.counts.hashed,
+        "not_matchable": facts.counts.not_matchable,
+        "matched_items": facts.counts.matched_items,
+        "vetoed_items": facts.counts.vetoed_items,
+        "gaps": [{"kind": gap.kind, "count": gap.count, "name": ""} for gap in facts.gaps],
+        "patches": {"code": facts.method.keypoints_code},
+        "banks": [{"name": bank.name} for bank in facts.register.banks],
+        "banks_disabled": list(facts.register.banks_disabled),
+        "not_compared": facts.not_compared,
+        "store_revision": facts.register.revision,
+    }
+    return {lang: head_sentence(values, _wording(lang)) for lang in LANGUAGES}
+
+
+@cache
+def _wording(lang: str) -> Wording:
+    return report_wording(lang)  # parsing the catalogue takes most of the time of a check
+
+
+def contradictions(attested: Attested) -> list[str]:
+    """What cannot be true together in the counts of a proof."""
+    found = []
+    for name, facts in attested.audits():
+        found += [f"in {name}, {reason}" for reason in _contradictions(facts)]
+    change, before = attested.change, attested.before
+    if (change is None) != (before is None):
+        found.append("it has a change without two audits, or two audits without a change")
+    if before is not None:
+        found += _between(before, attested.audit)
+    elif attested.purge is not None:
+        found.append("it has a purge without an audit before it")
+    return found
+
+
+def _contradictions(facts: AuditFacts) -> Iterator[str]:
+    counts, gaps = facts.counts, Counter[str]()
+    for gap in facts.gaps:
+        gaps[gap.kind] += gap.count
+    if counts.items != counts.hashed + counts.unreadable:
+        yield "items are not hashed and unreadable ones together"
+    if gaps[GapKind.ITEM] != counts.unreadable:
+        yield "unreadable items are not the gaps of that kind"
+    if set(gaps) - set(GapKind) or any(gap.count == 0 for gap in facts.gaps):
+        yield "a gap is of no kind, or counts nothing"
+    if counts.matches != sum(each.matches for each in counts.matched):
+        yield "matches are not those by trust and way together"
+    if counts.matched_items > min(counts.items, counts.matches):
+        yield "more items matched than there are, or than there are matches"
+    if bool(counts.matched_items) != bool(counts.matches):
+        yield "there are matches without matched items, or the other way round"
+    if counts.items != sum(source.items for source in facts.sources):
+        yield "items are not those of the sources together"
+    if facts.not_compared not in {None, "no-picture"} and counts.matches:
+        yield "something matched, and nothing was compared"
+    if facts.outcomes.compared > facts.dataset.leaves or facts.outcomes.gone > facts.dataset.leaves:
+        yield "more was compared or is gone than the set has"
+    if set(facts.sentence) != set(LANGUAGES):
+        yield "the sentence is not there in each language"
+    elif facts.method.egide_version == __version__ and facts.sentence != sentences(facts):
+        yield "the sentence does not say what the counts say"
+
+
+def _between(before: AuditFacts, after: AuditFacts) -> Iterator[str]:
+    if before.register.store_id != after.register.store_id:
+        yield "the two audits are of two registers"
+    if before.register.revision > after.register.revision:
+        yield "the later audit is of an earlier revision"
+    if after.outcomes.gone:
+        yield "something of the last set is said to be gone"

@@ -1,0 +1,139 @@
+"""Write beside the place, then take it; move into the quarantine, and back.
+
+Killed at any point, either the old file stands in its place or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat as stat_flags
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from egide.auditing.purge.splice import Splice, digest_of
+from egide.files import make_private_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PRIVATE = 0o600
+_MARK = ".egide-purge-"
+
+
+@contextmanager
+def unfinished(folder: Path, mark: str) -> Iterator[tuple[IO[bytes], Path]]:
+    """Yield a new private file in a folder; it is removed again unless it was renamed.
+
+    Args:
+        folder: made if it is missing.
+        mark: of the work; what earlier runs of it left is removed by `sweep`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f"{_MARK}{mark}.", suffix=".part", dir=folder)
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "w+b") as stream:
+            yield stream, path
+    finally:
+        with suppress(OSError):
+            path.unlink()
+
+
+def sweep(folder: Path, mark: str) -> None:
+    """Remove what a killed run left unfinished."""
+    if folder.is_dir():
+        for path in folder.glob(f"{_MARK}{mark}.*.part"):
+            path.unlink(missing_ok=True)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file's name is that of one that is being written."""
+    base = name.rpartition("/")[2]
+    return base.startswith(_MARK) and base.endswith(".part")
+
+
+def take_place(unfinished_path: Path, place: Path, like: os.stat_result, *, times: bool) -> None:
+    """Give a complete file its name, with the mode of another, and with its times if asked for."""
+    os.chmod(unfinished_path, stat_flags.S_IMODE(like.st_mode))  # noqa: PTH101
+    if times:
+        os.utime(unfinished_path, ns=(like.st_atime_ns, like.st_mtime_ns))
+    os.replace(unfinished_path, place)  # noqa: PTH105
+    sync_folder(place.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def digest_at(path: Path) -> str | None:
+    """Return the SHA-256 of a file, of a link that of where it leads; None if it is not there."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if stat_flags.S_ISLNK(status.st_mode):
+        return "link:" + str(path.readlink())
+    if not stat_flags.S_ISREG(status.st_mode):
+        return "special"
+    with path.open("rb") as stream:
+        return digest_of(stream)
+
+
+def keep_in_quarantine(path: Path, kept: Path) -> None:
+    """Have a file in the quarantine too, while it stands in its place."""
+    make_private_folder(kept.parent, own=True)
+    kept.unlink(missing_ok=True)
+    try:
+        os.link(path, kept)
+    except OSError:  # on another disk, or without such links
+        copy_whole(path, kept)
+    sync_folder(kept.parent)
+
+
+def move(path: Path, to: Path) -> None:
+    """Move a file or a link; at every moment it stands in one of the two places, or in both."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(path, to)  # noqa: PTH104
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_whole(path, to)
+        os.unlink(path)  # noqa: PTH108
+    sync_folder(to.parent)
+    sync_folder(path.parent)
+
+
+def copy_whole(path: Path, to: Path) -> None:
+    """Copy a file with its times and mode, and read it back."""
+    if path.is_symlink():
+        to.unlink(missing_ok=True)
+        to.symlink_to(path.readlink())
+        return
+    with path.open("rb") as source, unfinished(to.parent, "copy") as (stream, unfinished_path):
+        splice = Splice()
+        splice.keep(0, os.fstat(source.fileno()).st_size)
+        splice.write(source, stream)
+        os.fsync(stream.fileno())
+        splice.compare(source, stream, str(path))
+        shutil.copystat(path, unfinished_path)
+        os.replace(unfinished_path, to)  # noqa: PTH105
+    sync_folder(to.parent)
+
+
+def make_private(path: Path) -> None:
+    """Let only the owner read a file in the quarantine."""
+    if not path.is_symlink():
+        path.chmod(_PRIVATE)

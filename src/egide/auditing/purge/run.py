@@ -1,0 +1,292 @@
+"""Purge what an audit found: choose, look, do, and write down what was done."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from egide.auditing.purge.chosen import Register, Rules, choose, of_audit
+from egide.auditing.purge.containers import absolute, count_unknown, plan_containers
+from egide.auditing.purge.journal import RECORD, Journal, writing
+from egide.auditing.purge.manifest import write_manifest
+from egide.auditing.purge.report import PurgeReport
+from egide.auditing.purge.target import Target
+from egide.auditing.purge.work import Site, look, purge_container
+from egide.auditing.results import Results
+from egide.auditing.sources.location import is_local
+from egide.domain.model import DEFAULT_LIMITS, Limits
+from egide.errors import PurgeDone, PurgeInvalid, PurgeUnfinished, TargetWithin
+from egide.files import make_private_folder, written_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egide.auditing.purge.chosen import Chosen
+    from egide.auditing.purge.containers import Plan
+    from egide.auditing.purge.plan import Outcome
+    from egide.store import Store
+
+QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeProgress:
+    """Progress of a purge. Bytes are those that the audit knew of."""
+
+    containers_done: int
+    containers: int
+    bytes_done: int
+    bytes: int
+
+
+class Purge:
+    """One purge of what an audit found. `look` says what would go; `run` does it.
+
+    An interrupted purge loses nothing: the same call goes on.
+
+    Args:
+        audit: the folder of a finished audit.
+        store: an open store, the one of the audit: what it says of an entry now decides. None
+            takes the audit's word, though entries may have been withdrawn since.
+        to: folder or fsspec URL for a clean copy; it must be empty.
+        in_place: change the set itself; what goes is kept in the quarantine.
+        quarantine: folder for it, outside of the set; by default in the audit's.
+        include_review: also what only a person can decide on: matches of entries that are not
+            confirmed, and matches by a part of a picture.
+        limits: as in the audit.
+        on_progress: called as containers are done.
+
+    Raises:
+        PurgeInvalid: not exactly one of `to` and `in_place`, or a set that cannot be changed there.
+        OutputMismatch, OutputUnreadable, OutputBusy: there is no finished audit.
+        PurgeOtherStore: the audit was made with another store.
+        SourcesOverlap, TargetWithin: places that stand within one another.
+    """
+
+    def __init__(
+        self,
+        audit: str | Path,
+        store: Store | None,
+        *,
+        to: str | Path | None = None,
+        in_place: bool = False,
+        quarantine: str | Path | None = None,
+        include_review: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        on_progress: Callable[[PurgeProgress], None] | None = None,
+    ) -> None:
+        if to == "" or (to is not None and in_place):
+            raise PurgeInvalid(reason="name one of a folder for the copy, and in place")
+        if quarantine is not None and not in_place:
+            raise PurgeInvalid(reason="a quarantine is for a purge in place alone")
+        self._folder = Path(audit)
+        self._results = Results.open(self._folder)
+        self._to = None if to is None else str(to)
+        self._in_place = in_place
+        self._quarantine = Path(quarantine) if quarantine else self._folder / QUARANTINE
+        self._rules = Rules(include_review)
+        self._store = store
+        self._limits = limits
+        self._report = on_progress or (lambda _progress: None)
+        self._journal = Journal(self._folder)
+        self._started = datetime.now(UTC)
+        self._refuse_places()
+
+    def look(self) -> PurgeReport:
+        """Say what would go; nothing of the set or the target is written.
+
+        Raises:
+            PurgeDone: it was purged in place already.
+            TargetNotEmpty, TargetUnwritable: it could not be done.
+        """
+        with self._journal.opened():
+            if self._to is None and not self._in_place:
+                raise PurgeInvalid(reason="name a folder with --to, or choose --in-place")
+            site = self._site()
+            if self._begun() is None and site.target is not None:
+                site.target.require_empty()
+            chosen, plan = self._plan()
+            outcomes = [look(work, site) for work in plan.works]
+            return self._said(chosen, plan, outcomes, dry=True)
+
+    def run(self) -> PurgeReport:
+        """Do it, and leave `purge.json` in the audit's folder.
+
+        Raises:
+            PurgeUnfinished: another purge from this audit was begun and has not ended.
+            PurgeDone: it was purged in place already, otherwise.
+            TargetNotEmpty, TargetUnwritable: it cannot be done, or not go on.
+        """
+        with self._journal.opened() as journal:
+            if self._to is None and not self._in_place:
+                raise PurgeInvalid(reason="name a folder with --to, or choose --in-place")
+            site = self._site()
+            if self._begun() is None:
+                if site.target is not None:
+                    site.target.require_empty()
+                    site.target.make()
+                journal.begin(self._state())
+            if site.quarantine is not None:
+                with writing(site.quarantine):
+                    make_private_folder(site.quarantine)
+            chosen, plan = self._plan()
+            total, done = sum(work.weight for work in plan.works), 0
+            outcomes: list[Outcome] = []
+            for number, work in enumerate(plan.works):
+                self._report(PurgeProgress(number, len(plan.works), done, total))
+                outcomes.append(self._one(work, site))
+                done += work.weight
+            self._report(PurgeProgress(len(plan.works), len(plan.works), done, total))
+            report = self._said(chosen, plan, outcomes, dry=False)
+            with writing(self._folder), written_whole(self._folder / RECORD) as stream:
+                stream.write(json.dumps(report.to_json(), indent=1).encode() + b"\n")
+            journal.end(self._state())
+            return report
+
+    def manifest(self, path: str | Path, *, plain: bool = False) -> PurgeReport:
+        """Write the list of what to drop, for a set that is not changed here.
+
+        Args:
+            path: of a new file, or of an earlier manifest of the same set.
+            plain: without neutral rows: such a list points at the images.
+
+        Raises:
+            ManifestMismatch: the set changed since the audit, or `path` is of another set.
+            TargetUnwritable: the file cannot be written.
+        """
+        with self._journal.opened():
+            chosen, plan = self._plan()
+            outcomes, neutral = write_manifest(
+                Path(path), plan.works, self._results, self._limits, self._journal, plain=plain
+            )
+            report = self._said(
+                chosen, plan, outcomes, dry=False, mode="manifest", place=str(path), neutral=neutral
+            )
+            with writing(self._folder), written_whole(self._folder / RECORD) as stream:
+                stream.write(json.dumps(report.to_json(), indent=1).encode() + b"\n")
+            return report
+
+    def _one(self, work: Any, site: Site) -> Outcome:
+        from egide.auditing.purge.plan import Outcome
+
+        record = self._journal.done(work.id)
+        if record is not None:
+            outcome = Outcome.from_json(record["outcome"])
+            if site.target is None or self._still_there(work, record, site.target):
+                return outcome
+        outcome = purge_container(work, site)
+        record = self._journal.doing(work.id) or {}
+        if outcome.said and not record:
+            return outcome  # to be tried again by the next run
+        size = None
+        if site.target is not None and not work.shards[0][1].files:
+            size = site.target.size(work.target)
+        self._journal.finish(work.id, {**record, "outcome": outcome.to_json(), "size": size})
+        return outcome
+
+    @staticmethod
+    def _still_there(work: Any, record: dict[str, Any], target: Target) -> bool:
+        size = record.get("size")
+        return size is None or target.size(work.target) == size
+
+    def _site(self) -> Site:
+        target = None if self._to is None else Target(self._to, self._journal.spool)
+        quarantine = self._quarantine if self._in_place else None
+        return Site(self._results, self._journal, self._limits, target, quarantine)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "to": None if self._to is None else absolute(self._to),
+            "quarantine": str(self._quarantine.absolute()) if self._in_place else None,
+            "include_review": self._rules.include_review,
+            "audit": self._audit(),
+        }
+
+    def _begun(self) -> dict[str, Any] | None:
+        """Return the state of this purge if it was begun before.
+
+        Raises:
+            PurgeUnfinished, PurgeDone: another was.
+        """
+        state = self._journal.state
+        if state is None:
+            return None
+        complete = state.pop("complete", False)
+        if state == self._state():
+            return state
+        if not complete and any(True for _ in self._journal.records()):
+            how = f"--to {state['to']}" if state["to"] else "--in-place"
+            raise PurgeUnfinished(name=self._folder, how=how)
+        if state["quarantine"] is not None and any(True for _ in self._journal.records()):
+            raise PurgeDone(name=self._folder)
+        return None
+
+    def _audit(self) -> dict[str, Any]:
+        summary = self._results.summary
+        return {name: summary[name] for name in ("store_id", "store_revision", "dataset_sha256")}
+
+    def _plan(self) -> tuple[Chosen, Plan]:
+        standing = (
+            of_audit
+            if self._store is None
+            else Register(self._store, self._results.summary["store_id"], self._folder)
+        )
+        chosen = choose(self._results.matches(), self._rules, standing)
+        return chosen, plan_containers(self._results, chosen)
+
+    def _said(
+        self,
+        chosen: Chosen,
+        plan: Plan,
+        outcomes: list[Outcome],
+        *,
+        dry: bool,
+        mode: str = "",
+        place: str = "",
+        neutral: int = 0,
+    ) -> PurgeReport:
+        left = Counter(chosen.left)
+        left.update(plan.left)
+        for outcome in outcomes:
+            left.update(outcome.left)
+        if not mode:
+            left["not-audited"] += count_unknown(self._results, self._folder)
+        return PurgeReport(
+            mode=mode or ("copy" if self._to is not None else "in-place"),
+            dry=dry,
+            trusts=tuple(trust.value for trust in self._rules.trusts),
+            by_part=self._rules.include_review,
+            audit=self._audit(),
+            outcomes=tuple(outcomes),
+            left=+left,
+            started_at=self._started.isoformat(timespec="seconds"),
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            place=place or self._to or str(self._quarantine),
+            neutral=neutral,
+        )
+
+    def _refuse_places(self) -> None:
+        """Make sure that neither the copy nor the quarantine stands in the set, or around it."""
+        sources = [absolute(source) for source in self._results.sources]
+        if self._in_place:
+            if any(not is_local(source) for source in sources):
+                reason = "a set in an object store is not changed in place: make a copy with --to"
+                raise PurgeInvalid(reason=reason)
+            for source in sources:
+                _refuse_within(str(self._quarantine.resolve()), str(Path(source).resolve()))
+        if self._to is not None:
+            place = str(Path(self._to).resolve()) if is_local(self._to) else absolute(self._to)
+            for source in sources:
+                known = str(Path(source).resolve()) if is_local(source) else source
+                _refuse_within(place, known)
+                if (known + "/").startswith(place.rstrip("/") + "/"):
+                    raise TargetWithin(name=known, other=place)
+
+
+def _refuse_within(place: str, source: str) -> None:
+    if (place.rstrip("/") + "/").startswith(source.rstrip("/") + "/"):
+        raise TargetWithin(name=place, other=source)

@@ -1,0 +1,232 @@
+"""What to do after an audit, step by step, with the commands to type.
+
+The steps follow from what was found: matches that may be taken out, matches that wait for a person,
+gaps, or nothing. All text passes through the catalogue; names pass through the template.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from egide.domain.model import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from egide.auditing.rows import MatchRow
+    from egide.text.wording import Wording
+
+BY_PART = frozenset({"part", "anchored", "patches"})
+"""Ways that recognise only a part of a picture: by itself it never takes an item out."""
+PART = "part"
+_LISTS = frozenset({"hashlist", "metadata"})
+"""Kinds of sources that hold no pictures."""
+_SHOWN_GAPS = 5
+_SIGN = "--key signing.key --out proof.json"
+
+
+@dataclass(slots=True)
+class Fates:
+    """What may become of the items that matched, counted as their matches go by.
+
+    Attributes:
+        leaving: items that match a confirmed entry otherwise than by a part alone.
+        staying: all others, by the trust of their entry, or `part`.
+    """
+
+    leaving: int = 0
+    staying: Counter[str] = field(default_factory=Counter)
+    _item: tuple[Any, ...] | None = None
+    _reasons: list[str] = field(default_factory=list)
+
+    def add(self, row: MatchRow) -> None:
+        """Count a match; those of one item stand side by side."""
+        item = (row.shard, row.item, row.key, row.offset)
+        if item != self._item:
+            self.finish()
+            self._item = item
+        confirmed = row.trust == Trust.CONFIRMED
+        by_part = row.way in BY_PART
+        self._reasons.append((PART if by_part else "") if confirmed else row.trust)
+
+    def finish(self) -> None:
+        """Count the last item."""
+        if "" in self._reasons:
+            self.leaving += 1
+        elif self._reasons:
+            self.staying[self._reasons[0]] += 1
+        self._reasons.clear()
+
+
+class Line(NamedTuple):
+    """One of several things that a step is about: what, how many, and what follows from it."""
+
+    name: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do.
+
+    Attributes:
+        name: of its strings, and its anchor.
+        text: what it is about.
+        said: a sentence to be cited.
+        lines: what it consists of, if of several things.
+        then: what comes before the commands.
+        commands: to type, one after the other.
+        notes: what has to be known besides.
+    """
+
+    name: str
+    text: str
+    commands: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    said: str = ""
+    lines: tuple[Line, ...] = ()
+    then: str = ""
+
+
+def steps(
+    summary: Mapping[str, Any],
+    fates: Fates,
+    wording: Wording,
+    *,
+    sentence: str,
+    folder: str,
+    before: str | None,
+) -> tuple[Step, ...]:
+    """The steps that follow from an audit, in their order.
+
+    Args:
+        summary: the fields of `summary.json`.
+        fates: of the items that matched.
+        wording: the language.
+        sentence: the result.
+        folder: of the audit, as it was named.
+        before: of the audit before a purge, if this is the one after it.
+    """
+    of = shlex.quote(folder)
+    found = []
+    if fates.leaving:
+        found.append(_take_out(summary, fates, wording, of, before))
+    if fates.staying:
+        found.append(_review(fates, wording))
+    if summary["gaps"]:
+        found.append(_gaps(summary, wording, of))
+    if not summary["matches"]:
+        found.append(_said(summary, wording, sentence))
+    if not summary["not_compared"]:
+        found.append(_prove(fates, wording, of, before))
+    found.append(Step("again", wording.text("todo.again"), (f"egide audit --again {of}",)))
+    return tuple(found)
+
+
+def _take_out(
+    summary: Mapping[str, Any], fates: Fates, wording: Wording, of: str, before: str | None
+) -> Step:
+    kinds = {source["kind"] for source in summary["sources"]}
+    commands: list[str] = []
+    notes: list[str] = []
+    if not kinds or kinds - _LISTS:
+        copy = _copy(before)
+        commands += [f"egide purge {of} --to {copy}", f"egide purge {of} --to {copy} --yes"]
+        notes.append(wording.text("todo.out_how"))
+    if kinds & _LISTS:
+        commands.append(f"egide purge {of} --manifest drop.jsonl")
+        notes.append(wording.text("todo.out_list"))
+    notes.append(wording.text("todo.out_store"))
+    return Step("out", wording.plural("todo.out", fates.leaving), tuple(commands), tuple(notes))
+
+
+def _review(fates: Fates, wording: Wording) -> Step:
+    order = [Trust.UNVERIFIED.value, Trust.DISPUTED.value, PART]
+    lines = tuple(
+        Line(
+            wording.text(f"todo.{name}"),
+            fates.staying[name],
+            wording.text(f"todo.{name}_who"),
+        )
+        for name in order
+        if fates.staying[name]
+    )
+    commands = ["egide bank confirm BANK ENTRY", "egide bank dispute BANK ENTRY"]
+    text = "todo.review_more" if fates.leaving else "todo.review"
+    return Step(
+        "review",
+        wording.plural(text, fates.staying.total()),
+        tuple(commands) if fates.staying.total() > fates.staying[PART] else (),
+        (wording.text("todo.review_then"), wording.text("meaning.minors")),
+        lines=lines,
+    )
+
+
+def _gaps(summary: Mapping[str, Any], wording: Wording, of: str) -> Step:
+    def remedy(code: str) -> str:
+        known = wording.has(f"remedies.{code}")
+        return wording.text(f"remedies.{code}" if known else "remedies.unknown")
+
+    lines = tuple(
+        Line(
+            wording.text(
+                f"codes.{gap['code']}" if wording.has(f"codes.{gap['code']}") else "codes.unknown"
+            ),
+            gap["count"],
+            remedy(gap["code"]),
+        )
+        for gap in summary["gaps"][:_SHOWN_GAPS]
+    )
+    kinds = dict.fromkeys(gap["kind"] for gap in summary["gaps"])
+    accepted = " ".join(f"--accept {shlex.quote(kind)}" for kind in kinds)
+    notes = [wording.text("todo.gaps_accept")]
+    left = len(summary["gaps"]) - len(lines)
+    if left:
+        notes.append(wording.plural("todo.gaps_more", left))
+    again = f"egide audit --again {of}"
+    return Step(
+        "gaps",
+        wording.text("todo.gaps"),
+        (again, f"{again} {accepted}"),
+        tuple(notes),
+        lines=lines,
+        then=wording.text("todo.gaps_then"),
+    )
+
+
+def _said(summary: Mapping[str, Any], wording: Wording, sentence: str) -> Step:
+    if summary["not_compared"] or not summary["items"]:
+        return Step("said", wording.text("todo.said_nothing"))
+    notes = (wording.text("todo.said_not"), wording.text("todo.said_with"))
+    return Step("said", wording.text("todo.said"), (), notes, said=sentence)
+
+
+def _prove(fates: Fates, wording: Wording, of: str, before: str | None) -> Step:
+    if fates.leaving:
+        after = _after(before)
+        text = wording.text("todo.prove_after")
+        commands = [
+            f"egide audit {_copy(before)} --out {after}",
+            f"egide report {after} --before {of}",
+            f"egide attest {of} {after} {_SIGN}",
+        ]
+    elif before is not None:
+        text = wording.text("todo.prove_both")
+        commands = [f"egide attest {shlex.quote(before)} {of} {_SIGN}"]
+    else:
+        text = wording.text("todo.prove")
+        commands = [f"egide attest {of} {_SIGN}"]
+    commands.append("egide verify proof.json --key signing.pub --report report.html")
+    return Step("prove", text, tuple(commands), (wording.text("todo.prove_key"),))
+
+
+def _copy(before: str | None) -> str:
+    return "purged/" if before is None else "purged-again/"
+
+
+def _after(before: str | None) -> str:
+    return "after/" if before is None else "after-again/"

@@ -1,0 +1,271 @@
+"""`egide purge`: take what an audit found out of the dataset."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from egide.cli.terminal import (
+    DEFAULT_STORE,
+    Exit,
+    JsonOption,
+    StoreOption,
+    examples,
+    is_watched,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    warn,
+)
+from egide.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import egide
+
+_SHOWN = 20
+_WITH_THEM = {
+    "sample-picture": "other pictures of the same samples or rows",
+    "sidecar": "files that belong to them",
+    "link": "links to them",
+    "listed-row": "rows of listings that name them",
+}
+_LEFT = {
+    "unverified": "their entries are not confirmed: review them, or add --include-review",
+    "disputed": "their entries are disputed: review them, or add --include-review",
+    "by-part": "found by a part of the picture only: look at them, or add --include-review",
+    "withdrawn": "the entry was withdrawn since the audit",
+    "expired": "the entry has expired",
+    "tombstoned": "the entry was a false positive",
+    "entry-missing": "the register has no such entry now",
+    "bank-disabled": "the bank is disabled now",
+    "nested": "they stand within another file: unpack it, audit again, then purge",
+    "unsupported": "such files cannot be rewritten: take the items out by hand",
+    "changed": "the container changed since the audit: audit it again",
+    "missing": "the container is missing or cannot be read: bring it back",
+    "link": "links that lead out of the set: purge where they lead",
+    "not-listed": "links and folders that the audit did not look into: they were not copied",
+    "unreadable": "files that cannot be read: they were not copied",
+    "not-audited": "files that came after the audit, not copied into a copy: audit again",
+    "left": "they cannot stand there: see above",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(
+        "purge",
+        epilog=examples(
+            "egide purge audit/ --to clean/            # shows what would go",
+            "egide purge audit/ --to clean/ --yes",
+            "egide purge audit/ --in-place --yes ; egide purge audit/ --undo",
+            "egide purge audit/ --manifest drop.jsonl",
+        ),
+    )(purge)
+
+
+def purge(
+    audit: Annotated[Path, typer.Argument(metavar="AUDIT", help="The --out folder of an audit.")],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="FOLDER", help="Write a clean copy here: a path, or a URL."),
+    ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Change the set itself; --undo puts all back.")
+    ] = False,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", metavar="FILE", help="Only write a list of what to drop."),
+    ] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Put back what --in-place took out, byte for byte.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it. Without this only what would go is shown.")
+    ] = False,
+    include_review: Annotated[
+        bool,
+        typer.Option(
+            "--include-review",
+            help="Also matches that a person should look at: of entries that are not confirmed, "
+            "and by a part of a picture.",
+        ),
+    ] = False,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            "--quarantine",
+            metavar="FOLDER",
+            help="Where --in-place keeps what it takes out; by default AUDIT/quarantine.",
+        ),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="A manifest without neutral rows: it points at images.")
+    ] = False,
+    store: StoreOption = DEFAULT_STORE,
+    without_store: Annotated[
+        bool,
+        typer.Option(
+            "--without-store",
+            help="Take the audit's word for entries that may have been withdrawn since.",
+        ),
+    ] = False,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option("--endpoint-url", metavar="URL", help="Of an object store of your own."),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="Of the AWS configuration.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Take what an audit found out of the dataset: into a clean copy, or in place.
+
+    Without --yes it only shows what would go. By default only matches of confirmed entries go, and
+    none by a part of a picture. The store is asked whether each entry still stands. Each container
+    is compared with its audit first, and what is written is read back. Interrupted, the same
+    command goes on. Exits with 0 if all went that should, 1 if something stayed that matched or
+    was not known, 3 if it could not be done.
+    """
+    import egide
+    from egide.auditing.sources import access
+    from egide.settings import limits_from_environment
+
+    chosen = [to is not None, in_place, manifest is not None, undo]
+    if sum(chosen) != 1:
+        raise UsageError(reason="choose one of --to, --in-place, --manifest and --undo")
+    if undo:
+        _undo(audit, json=json)
+    with (
+        access(endpoint_url=endpoint_url, profile=profile),
+        _opened(store, without=without_store) as opened,
+        _progress(quiet=json) as on_progress,
+    ):
+        purging = egide.purge(
+            audit,
+            opened,
+            to=to,
+            in_place=in_place,
+            quarantine=quarantine,
+            include_review=include_review,
+            limits=limits_from_environment(),
+            on_progress=on_progress,
+        )
+        if manifest is not None:
+            if plain:
+                warn("A plain list points at the images: keep it as private as the audit.")
+            report = purging.manifest(manifest, plain=plain)
+        else:
+            report = purging.run() if yes else purging.look()
+    if json:
+        print_json({"dry_run": report.dry, **report.to_json()})
+    else:
+        _print(report)
+    raise typer.Exit(Exit.FOUND if report.left_out else Exit.OK)
+
+
+def _undo(audit: Path, *, json: bool) -> None:
+    import egide
+
+    undone = egide.undo_purge(audit)
+    if json:
+        print_json({"files": undone.files, "left": dict(undone.left)})
+    else:
+        say(f"Put back: {undone.files:,} files, as they were.")
+        for reason, count in undone.left.items():
+            what = (
+                "something else stands in their place now; they stay in the quarantine"
+                if reason == "changed"
+                else "the quarantine does not have them as they were"
+            )
+            warn(f"Not put back: {count:,} ({what}). [{reason}]")
+    raise typer.Exit(Exit.FOUND if undone.left else Exit.OK)
+
+
+@contextmanager
+def _opened(store: str, *, without: bool) -> Iterator[egide.Store | None]:
+    import egide
+
+    if without:
+        yield None
+        return
+    with egide.open_store(store) as opened:
+        yield opened
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[egide.PurgeProgress], None]]:
+    if quiet or not is_watched():
+        yield lambda _progress: None
+        return
+    with progress_bar() as change:
+        yield lambda one: change(
+            "purging",
+            f"{one.containers_done:,} of {one.containers:,} containers",
+            one.bytes,
+            one.bytes_done,
+        )
+
+
+def _print(report: egide.PurgeReport) -> None:
+    changed = [one for one in report.outcomes if one.items_removed or +one.with_them or one.said]
+    if changed:
+        print_table(
+            "Containers"
+            if len(changed) <= _SHOWN
+            else f"First {_SHOWN} of {len(changed):,} containers",
+            [
+                ("container", "left"),
+                ("kind", "left"),
+                ("items", "right"),
+                ("go" if report.dry else "went", "right"),
+                ("with them", "right"),
+            ],
+            (
+                [
+                    one.name,
+                    one.kind,
+                    f"{one.items_before:,}",
+                    f"{one.items_removed:,}",
+                    f"{one.with_them.total():,}",
+                ]
+                for one in changed[:_SHOWN]
+            ),
+        )
+    for one in report.outcomes:
+        for code, message in one.said:
+            warn(f"Left: {message} [{code}]")
+    items = "1 item" if report.removed_items == 1 else f"{report.removed_items:,} items"
+    verb = "Would go" if report.dry else "To drop" if report.mode == "manifest" else "Went"
+    untouched = len(report.outcomes) - len(changed)
+    say(f"{verb}: {items}, from {len(changed):,} of {untouched + len(changed):,} containers.")
+    for what, count in report.with_them.items():
+        say(f"With them: {count:,} {_WITH_THEM[what]}.")
+    for reason, count in sorted(report.left.items()):
+        say(f"Left: {count:,} ({_LEFT[reason]}). [{reason}]")
+    if report.dry:
+        say("Nothing was done: add --yes to do it.")
+    elif report.mode == "copy":
+        say(f"Clean copy: {report.place}. Every file of it was read back.")
+    elif report.mode == "in-place":
+        say(
+            f"What went is kept in {report.place}: --undo puts it back. Delete that folder once "
+            "all is well: until then the images are still on this disk."
+        )
+    else:
+        _print_manifest(report)
+
+
+def _print_manifest(report: egide.PurgeReport) -> None:
+    total = report.removed_items + report.neutral
+    say(f"Manifest: {report.place}, {total:,} rows.")
+    if report.neutral:
+        say(
+            f"{report.neutral:,} of them are neutral rows of the same set, drawn at random, so "
+            "that the list does not point at the images. Who drops the list loses them too."
+        )
