@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from egide.auditing.purge.journal import RECORD
+from egide.auditing.purge.report import PURGE_SCHEMA
 from egide.auditing.report.sentence import head_sentence
 from egide.domain.model import Trust
 from egide.errors import OutputMismatch, OutputUnreadable
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
     from egide.text.wording import Wording
 
-PURGE_NAME = "purge.json"
-PURGE_SCHEMA = 1
 _MAX_PURGE_BYTES = 256 * 1024 * 1024
 """A container takes some 300 bytes; a purge of a million is still read."""
 _OF_AUDIT = ("store_id", "store_revision", "dataset_sha256")
@@ -62,7 +62,7 @@ class Removed:
             OutputMismatch: it is of another audit, or of another version.
             OutputUnreadable: it is damaged.
         """
-        path = folder / PURGE_NAME
+        path = folder / RECORD
         try:
             if path.stat().st_size > _MAX_PURGE_BYTES:
                 raise OutputUnreadable(name=path, reason=f"over {_MAX_PURGE_BYTES:,} bytes")
