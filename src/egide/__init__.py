@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from egide.auditing.purge.run import Purge, PurgeProgress
     from egide.auditing.purge.run import Purge as purge  # noqa: N813 - called like a function
     from egide.auditing.purge.undo import Undone, undo_purge
+    from egide.auditing.remote import RemoteRegister
     from egide.auditing.report.report import write_report
     from egide.auditing.rows import GapRow, MatchRow
     from egide.auditing.run import Audit
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
     from egide.usecases.export import export_hashes
+    from egide.usecases.guard import Guard
+    from egide.usecases.guard import Guard as guard  # noqa: N813 - called like a function
+    from egide.usecases.guard_summary import GuardSummary
     from egide.usecases.import_lists import ImportReport, import_hashes
     from egide.usecases.register import RegisteredFile, register
     from egide.usecases.withdraw import (
@@ -78,6 +82,7 @@ _HOMES = {
     "egide.auditing.proof.attest": ("attest",),
     "egide.auditing.proof.inclusion": ("include",),
     "egide.auditing.proof.verify": ("Verification", "verify"),
+    "egide.auditing.remote": ("RemoteRegister",),
     "egide.auditing.report.report": ("write_report",),
     "egide.auditing.rows": ("GapRow", "MatchRow"),
     "egide.auditing.progress": ("Progress",),
@@ -86,6 +91,8 @@ _HOMES = {
     "egide.domain.coverage": ("Gap", "GapKind", "gaps_within"),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),
     "egide.usecases.export": ("export_hashes",),
+    "egide.usecases.guard": ("Guard",),
+    "egide.usecases.guard_summary": ("GuardSummary",),
     "egide.usecases.import_lists": ("ImportReport", "import_hashes"),
     "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
     "egide.usecases.register": ("RegisteredFile", "register"),
@@ -124,7 +131,7 @@ _HOMES = {
     "egide.domain.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
-_CALLED = {"audit": "Audit", "purge": "Purge"}
+_CALLED = {"audit": "Audit", "guard": "Guard", "purge": "Purge"}
 """Classes under the name of what they do: they are called like functions."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -146,6 +153,8 @@ __all__ = [
     "GapKind",
     "GapRow",
     "GapSummary",
+    "Guard",
+    "GuardSummary",
     "HashListFormat",
     "ImportReport",
     "ItemError",
@@ -165,6 +174,7 @@ __all__ = [
     "Region",
     "RegisteredFile",
     "Registration",
+    "RemoteRegister",
     "Signal",
     "State",
     "Store",
@@ -185,6 +195,7 @@ __all__ = [
     "export_hashes",
     "fingerprint",
     "gaps_within",
+    "guard",
     "import_hashes",
     "include",
     "match",

@@ -63,6 +63,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "store_revision": 48_231,
         "store_revision_at": "2026-11-21T17:42:10+00:00",
         "kernel": "numpy",
+        "matcher": None,
         "mode": "fast",
         "workers": 2,
         "seconds": 761.9,

@@ -128,6 +128,9 @@ class Pinned:
         """Whether there is a second tier to search."""
         return self._keypoints.index is not None
 
+    def begin(self, parts: Path) -> None:
+        """Nothing to do: a part of another revision has another name."""
+
     def identity(self) -> list[Any]:
         """Store, revision, and what changes without a revision."""
         snapshot = self.snapshot
@@ -177,6 +180,7 @@ class Pinned:
             store_revision=snapshot.revision,
             store_revision_at=self._store.revision_info(snapshot.revision).at.isoformat(),
             kernel=snapshot.kernel,
+            matcher=None,
         )
 
     def _not_compared(self, totals: Totals) -> str | None:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from egide.auditing.scan import Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
+    from pathlib import Path
 
     from egide.auditing.options import Options
-    from egide.auditing.scan import Lookup
     from egide.auditing.summary import Searched, Totals
-    from egide.domain.model import Signal
+    from egide.domain.model import Fingerprint, Match, Signal
+
+Tag = TypeVar("Tag")
+
+
+class RemoteLookup(Lookup, Protocol):
+    """A register elsewhere: it is asked about many parts at a time."""
+
+    def answers(
+        self, groups: Iterable[tuple[Tag, Sequence[Fingerprint]]]
+    ) -> Iterator[tuple[Tag, list[list[Match]]]]:
+        """Match groups of fingerprints; yield each tag with what was found, in their order."""
+        ...
 
 
 class OpenRegister(Protocol):
@@ -29,8 +43,12 @@ class OpenRegister(Protocol):
         ...
 
     @property
-    def lookup(self) -> Lookup | None:
-        """What compares rows in this process; None if the workers compare them."""
+    def lookup(self) -> RemoteLookup | None:
+        """What compares rows for this process; None if the workers compare them."""
+        ...
+
+    def begin(self, parts: Path) -> None:
+        """Go on where an earlier run was interrupted, whose parts are in this folder."""
         ...
 
     def identity(self) -> list[Any]:

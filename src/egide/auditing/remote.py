@@ -1,292 +1,218 @@
-"""Match an audit's fingerprints at a register that keeps its bank.
-
-What is sent are bodies of one size, filled with decoys, in random order: codes and digests, without
-names, places or sizes. See docs/decisions/0029-remote-matching.md.
-"""
+"""A register elsewhere as what an audit searches: it keeps its banks, and is asked in bodies."""
 
 from __future__ import annotations
 
-import math
-import random
-import secrets
-import time
-from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from egide.domain.model import DIGEST_SIGNALS, SIGNAL_BYTES, Signal
-from egide.errors import (
-    FetchError,
-    FetchRefused,
-    FetchTooLarge,
-    MatcherBusy,
-    MatcherChanged,
-    MatcherError,
-    MatcherInvalid,
-    MatcherUnreachable,
+from egide.auditing.summary import (
+    AnchoredSummary,
+    BankSummary,
+    KeypointsSummary,
+    MatcherSummary,
+    Searched,
 )
-from egide.hashing.decoys import decoy_anchored, decoy_pdqs
-from egide.matching.apart import joined, pieces
-from egide.partners.matcher import MatcherAsksToWaitError
-from egide.partners.packed import Shape, pack, pack_anchored, pack_record
-from egide.settings import MatcherPatience
+from egide.errors import KeypointsNotServed, OutputUnwritable, UsageError
+from egide.files import written_whole
+from egide.partners.matching import RemoteMatcher, wait
+from egide.settings import matcher_patience
+from egide.usecases.matcher import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
 
-    from egide.domain.model import Fingerprint, Match
-    from egide.matching.apart import Piece
-    from egide.partners.matcher import MatcherAnswer, MatcherClient, MatcherScope
+    from egide.auditing.options import Options
+    from egide.auditing.register import Tag
+    from egide.auditing.summary import Totals
+    from egide.domain.model import Fingerprint, Match, Signal
+    from egide.errors import KeypointsError
 
-BATCH_RECORDS = 1024
-"""Records of a body, whatever the dataset: 380 KB with all variants."""
-BATCH_ANCHORED = 32
-"""Records of anchored hashes of a body: 540 KB."""
-_FIRST_WAIT_S = 1.0
-_LONGEST_BACKOFF_S = 60.0
-_BURST_S = 1.0
-# A register lets a key ask for a second's worth before it has to wait.
-_chance = random.SystemRandom()
-Tag = TypeVar("Tag")
+_BEGUN = "matcher.json"
+"""Beside the parts, and gone with those that are no longer needed: when an audit ends."""
 
 
-@dataclass(slots=True)
-class _Group(Generic[Tag]):
-    """Fingerprints that are answered together.
+class RemoteRegister:
+    """A register that matches for others and keeps its banks."""
 
-    Attributes:
-        found: what was found so far, for each fingerprint.
-        left: records without an answer.
-    """
-
-    tag: Tag
-    fingerprints: Sequence[Fingerprint]
-    found: list[list[tuple[Piece, list[Match]]]]
-    left: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Record(Generic[Tag]):
-    piece: Piece
-    group: _Group[Tag]
-    position: int
-
-
-@dataclass(slots=True)
-class RemoteMatcher:
-    """Matches at one register.
-
-    Attributes:
-        client: of the register.
-        patience: with it.
-        wait: waits so many seconds, for a reason; it may tell somebody.
-        scope: what the register searches, as it said at the beginning.
-        revisions: the first and the last that was searched; None before the first answer.
-    """
-
-    client: MatcherClient
-    patience: MatcherPatience = field(default_factory=MatcherPatience)
-    wait: Callable[[float, str], None] = lambda wait_s, _reason: time.sleep(wait_s)
-    revisions: tuple[int, int] | None = None
-    scope: MatcherScope = field(init=False)
-    _served_at_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.scope = self._patiently(self.client.scope)
-
-    def match(
-        self, groups: Iterable[tuple[Tag, Sequence[Fingerprint]]]
-    ) -> Iterator[tuple[Tag, list[list[Match]]]]:
-        """Match fingerprints, whatever their number, in bodies of one size.
+    def __init__(
+        self,
+        url: str,
+        *,
+        key_file: Path | None = None,
+        on_wait: Callable[[float, str], None] = wait,
+        on_keypoints_error: Callable[[KeypointsError], None] | None = None,
+    ) -> None:
+        """Use a register; nothing is asked yet.
 
         Args:
-            groups: fingerprints that are answered together, each with a tag of the caller's; taken
-                one by one as answers come.
+            url: of the register, without `/v1`: https, or this machine itself.
+            key_file: holds the key for it; by default `EGIDE_MATCHER_KEY` does.
+            on_wait: waits so many seconds, for a reason; it may tell somebody.
+            on_keypoints_error: called where a thorough audit cannot search by keypoints that
+                entries have; by default the error is raised.
+        """
+        self._url = url
+        self._key_file = key_file
+        self._on_wait = on_wait
+        self._on_keypoints_error = on_keypoints_error
 
-        Yields:
-            each group's tag and, for each of its fingerprints, the matches as `Matcher.match` gives
-            them; in the order of the groups.
+    @contextmanager
+    def open(self, options: Options, as_of: datetime) -> Iterator[OpenRemote]:  # noqa: ARG002
+        """Ask what is searched. The register itself leaves out what has expired.
+
+        Raises:
+            UsageError: a radius was given.
+            KeypointsNotServed: see `on_keypoints_error`.
+            MatcherError: the register cannot be asked; one of its kinds says why.
+        """
+        if options.radius_bits is not None:
+            raise UsageError(
+                reason="a radius cannot be asked of another register, which has its own: leave out "
+                "--radius"
+            )
+        client = connect(self._url, banks=options.banks, key_file=self._key_file)
+        matcher = RemoteMatcher(client, matcher_patience(), self._on_wait)
+        if options.thorough and matcher.scope.keypoints:
+            error = KeypointsNotServed(matcher=client.name)
+            if self._on_keypoints_error is None:
+                raise error
+            self._on_keypoints_error(error)
+        yield OpenRemote(self._url, matcher, options)
+
+
+class OpenRemote:
+    """What one audit searches at a register.
+
+    Other than a snapshot, the register may change meanwhile: the summary names both revisions.
+    """
+
+    keypoints = False
+    inherit: tuple[int, ...] = ()
+
+    def __init__(self, url: str, matcher: RemoteMatcher, options: Options) -> None:
+        """Search at a register that has said what it searches."""
+        self._url, self._matcher, self._options = url, matcher, options
+        self._first = self._last = matcher.scope.revision
+        self._first_at = matcher.scope.revision_at.isoformat()
+        self._begun: Path | None = None
+
+    @property
+    def held(self) -> Collection[Signal]:
+        """The signals of which the searched banks hold any."""
+        return self._matcher.scope.signals
+
+    @property
+    def lookup(self) -> OpenRemote:
+        """This: the workers reach no network."""
+        return self
+
+    def match(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
+        """Match some fingerprints by themselves."""
+        ((_, found),) = self.answers([(None, fingerprints)])
+        return found
+
+    def find(self, signal: Signal, values: Sequence[bytes]) -> Collection[int]:  # noqa: ARG002
+        """All positions: each row is asked about by all that it has."""
+        return range(len(values))
+
+    def answers(
+        self, groups: Iterable[tuple[Tag, Sequence[Fingerprint]]]
+    ) -> Iterator[tuple[Tag, list[list[Match]]]]:
+        """Match groups of fingerprints; at their end, check that the banks are still the same.
 
         Raises:
             MatcherError: one of its kinds; what was yielded stands.
         """
-        waiting: deque[_Group[Tag]] = deque()
-        queues: dict[Shape, list[_Record[Tag]]] = {shape: [] for shape in Shape}
-        for tag, fingerprints in groups:
-            group = _Group(tag, fingerprints, [[] for _ in fingerprints])
-            waiting.append(group)
-            for position, fingerprint in enumerate(fingerprints):
-                for piece in pieces(fingerprint, self.scope.signals):
-                    queues[_shape_of(piece)].append(_Record(piece, group, position))
-                    group.left += 1
-            for shape, queue in queues.items():
-                size = self._size(shape)
-                while len(queue) >= size:
-                    self._send(shape, queue[:size])
-                    del queue[:size]
-            yield from _answered(waiting)
-        for shape, queue in queues.items():
-            if queue:
-                self._send(shape, queue)
-        yield from _answered(waiting)
+        for tag, found in self._matcher.answers(groups):
+            first, last = self._matcher.revisions or (self._first, self._last)
+            if first < self._first or last > self._last:
+                self._first, self._last = min(first, self._first), max(last, self._last)
+                self._note()
+            yield tag, found
+        self._matcher.confirm()
 
-    def confirm(self) -> None:
-        """Check at the end that the register still searches what it did at the beginning.
+    def begin(self, parts: Path) -> None:
+        """Go on where an audit of this register was interrupted; else begin at its revision.
 
         Raises:
-            MatcherChanged: its banks or their radii are others.
+            OutputUnwritable: the folder cannot be written.
         """
-        now, then = self._patiently(self.client.scope), self.scope
-        if now.store_id != then.store_id:
-            raise MatcherChanged(matcher=self.client.name, reason="it has another store")
-        if _searched(now) != _searched(then):
-            raise MatcherChanged(
-                matcher=self.client.name, reason="other banks are searched, or within other radii"
-            )
-
-    def _size(self, shape: Shape) -> int:
-        if shape is Shape.ANCHORED:
-            return min(BATCH_ANCHORED, self.scope.max_anchored_records)
-        return min(BATCH_RECORDS, self.scope.max_records)
-
-    def _send(self, shape: Shape, records: Sequence[_Record[Tag]]) -> None:
-        """Ask about records, and give their groups what was found."""
-        size = self._size(shape)
-        slots: list[tuple[_Record[Tag] | None, bytes]] = [
-            (record, _packed(record.piece)) for record in records
-        ]
-        slots += [(None, decoy) for decoy in _decoys(shape, size - len(records))]
-        _chance.shuffle(slots)
-        body = pack(shape, [packed for _, packed in slots])
+        self._begun = parts / _BEGUN
         try:
-            answer = self._patiently(lambda: self._ask(shape, body, size))
-        except FetchTooLarge:
-            # A bank of near-equal entries: fewer records, and more decoys, have fewer matches.
-            if len(records) == 1:
-                raise MatcherInvalid(matcher=self.client.name, reason="it is too large") from None
-            half = len(records) // 2
-            self._send(shape, records[:half])
-            self._send(shape, records[half:])
-            return
-        first, last = self.revisions or (answer.revision, answer.revision)
-        self.revisions = min(first, answer.revision), max(last, answer.revision)
-        for (record, _), matches in zip(slots, answer.matches, strict=True):
-            if any(record is None or not _sent(record.piece, match) for match in matches):
-                raise MatcherInvalid(
-                    matcher=self.client.name, reason="it matched a decoy, which no picture has"
-                )
-            if record is not None:
-                record.group.found[record.position].append((record.piece, matches))
-                record.group.left -= 1
+            begun = json.loads(self._begun.read_text("utf-8"))
+            if begun["searched"] == self._searches():
+                first, last, at = int(begun["first"]), int(begun["last"]), str(begun["first_at"])
+                self._first, self._last, self._first_at = first, max(last, self._last), at
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # it begins now
+        self._note()
 
-    def _ask(self, shape: Shape, body: bytes, count: int) -> MatcherAnswer:
-        pace_s = count / self.scope.per_second
-        early_s = self._served_at_s - time.monotonic() - _BURST_S
-        if early_s > 0:
-            raise MatcherAsksToWaitError("its key's rate", early_s)
-        answer = self.client.match(shape, body, count, self.scope)
-        if answer.stale:
-            raise MatcherAsksToWaitError("register-stale", None)
-        self._served_at_s = max(self._served_at_s, time.monotonic()) + pace_s
-        return answer
+    def _note(self) -> None:
+        assert self._begun is not None  # an audit begins before it asks
+        values = {
+            "searched": self._searches(),
+            "first": self._first,
+            "first_at": self._first_at,
+            "last": self._last,
+        }
+        try:
+            with written_whole(self._begun) as stream:
+                stream.write(json.dumps(values).encode())
+        except OSError as error:
+            folder = self._begun.parent.parent.parent
+            raise OutputUnwritable(name=folder, reason=error.strerror) from error
 
-    def _patiently(self, ask: Callable[[], Answered]) -> Answered:
-        """Ask again where that may help.
+    def _searches(self) -> list[Any]:
+        scope = self._matcher.scope
+        banks = sorted([bank.name, bank.kind.value, bank.radius_bits] for bank in scope.banks)
+        return [self._url, scope.store_id, banks, sorted(scope.disabled), sorted(scope.signals)]
 
-        Raises:
-            FetchTooLarge: the answer is.
-            MatcherError: one of its kinds.
-        """
-        failures, waited_s = 0, 0.0
-        while True:
-            wait_s: float | None = None
-            try:
-                return ask()
-            except FetchTooLarge:
-                raise
-            except FetchRefused as error:
-                reason = str(error.fields["reason"])
-                raise MatcherError(matcher=self.client.name, reason=reason) from error
-            except MatcherAsksToWaitError as asked:
-                reason, wait_s = asked.reason, asked.wait_s
-            except FetchError as error:
-                reason = str(error.fields.get("reason", error.message))
-            if wait_s is None:
-                failures += 1
-                if failures >= self.patience.tries:
-                    raise MatcherUnreachable(
-                        matcher=self.client.name, tries=failures, reason=reason
-                    )
-                wait_s = _backoff_s(failures)
-            waited_s += wait_s
-            if waited_s > self.patience.max_wait_s:
-                raise MatcherBusy(matcher=self.client.name, wait_s=math.ceil(wait_s), reason=reason)
-            self.wait(wait_s, reason)
+    def identity(self) -> list[Any]:
+        """What is searched, and the revision at which the audit began."""
+        return [*self._searches(), self._first]
 
+    def worker_settings(self) -> dict[str, Any]:
+        """Nothing: no worker compares."""
+        return {}
 
-Answered = TypeVar("Answered")
-
-
-def _backoff_s(failures: int) -> float:
-    # The jitter keeps many audits from returning at the same moment.
-    longest = min(_LONGEST_BACKOFF_S, _FIRST_WAIT_S * 2.0 ** (failures - 1))
-    return longest * _chance.uniform(0.5, 1.0)
-
-
-def _answered(waiting: deque[_Group[Tag]]) -> Iterator[tuple[Tag, list[list[Match]]]]:
-    """Take the groups from the front of which nothing is missing."""
-    while waiting and not waiting[0].left:
-        group = waiting.popleft()
-        yield (
-            group.tag,
-            [
-                joined(fingerprint, found)
-                for fingerprint, found in zip(group.fingerprints, group.found, strict=True)
+    def searched(self, totals: Totals) -> Searched:
+        """What was searched, for the summary."""
+        scope, thorough = self._matcher.scope, self._options.thorough
+        missed = KeypointsNotServed.code if thorough and scope.keypoints else None
+        return Searched(
+            anchored=AnchoredSummary(
+                searched=self._options.searches_anchored,
+                entries=sum(bank.anchored for bank in scope.banks),
+                items_without=totals.without_anchored,
+            ),
+            patches=KeypointsSummary(
+                searched=thorough and missed is None,
+                code=missed,
+                pictures=0,
+                damaged=0,
+                not_enough_detail=totals.not_enough_detail,
+            ),
+            banks=[
+                BankSummary(name=bank.name, radius_bits=bank.radius_bits, entries=bank.entries)
+                for bank in scope.banks
             ],
+            banks_disabled=list(scope.disabled),
+            not_compared=self._not_compared(totals),
+            store_id=scope.store_id,
+            store_revision=self._first,
+            store_revision_at=self._first_at,
+            kernel="remote",
+            matcher=MatcherSummary(self._url, self._first, self._last),
         )
 
-
-def _searched(scope: MatcherScope) -> object:
-    banks = {(bank.name, bank.kind, bank.radius_bits) for bank in scope.banks}
-    return banks, set(scope.disabled)
-
-
-def _shape_of(piece: Piece) -> Shape:
-    if piece.anchored is not None:
-        return Shape.ANCHORED
-    if piece.pdq is None:
-        return Shape.DIGESTS
-    return Shape.VARIANTS if piece.pdq.variants else Shape.CODE
-
-
-def _packed(piece: Piece) -> bytes:
-    if piece.anchored is not None:
-        return pack_anchored(piece.anchored)
-    codes = b"" if piece.pdq is None else piece.pdq.variants or piece.pdq.code
-    return pack_record(
-        codes,
-        [
-            piece.digests.get(signal) or secrets.token_bytes(SIGNAL_BYTES[signal])
-            for signal in DIGEST_SIGNALS
-        ],
-    )
-
-
-def _decoys(shape: Shape, count: int) -> Iterator[bytes]:
-    if shape is Shape.ANCHORED:
-        yield from map(pack_anchored, decoy_anchored(count))
-        return
-    codes = [b""] * count
-    if shape is not Shape.DIGESTS:
-        pdqs = decoy_pdqs(count)
-        codes = [pdq.variants if shape is Shape.VARIANTS else pdq.code for pdq in pdqs]
-    for code in codes:
-        digests = [secrets.token_bytes(SIGNAL_BYTES[signal]) for signal in DIGEST_SIGNALS]
-        yield pack_record(code, digests)
-
-
-def _sent(piece: Piece, match: Match) -> bool:
-    """Whether a match is by something that was really sent."""
-    if match.signal in DIGEST_SIGNALS:
-        return match.signal in piece.digests
-    return match.signal in {Signal.PDQ, Signal.ANCHORED}
+    def _not_compared(self, totals: Totals) -> str | None:
+        """Why no entry was compared; None if some were."""
+        scope = self._matcher.scope
+        if not scope.banks:
+            return "bank-disabled" if scope.disabled else "no-bank"
+        if not any(bank.entries for bank in scope.banks):
+            return "bank-empty"
+        return None if totals.hashed else "no-picture"

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egide.auditing.conclusion import summarize
-from egide.auditing.executors.base import Done, Job, Setup
+from egide.auditing.executors.base import Done, Job, Setup, Tick
 from egide.auditing.executors.local import LocalExecutor
 from egide.auditing.options import Options
 from egide.auditing.output import Output, PlannedShard
+from egide.auditing.parts import write_part
 from egide.auditing.pinned import StoreRegister
 from egide.auditing.progress import Progress, Running
 from egide.auditing.rows import gap_row
@@ -25,15 +26,17 @@ from egide.errors import SourceError, SourceUnreadable, UsageError
 from egide.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from egide.auditing.executors.base import Executor
     from egide.auditing.kept_files import KeptFiles
     from egide.auditing.parts import Kept
-    from egide.auditing.register import OpenRegister, Register
+    from egide.auditing.register import OpenRegister, Register, RemoteLookup
     from egide.auditing.rows import Finding, GapRow
+    from egide.auditing.scan import Part
     from egide.auditing.sources import Source
     from egide.auditing.summary import AuditSummary
+    from egide.domain.model import Fingerprint
     from egide.errors import KeypointsError
 
 _CHOSEN_DIGESTS = (Signal.MD5, Signal.SHA1)
@@ -124,6 +127,7 @@ class Audit:
             output = Output(folder)
             stack.callback(output.close)
             output.open(options, fresh=self._fresh)
+            register.begin(output.parts)
             work = self._work(output, register)
             with self._executor(self._setup(work, register)) as executor:
                 unlisted = self._plan(output, register, work)
@@ -217,21 +221,46 @@ class Audit:
             running.finish(found)
             yield from output.findings(shard_id, found)
 
-        for event in executor.run(missing()):
-            if isinstance(event, Done):
-                job = event.job
-                if register.lookup is not None:
-                    work.match(job.id, job.shard, job.kept_id, register.lookup)
+        def done() -> Iterator[Job | None]:
+            for event in executor.run(missing()):
+                if isinstance(event, Tick):
+                    running.tick(event.bytes, event.items)
+                yield event.job if isinstance(event, Done) else None
+
+        jobs = done()
+        if register.lookup is not None:
+            jobs = _matched(jobs, work, register.lookup)
+        for job in jobs:
+            if job is not None:
                 found = output.kept(job.id)
                 running.scan(job, found)
                 yield from finish(job.id, found)
-            else:
-                running.tick(event.bytes, event.items)
             while taken_over:
                 yield from finish(*taken_over.pop())
         while taken_over:
             yield from finish(*taken_over.pop())
         running.end_scan()
+
+
+def _matched(
+    jobs: Iterable[Job | None], work: ShardWork, lookup: RemoteLookup
+) -> Iterator[Job | None]:
+    """Have the parts of shards compared elsewhere, and yield each job whose parts are all there.
+
+    Parts of several shards are asked about together: what is sent has one size, however small the
+    shards are.
+    """
+
+    def groups() -> Iterator[tuple[tuple[Job, int, Part], list[Fingerprint]]]:
+        for job in jobs:
+            if job is not None:
+                for number, part in work.gather(job.id, job.shard, job.kept_id, lookup):
+                    yield (job, number, part), [asked.print_ for asked in part.asked]
+
+    for (job, number, part), found in lookup.answers(groups()):
+        part.conclude(found, job.shard.name)
+        write_part(work.parts, job.id, number, part)
+        yield job if part.last else None
 
 
 def _at_hand(found: Kept, kept: KeptFiles | None) -> int:

@@ -56,6 +56,7 @@ class Part:
         hits: the numbers of items that any entry meets, of negative banks too.
         tables: whether it has rows of tables, which are counted by what the banks hold.
         incomparable: rows of them that no entry can match; the last part has a gap for all.
+        asked: what is to be compared, and was not yet.
     """
 
     position: int = 0
@@ -79,11 +80,37 @@ class Part:
     matches: list[MatchRow] = field(default_factory=list)
     vetoed: list[MatchRow] = field(default_factory=list)
     gap_rows: list[GapRow] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
 
     @property
     def full(self) -> bool:
         """Whether the next item belongs to the next part."""
         return self.hashed + len(self.gap_rows) >= PART_ITEMS
+
+    def conclude(self, found: Sequence[list[Match]], shard: str) -> None:
+        """Take in what was found for `asked`, in its order.
+
+        Args:
+            found: the matches of each.
+            shard: its name in reports.
+        """
+        weighed = [(asked, weigh(each)) for asked, each in zip(self.asked, found, strict=True)]
+        self.hits += [asked.number for asked, each in zip(self.asked, found, strict=True) if each]
+        matched = {
+            asked.item.offset
+            for asked, each in weighed
+            if each.standing and asked.item.beside is None
+        }
+        for asked, each in weighed:
+            item, print_ = asked.item, asked.print_
+            alone = item.beside is None
+            self.matched_items += bool(each.standing) and (alone or item.beside not in matched)
+            self.vetoed_items += alone and bool(each.vetoed and not each.standing)
+            self.matches.extend(match_row(item, shard, print_, match) for match in each.standing)
+            self.vetoed.extend(
+                match_row(item, shard, print_, match, each.vetoes) for match in each.vetoed
+            )
+        self.asked.clear()
 
     def add_gap(self, gap: Gap, shard: str) -> None:
         """Count a gap, and keep its row."""
@@ -182,10 +209,9 @@ class Scanner:
             incomparable: what the existing parts count of it.
 
         Yields:
-            counts and rows; what was not looked at is a row.
+            counts and rows; what was not looked at is a row. What is `asked` is left to `match`.
         """
         part, digest = Part(), hashlib.sha256()
-        batch: list[_Asked] = []
         for row in rows:
             thing, outcome = row.thing, row.outcome
             if isinstance(thing, Other):
@@ -195,12 +221,11 @@ class Scanner:
                 part.columns.append(thing)
                 continue
             if part.full:
-                self._match(batch, shard, part)
                 part.position, part.digest = row.number, digest.hexdigest()
                 yield part
                 part, digest = Part(), hashlib.sha256()
             if isinstance(thing, Rows):
-                none = self._join(row.number, thing, batch, part)
+                none = self._join(row.number, thing, part)
                 part.incomparable += none
                 incomparable += none
                 digest.update(row.proof)
@@ -209,19 +234,18 @@ class Scanner:
             if isinstance(outcome, Fingerprint):
                 assert isinstance(thing, Item)  # of nothing else is one made
                 self._count(part, row.size, outcome)
-                batch.append(_Asked(row.number, thing, outcome))
+                part.asked.append(Asked(row.number, thing, outcome))
                 for gap in gaps_within(row.name, outcome):
                     part.add_gap(gap, shard)
             else:
                 assert row.gap is not None  # only of an Other
                 part.add_gap(row.gap, shard)
             digest.update(row.name.encode() + b"\0" + row.proof + b"\n")
-            if self.keypoints and len(batch) >= BATCH_ITEMS_WITH_KEYPOINTS:
-                self._match(batch, shard, part)
+            if self.keypoints and len(part.asked) >= BATCH_ITEMS_WITH_KEYPOINTS:
+                self.match(part, shard)
         if incomparable:
             missing = ValueMissing(name=f"{shard}, {incomparable:,} rows", reason=_NONE_HOLDS)
             part.add_gap(Gap.of(shard, missing, GapKind.ROW, count=incomparable), shard)
-        self._match(batch, shard, part)
         part.last, part.digest = True, digest.hexdigest()
         yield part
 
@@ -238,8 +262,13 @@ class Scanner:
         keypoints = print_.keypoints
         part.not_enough_detail += keypoints is not None and not keypoints.straight.searchable
 
-    def _join(self, number: int, rows: Rows, batch: list[_Asked], part: Part) -> int:
-        """Look up the rows of a table, and add those that are found to a batch.
+    def match(self, part: Part, shard: str) -> None:
+        """Compare what a part has to be compared."""
+        self.on_match()
+        part.conclude(self.lookup.match([asked.print_ for asked in part.asked]), shard)
+
+    def _join(self, number: int, rows: Rows, part: Part) -> int:
+        """Look up the rows of a table, and add those that are found to what is to be compared.
 
         Returns:
             how many rows no entry can match, of those that are no picture's.
@@ -256,8 +285,8 @@ class Scanner:
             hits.update(places[at] for at in self.lookup.find(signal, rows.values[signal]))
         part.items += len(compared - rows.beside)
         part.hashed += len(compared - rows.beside)
-        batch += [
-            _Asked(number, item, item.content)
+        part.asked += [
+            Asked(number, item, item.content)
             for row in sorted(hits)
             for item in rows.item(row)
             if isinstance(item.content, Fingerprint)
@@ -266,30 +295,9 @@ class Scanner:
             return 0
         return len(set().union(*rows.rows.values()) - compared - rows.beside)
 
-    def _match(self, batch: list[_Asked], shard: str, part: Part) -> None:
-        self.on_match()
-        found = self.lookup.match([asked.print_ for asked in batch])
-        weighed = [(asked, weigh(each)) for asked, each in zip(batch, found, strict=True)]
-        part.hits += [asked.number for asked, each in zip(batch, found, strict=True) if each]
-        matched = {
-            asked.item.offset
-            for asked, each in weighed
-            if each.standing and asked.item.beside is None
-        }
-        for asked, each in weighed:
-            item, print_ = asked.item, asked.print_
-            alone = item.beside is None
-            part.matched_items += bool(each.standing) and (alone or item.beside not in matched)
-            part.vetoed_items += alone and bool(each.vetoed and not each.standing)
-            part.matches.extend(match_row(item, shard, print_, match) for match in each.standing)
-            part.vetoed.extend(
-                match_row(item, shard, print_, match, each.vetoes) for match in each.vetoed
-            )
-        batch.clear()
-
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """An item that waits to be matched, with its number in the shard."""
 
     number: int

@@ -15,10 +15,10 @@ from egide.domain.model import Limits, Mode, Signal
 from egide.errors import OutputUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from egide.auditing.kept_rows import KeptRow
-    from egide.auditing.scan import Lookup
+    from egide.auditing.scan import Lookup, Part
     from egide.auditing.sources import Shard
     from egide.errors import ItemError
 
@@ -80,7 +80,7 @@ class ShardWork:
             shard_id: of its parts.
             shard: to read.
             kept_id: of its kept fingerprints.
-            lookup: what to compare with; None leaves it to `match`.
+            lookup: what to compare with; None leaves it to `gather`.
             on_item: called before each item is read, and with -1 while rows are compared.
             poisoned: see `Fingerprinter.rows`.
             stop_at: see there.
@@ -101,6 +101,8 @@ class ShardWork:
         rows = reader.rows(shard, poisoned, stop_at, start)
         if lookup is None:
             assert kept is not None  # else nothing would come of it
+            if kept.complete:
+                return
             writer = KeptWriter(kept)
             for _ in writer.keeping(rows):
                 if writer.full:
@@ -126,18 +128,24 @@ class ShardWork:
                 stop_at=stop_at,
             )
 
-    def match(self, shard_id: str, shard: Shard, kept_id: str, lookup: Lookup) -> None:
-        """Write the missing parts of a shard, all of whose fingerprints are kept.
+    def gather(
+        self, shard_id: str, shard: Shard, kept_id: str, lookup: Lookup
+    ) -> Iterator[tuple[int, Part]]:
+        """Yield the missing parts of a shard, all of whose fingerprints are kept, with numbers.
+
+        They are not compared yet, and not written: see `Part.conclude` and `write_part`.
 
         Raises:
             OutputUnreadable: a kept file is damaged.
-            OutputUnwritable: the disk is full, or a folder cannot be written.
         """
         found, kept = resume(self, shard_id, kept_id)
         assert kept is not None
         if not found.complete:
-            rows = kept.rows(found.position)
-            self._write(shard_id, shard, found, rows, lookup, lambda _number, _bytes: None)
+            scanner = Scanner(lookup, self.anchored)
+            parts = scanner.parts(
+                shard.name, kept.rows(found.position), found.total("incomparable")
+            )
+            yield from enumerate(parts, len(found.parts))
 
     def _write(
         self,
@@ -154,6 +162,7 @@ class ShardWork:
             rows = writer.keeping(rows)
         parts = scanner.parts(shard.name, rows, found.total("incomparable"))
         for number, part in enumerate(parts, len(found.parts)):
+            scanner.match(part, shard.name)
             if writer is not None:
                 writer.flush()  # first: a part that exists is done
             write_part(self.parts, shard_id, number, part)

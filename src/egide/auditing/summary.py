@@ -91,6 +91,21 @@ class KeypointsSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class MatcherSummary:
+    """The register elsewhere that compared the fingerprints, and kept its banks.
+
+    Attributes:
+        address: its URL.
+        first_revision, last_revision: the earliest and the latest that it searched. Every item was
+            compared with what was registered at the first, and some with what came after it.
+    """
+
+    address: str
+    first_revision: int
+    last_revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Searched:
     """What of a register was searched; its fields are fields of `AuditSummary` too."""
 
@@ -103,6 +118,7 @@ class Searched:
     store_revision: int
     store_revision_at: str
     kernel: str
+    matcher: MatcherSummary | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +143,7 @@ class AuditSummary:
         not_compared: why no entry was compared: `no-bank`, `bank-disabled`, `bank-empty` or
             `no-picture`; None if some were.
         banks_disabled: banks that were named for this audit but not searched.
+        matcher: the register that was asked, with `--matcher`; None for a store on this machine.
         scanned_items: items that this run read itself; an earlier run read the others (`resumed`).
         scan_seconds: time of scanning alone; `items_per_s`: `scanned_items` per second of it.
         seconds: wall time of this run, with listing and merging.
@@ -156,6 +173,7 @@ class AuditSummary:
     store_revision: int
     store_revision_at: str
     kernel: str
+    matcher: MatcherSummary | None
     mode: str
     workers: int
     seconds: float

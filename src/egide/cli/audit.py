@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,10 +27,10 @@ from egide.cli.terminal import (
     say,
     warn,
 )
-from egide.errors import Interrupted, NothingToCompare
+from egide.errors import Interrupted, NothingToCompare, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import egide
 
@@ -48,6 +49,8 @@ def add_to(app: typer.Typer) -> None:
             "egide audit s3://bucket/shards/ --out audit/ --workers 8 --lang fr",
             "egide audit dataset/ --out audit/ --thorough",
             "egide audit hashes.csv --out audit/ --json",
+            "egide audit dataset/ --out audit/ --matcher https://register.example "
+            "--matcher-key register.key",
         ),
     )(audit)
 
@@ -66,6 +69,22 @@ def audit(
         typer.Option("--out", metavar="FOLDER", help="Write results here; makes it resumable."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
+    matcher: Annotated[
+        str | None,
+        typer.Option(
+            "--matcher",
+            metavar="URL",
+            help="Compare at this register, which keeps its banks, instead of with a store.",
+        ),
+    ] = None,
+    matcher_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--matcher-key",
+            metavar="FILE",
+            help="Holds the key for it, for you alone to read; else EGIDE_MATCHER_KEY does.",
+        ),
+    ] = None,
     bank: BanksOption = None,
     radius: RadiusOption = None,
     workers: Annotated[
@@ -132,8 +151,8 @@ def audit(
             endpoint_url=endpoint_url,
             profile=profile,
         ),
-        egide.open_store(store) as opened,
         show_progress(quiet=json) as on_progress,
+        _register(store, matcher, matcher_key, on_progress) as opened,
     ):
         running = egide.audit(
             sources,
@@ -171,6 +190,32 @@ def audit(
             strict=strict,
             accepted=accept,
         )
+    )
+
+
+@contextmanager
+def _register(
+    store: str,
+    matcher: str | None,
+    key_file: Path | None,
+    on_progress: Callable[[egide.Progress], None],
+) -> Iterator[egide.Store | egide.RemoteRegister]:
+    """Open what is searched."""
+    import egide
+
+    if matcher is None:
+        if key_file is not None:
+            raise UsageError(reason="--matcher-key is the key for a register: name it by --matcher")
+        with egide.open_store(store) as opened:
+            yield opened
+        return
+
+    def wait(wait_s: float, reason: str) -> None:
+        on_progress(egide.Progress(phase=f"waiting {wait_s:,.0f} s for the register ({reason})"))
+        time.sleep(wait_s)
+
+    yield egide.RemoteRegister(
+        matcher, key_file=key_file, on_wait=wait, on_keypoints_error=_warn_of_keypoints
     )
 
 

@@ -52,6 +52,8 @@ def describe(progress: Progress) -> str:
     """Return counts, rate and remaining time in words; no names."""
     if progress.phase == "preparing":
         return "what is searched"
+    if progress.phase.startswith("waiting"):
+        return "what was answered stands"
     if progress.phase == "listing":
         return f"{progress.bytes_total / 1e6:,.0f} MB so far"
     parts = [f"{progress.items:,} items"]

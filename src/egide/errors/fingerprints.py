@@ -90,6 +90,12 @@ class KeypointsError(Failed):
     code = "patches-error"
 
 
+class KeypointsNotServed(KeypointsError):
+    """{matcher} has entries with patches, which no register compares over the network: audit against its store to find copies by them."""
+
+    code = "patches-not-served"
+
+
 class KeypointsUnavailable(KeypointsError):
     """Patches need an extra: pip install 'egide[patches]'."""
 

@@ -8,7 +8,7 @@ photograph: whoever studies many codes may learn to tell them apart.
 from __future__ import annotations
 
 import secrets
-from itertools import islice, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,16 +32,20 @@ _ANCHORED_SIDES = (192, 208, 224, 240, 256)
 _CONTRAST = 50
 
 
-def decoy_pdqs(count: int) -> list[Pdq]:
-    """The PDQs of drawn noise, in all variants and of enough quality to be searched for."""
-    found = (hash_frame(frame, Mode.FAST) for frame in _frames(_SIDES, _CELL))
-    return list(islice((pdq for pdq in found if pdq.matchable), count))
+def decoy_pdqs() -> Iterator[Pdq]:
+    """Yield PDQs of drawn noise without end, in all variants, of enough quality to be searched."""
+    for frame in _frames(_SIDES, _CELL):
+        pdq = hash_frame(frame, Mode.FAST)
+        if pdq.matchable:
+            yield pdq
 
 
-def decoy_anchored(count: int) -> list[AnchoredQuery]:
-    """The anchored hashes of drawn noise."""
-    found = (anchored_query(frame) for frame in _frames(_ANCHORED_SIDES, _SHEET // 2))
-    return list(islice((query for query in found if query is not None), count))
+def decoy_anchored() -> Iterator[AnchoredQuery]:
+    """Yield anchored hashes of drawn noise without end."""
+    for frame in _frames(_ANCHORED_SIDES, _SHEET // 2):
+        query = anchored_query(frame)
+        if query is not None:
+            yield query
 
 
 def _frames(sides: tuple[int, ...], cell: int) -> Iterator[Frame]:

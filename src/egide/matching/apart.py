@@ -39,12 +39,15 @@ class Piece:
     anchored: AnchoredQuery | None = None
 
 
-def pieces(fingerprint: Fingerprint, held: Collection[Signal]) -> Iterator[Piece]:
+def pieces(
+    fingerprint: Fingerprint, held: Collection[Signal], *, anchored: bool
+) -> Iterator[Piece]:
     """Take a fingerprint apart.
 
     Args:
         fingerprint: without keypoints, or they are ignored.
-        held: the signals that are searched; digests of others are left out.
+        held: the signals that are searched; others are left out.
+        anchored: whether anchored hashes are.
 
     Yields:
         nothing if there is nothing to search by.
@@ -59,7 +62,7 @@ def pieces(fingerprint: Fingerprint, held: Collection[Signal]) -> Iterator[Piece
     for code, digests in zip_longest(codes, rounds):
         frame, region, pdq = code or (0, WHOLE, None)
         yield Piece(frame, region, pdq, digests or {})
-    if fingerprint.anchored is not None:
+    if anchored and fingerprint.anchored is not None:
         yield Piece(0, WHOLE, None, {}, fingerprint.anchored)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egide.auditing.remote import RemoteMatcher
 from egide.domain.access import Role
 from egide.domain.model import (
     AnchoredHashes,
@@ -29,6 +28,7 @@ from egide.live.snapshots import open_snapshot
 from egide.matching import Matcher
 from egide.partners.client import partner_policy
 from egide.partners.matcher import MatcherClient
+from egide.partners.matching import RemoteMatcher
 from egide.partners.packed import HEADER_BYTES, Shape
 from egide.store.changing import ChangingStore
 from erased import Sought
@@ -156,7 +156,7 @@ def line(address: str, token: str, *banks: str) -> Line:
 
 def matched(remote: RemoteMatcher, prints: list[Fingerprint], each: int = 7) -> list[list[Match]]:
     groups = [(at, prints[at : at + each]) for at in range(0, len(prints), each)]
-    answers = list(remote.match(groups))
+    answers = list(remote.answers(groups))
     assert [tag for tag, _ in answers] == [tag for tag, _ in groups]
     return [matches for _, group in answers for matches in group]
 
@@ -236,7 +236,7 @@ def test_quota_ends_an_audit_and_what_was_answered_stands(served: Served, addres
     _, few = served.key(Role.MATCHER, "few", per_day=RECORDS + 1)
     remote = RemoteMatcher(line(address, few))
     prints = [Fingerprint((variants(each, 5, 0, each),)) for each in range(2 * RECORDS)]
-    answers = remote.match((at, [one]) for at, one in enumerate(prints))
+    answers = remote.answers((at, [one]) for at, one in enumerate(prints))
     answered = [tag for tag, _ in islice(answers, RECORDS)]
 
     with pytest.raises(MatcherBusy, match="quota-exceeded"):
@@ -253,7 +253,7 @@ def test_rate_is_kept_to_without_being_refused(served: Served, address: str) -> 
         waits.append(reason)
         time.sleep(wait_s)
 
-    remote = RemoteMatcher(line(address, slow), wait=wait)
+    remote = RemoteMatcher(line(address, slow), on_wait=wait)
     matched(remote, [Fingerprint((variants(1, 5, 0, each),)) for each in range(4 * RECORDS)])
 
     assert set(waits) <= {"its key's rate"}

@@ -59,6 +59,8 @@ def head_sentence(summary: Mapping[str, Any], wording: Wording | None = None) ->
         parts.append(wording.plural("result.vetoed", summary["vetoed_items"]))
     if summary["patches"]["code"]:
         parts.append(wording.text("result.not_thorough"))
+    if matcher := summary.get("matcher"):
+        parts.append(_matcher(matcher, wording))
     sentence = parts[0]
     for rest in parts[1:]:
         sentence = wording.text("result.join", sentence=sentence, rest=rest)
@@ -111,6 +113,17 @@ def _result(summary: Mapping[str, Any], wording: Wording) -> str:
     )
     halves = wording.text("result.join", sentence=compared, rest=missing)
     return wording.text("result.with_gaps", sentence=found, halves=halves)
+
+
+def _matcher(matcher: Mapping[str, Any], wording: Wording) -> str:
+    """Which register elsewhere compared, and which revisions it went through meanwhile."""
+    first, last = matcher["first_revision"], matcher["last_revision"]
+    return wording.text(
+        "result.matcher" if first == last else "result.matcher_moved",
+        address=str(visible_name(matcher["address"])),
+        first=wording.number(first),
+        last=wording.number(last),
+    )
 
 
 def _gaps(summary: Mapping[str, Any], wording: Wording) -> tuple[list[tuple[str, str]], bool]:

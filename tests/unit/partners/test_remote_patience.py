@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from egide.auditing.remote import RemoteMatcher
 from egide.domain.model import BankKind, Fingerprint, Match, Signal, Transform, Trust
 from egide.errors import (
     FetchError,
@@ -25,6 +24,7 @@ from egide.partners.matcher import (
     MatcherClient,
     MatcherScope,
 )
+from egide.partners.matching import RemoteMatcher
 from egide.partners.packed import HEADER_BYTES, Shape
 from egide.settings import MatcherPatience
 
@@ -72,7 +72,7 @@ def asked(
     remote = RemoteMatcher(
         client, MatcherPatience(**patience), lambda wait_s, _reason: waits.append(wait_s)
     )  # type: ignore[arg-type]
-    found = [matches for _, group in remote.match([("all", prints)]) for matches in group]
+    found = [matches for _, group in remote.answers([("all", prints)]) for matches in group]
     return found, waits, remote
 
 
