@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from egide.auditing.purge.journal import RECORD
-from egide.auditing.purge.report import PURGE_SCHEMA
 from egide.auditing.report.sentence import head_sentence
+from egide.auditing.summary import PURGE, PURGE_SCHEMA
 from egide.domain.model import Trust
 from egide.errors import OutputMismatch, OutputUnreadable
 
@@ -62,7 +61,7 @@ class Removed:
             OutputMismatch: it is of another audit, or of another version.
             OutputUnreadable: it is damaged.
         """
-        path = folder / RECORD
+        path = folder / PURGE
         try:
             if path.stat().st_size > _MAX_PURGE_BYTES:
                 raise OutputUnreadable(name=path, reason=f"over {_MAX_PURGE_BYTES:,} bytes")
