@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from egide.auditing.kept_rows import KeptRow
+    from egide.auditing.sources.kept_rows import KeptRow
 
 __all__ = ["KeptItem", "PlannedShard", "Results"]
 
