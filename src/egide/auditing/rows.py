@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from egide.auditing.sources.base import printable
 from egide.domain.model import URL_SIGNALS, Signal
 
 if TYPE_CHECKING:
@@ -147,11 +148,6 @@ def gap_row(gap: Gap, shard: str) -> GapRow:
         message=printable(gap.message),
         count=gap.count,
     )
-
-
-def printable(name: str) -> str:
-    """Return a name that any table can hold: undecodable bytes become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def match_schema() -> Any:
