@@ -145,8 +145,10 @@ def test_a_picture_on_which_the_decoder_hangs_is_given_up_after_its_time(
 
 
 def test_a_child_that_somebody_killed_costs_no_picture(hostile: DecodingPool) -> None:
-    for pid in child_ids(hostile):
+    killed = child_ids(hostile)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(is_alive, killed)))  # a picture may lose one child, not two
     assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST, anchored=True)
     with ThreadPoolExecutor(1) as threads:
         before = set(child_ids(hostile))
