@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from egide.auditing.sources.kept_rows import KeptRow
     from egide.domain.coverage import Gap
 
 __all__ = ["KeptItem", "PlannedShard", "Results"]
@@ -108,13 +109,7 @@ class Results:
             KeyError: there is no such shard.
             OutputUnreadable: its kept fingerprints are missing or damaged.
         """
-        assert self._kept_ids is not None  # `open` fills it in
-        kept = KeptFiles.find(self._output.fingerprints, self._kept_ids[shard_id])
-        if not kept.complete:
-            raise OutputUnreadable(
-                name=self.folder, reason="kept fingerprints are missing or damaged"
-            )
-        for row in kept.rows():
+        for row in self._kept(shard_id).rows():
             thing = row.thing
             if isinstance(thing, Other | Columns):
                 continue
@@ -128,6 +123,26 @@ class Results:
                 proof=hashlib.sha256(proof).digest() if isinstance(thing, Rows) else proof,
                 gap=row.gap,
             )
+
+    def _kept(self, shard_id: str) -> KeptFiles:
+        assert self._kept_ids is not None  # `open` fills it in
+        kept = KeptFiles.find(self._output.fingerprints, self._kept_ids[shard_id])
+        if not kept.complete:
+            raise OutputUnreadable(
+                name=self.folder, reason="kept fingerprints are missing or damaged"
+            )
+        return kept
+
+    def rows(self) -> Iterator[KeptRow]:
+        """Yield what was kept of all shards, without files that are no pictures.
+
+        Raises:
+            OutputUnreadable: kept fingerprints are missing or damaged.
+        """
+        for planned in self.shards():
+            for row in self._kept(planned.id).rows():
+                if not isinstance(row.thing, Other | Columns):
+                    yield row
 
     def matches(self) -> Iterator[MatchRow]:
         """Yield the rows of `matches.parquet`.
