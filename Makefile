@@ -31,7 +31,7 @@ test: $(VENV)/.test
 	$(RUN_TESTS) -m "not slow" -p no:schemathesis $(PYTEST_ARGS)
 
 # Also what takes long and rarely finds anything.
-test-all: $(VENV)/.test
+test-all: $(VENV)/.test $(VENV)/.examples
 	EGIDE_DOORS_EXAMPLES=10 $(RUN_TESTS) $(PYTEST_ARGS)
 
 check: $(VENV)/.check types
@@ -113,6 +113,10 @@ $(BIN)/python:
 $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@echo "Installing Egide into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.examples: pyproject.toml $(VENV)/.test
+	@$(BIN)/python -m pip install --quiet --group examples
 	@touch $@
 
 $(VENV)/.release: pyproject.toml | $(BIN)/python

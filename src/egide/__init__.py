@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from egide.usecases.banks import create_bank, empty_bank, update_bank
     from egide.usecases.check import Answer, Checked, check, match
     from egide.usecases.export import export_hashes
+    from egide.usecases.guard import Guard
+    from egide.usecases.guard import Guard as guard  # noqa: N813 - called like a function
+    from egide.usecases.guard_summary import GuardSummary
     from egide.usecases.import_lists import ImportReport, import_hashes
     from egide.usecases.register import RegisteredFile, register
     from egide.usecases.withdraw import (
@@ -88,6 +91,8 @@ _HOMES = {
     "egide.domain.coverage": ("Gap", "GapKind", "gaps_within"),
     "egide.usecases.check": ("Answer", "Checked", "check", "match"),
     "egide.usecases.export": ("export_hashes",),
+    "egide.usecases.guard": ("Guard",),
+    "egide.usecases.guard_summary": ("GuardSummary",),
     "egide.usecases.import_lists": ("ImportReport", "import_hashes"),
     "egide.usecases.banks": ("create_bank", "empty_bank", "update_bank"),
     "egide.usecases.register": ("RegisteredFile", "register"),
@@ -126,7 +131,7 @@ _HOMES = {
     "egide.domain.policy": ("Action", "Decision", "Reason"),
     "egide.store": ("Store",),
 }
-_CALLED = {"audit": "Audit", "purge": "Purge"}
+_CALLED = {"audit": "Audit", "guard": "Guard", "purge": "Purge"}
 """Classes under the name of what they do: they are called like functions."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -148,6 +153,8 @@ __all__ = [
     "GapKind",
     "GapRow",
     "GapSummary",
+    "Guard",
+    "GuardSummary",
     "HashListFormat",
     "ImportReport",
     "ItemError",
@@ -188,6 +195,7 @@ __all__ = [
     "export_hashes",
     "fingerprint",
     "gaps_within",
+    "guard",
     "import_hashes",
     "include",
     "match",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Self
 
-from egide.errors import SnapshotNotRemoved, StoreError
+from egide.errors import BankMissing, SnapshotNotRemoved, StoreError
 from egide.live.forgetting import settle
 from egide.live.keypoints import NO_KEYPOINTS, open_keypoints
 from egide.live.snapshots import open_snapshot
@@ -101,13 +102,122 @@ class StoreSearch:
             BankMissing, RadiusInvalid: an argument is invalid.
             KeypointsError: keypoints were asked for and cannot be searched.
         """
-        keypoints = NO_KEYPOINTS
-        if any(fingerprint.keypoints for fingerprint in fingerprints):
-            names = None if banks is None else tuple(banks)
-            keypoints = open_keypoints(self._store, banks=names, on_error=self._on_keypoints_error)
-        with keypoints, open_snapshot(self._store) as snapshot:
-            matcher = Matcher(snapshot, banks=banks, radius_bits=radius_bits, now=datetime.now(UTC))
-            tiers = (
-                matcher if keypoints.index is None else ThoroughMatcher(matcher, keypoints.index)
-            )
-            return Holdings().found(matcher, tiers.match(fingerprints))
+        with HeldSearch(
+            self._store,
+            keypoints=any(fingerprint.keypoints for fingerprint in fingerprints),
+            banks=banks,
+            on_keypoints_error=self._on_keypoints_error,
+        ) as held:
+            return held.search(fingerprints, banks=banks, radius_bits=radius_bits)
+
+
+class HeldSearch:
+    """Searches the state that a store had when this was opened, or last renewed.
+
+    Attributes:
+        snapshot: that is searched; another one after `renew`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        keypoints: bool = False,
+        banks: Collection[str] | None = None,
+        on_keypoints_error: Callable[[KeypointsError], None] | None = None,
+    ) -> None:
+        """Open the snapshot of the store's present state.
+
+        Args:
+            store: stays open while it is searched.
+            keypoints: search by them too.
+            banks: whose keypoints to search; None for all.
+            on_keypoints_error: as for `StoreSearch`.
+
+        Raises:
+            SnapshotUnwritable, SnapshotNotRemoved: as for `open_snapshot`.
+            KeypointsError: keypoints cannot be searched.
+        """
+        self._store = store
+        self._searches_keypoints = keypoints
+        self._banks = None if banks is None else tuple(banks)
+        self._on_keypoints_error = on_keypoints_error
+        self._holdings = Holdings()
+        self._open()
+
+    def _open(self) -> None:
+        with ExitStack() as opened:
+            self._present_at_s = monotonic()
+            keypoints = NO_KEYPOINTS
+            if self._searches_keypoints:
+                keypoints = opened.enter_context(
+                    open_keypoints(
+                        self._store, banks=self._banks, on_error=self._on_keypoints_error
+                    )
+                )
+            self.snapshot = opened.enter_context(open_snapshot(self._store))
+            self._index = keypoints.index
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._opened.close()
+
+    def renew(self) -> None:
+        """Go on to the store's present state; on an error the former one stays searched.
+
+        Raises:
+            StoreError: the store cannot be read.
+            SnapshotError, KeypointsError: as when it was opened.
+        """
+        at_s = monotonic()
+        if self._store.revision() != self.snapshot.revision:
+            former = self._opened
+            self._open()
+            former.close()
+        self._present_at_s = at_s
+
+    @property
+    def searches_keypoints(self) -> bool:
+        """Whether there are any to search by."""
+        return self._index is not None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since what is searched was last known to be the store's present state."""
+        return monotonic() - self._present_at_s
+
+    @property
+    def stalled_s(self) -> float:
+        """The same: nobody asks the store but `renew`."""
+        return self.age_s
+
+    @property
+    def bank_names(self) -> frozenset[str]:
+        """The names of all banks, the disabled ones too."""
+        return frozenset(bank.name for bank in self.snapshot.banks)
+
+    def require_bank(self, name: str) -> None:
+        """Refuse the name of a bank that does not exist.
+
+        Raises:
+            BankMissing: there is no bank of that name.
+        """
+        if name not in self.bank_names:
+            raise BankMissing(bank=name)
+
+    def search(
+        self,
+        fingerprints: Sequence[Fingerprint],
+        *,
+        banks: Collection[str] | None = None,
+        radius_bits: int | None = None,
+    ) -> Found:
+        """Match fingerprints, as `StoreSearch.search` does."""
+        matcher = Matcher(
+            self.snapshot, banks=banks, radius_bits=radius_bits, now=datetime.now(UTC)
+        )
+        tiers = matcher if self._index is None else ThoroughMatcher(matcher, self._index)
+        return self._holdings.found(matcher, tiers.match(fingerprints))

@@ -4,8 +4,8 @@ Pixels are as stored: ICC profiles and EXIF orientation are not applied, because
 and a query covers all eight orientations. Transparency is composited on white.
 """
 
-from egide.media.decode import decode, decode_image
+from egide.media.decode import decode, decode_image, is_image
 from egide.media.picture import Frame, Picture
 from egide.media.read import read_bytes
 
-__all__ = ["Frame", "Picture", "decode", "decode_image", "read_bytes"]
+__all__ = ["Frame", "Picture", "decode", "decode_image", "is_image", "read_bytes"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
+
+from PIL import Image
 
 from egide.domain.model import Mode
 from egide.errors import ImageTooSmall, KindUnsupported, NotAnImage
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from PIL import Image
 
     from egide.domain.model import Limits
 
@@ -83,6 +84,11 @@ def decode(
         return decode_with_pillow(
             data, found, name=name, limits=limits, count=count, as_stored=as_stored
         )
+
+
+def is_image(value: object) -> TypeGuard[Image.Image]:
+    """Whether a value is a Pillow image."""
+    return isinstance(value, Image.Image)
 
 
 def decode_image(image: Image.Image, *, name: str, limits: Limits) -> Frame:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from egide.auditing.proof.attested import PROOF_SCHEMA, Attested
 from egide.auditing.proof.envelope import Envelope
-from egide.auditing.proof.facts import PURGE_NAME, Counting, read_pair, read_purge
+from egide.auditing.proof.facts import Counting, read_pair, read_purge
 from egide.auditing.proof.statement import Statement, contradictions
+from egide.auditing.summary import PURGE
 from egide.errors import AttestationExists, AttestationRefused, OutputUnwritable
 from egide.files import written_whole
 
@@ -58,7 +59,7 @@ def attest(
     if pair.before is not None and pair.change is not None:
         for reason in _apart(pair.before, pair.audit):
             raise AttestationRefused(reason=reason)
-        place = before_folder / PURGE_NAME if purge is None else Path(purge)
+        place = before_folder / PURGE if purge is None else Path(purge)
         if purge is not None or place.exists():
             purged = read_purge(place, pair.before)
             for reason in _unlike(purged, pair.change, pair.audit):
