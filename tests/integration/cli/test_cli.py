@@ -61,12 +61,12 @@ def test_the_whole_story(registered: Path) -> None:
     page = (registered / "audit" / "report.html").read_text("utf-8")
     assert '<html lang="fr"' in page
 
-    assert egide_apart(registered, "match", "dataset/1.jpg").code == 1
+    assert egide_in(registered, "match", "dataset/1.jpg").code == 1
     assert egide_apart(registered, "bank", "withdraw", "helpline", 1, 2).code == 0
-    again = egide_apart(registered, "audit", "dataset", "--out", "audit")
+    again = egide_in(registered, "audit", "dataset", "--out", "audit")
     assert (again.code, "[nothing-to-compare]" in again.err) == (3, True)
     assert "helpline" in again.err
-    assert egide_apart(registered, "match", "dataset/1.jpg").code == 3
+    assert egide_in(registered, "match", "dataset/1.jpg").code == 3
 
 
 def test_hash_prints_json_lines(folder: Path) -> None:
@@ -248,7 +248,9 @@ def test_a_source_is_withdrawn_only_with_a_word_of_consent(
     assert "0 entries withdrawn" in nothing.out or nothing.json()["entries"] == 0
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
+@pytest.mark.parametrize(
+    ("answer", "code"), [("y", 0), ("n", 2), pytest.param("", 2, marks=pytest.mark.slow)]
+)
 def test_on_a_terminal_withdrawing_a_source_asks(registered: Path, answer: str, code: int) -> None:
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
@@ -390,7 +392,7 @@ def test_wrong_usage_exits_with_2(folder: Path, arguments: list[str]) -> None:
     ("files", "arguments"),
     [
         (20, ["audit", "photos"]),
-        (20, ["bank", "list"]),
+        pytest.param(20, ["bank", "list"], marks=pytest.mark.slow),
         (20, ["match", "photos/0.png"]),
         pytest.param(80, ["audit", "photos", "--workers", "40"], marks=pytest.mark.slow),
     ],
