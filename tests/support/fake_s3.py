@@ -23,13 +23,18 @@ class FakeS3:
         refused: status and code of the answer, by prefix that is listed or by key.
         page_keys: the most keys and prefixes in an answer.
         requests: headers of each request.
+        unwritable: status and code of the answer, by key that is written; '' for all.
+        broken: answers 503 to so many writes before one succeeds.
     """
 
     objects: MutableMapping[str, bytes]
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
     page_keys: int = 1000
     requests: list[dict[str, str]] = field(default_factory=list)
+    unwritable: dict[str, tuple[int, str]] = field(default_factory=dict)
+    broken: int = 0
     url: str = ""
+    parts: dict[int, bytes] = field(default_factory=dict)
 
     def list(self, prefix: str, delimiter: str, after: str) -> tuple[list[str], list[str], str]:
         """Keys, prefixes and the last of them, if there are more."""
@@ -42,6 +47,17 @@ class FakeS3:
         last = page[self.page_keys - 1][0] if len(page) > self.page_keys else ""
         page = page[: self.page_keys]
         return [name for name, cut in page if not cut], [name for name, cut in page if cut], last
+
+
+def unchunked(body: bytes) -> bytes:
+    """What stands in the chunks of AWS."""
+    found = b""
+    while True:
+        head, _, body = body.partition(b"\r\n")
+        size = int(head.partition(b";")[0], 16)
+        if not size:
+            return found
+        found, body = found + body[:size], body[size + 2 :]
 
 
 @contextmanager
@@ -68,6 +84,55 @@ def serving(store: FakeS3) -> Iterator[FakeS3]:
                 self.give(store.objects[key])
             else:
                 self.refuse(404, "NoSuchKey")
+
+        def do_PUT(self) -> None:
+            key, asked, body = self.sent()
+            if refused := store.unwritable.get(key) or store.unwritable.get(""):
+                self.refuse(*refused)
+            elif store.broken:
+                store.broken -= 1
+                self.refuse(503, "SlowDown")
+            elif "partNumber" in asked:
+                store.parts[int(asked["partNumber"])] = body
+                self.answer(200, b"", {"ETag": '"0"'})
+            else:
+                store.objects[key] = body
+                self.answer(200, b"", {"ETag": '"0"'})
+
+        def do_POST(self) -> None:
+            key, asked, _ = self.sent()
+            if refused := store.unwritable.get(key) or store.unwritable.get(""):
+                self.refuse(*refused)
+            elif "uploads" in asked:
+                store.parts.clear()
+                self.answer(
+                    200,
+                    f"<InitiateMultipartUploadResult><Bucket>{BUCKET}</Bucket>"
+                    f"<Key>{escape(key)}</Key><UploadId>1</UploadId>"
+                    "</InitiateMultipartUploadResult>".encode(),
+                )
+            else:
+                store.objects[key] = b"".join(store.parts[one] for one in sorted(store.parts))
+                self.answer(
+                    200,
+                    f"<CompleteMultipartUploadResult><Key>{escape(key)}</Key>"
+                    "<ETag>&quot;0&quot;</ETag></CompleteMultipartUploadResult>".encode(),
+                )
+
+        def do_DELETE(self) -> None:
+            key, _, _ = self.sent()
+            store.objects.pop(key, None)
+            self.answer(204, b"")
+
+        def sent(self) -> tuple[str, dict[str, str], bytes]:
+            store.requests.append(dict(self.headers))
+            address = urlsplit(self.path)
+            _, _, key = unquote(address.path).removeprefix("/").partition("/")
+            asked = parse_qs(address.query, keep_blank_values=True)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.headers.get("x-amz-content-sha256", "").startswith("STREAMING"):
+                body = unchunked(body)
+            return key, {name: values[0] for name, values in asked.items()}, body
 
         def list(self, asked: dict[str, str]) -> None:
             prefix, after = asked.get("prefix", ""), asked.get("continuation-token", "")

@@ -134,6 +134,14 @@ class OpenRemote:
             yield tag, found
         self._matcher.confirm()
 
+    def state(self) -> dict[str, Any]:
+        """Nothing: a register elsewhere tells nobody what of it has changed."""
+        return {}
+
+    def since(self, state: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ARG002
+        """Nothing that could be told: all that is kept is asked about again."""
+        return None
+
     def begin(self, parts: Path) -> None:
         """Go on where an audit of this register was interrupted; else begin at its revision.
 

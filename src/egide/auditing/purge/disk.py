@@ -11,6 +11,7 @@ import shutil
 import stat as stat_flags
 import tempfile
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -56,11 +57,33 @@ def is_unfinished(name: str) -> bool:
     return base.startswith(_MARK) and base.endswith(".part")
 
 
-def take_place(unfinished_path: Path, place: Path, like: os.stat_result, *, times: bool) -> None:
-    """Give a complete file its name, with the mode of another, and with its times if asked for."""
-    os.chmod(unfinished_path, stat_flags.S_IMODE(like.st_mode))  # noqa: PTH101
-    if times:
-        os.utime(unfinished_path, ns=(like.st_atime_ns, like.st_mtime_ns))
+@dataclass(frozen=True, slots=True)
+class Like:
+    """What a file takes over from its original.
+
+    Attributes:
+        mode: its permissions.
+        times: when it was read and changed, in nanoseconds; None if it is another now.
+    """
+
+    mode: int
+    times: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, stream: IO[bytes], *, times: bool = False) -> Like:
+        """Take it from an open file; one that was fetched, and has no name here, has neither."""
+        status = os.fstat(stream.fileno())
+        if not status.st_nlink:
+            return cls(0o644)
+        known = (status.st_atime_ns, status.st_mtime_ns) if times else None
+        return cls(stat_flags.S_IMODE(status.st_mode), known)
+
+
+def take_place(unfinished_path: Path, place: Path, like: Like) -> None:
+    """Give a complete file its name, and the mode and times of another."""
+    os.chmod(unfinished_path, like.mode)  # noqa: PTH101
+    if like.times is not None:
+        os.utime(unfinished_path, ns=like.times)
     os.replace(unfinished_path, place)  # noqa: PTH105
     sync_folder(place.parent)
 

@@ -62,16 +62,15 @@ def write_parquet(stream: IO[bytes], into: IO[bytes], gone: frozenset[int], name
     options = _options(file, name)
     first = 0
     try:
-        with pq.ParquetWriter(into, _schema(file), **options) as writer:
+        with pq.ParquetWriter(into, file.schema_arrow.remove_metadata(), **options) as writer:
             for number in range(file.num_row_groups):
                 table, first = _rest(file, number, gone, first)
                 if table.num_rows:
+                    table = table.replace_schema_metadata(None)
                     writer.write_table(table, row_group_size=table.num_rows)
-            stored = file.metadata.metadata or {}
-            extra = {key: value for key, value in stored.items() if key != b"ARROW:schema"}
-            known = _schema(file).metadata or {}
-            if more := {key: value for key, value in extra.items() if key not in known}:
-                writer.add_key_value_metadata(more)
+            # All of it as it stands, and Arrow's own type too: written anew, it can differ.
+            if stored := file.metadata.metadata:
+                writer.add_key_value_metadata(stored)
     except pa.ArrowException as error:
         reason = f"it cannot be written as it was, {type(error).__name__}"
         raise ContainerUnsupported(name=name, reason=reason) from error
@@ -123,14 +122,6 @@ def _open(stream: IO[bytes], name: str) -> Any:
         raise ContainerUnsupported(name=name, reason=reason) from error
 
 
-def _schema(file: Any) -> Any:
-    """The type with the metadata that stand in it, and no others that Arrow adds."""
-    stored = file.metadata.metadata or {}
-    schema = file.schema_arrow
-    known = {key: value for key, value in (schema.metadata or {}).items() if key in stored}
-    return schema.with_metadata(known or None)
-
-
 def _columns(file: Any, name: str) -> Any:
     import pyarrow as pa
 
@@ -161,7 +152,7 @@ def _options(file: Any, name: str) -> dict[str, Any]:
     metadata = file.metadata
     options: dict[str, Any] = {
         "version": metadata.format_version if metadata.format_version in {"1.0", "2.4"} else "2.6",
-        "store_schema": b"ARROW:schema" in (metadata.metadata or {}),
+        "store_schema": False,
     }
     if not metadata.num_row_groups:
         return options

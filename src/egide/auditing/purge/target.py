@@ -23,6 +23,8 @@ from egide.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from egide.auditing.purge.disk import Like
+
 _PIECE_BYTES = 4 * 1024 * 1024
 
 
@@ -94,16 +96,13 @@ class Target:
             raise TargetUnwritable(name=self.address, reason=refusal(error)) from error
 
     @contextmanager
-    def new_file(
-        self, relative: str, mark: str, like: os.stat_result, *, times: bool
-    ) -> Iterator[IO[bytes]]:
+    def new_file(self, relative: str, mark: str, like: Like) -> Iterator[IO[bytes]]:
         """Yield a file to write and to read back; at the end of the block it takes its place.
 
         Args:
             relative: its path below the target.
             mark: of the work.
-            like: its mode, and with `times` its times, are that of this.
-            times: whether it is a plain copy.
+            like: what it takes over from the original.
 
         Raises:
             TargetUnwritable: no space, no permission, the store refuses.
@@ -115,7 +114,7 @@ class Target:
                 sweep(Path(place).parent, mark)
                 with unfinished(Path(place).parent, mark) as (stream, path):
                     yield stream
-                    take_place(path, Path(place), like, times=times)
+                    take_place(path, Path(place), like)
             return
         with unfinished(self._spool, mark) as (stream, path):
             yield stream

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from egide.auditing.purge.checking import are_rows, check
 from egide.auditing.purge.containers import file_of, files_by_label
 from egide.auditing.purge.disk import (
+    Like,
     digest_at,
     keep_in_quarantine,
     make_private,
@@ -191,10 +192,8 @@ def _purge_file(work: Work, site: Site) -> Outcome:
     ):
         _count(work, how, site, outcome)
         if site.target is not None:
-            like = _like(stream)
-            with site.target.new_file(
-                work.target, work.id, like, times=not _is_cut(how)
-            ) as written:
+            like = Like.of(stream, times=not _is_cut(how))
+            with site.target.new_file(work.target, work.id, like) as written:
                 _write(work, how, stream, written, site, outcome)
         elif not _is_cut(how):
             return outcome  # all that matched stands in something else inside
@@ -205,15 +204,6 @@ def _purge_file(work: Work, site: Site) -> Outcome:
 
 def _is_cut(how: Rewriting) -> bool:
     return bool(how.cut.gone or how.cut.with_them.total())
-
-
-def _like(stream: IO[bytes]) -> os.stat_result:
-    status = os.fstat(stream.fileno())
-    if not status.st_nlink:  # it was fetched: it has no name, and no mode of its own
-        values = list(status)
-        values[0] = stat_flags.S_IFREG | 0o644
-        return os.stat_result(values)
-    return status
 
 
 def _write(
@@ -244,26 +234,25 @@ def _write(
 def _replace(work: Work, how: Rewriting, stream: IO[bytes], site: Site, outcome: Outcome) -> None:
     assert site.quarantine is not None
     path, kept = Path(work.url), site.quarantine / work.id / "original"
-    status = os.fstat(stream.fileno())
     with writing(path):
         sweep(path.parent, work.id)
         with unfinished(path.parent, work.id) as (written, unfinished_path):
             _write(work, how, stream, written, site, outcome)
             record = {
-                "replaced": [_replaced(path, kept, status, outcome)],
+                "replaced": [_replaced(path, kept, Like.of(stream).mode, outcome)],
                 "outcome": outcome.to_json(),
             }
             site.journal.intend(work.id, record)
             keep_in_quarantine(path, kept)
-            take_place(unfinished_path, path, status, times=False)
+            take_place(unfinished_path, path, Like.of(stream))
             make_private(kept)
 
 
-def _replaced(path: Path, kept: Path, status: os.stat_result, outcome: Outcome) -> dict[str, Any]:
+def _replaced(path: Path, kept: Path, mode: int, outcome: Outcome) -> dict[str, Any]:
     return {
         "path": str(path.absolute()),
         "kept": str(kept.absolute()),
-        "mode": stat_flags.S_IMODE(status.st_mode),
+        "mode": mode,
         "before": outcome.sha256_before,
         "after": outcome.sha256_after,
     }
@@ -354,31 +343,24 @@ def _copy(one: Work, relative: str, site: Site, outcome: Outcome, *, goes: bool)
     with _local(one.url, site) as stream:
         if goes:
             return digest_of(stream), ""
-        like = _like(stream)
         if one.changes and one.listed[0][1]:
             with rewriting(one, stream, site.limits, site.journal.spool) as how:
                 outcome.with_them.update(how.cut.with_them)
-                return _copied(how, relative, stream, like, site, times=not _is_cut(how))
+                return _copied(how, relative, stream, site)
         plain = copying(replace(one, listed=()), stream, site.limits)
-        return _copied(plain, relative, stream, like, site, times=True)
+        return _copied(plain, relative, stream, site)
 
 
-def _copied(
-    how: Rewriting,
-    relative: str,
-    stream: IO[bytes],
-    like: os.stat_result,
-    site: Site,
-    *,
-    times: bool,
-) -> tuple[str, str]:
+def _copied(how: Rewriting, relative: str, stream: IO[bytes], site: Site) -> tuple[str, str]:
     assert site.target is not None
-    with site.target.new_file(relative, "files", like, times=times) as written:
+    cut = _is_cut(how)
+    like = Like.of(stream, times=not cut)
+    with site.target.new_file(relative, "files", like) as written:
         with writing(site.target.address):
             how.write(written)
             os.fsync(written.fileno())
         after = how.check_written(written)
-    return (after if times else digest_of(stream)), after
+    return (digest_of(stream) if cut else after), after
 
 
 def _is_within(path: Path, folder: Path) -> bool:
@@ -482,5 +464,5 @@ def _replace_listing(work: Work, one: dict[str, Any], site: Site) -> None:
         os.fsync(written.fileno())
         how.check_written(written)
         keep_in_quarantine(path, kept)
-        take_place(unfinished_path, path, os.fstat(stream.fileno()), times=False)
+        take_place(unfinished_path, path, Like.of(stream))
         make_private(kept)
