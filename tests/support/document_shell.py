@@ -38,7 +38,7 @@ serve() {
 egide() {
   local code=0
   [[ $1 != serve ]] || { serve "${@:2}"; return; }
-  command egide "$@" || code=$?
+  command egide "${@//localhost:8000/localhost:$PORT}" || code=$?
   case $1 in audit|match) [[ $code == 1 ]] ;; *) return $code ;; esac
 }
 curl() { command curl -sS --fail-with-body "${@//localhost:8000/localhost:$PORT}"; }
@@ -107,7 +107,10 @@ def answer(address: str) -> None:
     from egide.cli import main
 
     for module in pkgutil.walk_packages(egide.__path__, "egide."):
-        if "migrations" not in module.name:  # Alembic runs these
+        # Alembic runs the first, and importing the others compiles them.
+        if not any(
+            part in module.name for part in ("migrations", "compiled_", "_compiled", "numba")
+        ):
             importlib.import_module(module.name)
     for late in ("alembic.command", "rich.progress", "rich.table"):
         importlib.import_module(late)

@@ -10,9 +10,20 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.kept_rows import KeptRow, from_table, to_table
 from egide.auditing.sources import Columns, Other
-from egide.errors import OutputUnreadable, OutputUnwritable
+from egide.auditing.sources.kept_rows import KeptRow, from_table, to_table
+from egide.auditing.sources.kept_source import HEAD, KEPT_SCHEMA, head_of
+from egide.errors import (
+    DecoderCrashed,
+    DecodeTimeout,
+    FileMissing,
+    FileUnreadable,
+    ObjectUnreadable,
+    OutputUnreadable,
+    OutputUnwritable,
+    SourceTruncated,
+    SourceUnreadable,
+)
 from egide.files import written_whole
 
 if TYPE_CHECKING:
@@ -20,9 +31,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_ROWS = 512
-KEPT_SCHEMA = 1
-_HEAD = b"egide.kept"
 # Digests and codes are as good as random: to compress or count them would only take time.
+_TRANSIENT = frozenset(
+    error.code
+    for error in (
+        *(FileMissing, FileUnreadable, ObjectUnreadable, SourceUnreadable, SourceTruncated),
+        *(DecoderCrashed, DecodeTimeout),
+    )
+)
+"""What the machine or a network may have to answer for: it is tried again with the next audit."""
 _WRITING: dict[str, Any] = {
     "compression": "none",
     "use_dictionary": False,
@@ -70,6 +87,11 @@ class KeptFiles:
         """How many rows they have: items, gaps, and rows of tables by the hundred."""
         return sum(head["rows"] for head in self.heads)
 
+    @property
+    def transient(self) -> bool:
+        """Whether something was not looked at for a reason that may be gone by now."""
+        return any(head["transient"] for head in self.heads)
+
     def discard(self) -> None:
         """Remove the files: they cannot be read."""
         for file in range(len(self.heads)):
@@ -89,8 +111,9 @@ class KeptFiles:
 class KeptWriter:
     """Writes rows to the next files of a shard, each of them whole or not at all."""
 
-    def __init__(self, kept: KeptFiles) -> None:
-        """Go on after the files that exist."""
+    def __init__(self, kept: KeptFiles, shard: str) -> None:
+        """Go on after the files that exist, of a shard with this name in reports."""
+        self._shard = shard
         self._folder, self._id = kept.folder, kept.id
         self._file = len(kept.heads)
         self._done = kept.complete
@@ -139,10 +162,12 @@ class KeptWriter:
             "position": self._position,
             "last": self._ended,
             "rows": len(self._rows),
+            "transient": any(row.gap and row.gap.code in _TRANSIENT for row in self._rows),
             "others": dict(self._others),
             "columns": self._columns,
         }
-        write_rows(kept_path(self._folder, self._id, self._file), self._rows, head)
+        path = kept_path(self._folder, self._id, self._file)
+        write_rows(path, self._rows, self._shard, head)
         self._file += 1
         self._done = self._ended
         self._start(self._position)
@@ -153,7 +178,7 @@ def kept_path(folder: Path, kept_id: str, file: int) -> Path:
     return folder / f"{kept_id}.{file}.parquet"
 
 
-def write_rows(path: Path, rows: Sequence[KeptRow], head: dict[str, Any]) -> None:
+def write_rows(path: Path, rows: Sequence[KeptRow], shard: str, head: dict[str, Any]) -> None:
     """Write a file, whole or not at all.
 
     Raises:
@@ -161,7 +186,7 @@ def write_rows(path: Path, rows: Sequence[KeptRow], head: dict[str, Any]) -> Non
     """
     import pyarrow.parquet as pq
 
-    table = to_table(rows, {_HEAD: json.dumps(head).encode()})
+    table = to_table(rows, shard, {HEAD: json.dumps(head).encode()})
     try:
         with written_whole(path) as stream:
             pq.write_table(table, stream, **_WRITING)
@@ -176,10 +201,10 @@ def read_head(path: Path) -> dict[str, Any] | None:
 
     try:
         metadata = pq.read_schema(path).metadata or {}
-        head: dict[str, Any] = json.loads(metadata.get(_HEAD, b"{}"))
-    except (pa.ArrowException, OSError, ValueError):
+    except (pa.ArrowException, OSError):
         return None
-    return head if head.get("schema_version") == KEPT_SCHEMA else None
+    head = head_of(metadata)
+    return head if head is not None and head["schema_version"] == KEPT_SCHEMA else None
 
 
 def read_rows(path: Path, head: dict[str, Any], start: int = 0) -> Iterator[KeptRow]:

@@ -51,23 +51,22 @@ class Options:
         """Whether they were asked for; with a radius of the caller's they are not searched."""
         return self.thorough and self.radius_bits is None
 
-    def kept_salt(self, digests: Collection[Signal], *, keypoints: bool) -> str:
-        """Digest all that the fingerprints of a shard depend on, to name their files.
+    def reading(self, digests: Collection[Signal], *, keypoints: bool) -> dict[str, Any]:
+        """All that the fingerprints of a shard depend on, as plain values that name their files.
 
         Args:
             digests: computed of each file besides SHA-256.
             keypoints: whether keypoints are computed, which are not kept.
         """
-        values = [
-            __version__,
-            self.mode.value,
-            asdict(self.limits),
-            sorted(digests),
-            keypoints,
-            self.searches_anchored,
-            endpoints(self.sources),
-        ]
-        return _digest(values)
+        return {
+            "version of Egide": __version__,
+            "mode": self.mode.value,
+            "limits": asdict(self.limits),
+            "digests": sorted(signal.value for signal in digests),
+            "keypoints": keypoints,
+            "anchored hashes": self.searches_anchored,
+            "endpoints": endpoints(self.sources),
+        }
 
     def part_salt(self, register: list[Any]) -> str:
         """Digest all that the result of a shard depends on, to name its parts.
@@ -85,7 +84,7 @@ class Options:
             self.searches_anchored,
             endpoints(self.sources),
         ]
-        return _digest(values)
+        return salt_of(values)
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as plain values."""
@@ -110,5 +109,6 @@ class Options:
         )
 
 
-def _digest(values: list[Any]) -> str:
+def salt_of(values: object) -> str:
+    """Digest plain values, to name files by them."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()

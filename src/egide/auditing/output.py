@@ -56,6 +56,9 @@ class Output:
     Its subfolder `.audit/` holds the work: `manifest.json` (which audit this is), `plan.jsonl`
     (one shard per line) and `parts/`. The tables beside it are written once every part exists.
     `fingerprints/` holds what was computed of the items.
+
+    Attributes:
+        audited: of the last audit that ended here, what identifies its parts; None before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,6 +68,7 @@ class Output:
         self._manifest = path / _WORK / "manifest.json"
         self._plan = path / _WORK / "plan.jsonl"
         self.lock_path = path / _WORK / "lock"
+        self.audited: dict[str, Any] | None = None
         self._lock: IO[bytes] | None = None
 
     @contextmanager
@@ -103,13 +107,13 @@ class Output:
                 self._manifest.unlink(missing_ok=True)
             else:
                 self._check_owner(options)
-            manifest = {"schema_version": _MANIFEST_SCHEMA, "options": options.to_json()}
-            self._replace(self._manifest, json.dumps(manifest, indent=1))
+            self._write_manifest(options)
 
     def _check_owner(self, options: Options) -> None:
         if self._manifest.exists():
             if self.read_options().sources != options.sources:
                 raise OutputMismatch(name=self.path, reason="of other sources")
+            self.audited = self._read_manifest()["audited"]
         elif any((self.path / name).exists() for name in (MATCHES, SUMMARY)):
             raise OutputMismatch(name=self.path, reason="not one that can be resumed")
 
@@ -120,12 +124,29 @@ class Output:
             OutputMismatch: another version of Egide made it, or it is damaged.
         """
         try:
-            manifest = json.loads(self._manifest.read_text("utf-8"))
-            if manifest["schema_version"] != _MANIFEST_SCHEMA:
-                raise OutputMismatch(name=self.path, reason="made by another version of Egide")
-            return Options.from_json(manifest["options"])
+            return Options.from_json(self._read_manifest()["options"])
         except (ValueError, KeyError, TypeError):
             raise OutputMismatch(name=self.path, reason="its manifest is damaged") from None
+
+    def _read_manifest(self) -> dict[str, Any]:
+        try:
+            manifest: dict[str, Any] = json.loads(self._manifest.read_text("utf-8"))
+            known = manifest["schema_version"]
+        except FileNotFoundError:
+            raise OutputMismatch(name=self.path, reason="none that was begun") from None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise OutputMismatch(name=self.path, reason="its manifest is damaged") from None
+        if known != _MANIFEST_SCHEMA:
+            raise OutputMismatch(name=self.path, reason="made by another version of Egide")
+        return manifest
+
+    def _write_manifest(self, options: Options) -> None:
+        manifest = {
+            "schema_version": _MANIFEST_SCHEMA,
+            "options": options.to_json(),
+            "audited": self.audited,
+        }
+        self._replace(self._manifest, json.dumps(manifest, indent=1))
 
     def close(self) -> None:
         """Release the lock."""
@@ -155,12 +176,20 @@ class Output:
             if counts["rows"]:
                 yield from read_findings(part_path(self.parts, shard_id, number))
 
-    def merge(self, totals: Totals, unlisted: Iterable[GapRow]) -> None:
+    def merge(
+        self,
+        totals: Totals,
+        unlisted: Iterable[GapRow],
+        options: Options,
+        audited: dict[str, Any],
+    ) -> None:
         """Write the tables from the parts, in the order of the plan, and fill in `totals`.
 
         Args:
             totals: to fill in.
             unlisted: sources that could not be planned.
+            options: of this audit.
+            audited: what identifies its parts.
         """
         wanted: set[str] = set()
         kept_ids: set[str] = set()
@@ -191,6 +220,9 @@ class Output:
                     totals.add_finding(finding)
                     table = matches if isinstance(finding, MatchRow) else not_compared
                     table.add(asdict(finding))
+        self.audited = audited
+        with self.writing():
+            self._write_manifest(options)
         for path in self.parts.iterdir():
             if path.name not in wanted:
                 path.unlink()  # of an earlier state of the dataset or the store

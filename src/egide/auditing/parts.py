@@ -11,7 +11,7 @@ from egide.errors import OutputUnreadable, OutputUnwritable
 from egide.files import written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from egide.auditing.scan import Part
@@ -57,12 +57,19 @@ def write_part(folder: Path, shard_id: str, number: int, part: Part) -> None:
     Raises:
         OutputUnwritable: the disk is full, or the folder cannot be written.
     """
+    findings: list[Finding] = [*part.matches, *part.vetoed, *part.gap_rows]
+    write_counts(folder, shard_id, number, part.counts(), findings)
+
+
+def write_counts(
+    folder: Path, shard_id: str, number: int, counts: dict[str, Any], findings: Sequence[Finding]
+) -> None:
+    """Write a part of these counts and rows, as `write_part` does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    findings: list[Finding] = [*part.matches, *part.vetoed, *part.gap_rows]
     rows = [asdict(finding) for finding in findings]
-    schema = _schema().with_metadata({_COUNTS: json.dumps(part.counts()).encode()})
+    schema = _schema().with_metadata({_COUNTS: json.dumps(counts).encode()})
     try:
         with written_whole(part_path(folder, shard_id, number)) as stream:
             pq.write_table(pa.Table.from_pylist(rows, schema), stream)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from egide.auditing.again import MAX_RECENT, recent_owners
 from egide.auditing.summary import AnchoredSummary, BankSummary, KeypointsSummary, Searched
 from egide.index.snapshot import Snapshot
 from egide.live.keypoints import NO_KEYPOINTS, open_keypoints
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from egide.auditing.summary import Totals
     from egide.domain.model import Signal
     from egide.errors import KeypointsError
+    from egide.index.snapshot import SnapshotBank
     from egide.live.keypoints import OpenKeypoints
     from egide.store import Store
 
@@ -137,6 +140,42 @@ class Pinned:
         expired = snapshot.count_expired(self._as_of)
         return [snapshot.store_id, snapshot.revision, expired, self.keypoints]
 
+    def state(self) -> dict[str, Any]:
+        """The revision, its date, and what is set of banks."""
+        snapshot = self.snapshot
+        return {
+            "store_id": snapshot.store_id,
+            "revision": snapshot.revision,
+            "revision_at": self._store.revision_info(snapshot.revision).at.isoformat(),
+            "as_of": self._as_of.isoformat(),
+            "banks": {str(bank.id): _set_of(bank) for bank in snapshot.banks},
+        }
+
+    def since(self, state: dict[str, Any]) -> dict[str, Any] | None:
+        """Tell which entries and banks are new or changed, unless they are many.
+
+        With anchored hashes, an entry's match depends on others; so nothing can be told of one.
+        """
+        snapshot, store = self.snapshot, self._store
+        if self._options.searches_anchored or self.keypoints:
+            return None
+        if state["store_id"] != snapshot.store_id or state["revision"] > snapshot.revision:
+            return None
+        # A store that was restored counts the same revisions again.
+        at = store.revision_info(state["revision"]).at.isoformat()
+        if at != state["revision_at"] or state["as_of"] > self._as_of.isoformat():
+            return None
+        banks = [
+            place
+            for place, bank in enumerate(snapshot.banks)
+            if state["banks"].get(str(bank.id)) != _set_of(bank)
+        ]
+        changed = store.entries.changes(state["revision"])
+        entries = [entry.id for entry in islice(changed, MAX_RECENT + 1)]
+        recent = {"entries": entries, "banks": banks}
+        few = len(snapshot.some(recent_owners(snapshot, recent)).codes) <= MAX_RECENT
+        return recent if few and len(entries) <= MAX_RECENT else None
+
     def worker_settings(self) -> dict[str, Any]:
         """The paths of both, for workers that inherit the descriptors; and how to search."""
         index = self._keypoints.index
@@ -192,6 +231,11 @@ class Pinned:
         if not self.matcher.searches(np.arange(self.snapshot.entry_count)).any():
             return "bank-empty"
         return None if totals.hashed else "no-picture"
+
+
+def _set_of(bank: SnapshotBank) -> list[Any]:
+    """What of a bank decides whether its entries match."""
+    return [bank.radius_bits, bank.enabled, bank.kind.value]
 
 
 def _pin_snapshot(store: Store) -> int:

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from egide.auditing.kept_rows import KeptRow
 from egide.auditing.sources import Columns, Item, Other, Rows, read_shard
+from egide.auditing.sources.kept_rows import KeptRow
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import Fingerprint, Signal
@@ -102,7 +102,8 @@ class Fingerprinter:
 
     def _fingerprint(self, item: Item) -> Fingerprint | Gap:
         if isinstance(item.content, Fingerprint):
-            return item.content
+            # A file of kept fingerprints may have more than is asked for.
+            return item.content if self.anchored else replace(item.content, anchored=None)
         if isinstance(item.content, ItemError):
             return Gap.of(item.name, item.content)
         if self.anchored:

@@ -55,6 +55,21 @@ class OpenRegister(Protocol):
         """Plain values that identify what is searched: a part of another state is another part."""
         ...
 
+    def state(self) -> dict[str, Any]:
+        """Plain values by which a later state can tell what has changed, see `since`."""
+        ...
+
+    def since(self, state: dict[str, Any]) -> dict[str, Any] | None:
+        """Tell what is new or changed since an earlier state, as workers need it.
+
+        Args:
+            state: of the same register, with the same options, as `state` gave it.
+
+        Returns:
+            what only can match an item that nothing matched then; None if that cannot be told.
+        """
+        ...
+
     def worker_settings(self) -> dict[str, Any]:
         """What a worker needs to compare rows, see `egide.auditing.executors.worker`."""
         ...

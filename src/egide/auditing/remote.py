@@ -41,7 +41,7 @@ class RemoteRegister:
         self,
         url: str,
         *,
-        key_file: Path | None = None,
+        key_file: str | Path | None = None,
         on_wait: Callable[[float, str], None] = wait,
         on_keypoints_error: Callable[[KeypointsError], None] | None = None,
     ) -> None:
@@ -133,6 +133,14 @@ class OpenRemote:
                 self._note()
             yield tag, found
         self._matcher.confirm()
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: a register elsewhere tells nobody what of it has changed."""
+        return {}
+
+    def since(self, state: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ARG002
+        """Nothing that could be told: all that is kept is asked about again."""
+        return None
 
     def begin(self, parts: Path) -> None:
         """Go on where an audit of this register was interrupted; else begin at its revision.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from egide.auditing.sources.base import printable
 from egide.domain.model import URL_SIGNALS, Signal
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ Finding = MatchRow | GapRow
 WAYS = ("file", "whole", "part", "anchored", "patches", "address")
 """How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it;
 in tier 1 by anchored hashes and by keypoints; and by its address alone."""
+BY_PART = frozenset({"part", "anchored", "patches"})
+"""Ways that find a part of a picture: by itself it never takes an item out of a dataset."""
 
 
 def match_row(
@@ -145,11 +148,6 @@ def gap_row(gap: Gap, shard: str) -> GapRow:
         message=printable(gap.message),
         count=gap.count,
     )
-
-
-def printable(name: str) -> str:
-    """Return a name that any table can hold: undecodable bytes become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def match_schema() -> Any:

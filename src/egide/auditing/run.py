@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from egide.auditing.conclusion import summarize
 from egide.auditing.executors.base import Done, Job, Setup, Tick
 from egide.auditing.executors.local import LocalExecutor
-from egide.auditing.options import Options
+from egide.auditing.options import Options, salt_of
 from egide.auditing.output import Output, PlannedShard
 from egide.auditing.parts import write_part
 from egide.auditing.pinned import StoreRegister
@@ -71,6 +72,12 @@ class Audit:
         on_progress: called several times a second.
         executor: makes what runs the shards; processes on this machine by default.
 
+    Attributes:
+        summary: once it has run.
+        unlisted: a row for each source that could not be listed or opened.
+        read_anew_for: what has changed in how items are read since the last audit in `out`, so
+            that what is kept of them is of no use.
+
     Raises:
         SourceError: a source does not exist or is of no known kind, or none can be opened.
         BankMissing, RadiusInvalid, UsageError: an argument is invalid.
@@ -108,6 +115,8 @@ class Audit:
         if workers < 1:
             raise UsageError(reason="an audit needs at least one worker")
         self.summary: AuditSummary | None = None
+        self.read_anew_for: tuple[str, ...] = ()
+        self.unlisted: list[GapRow] = []
         self._sources = _opened(self._options)
         self._register = (
             StoreRegister(store, on_keypoints_error) if isinstance(store, Store) else store
@@ -116,6 +125,35 @@ class Audit:
         self._fresh = fresh
         self._executor = executor
         self._running = Running(workers, on_progress or (lambda _progress: None))
+
+    @classmethod
+    def again(
+        cls, out: str | Path, store: Store | Register, *, limits: Limits | None = None, **how: Any
+    ) -> Audit:
+        """Audit again what a folder holds an audit of, in the same way.
+
+        Args:
+            out: the folder, which gives sources, banks, radius, mode, columns and thoroughness.
+            store: as for `Audit`.
+            limits: by default those of before.
+            how: `workers`, `on_keypoints_error`, `on_progress` and `executor`, as for `Audit`.
+
+        Raises:
+            OutputMismatch: it is not an audit's folder, or of another version of Egide.
+        """
+        options = Output(Path(out)).read_options()
+        return cls(
+            options.sources,
+            store,
+            out=out,
+            banks=options.banks,
+            radius_bits=options.radius_bits,
+            mode=options.mode,
+            columns=options.columns,
+            limits=limits or options.limits,
+            thorough=options.thorough,
+            **how,
+        )
 
     def __iter__(self) -> Iterator[Finding]:
         """Run the audit."""
@@ -129,13 +167,15 @@ class Audit:
             output.open(options, fresh=self._fresh)
             register.begin(output.parts)
             work = self._work(output, register)
-            with self._executor(self._setup(work, register)) as executor:
-                unlisted = self._plan(output, register, work)
-                yield from unlisted
-                yield from self._scan(output, work, register, executor)
+            self.read_anew_for = self._changes_of_reading(output, work)
+            recent = self._recent(output, register)
+            with self._executor(self._setup(work, register, recent)) as executor:
+                self.unlisted = self._plan(output, register, work)
+                yield from self.unlisted
+                yield from self._scan(output, work, register, executor, recent)
             totals = Totals(running.source_ends)
             running.report("merging")
-            output.merge(totals, unlisted)
+            output.merge(totals, self.unlisted, options, self._audited(register, work))
             self.summary = summarize(
                 options, self._sources, register.searched(totals), running, totals
             )
@@ -156,13 +196,48 @@ class Audit:
             keypoints=register.keypoints,
         )
 
-    def _setup(self, work: ShardWork, register: OpenRegister) -> Setup:
+    def _reading(self, work: ShardWork) -> dict[str, Any]:
+        return self._options.reading(work.digests, keypoints=work.keypoints)
+
+    def _audited(self, register: OpenRegister, work: ShardWork) -> dict[str, Any]:
+        """What identifies the parts of this audit, for the next one to build on."""
+        return {
+            "part_salt": self._options.part_salt(register.identity()),
+            "options": self._options.to_json(),
+            "reading": self._reading(work),
+            "state": register.state(),
+        }
+
+    def _changes_of_reading(self, output: Output, work: ShardWork) -> tuple[str, ...]:
+        if output.audited is None:
+            return ()
+        before, now = output.audited["reading"], json.loads(json.dumps(self._reading(work)))
+        if work.keypoints and before == now:
+            return ("keypoints, which are not kept",)
+        limits = {
+            f"EGIDE_{name.upper()}"
+            for name in now["limits"]
+            if now["limits"][name] != before["limits"].get(name)
+        }
+        others = [name for name in now if name != "limits" and now[name] != before.get(name)]
+        return (*others, *sorted(limits))
+
+    def _recent(self, output: Output, register: OpenRegister) -> dict[str, Any] | None:
+        """What of the register has changed since the audit that ended here last, if all is told."""
+        before = output.audited
+        # Plain values that went through JSON, like those of before.
+        now = json.loads(json.dumps(self._options.to_json()))
+        if before is None or before["options"] != now or register.lookup is not None:
+            return None
+        return register.since(before["state"])
+
+    def _setup(
+        self, work: ShardWork, register: OpenRegister, recent: dict[str, Any] | None
+    ) -> Setup:
         compares = register.lookup is None
+        search = register.worker_settings() | {"recent": recent} if compares else None
         return Setup(
-            settings={
-                "work": work.to_json(),
-                "search": register.worker_settings() if compares else None,
-            },
+            settings={"work": work.to_json(), "search": search},
             workers=self._running.workers,
             item_timeout_s=self._options.limits.item_timeout_s,
             inherit=register.inherit,
@@ -173,7 +248,7 @@ class Audit:
         """Write the plan; return a row for each source that could not be listed."""
         running, options = self._running, self._options
         part_salt = options.part_salt(register.identity())
-        kept_salt = options.kept_salt(work.digests, keypoints=work.keypoints)
+        kept_salt = salt_of(self._reading(work))
         unlisted: list[GapRow] = []
 
         def shards() -> Iterator[PlannedShard]:
@@ -196,15 +271,24 @@ class Audit:
         return unlisted
 
     def _scan(
-        self, output: Output, work: ShardWork, register: OpenRegister, executor: Executor
+        self,
+        output: Output,
+        work: ShardWork,
+        register: OpenRegister,
+        executor: Executor,
+        recent: dict[str, Any] | None,
     ) -> Iterator[Finding]:
         running = self._running
+        before = output.audited if recent is not None else None
         taken_over: list[tuple[str, Kept]] = []
         running.begin_scan()
 
         def missing() -> Iterator[Job]:
             for planned in output.read_plan():
                 found, kept = resume(work, planned.id, planned.kept_id)
+                if kept is not None and kept.transient and not found.parts:
+                    kept.discard()
+                    kept = None
                 running.take_over(planned.shard, found)
                 if found.complete and (kept is None or kept.complete):
                     taken_over.append((planned.id, found))
@@ -214,6 +298,7 @@ class Audit:
                         planned.shard,
                         found,
                         kept_id=planned.kept_id,
+                        before_id=planned.shard.id(before["part_salt"]) if before and kept else "",
                         at_hand=_at_hand(found, kept),
                     )
 

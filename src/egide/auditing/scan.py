@@ -20,7 +20,7 @@ from egide.matching import Matcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from egide.auditing.kept_rows import KeptRow
+    from egide.auditing.sources.kept_rows import KeptRow
     from egide.domain.model import Match
     from egide.matching import ThoroughMatcher
 
@@ -248,6 +248,24 @@ class Scanner:
             part.add_gap(Gap.of(shard, missing, GapKind.ROW, count=incomparable), shard)
         part.last, part.digest = True, digest.hexdigest()
         yield part
+
+    def compare(self, shard: str, rows: Iterable[KeptRow]) -> Part:
+        """Compare some items of a part, and nothing else of it.
+
+        Args:
+            shard: its name in reports.
+            rows: of items with a fingerprint.
+
+        Returns:
+            matches and their counts; all other counts are 0.
+        """
+        part = Part()
+        for row in rows:
+            assert isinstance(row.thing, Item)
+            assert isinstance(row.outcome, Fingerprint)
+            part.asked.append(Asked(row.number, row.thing, row.outcome))
+        self.match(part, shard)
+        return part
 
     def _count(self, part: Part, size: int | None, print_: Fingerprint) -> None:
         if size is None:  # of a list: it says by what it was compared

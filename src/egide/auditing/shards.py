@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from egide.auditing.again import carry_over
 from egide.auditing.kept_files import KeptFiles, KeptWriter
 from egide.auditing.parts import Kept, read_kept, write_part
 from egide.auditing.reading import Fingerprinter
@@ -17,9 +19,10 @@ from egide.errors import OutputUnreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from egide.auditing.kept_rows import KeptRow
+    from egide.auditing.again import Recent
     from egide.auditing.scan import Lookup, Part
     from egide.auditing.sources import Shard
+    from egide.auditing.sources.kept_rows import KeptRow
     from egide.errors import ItemError
 
 
@@ -89,6 +92,8 @@ class ShardWork:
             OutputUnwritable: the disk is full, or a folder cannot be written.
         """
         found, kept = resume(self, shard_id, kept_id)
+        if found.complete and (kept is None or kept.complete):
+            return
         reader = Fingerprinter(
             mode=self.mode,
             limits=self.limits,
@@ -103,7 +108,7 @@ class ShardWork:
             assert kept is not None  # else nothing would come of it
             if kept.complete:
                 return
-            writer = KeptWriter(kept)
+            writer = KeptWriter(kept, shard.name)
             for _ in writer.keeping(rows):
                 if writer.full:
                     writer.flush()
@@ -115,7 +120,7 @@ class ShardWork:
         if not self.keypoints:
             rows = chain(kept.rows(found.position), () if kept.complete else rows)
         try:
-            self._write(shard_id, shard, found, rows, lookup, on_item, KeptWriter(kept))
+            self._write(shard_id, shard, found, rows, lookup, on_item, KeptWriter(kept, shard.name))
         except OutputUnreadable:  # they are only a copy: read the shard again
             kept.discard()
             self.scan(
@@ -127,6 +132,28 @@ class ShardWork:
                 poisoned=poisoned,
                 stop_at=stop_at,
             )
+
+    def carry_over(
+        self,
+        before_id: str,
+        shard_id: str,
+        shard: Shard,
+        kept_id: str,
+        lookup: Lookup,
+        recent: Recent,
+    ) -> None:
+        """Make the parts of an unchanged shard from those of the last audit, where that is enough.
+
+        What is missing after it, `scan` makes.
+
+        Raises:
+            OutputUnwritable: the disk is full, or a folder cannot be written.
+        """
+        _, kept = resume(self, shard_id, kept_id)
+        if kept is not None and kept.complete:
+            scanner = Scanner(lookup, self.anchored, self.keypoints)
+            with suppress(OutputUnreadable):  # `scan` finds it so, and reads the shard again
+                carry_over(self.parts, before_id, shard_id, shard.name, kept, scanner, recent)
 
     def gather(
         self, shard_id: str, shard: Shard, kept_id: str, lookup: Lookup

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egide.cli.coverage import AcceptOption, StrictOption, exit_code
+from egide.cli.coverage import AcceptOption, StrictOption, exit_code, others_sentence
 from egide.cli.progress import show_progress
 from egide.cli.report import Language, LanguageOption
 from egide.cli.terminal import (
@@ -31,13 +31,14 @@ from egide.errors import Interrupted, NothingToCompare, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import egide
+    from egide.auditing.executors.cluster import Cluster
 
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
 _SHOWN_COLUMNS = 10
-_SHOWN_SUFFIXES = 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,7 +49,9 @@ def add_to(app: typer.Typer) -> None:
             "egide audit dataset/ shard-{000..009}.tar train.parquet --out audit/",
             "egide audit s3://bucket/shards/ --out audit/ --workers 8 --lang fr",
             "egide audit dataset/ --out audit/ --thorough",
+            "egide audit s3://bucket/shards/ --out audit/ --ray auto",
             "egide audit hashes.csv --out audit/ --json",
+            "egide audit --again audit/",
             "egide audit dataset/ --out audit/ --matcher https://register.example "
             "--matcher-key register.key",
         ),
@@ -57,16 +60,22 @@ def add_to(app: typer.Typer) -> None:
 
 def audit(
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCES",
             help="Folders, pictures, .tar, .tar.gz, .zip, .parquet files, or hash lists "
             "(.csv, .txt); paths, or URLs such as s3://, gs:// and hf:// with their extra.",
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write results here; makes it resumable."),
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            "--again", metavar="FOLDER", help="Audit again what stands there, in the same way."
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     matcher: Annotated[
@@ -88,9 +97,18 @@ def audit(
     bank: BanksOption = None,
     radius: RadiusOption = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes; by default one per core."),
-    ] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="CLUSTER",
+            help="Scan on a Ray cluster: local starts one here, auto is the one that runs here, "
+            "else host:port.",
+        ),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -135,14 +153,31 @@ def audit(
     parts of pictures are found too, by anchored hashes (not with --radius, which asks for distances
     alone), and entries registered with --patches in copies that were written on or changed in part;
     this takes
-    several times as long. Exits with 0 if everything was compared and nothing matched, 1 if
+    several times as long. With --again, sources and options are those of before: new and changed
+    shards are read, and what was kept of the others is compared with a bank that has grown. Exits
+    with 0 if everything was compared and nothing matched, 1 if
     something matched or was left out, 3 if a source could not be listed or opened at all, if
     nothing could be compared, or if nothing matched and a bank or the keypoints were not searched.
     """
     import egide
+    from egide.auditing.executors.local import LocalExecutor
     from egide.auditing.sources import access
     from egide.settings import limits_from_environment
 
+    if again is not None:
+        _refuse_with_again(
+            {
+                "sources": sources,
+                "--out": out,
+                "--bank": bank,
+                "--column": column,
+                "--radius": radius is not None,
+                "--exact": exact,
+                "--thorough": thorough,
+                "--fresh": fresh,
+            }
+        )
+        out = again
     with (
         _saying_what_is_kept(out),
         access(
@@ -151,30 +186,41 @@ def audit(
             endpoint_url=endpoint_url,
             profile=profile,
         ),
+        _cluster(ray, workers or _cores()) as cluster,
         show_progress(quiet=json) as on_progress,
         _register(store, matcher, matcher_key, on_progress) as opened,
     ):
-        running = egide.audit(
-            sources,
-            opened,
-            out=out,
-            banks=bank,
-            radius_bits=radius,
-            mode=egide.Mode.EXACT if exact else egide.Mode.FAST,
-            workers=workers,
-            columns=column or (),
-            limits=limits_from_environment(),
-            thorough=thorough,
-            on_keypoints_error=_warn_of_keypoints,
-            fresh=fresh,
-            on_progress=on_progress,
-        )
+        how: dict[str, Any] = {
+            "workers": workers or (cluster.processors if cluster else _cores()),
+            "on_keypoints_error": _warn_of_keypoints,
+            "on_progress": on_progress,
+            "executor": cluster.executor if cluster else LocalExecutor,
+        }
+        if again is not None:
+            running = egide.audit.again(again, opened, limits=limits_from_environment(), **how)
+        else:
+            running = egide.audit(
+                sources or (),
+                opened,
+                out=out,
+                banks=bank,
+                radius_bits=radius,
+                mode=egide.Mode.EXACT if exact else egide.Mode.FAST,
+                columns=column or (),
+                limits=limits_from_environment(),
+                thorough=thorough,
+                fresh=fresh,
+                **how,
+            )
         first: list[egide.MatchRow] = []
         for finding in running:
             if isinstance(finding, egide.MatchRow) and len(first) < _SHOWN_MATCHES:
                 first.append(finding)
     summary = running.summary
     assert summary is not None  # the iterator was exhausted
+    if running.read_anew_for:
+        changed = ", ".join(running.read_anew_for)
+        warn(f"Everything was read anew, for since the last audit this has changed: {changed}")
     path = egide.write_report(out, lang=lang.value) if out is not None else None
     if json:
         print_json(summary.to_json())
@@ -191,6 +237,25 @@ def audit(
             accepted=accept,
         )
     )
+
+
+def _refuse_with_again(given: dict[str, object]) -> None:
+    if wrong := [name for name, value in given.items() if value]:
+        names = " and ".join(wrong)
+        raise UsageError(reason=f"--again takes {names} from the audit of before: leave it out")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cluster(name: str | None, processes: int) -> AbstractContextManager[Cluster | None]:
+    """Join the cluster that was named, if any."""
+    if name is None:
+        return nullcontext()
+    from egide.auditing.executors.cluster import joined
+
+    return joined(name, processes=processes)
 
 
 @contextmanager
@@ -318,9 +383,6 @@ def _print_result(
             more = f" and {len(paths) - _SHOWN_COLUMNS} more" if len(paths) > _SHOWN_COLUMNS else ""
             say(f"{words}: {', '.join(list(paths)[:_SHOWN_COLUMNS])}{more}.")
     if summary.others:
-        kinds = sorted(summary.others.items(), key=lambda kind: -kind[1])[:_SHOWN_SUFFIXES]
-        shown = ", ".join(f"{suffix or 'without suffix'} {count:,}" for suffix, count in kinds)
-        more = ", …" if len(summary.others) > len(kinds) else ""
-        say(f"Files that are not pictures: {sum(summary.others.values()):,} ({shown}{more}).")
+        say(others_sentence(summary.others))
     if report is not None:
         say(f"Report: {report}")

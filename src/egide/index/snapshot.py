@@ -75,6 +75,19 @@ class DigestHits:
 
 
 @dataclass(frozen=True, slots=True)
+class SomeEntries:
+    """What some entries are found by.
+
+    Attributes:
+        codes: uint8[n, 32].
+        digests: of each of `DIGEST_SIGNALS`.
+    """
+
+    codes: NDArray[np.uint8]
+    digests: dict[Signal, frozenset[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
 class _DigestTable:
     """Sorted digests; `prefix` is the first 8 bytes as a number, for binary search."""
 
@@ -357,6 +370,27 @@ class Snapshot:
     def present(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these entries have not ended: all, as a snapshot never changes."""
         return np.ones(len(owners), np.bool_)
+
+    def some(self, owners: NDArray[np.bool_]) -> SomeEntries:
+        """The codes and digests of some entries, apart from all others.
+
+        Args:
+            owners: bool[e], which entries.
+
+        Raises:
+            SnapshotDamaged: an owner does not exist.
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        return SomeEntries(
+            self._pdq.kernel.codes[owners[self._checked(self._pdq.owner)]],
+            {
+                signal: frozenset(
+                    digest.tobytes() for digest in table.digest[owners[self._checked(table.owner)]]
+                )
+                for signal, table in self._digests.items()
+            },
+        )
 
     def find_digests(self, signal: Signal, digests: Sequence[bytes]) -> DigestHits:
         """Find the entries that hold each digest.

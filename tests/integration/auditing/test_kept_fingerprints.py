@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 import egide
 from audits import tables
+from commands import egide_in
 from egide.auditing.kept_files import KeptFiles, KeptWriter
-from egide.auditing.kept_rows import KeptRow, from_table, to_table
 from egide.auditing.results import Results
 from egide.auditing.sources import Columns, Item, Other, Rows
+from egide.auditing.sources.kept_rows import KeptRow, from_table, to_table
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import (
     AnchoredQuery,
@@ -124,7 +126,7 @@ def _rows(draw: st.DrawFn) -> KeptRow:
 
 @given(st.lists(_rows(), max_size=4))
 def test_a_row_comes_back_as_it_was_kept(rows: list[KeptRow]) -> None:
-    assert list(from_table(to_table(rows, {}))) == rows
+    assert list(from_table(to_table(rows, "", {}))) == rows
 
 
 def test_files_that_are_no_pictures_and_columns_are_counted_with_the_rows(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_files_that_are_no_pictures_and_columns_are_counted_with_the_rows(tmp_pa
         KeptRow(2, Other(".txt")),
         KeptRow(3, columns),
     ]
-    writer = KeptWriter(KeptFiles.find(tmp_path, "one"))
+    writer = KeptWriter(KeptFiles.find(tmp_path, "one"), "one.tar")
     for _ in writer.keeping(rows):
         pass
     writer.flush()
@@ -242,3 +244,45 @@ def test_a_damaged_file_of_fingerprints_is_made_again(store: egide.Store, tmp_pa
     for part in (tmp_path / "out" / ".audit" / "parts").iterdir():
         part.unlink()
     assert told(run([source], store, out=tmp_path / "out")) == told(first)
+
+
+def test_again_reads_what_is_new_and_takes_the_rest_as_it_is(
+    store: egide.Store, dataset: list[str], tmp_path: Path
+) -> None:
+    """Pictures come, change and go, the bank grows, and options are those of before."""
+    out = str(tmp_path / "out")
+    command = partial(egide_in, tmp_path, EGIDE_STORE=store.url)
+    done = command("audit", *dataset, "--out", out, "--bank", "helpline", "--exact")
+    assert done.code == 1
+    for option in (["--out", "x"], ["--radius", "9"], ["--thorough"], ["x.tar"]):
+        refused = command("audit", "--again", out, *option)
+        assert (refused.code, "leave it out" in refused.err) == (2, True)
+    list(egide.register(store, "helpline", [Path(dataset[0]) / "6.jpg"]))
+    write_tar(Path(dataset[1]), {"new.jpg": encoded(pictures(8)[6])})
+    (Path(dataset[0]) / "7.jpg").unlink()
+    done = command("audit", "--again", out, "--json")
+    summary = json.loads(done.out)
+    full = run(dataset, store, out=tmp_path / "full", banks=["helpline"], mode=egide.Mode.EXACT)
+    known = json.loads(json.dumps(told(full)))
+    assert {name: summary[name] for name in known} == known
+    assert tables(tmp_path / "out") == tables(tmp_path / "full")
+    parquet = summary["sources"][2]["items"]
+    assert (summary["items"] - summary["scanned_items"], summary["resumed"]) == (parquet, True)
+    again = command("audit", "--again", out, EGIDE_MAX_PIXELS="100000")
+    assert "changed: EGIDE_MAX_PIXELS" in again.err
+    assert command("audit", "--again", str(tmp_path / "none")).code == 3
+
+
+def test_what_may_have_been_the_machines_fault_is_tried_again(
+    store: egide.Store, dataset: list[str], tmp_path: Path
+) -> None:
+    (Path(dataset[0]) / "gone.jpg").symlink_to(tmp_path / "later.jpg")
+    before = run(dataset, store, out=tmp_path / "out")
+    (tmp_path / "later.jpg").write_bytes(encoded(pictures(8)[0]))
+    assert any(
+        KeptFiles.find(tmp_path / "out" / "fingerprints", path.name.partition(".")[0]).transient
+        for path in (tmp_path / "out" / "fingerprints").iterdir()
+    )
+    egide.create_bank(store, "later")
+    after = run(dataset, store, out=tmp_path / "out")
+    assert (after.unreadable, after.scanned_items > 0) == (before.unreadable - 1, True)

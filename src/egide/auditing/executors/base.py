@@ -27,6 +27,7 @@ class Job:
 
     Attributes:
         id, kept_id: name the files of its parts and of its kept fingerprints.
+        before_id: names its parts in the last audit, if they may be carried over.
         at_hand: items that need not be read, since their fingerprints are kept.
     """
 
@@ -34,6 +35,7 @@ class Job:
     shard: Shard
     kept: Kept = field(default_factory=lambda: Kept(()))
     kept_id: str = ""
+    before_id: str = ""
     at_hand: int = 0
     poisoned: dict[int, str] = field(default_factory=dict)
     stop_at: int | None = None
@@ -45,6 +47,7 @@ class Job:
         values = {
             "id": self.id,
             "kept_id": self.kept_id,
+            "before_id": self.before_id,
             "shard": self.shard.to_json(),
             "poisoned": {str(number): kind for number, kind in self.poisoned.items()},
             "stop_at": self.stop_at,

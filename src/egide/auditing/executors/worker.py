@@ -15,11 +15,13 @@ import struct
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from egide import errors
+from egide.auditing.again import Recent, recent_owners
 from egide.auditing.scan import Banks
 from egide.auditing.shards import ShardWork
 from egide.auditing.sources import Shard
@@ -44,17 +46,30 @@ def main() -> None:
     end_with_parent(settings["parent"])  # the next run resumes its shard
     work = ShardWork.from_json(settings["work"])
     limit_memory(work.limits.worker_memory_bytes)
-    with _lookup(settings["search"], keypoints=work.keypoints) as lookup:
+    with searching(settings["search"], keypoints=work.keypoints) as opened:
         _reply(replies, {"ready": True})
         for line in sys.stdin:
-            _reply(replies, run_job(json.loads(line), work, lookup, _note(settings["slot"])))
+            _reply(replies, run_job(json.loads(line), work, opened, _note(settings["slot"])))
+
+
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """What rows are compared with.
+
+    Attributes:
+        banks: of the snapshot; None if rows are compared elsewhere.
+        recent: what of them has changed since the last audit, if that can be told.
+    """
+
+    banks: Banks | None
+    recent: Recent | None = None
 
 
 @contextmanager
-def _lookup(search: dict[str, Any] | None, *, keypoints: bool) -> Iterator[Banks | None]:
-    """Open what rows are compared with; None if they are compared elsewhere."""
+def searching(search: dict[str, Any] | None, *, keypoints: bool) -> Iterator[Searching]:
+    """Open what rows are compared with, as `OpenRegister.worker_settings` tells."""
     if search is None:
-        yield None
+        yield Searching(None)
         return
     with Snapshot.open(Path(search["snapshot"])) as snapshot:
         count_codes(snapshot.code_count)
@@ -64,9 +79,16 @@ def _lookup(search: dict[str, Any] | None, *, keypoints: bool) -> Iterator[Banks
             radius_bits=search["radius_bits"],
             now=datetime.fromisoformat(search["as_of"]),
         )
-        yield Banks(
-            _thorough(matcher, Path(search["patches"])) if keypoints else matcher,
-            snapshot.signals_held(matcher.banks),
+        recent = None
+        if search["recent"] is not None:
+            some = snapshot.some(recent_owners(snapshot, search["recent"]))
+            recent = Recent(some, matcher.radius_bits)
+        yield Searching(
+            Banks(
+                _thorough(matcher, Path(search["patches"])) if keypoints else matcher,
+                snapshot.signals_held(matcher.banks),
+            ),
+            recent,
         )
 
 
@@ -79,18 +101,22 @@ def _thorough(matcher: Matcher, keypoints: Path) -> ThoroughMatcher:
 def run_job(
     job: dict[str, Any],
     work: ShardWork,
-    lookup: Banks | None,
+    opened: Searching,
     on_item: Callable[[int, int], None],
 ) -> dict[str, Any]:
     """Do a job, given as `Job.line` writes it, and return the reply to it."""
     shard = Shard.from_json(job["shard"])
     poisoned = {int(number): getattr(errors, kind) for number, kind in job["poisoned"].items()}
     try:
+        if opened.banks and opened.recent and job["before_id"]:
+            work.carry_over(
+                job["before_id"], job["id"], shard, job["kept_id"], opened.banks, opened.recent
+            )
         work.scan(
             job["id"],
             shard,
             job["kept_id"],
-            lookup,
+            opened.banks,
             on_item=on_item,
             poisoned=poisoned,
             stop_at=job["stop_at"],

@@ -6,9 +6,9 @@ import hashlib
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
-from egide.auditing.kept_rows import KeptRow
 from egide.auditing.proof.leaves import Leaf, SetDigest, leaf_of
 from egide.auditing.sources import Columns, Item, Other, Rows, open_source, read_shard
+from egide.auditing.sources.kept_rows import KeptRow
 from egide.domain.coverage import Gap
 from egide.domain.model import Fingerprint
 from egide.errors import EgideError, SourceError, SourceTruncated

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import IO, TYPE_CHECKING
 
-from egide.auditing.kept_rows import KeptRow
 from egide.auditing.purge.tar import hash_members
-from egide.auditing.rows import printable
 from egide.auditing.sources import Columns, Item, Other, Rows, read_shard
+from egide.auditing.sources.base import printable
 from egide.auditing.sources.hashlist import HashListSource
+from egide.auditing.sources.kept_rows import KeptRow
 from egide.auditing.sources.location import stat, state_of
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import Fingerprint

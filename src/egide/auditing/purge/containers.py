@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from egide.auditing.purge.disk import is_unfinished
 from egide.auditing.purge.plan import Doomed, Work
 from egide.auditing.purge.samples import LISTINGS, sidecars
-from egide.auditing.rows import printable
+from egide.auditing.sources.base import printable
 from egide.auditing.sources.folder import GAP_MARK, FolderSource
 from egide.auditing.sources.location import is_local
 from egide.auditing.sources.packed import unpacked_name

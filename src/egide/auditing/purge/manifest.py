@@ -18,8 +18,8 @@ from egide.auditing.purge.cells import cells_at
 from egide.auditing.purge.checking import are_rows, check_shard
 from egide.auditing.purge.journal import writing
 from egide.auditing.purge.plan import Doomed, Outcome
-from egide.auditing.rows import printable
 from egide.auditing.sources import Rows, read_shard
+from egide.auditing.sources.base import printable
 from egide.errors import ContainerLeft, ManifestMismatch, SourceError
 from egide.files import written_whole
 

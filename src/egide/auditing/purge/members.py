@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from egide.auditing.purge.plan import Cut
 from egide.auditing.purge.samples import count_rest, rest_of_samples
-from egide.auditing.rows import printable
+from egide.auditing.sources.base import printable
 from egide.auditing.sources.packed import unpacked_name
 from egide.media.containers import Kind, kind_by_name
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import printable
 from egide.auditing.sources import Item, read_shard
+from egide.auditing.sources.base import printable
 from egide.errors import ContainerUnsupported, EgideError
 
 if TYPE_CHECKING:

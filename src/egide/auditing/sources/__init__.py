@@ -9,9 +9,11 @@ from egide.auditing.sources.base import Columns, Item, Other, Read, Rows, Shard,
 from egide.auditing.sources.encoded import begins_picture
 from egide.auditing.sources.folder import FileSource, FolderSource
 from egide.auditing.sources.hashlist import HashListSource
+from egide.auditing.sources.kept_source import KeptSource, is_kept
 from egide.auditing.sources.location import (
     access,
     endpoints,
+    is_local,
     is_prefix,
     open_binary,
     open_filesystem,
@@ -24,6 +26,7 @@ from egide.auditing.sources.metadata import (
     is_metadata,
     names_hashes,
 )
+from egide.auditing.sources.nested import look_beside
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -58,6 +61,8 @@ __all__ = [
     "Source",
     "access",
     "endpoints",
+    "is_local",
+    "look_beside",
     "open_source",
     "read_shard",
     "variables_for",
@@ -66,7 +71,7 @@ __all__ = [
 _KINDS: dict[str, type[Source]] = {
     kind.kind: kind
     for kind in (
-        *(FolderSource, FileSource, HashListSource, MetadataSource),
+        *(FolderSource, FileSource, HashListSource, MetadataSource, KeptSource),
         *(TarSource, ZipSource, PackedSource, ParquetSource, ArrowSource, RecordSource),
     )
 }
@@ -94,6 +99,8 @@ def open_source(address: str, columns: Sequence[str] = ()) -> Source:
     open_filesystem(address)
     if is_prefix(address) or stat(address)["type"] == "directory":
         return FolderSource(address, name, lambda url, label: _in_folder(url, label, columns))
+    if is_kept(address):
+        return KeptSource(address, name)
     if not columns and is_metadata(address):
         return MetadataSource(address, name)
     if (source := _archive(address, name, columns)) is not None:
@@ -120,6 +127,8 @@ def read_shard(shard: Shard, limits: Limits) -> Iterator[Read]:
 
 def _in_folder(address: str, name: str, columns: Sequence[str]) -> Source | None:
     """The same of a file in a folder, and of a table of hashes or addresses there."""
+    if is_kept(address):
+        return KeptSource(address, name)
     if not columns and address.lower().endswith(TABLE_SUFFIXES):
         return MetadataSource(address, name) if names_hashes(address) else None
     return _archive(address, name, columns)

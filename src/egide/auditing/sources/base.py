@@ -266,3 +266,8 @@ class Source(Protocol):
             SourceError: reading cannot continue; the items already yielded are valid.
         """
         ...
+
+
+def printable(name: str) -> str:
+    """Return a name that any table can hold: undecodable bytes become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

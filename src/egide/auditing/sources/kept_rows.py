@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egide.auditing.rows import printable
-from egide.auditing.sources import Item, Rows
+from egide.auditing.sources.base import Item, Rows, printable
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import (
     DIGEST_SIGNALS,
     FILE_SIGNALS,
     PDQ_BYTES,
     SIGNAL_BYTES,
+    TRANSFORMS,
     URL_SIGNALS,
     AnchoredQuery,
     Fingerprint,
@@ -31,7 +31,7 @@ from egide.domain.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from egide.auditing.sources import Read
+    from egide.auditing.sources.base import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class KeptRow:
         outcome: of an item, its fingerprint or the gap that it left; else None.
         size: bytes of an item that were read; None of a fingerprint from a list.
         count: how many of the kind, for files that are no pictures.
+        shard: its name in reports, of a row that was kept.
         unread_sha256: of an item whose bytes were there, and gave no fingerprint.
     """
 
@@ -52,6 +53,7 @@ class KeptRow:
     outcome: Fingerprint | Gap | None = None
     size: int | None = None
     count: int = 1
+    shard: str = ""
     unread_sha256: bytes | None = None
 
     @property
@@ -85,16 +87,18 @@ class KeptRow:
         return b"".join(digest for signal in DIGEST_SIGNALS for digest in print_.digests(signal))
 
 
-def to_table(rows: Sequence[KeptRow], metadata: dict[bytes, bytes]) -> Any:
+def to_table(rows: Sequence[KeptRow], shard: str, metadata: dict[bytes, bytes]) -> Any:
     """Return rows as an Arrow table.
 
     Args:
         rows: of items, gaps and tables; files that are no pictures have none.
+        shard: its name in reports.
         metadata: to go with it.
     """
     import pyarrow as pa
 
-    values = [_values(row) for row in rows]
+    shown = printable(shard)
+    values = [_values(row) | {"shard": shown} for row in rows]
     schema = kept_schema()
     columns = [
         pa.array([each.get(name) for each in values], kind)
@@ -104,7 +108,11 @@ def to_table(rows: Sequence[KeptRow], metadata: dict[bytes, bytes]) -> Any:
 
 
 def from_table(table: Any) -> Iterator[KeptRow]:
-    """Yield the rows that an Arrow table of `kept_schema` holds."""
+    """Yield the rows that an Arrow table of `kept_schema` holds.
+
+    Raises:
+        ValueError, KeyError, TypeError: what stands there is no such row.
+    """
     for values in table.to_pylist():
         yield _row(values)
 
@@ -187,20 +195,23 @@ def _table_values(rows: Rows) -> dict[str, Any]:
 
 
 def _row(values: dict[str, Any]) -> KeptRow:
-    number, name = values["number"], values["item"]
+    number, name, shard = values["number"], values["item"], values["shard"]
     if values["table"] is not None:
-        return KeptRow(number, _rows(name, values["offset"], values["table"]))
+        table = _rows(name, values["offset"], values["table"])
+        return KeptRow(number, table, shard=shard)
     gap = None
     if values["gap_kind"] is not None:
         kind = GapKind(values["gap_kind"])
         gap = Gap(kind, name, values["gap_code"], values["gap_message"], values["gap_count"])
     if not values["is_item"]:
-        assert gap is not None  # it is nothing else
-        return KeptRow(number, gap)
+        if gap is None:
+            raise ValueError("a row is neither an item nor a gap")
+        return KeptRow(number, gap, shard=shard)
     item = Item(name, b"", values["key"], values["offset"], values["beside"])
     if gap is not None:
-        return KeptRow(number, item, gap, values["size"], unread_sha256=values["sha256"])
-    return KeptRow(number, item, _print(values), values["size"])
+        unread = values["sha256"]
+        return KeptRow(number, item, gap, values["size"], shard=shard, unread_sha256=unread)
+    return KeptRow(number, item, _print(values), values["size"], shard=shard)
 
 
 def _print(values: dict[str, Any]) -> Fingerprint:
@@ -215,8 +226,11 @@ def _print(values: dict[str, Any]) -> Fingerprint:
         )
         for region in values["regions"] or ()
     )
+    codes.end()
     anchored = None
     if values["anchored"] is not None:
+        if len(values["anchored"]) != PDQ_BYTES * len(values["anchored_regions"]):
+            raise ValueError("anchored hashes do not fit their regions")
         anchored = AnchoredQuery(
             values["anchored"], values["anchored_regions"], values["anchored_version"]
         )
@@ -246,9 +260,16 @@ class _Codes:
     def take(self, values: dict[str, Any]) -> Pdq:
         size = values["codes"] * PDQ_BYTES
         taken = self._codes[self._at : self._at + size]
+        if len(taken) != size or values["codes"] not in {1, len(TRANSFORMS)}:
+            raise ValueError("codes do not fit their frames")
         self._at += size
         variants = taken if values["codes"] > 1 else b""
         return Pdq(taken[:PDQ_BYTES], values["quality"], variants)
+
+    def end(self) -> None:
+        """Check that all were taken."""
+        if self._at != len(self._codes):
+            raise ValueError("there are more codes than frames")
 
 
 def _rows(name: str, first: int, table: dict[str, Any]) -> Rows:
@@ -267,6 +288,8 @@ def _rows(name: str, first: int, table: dict[str, Any]) -> Rows:
 
 def _split(values: bytes, signal: Signal) -> tuple[bytes, ...]:
     size = SIGNAL_BYTES[signal]
+    if len(values) % size:
+        raise ValueError("a digest is cut off")
     return tuple(values[at : at + size] for at in range(0, len(values), size))
 
 
@@ -291,6 +314,7 @@ def kept_schema() -> Any:
     ]
     return pa.schema(
         [
+            pa.field("shard", pa.string(), nullable=False),
             pa.field("number", pa.int64(), nullable=False),
             pa.field("item", pa.string(), nullable=False),
             pa.field("is_item", pa.bool_()),
