@@ -18,7 +18,7 @@ from egide.auditing.output import (
     PlannedShard,
 )
 from egide.auditing.rows import GapRow, MatchRow
-from egide.auditing.sources import Rows
+from egide.auditing.sources import Columns, Other, Rows
 from egide.auditing.summary import SUMMARY_SCHEMA
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable
@@ -109,14 +109,29 @@ class Results:
             KeyError: there is no such shard.
             OutputUnreadable: its kept fingerprints are missing or damaged.
         """
+        kept = self._kept(shard_id)
+        for number, head in enumerate(kept.heads):
+            yield from _items_in(kept_path(kept.folder, kept.id, number), head)
+
+    def _kept(self, shard_id: str) -> KeptFiles:
         assert self._kept_ids is not None  # `open` fills it in
         kept = KeptFiles.find(self._output.fingerprints, self._kept_ids[shard_id])
         if not kept.complete:
             raise OutputUnreadable(
                 name=self.folder, reason="kept fingerprints are missing or damaged"
             )
-        for number, head in enumerate(kept.heads):
-            yield from _items_in(kept_path(kept.folder, kept.id, number), head)
+        return kept
+
+    def rows(self) -> Iterator[KeptRow]:
+        """Yield what was kept of all shards, without files that are no pictures.
+
+        Raises:
+            OutputUnreadable: kept fingerprints are missing or damaged.
+        """
+        for planned in self.shards():
+            for row in self._kept(planned.id).rows():
+                if not isinstance(row.thing, Other | Columns):
+                    yield row
 
     def matches(self) -> Iterator[MatchRow]:
         """Yield the rows of `matches.parquet`.
