@@ -268,7 +268,7 @@ class Trial:
     def check_found(self, made: Made) -> None:
         """Compare what was found with what was put in; heavy edits may escape."""
         found = {row.item for row in self._matches("audit")}
-        light = [name for name, edit in made.planted.items() if edit != "crop"]
+        light = [name for name, edit in made.planted.items() if edit not in {"crop", "later"}]
         missed = [name for name in light if name not in found]
         self.say(f"planted copies found: {len(light) - len(missed)} of {len(light)}, crops aside")
         self.check("nearly all planted copies were found", len(missed) <= len(light) // 20)
@@ -355,7 +355,8 @@ class Made:
 
     Attributes:
         registered: files of the originals, those that are registered later at the end.
-        planted: the edit of each item that is a copy of one of them.
+        planted: the edit of each item that is a copy of one of them; `later` if that is registered
+            later.
     """
 
     shards: list[str]
@@ -415,7 +416,8 @@ def write_shard(
                 content, suffix = EDITS[edit](picture.convert("RGB"), dice)
             item = f"{number:08}.{suffix}"
             if is_copy:
-                planted[item] = edit
+                is_later = path in registered[REGISTERED:]
+                planted[item] = "later" if is_later else edit
             add(archive, item, content)
             add(archive, f"{number:08}.json", json.dumps({"caption": edit}).encode())
     return planted

@@ -38,7 +38,7 @@ serve() {
 egide() {
   local code=0
   [[ $1 != serve ]] || { serve "${@:2}"; return; }
-  command egide "$@" || code=$?
+  command egide "${@//localhost:8000/localhost:$PORT}" || code=$?
   case $1 in audit|match) [[ $code == 1 ]] ;; *) return $code ;; esac
 }
 curl() { command curl -sS --fail-with-body "${@//localhost:8000/localhost:$PORT}"; }

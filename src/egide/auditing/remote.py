@@ -41,7 +41,7 @@ class RemoteRegister:
         self,
         url: str,
         *,
-        key_file: Path | None = None,
+        key_file: str | Path | None = None,
         on_wait: Callable[[float, str], None] = wait,
         on_keypoints_error: Callable[[KeypointsError], None] | None = None,
     ) -> None:

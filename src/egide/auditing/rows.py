@@ -101,6 +101,8 @@ Finding = MatchRow | GapRow
 WAYS = ("file", "whole", "part", "anchored", "patches", "address")
 """How an item can be found: by an exact digest, by the PDQ of a whole frame or of a part of it;
 in tier 1 by anchored hashes and by keypoints; and by its address alone."""
+BY_PART = frozenset({"part", "anchored", "patches"})
+"""Ways that find a part of a picture: by itself it never takes an item out of a dataset."""
 
 
 def match_row(

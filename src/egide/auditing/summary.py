@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from egide.auditing.rows import Finding
 
 SUMMARY_SCHEMA = 5
+PURGE = "purge.json"
+"""Left in an audit's folder by a purge of what it found."""
+PURGE_SCHEMA = 1
 MAX_COLUMNS = 100
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egide.cli.coverage import AcceptOption, StrictOption, exit_code
+from egide.cli.coverage import AcceptOption, StrictOption, exit_code, others_sentence
 from egide.cli.progress import show_progress
 from egide.cli.report import Language, LanguageOption
 from egide.cli.terminal import (
@@ -31,13 +31,14 @@ from egide.errors import Interrupted, NothingToCompare, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import egide
+    from egide.auditing.executors.cluster import Cluster
 
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
 _SHOWN_COLUMNS = 10
-_SHOWN_SUFFIXES = 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
             "egide audit dataset/ shard-{000..009}.tar train.parquet --out audit/",
             "egide audit s3://bucket/shards/ --out audit/ --workers 8 --lang fr",
             "egide audit dataset/ --out audit/ --thorough",
+            "egide audit s3://bucket/shards/ --out audit/ --ray auto",
             "egide audit hashes.csv --out audit/ --json",
             "egide audit --again audit/",
             "egide audit dataset/ --out audit/ --matcher https://register.example "
@@ -95,9 +97,18 @@ def audit(
     bank: BanksOption = None,
     radius: RadiusOption = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes; by default one per core."),
-    ] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="CLUSTER",
+            help="Scan on a Ray cluster: local starts one here, auto is the one that runs here, "
+            "else host:port.",
+        ),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -149,6 +160,7 @@ def audit(
     nothing could be compared, or if nothing matched and a bank or the keypoints were not searched.
     """
     import egide
+    from egide.auditing.executors.local import LocalExecutor
     from egide.auditing.sources import access
     from egide.settings import limits_from_environment
 
@@ -174,13 +186,15 @@ def audit(
             endpoint_url=endpoint_url,
             profile=profile,
         ),
+        _cluster(ray, workers or _cores()) as cluster,
         show_progress(quiet=json) as on_progress,
         _register(store, matcher, matcher_key, on_progress) as opened,
     ):
         how: dict[str, Any] = {
-            "workers": workers,
+            "workers": workers or (cluster.processors if cluster else _cores()),
             "on_keypoints_error": _warn_of_keypoints,
             "on_progress": on_progress,
+            "executor": cluster.executor if cluster else LocalExecutor,
         }
         if again is not None:
             running = egide.audit.again(again, opened, limits=limits_from_environment(), **how)
@@ -229,6 +243,19 @@ def _refuse_with_again(given: dict[str, object]) -> None:
     if wrong := [name for name, value in given.items() if value]:
         names = " and ".join(wrong)
         raise UsageError(reason=f"--again takes {names} from the audit of before: leave it out")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cluster(name: str | None, processes: int) -> AbstractContextManager[Cluster | None]:
+    """Join the cluster that was named, if any."""
+    if name is None:
+        return nullcontext()
+    from egide.auditing.executors.cluster import joined
+
+    return joined(name, processes=processes)
 
 
 @contextmanager
@@ -356,9 +383,6 @@ def _print_result(
             more = f" and {len(paths) - _SHOWN_COLUMNS} more" if len(paths) > _SHOWN_COLUMNS else ""
             say(f"{words}: {', '.join(list(paths)[:_SHOWN_COLUMNS])}{more}.")
     if summary.others:
-        kinds = sorted(summary.others.items(), key=lambda kind: -kind[1])[:_SHOWN_SUFFIXES]
-        shown = ", ".join(f"{suffix or 'without suffix'} {count:,}" for suffix, count in kinds)
-        more = ", …" if len(summary.others) > len(kinds) else ""
-        say(f"Files that are not pictures: {sum(summary.others.values()):,} ({shown}{more}).")
+        say(others_sentence(summary.others))
     if report is not None:
         say(f"Report: {report}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -11,10 +12,12 @@ from egide.cli.coverage import (
     StrictOption,
     error_values,
     exit_code,
+    fingerprinted,
     gap_values,
+    others_sentence,
     warn_of_gaps,
 )
-from egide.cli.terminal import JsonOption, examples, print_json
+from egide.cli.terminal import JsonOption, examples, print_json, warn
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,38 +50,35 @@ def hash_files(
 
     Each line has file, sha256, sha1, md5, pdq (64 hex digits), quality, width, height; or file and
     error. An animation also has frames, the PDQ of each distinct frame. What of a file was not
-    looked at is in not_looked_at. Exits with 1 if something was left out, with 3 if a named file
-    could not be opened or no file could be used.
+    looked at is in not_looked_at. Files in folders that are not pictures are counted. Exits with 1
+    if something was left out, with 3 if a named file could not be opened or no file could be used.
     """
     import egide
-    from egide.settings import limits_from_environment
-    from egide.usecases.register import picture_files
 
-    limits = limits_from_environment()
     mode = egide.Mode.FAST if fast else egide.Mode.EXACT
     hashed = 0
-    gaps: list[tuple[egide.GapKind, int]] = []
-    for file in picture_files(files):
-        name = str(file.path)
-        try:
-            if file.error is not None:
-                raise file.error
-            print_ = egide.fingerprint(file.path, name=name, mode=mode, limits=limits)
-            values = _line(print_)
-            left_out = egide.gaps_within(name, print_)
-            if left_out:
-                values["not_looked_at"] = [gap_values(gap) for gap in left_out]
+    gaps: list[egide.Gap] = []
+    others: Counter[str] = Counter()
+    for name, outcome in fingerprinted(files, mode=mode):
+        if isinstance(outcome, egide.Gap):
+            gaps.append(outcome)
+            print_json({"file": name, "error": error_values(outcome)})
+        elif isinstance(outcome, egide.Fingerprint):
             hashed += 1
-        except egide.ItemError as error:
-            left_out = [file.gap(error)]
-            values = {"error": error_values(left_out[0])}
-        gaps += [(gap.kind, gap.count) for gap in left_out]
-        print_json({"file": name, **values})
-    warn_of_gaps(hashed, gaps, "fingerprinted")
+            values = _line(outcome)
+            if left_out := egide.gaps_within(name, outcome):
+                gaps += left_out
+                values["not_looked_at"] = [gap_values(gap) for gap in left_out]
+            print_json({"file": name, **values})
+        else:
+            others[outcome.suffix] += 1
+    warn_of_gaps(hashed, [(gap.kind, gap.count) for gap in gaps], "fingerprinted")
+    if others:
+        warn(others_sentence(others))
     raise typer.Exit(
         exit_code(
-            [kind for kind, _ in gaps],
-            nothing_compared=bool(gaps) and not hashed,
+            [gap.kind for gap in gaps],
+            nothing_compared=bool(gaps or others) and not hashed,
             strict=strict,
             accepted=accept,
         )

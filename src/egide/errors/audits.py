@@ -105,3 +105,27 @@ class WorkerFailed(AuditError):
     """A worker stopped while reading {name}: {reason}."""
 
     code = "worker-failed"
+
+
+class ClusterUnavailable(AuditError):
+    """An audit on a Ray cluster needs an extra: pip install 'egide[ray]'."""
+
+    code = "cluster-unavailable"
+
+
+class ClusterUnusable(AuditError):
+    """The Ray cluster {name} cannot be used: {reason}. What is finished is kept; the same command goes on."""
+
+    code = "cluster-unusable"
+
+
+class ClusterDiffers(AuditError):
+    """The node {node} of the cluster has {theirs}, and this machine has {ours}: install the same on both."""
+
+    code = "cluster-differs"
+
+
+class SourceNotShared(AuditError):
+    """{name} does not exist on the node {node} of the cluster: put it where all nodes find it at the same path, or into an object store."""
+
+    code = "source-not-shared"

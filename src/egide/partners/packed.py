@@ -24,8 +24,6 @@ from egide.domain.model import (
     MAX_ANCHORED_QUERY,
     PDQ_BYTES,
     SIGNAL_BYTES,
-    TRANSFORMS,
-    URL_SIGNALS,
     AnchoredQuery,
     Fingerprint,
     Pdq,
@@ -111,26 +109,28 @@ def unpack(body: bytes, limit: int) -> list[Fingerprint]:
     most = min(limit, MAX_ANCHORED_RECORDS) if shape is Shape.ANCHORED else limit
     if count > most:
         raise BatchTooLarge(count=count, limit=most)
-    starts = range(HEADER_BYTES, len(body), shape.record_bytes)
     if shape is Shape.ANCHORED:
+        starts = range(HEADER_BYTES, len(body), shape.record_bytes)
         return [_anchored(body, start, number) for number, start in enumerate(starts)]
-    return [_record(body, start, shape) for start in starts]
+    sizes = [shape * PDQ_BYTES, *(SIGNAL_BYTES[signal] for signal in DIGEST_SIGNALS)]
+    layout = struct.Struct("".join(f"{size}s" for size in sizes))
+    return [_record(*parts) for parts in layout.iter_unpack(body[HEADER_BYTES:])]
 
 
-def _record(body: bytes, start: int, shape: Shape) -> Fingerprint:
-    codes = body[start : start + shape * PDQ_BYTES]
-    at = start + len(codes)
-    digests = {}
-    for signal in DIGEST_SIGNALS:
-        digests[signal] = body[at : at + SIGNAL_BYTES[signal]]
-        at += SIGNAL_BYTES[signal]
+def _record(codes: bytes, *digests: bytes) -> Fingerprint:
+    sha256, sha1, md5, url_sha256, url_md5 = digests
     frames: tuple[Pdq, ...] = ()
     if codes:
-        variants = codes if shape is Shape.VARIANTS else b""
-        frames = (Pdq(codes[:PDQ_BYTES], None, variants),)
-    of_address = {signal.value: (digests.pop(signal),) for signal in URL_SIGNALS}
-    of_file = {signal.value: digest for signal, digest in digests.items()}
-    return Fingerprint(frames, **of_file, **of_address)  # type: ignore[arg-type]
+        code = codes[:PDQ_BYTES]
+        frames = (Pdq(code, None, codes if len(codes) > PDQ_BYTES else b""),)
+    return Fingerprint(
+        frames,
+        sha256=sha256,
+        sha1=sha1,
+        md5=md5,
+        url_sha256=(url_sha256,),
+        url_md5=(url_md5,),
+    )
 
 
 def _anchored(body: bytes, start: int, number: int) -> Fingerprint:
@@ -148,6 +148,3 @@ def _anchored(body: bytes, start: int, number: int) -> Fingerprint:
     if (ones != _ONES).any():
         raise RequestInvalid(reason=f"a code of record {number} is no hash of a region")
     return Fingerprint((), anchored=AnchoredQuery(kept, regions[:count]))
-
-
-assert len(TRANSFORMS) == Shape.VARIANTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egide.errors import FetchRefused, MatcherError, MatcherKeyInvalid
@@ -14,7 +15,7 @@ from egide.settings import matcher_patience
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
+
 
 KEY_VARIABLE = "EGIDE_MATCHER_KEY"
 
@@ -23,7 +24,7 @@ def connect(
     url: str,
     *,
     banks: Collection[str] | None = None,
-    key_file: Path | None = None,
+    key_file: str | Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> MatcherClient:
     """Make the client of a register; nothing is asked yet.
@@ -57,7 +58,7 @@ def connect(
             raise MatcherKeyInvalid(matcher=host, reason=f"{KEY_VARIABLE} is not set")
     else:
         try:
-            key = sealing.read_key_file(key_file).strip()
+            key = sealing.read_key_file(Path(key_file)).strip()
         except OSError as error:
             reason = (error.strerror or "its file cannot be read").lower()
             raise MatcherKeyInvalid(matcher=host, reason=f"{key_file}: {reason}") from error

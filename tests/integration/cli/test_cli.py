@@ -82,6 +82,29 @@ def test_hash_prints_json_lines(folder: Path) -> None:
     assert egide_in(folder, "hash", "photos/bad.jpg").code == 3
 
 
+@pytest.mark.parametrize("command", ["hash", "match", "audit"])
+def test_what_is_no_picture_in_a_folder_is_counted_and_no_gap(
+    registered: Path, command: str
+) -> None:
+    folder = registered / "mixed"
+    folder.mkdir()
+    (folder / "p.png").write_bytes(encoded(pictures(9)[8], "PNG"))
+    (folder / "notes.txt").write_text("words")
+    (folder / "empty").write_bytes(b"")
+    mixed = egide_in(registered, command, "mixed")
+    assert mixed.code == 0
+    said = mixed.out if command == "audit" else mixed.err
+    assert "Files that are not pictures: 2 (" in said
+    assert "notes" not in said
+    if command != "audit":  # which takes a text for a list of hashes
+        assert egide_in(registered, command, "mixed/notes.txt").code == 3
+    (folder / "p.png").unlink()
+    assert egide_in(registered, command, "mixed").code == 3
+    (folder / "p.jpg").write_text("claims to be one")
+    (folder / "q.png").write_bytes(encoded(pictures(9)[8], "PNG"))
+    assert egide_in(registered, command, "mixed").code == 1
+
+
 def test_hash_has_two_modes(folder: Path) -> None:
     (folder / "big.jpg").write_bytes(encoded(pictures(1)[0].resize((2000, 1400))))
     exact, fast = (

@@ -18,10 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_samples as samples
+from egide.auditing.purge.chosen import Rules, choose, of_audit
 from egide.auditing.report.before import Earlier
 from egide.auditing.report.page import MAX_GAP_ROWS, MAX_MATCH_ROWS
 from egide.auditing.report.report import render_report, write_report
+from egide.auditing.report.todo import Fates
 from egide.auditing.rows import GapRow, MatchRow, gap_schema, match_schema
+from egide.domain.model import Trust
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable, UsageError
 from egide.text.visible import MAX_NAME_CHARS, visible_name
 
@@ -486,6 +489,10 @@ def todo(*rows: MatchRow, **options: Any) -> tuple[list[str], list[str]]:
 
 
 PART = {"rectangle": [0, 0, 9, 9]}
+WAYS = (
+    *({"signal": "sha256"}, {}, {"rectangle": [0, 0, 9, 9]}, {"signal": "pdq-anchored"}),
+    *({"signal": "patches"}, {"signal": "url_sha256"}),
+)
 OUT, REVIEW, GAPS, SAID, PROVE, AGAIN = (
     "Take out what may be taken out",
     "Have a person decide on the rest",
@@ -584,3 +591,25 @@ def test_the_purge_of_another_audit_or_a_damaged_one_is_refused(
     with pytest.raises(error, match="purge\\.json"):
         write_report(tmp_path, before=tmp_path)
     assert not (tmp_path / "report.html").exists()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.sampled_from(list(Trust)), st.sampled_from(WAYS)),
+        max_size=12,
+    )
+)
+def test_the_report_promises_what_the_purge_does(
+    found: list[tuple[int, Trust, dict[str, Any]]],
+) -> None:
+    rows = [
+        samples.match(str(item), trust=trust.value, **way)
+        for item, trust, way in sorted(found, key=lambda one: one[0])
+    ]
+    fates = Fates()
+    for row in rows:
+        fates.add(row)
+    fates.finish()
+    chosen = choose(rows, Rules(), of_audit)
+    assert fates.leaving == sum(len(doomed) for doomed in chosen.doomed.values())
+    assert fates.staying == chosen.left

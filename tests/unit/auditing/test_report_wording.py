@@ -15,6 +15,7 @@ import report_samples as samples
 from egide.auditing.report import report
 from egide.auditing.report.before import Earlier
 from egide.auditing.report.sentence import load_strings, report_wording
+from egide.cli.purge import _LEFT
 from egide.domain.coverage import GapKind
 from egide.errors import EgideError, ItemError, KeypointsError, SourceError, UsageError
 from egide.text.wording import LANGUAGES, Wording
@@ -46,6 +47,11 @@ def test_every_reason_for_a_gap_has_words(table: str) -> None:
     codes = {kind.code for kind in subclasses(ItemError) | subclasses(SourceError)}
     worded = {key.removeprefix(table) for key in load_strings("en") if key.startswith(table)}
     assert worded == codes | {"unknown"}
+
+
+def test_every_reason_of_a_purge_to_leave_something_has_words() -> None:
+    worded = {key.removeprefix("left.") for key in load_strings("en") if key.startswith("left.")}
+    assert worded == _LEFT.keys() | {"unknown"}
 
 
 def test_everything_that_can_stand_in_the_way_of_keypoints_has_words() -> None:

@@ -26,6 +26,7 @@ from egide.auditing.proof.statement import sentences
 from egide.auditing.proof.strict import NotStrict, load_strict, read_bounded, typed
 from egide.auditing.report.report import REPORT_NAME
 from egide.auditing.results import Results
+from egide.auditing.summary import PURGE, PURGE_SCHEMA
 from egide.domain.model import TRANSFORMS
 from egide.errors import AttestationRefused, OutputUnreadable
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RESULT_FILES = (SUMMARY, MATCHES, VETOED, NOT_COMPARED, REPORT_NAME)
-PURGE_NAME = "purge.json"
-PURGE_SCHEMA = 1
 _READ_BYTES = 1 << 20
 _REPORT_EVERY_ITEMS = 4096
 
@@ -226,7 +225,7 @@ def read_purge(path: Path, before: AuditFacts) -> PurgeFacts:
         AttestationUnreadable: the file cannot be read.
         AttestationRefused: it is of another audit or version, or the purge did not end well.
     """
-    path = path / PURGE_NAME if path.is_dir() else path
+    path = path / PURGE if path.is_dir() else path
     data = read_bounded(path)
     try:
         values = load_strict(data)

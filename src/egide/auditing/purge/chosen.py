@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from egide.auditing.purge.plan import Doomed
+from egide.auditing.rows import BY_PART
 from egide.domain.model import State, Trust
 from egide.errors import BankMissing, EntryMissing, PurgeOtherStore
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from egide.auditing.rows import MatchRow
     from egide.store import Store
 
-BY_PART = frozenset({"part", "anchored", "patches"})
-"""Ways that find a part of a picture: by itself it never takes an item out."""
 POLICY = frozenset({"withdrawn", "expired", "tombstoned", "entry-missing", "bank-disabled"})
 """Reasons of the register: what they name is no match any more, and so nothing was left out."""
 

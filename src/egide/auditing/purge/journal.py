@@ -12,6 +12,7 @@ import shutil
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
+from egide.auditing.summary import PURGE
 from egide.errors import PurgeBusy, TargetUnwritable
 from egide.files import make_private_folder, open_private, written_whole
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORK = ".purge"
-RECORD = "purge.json"
 
 
 class Journal:
@@ -69,7 +69,7 @@ class Journal:
         for folder in (self._done, self._doing):
             for path in folder.iterdir():
                 path.unlink()
-        (self.audit / RECORD).unlink(missing_ok=True)
+        (self.audit / PURGE).unlink(missing_ok=True)
         _write(self.path / "state.json", state)
 
     def end(self, state: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Journal:
 
     def forget(self) -> None:
         """Forget all of it."""
-        (self.audit / RECORD).unlink(missing_ok=True)
+        (self.audit / PURGE).unlink(missing_ok=True)
         (self.path / "state.json").unlink(missing_ok=True)
         for folder in (self._done, self._doing, self.spool):
             shutil.rmtree(folder, ignore_errors=True)

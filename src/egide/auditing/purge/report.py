@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from egide._version import __version__
 from egide.auditing.purge.chosen import POLICY
+from egide.auditing.summary import PURGE_SCHEMA
 from egide.errors import ContainerNotVerified
 
 if TYPE_CHECKING:
     from egide.auditing.purge.plan import Outcome
-
-PURGE_SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)

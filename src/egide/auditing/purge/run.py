@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from egide.auditing.purge.chosen import Register, Rules, choose, of_audit
 from egide.auditing.purge.containers import absolute, count_unknown, plan_containers
-from egide.auditing.purge.journal import RECORD, Journal, writing
+from egide.auditing.purge.journal import Journal, writing
 from egide.auditing.purge.manifest import write_manifest
 from egide.auditing.purge.report import PurgeReport
 from egide.auditing.purge.target import Target
 from egide.auditing.purge.work import Site, look, purge_container
 from egide.auditing.results import Results
 from egide.auditing.sources.location import is_local
+from egide.auditing.summary import PURGE
 from egide.domain.model import DEFAULT_LIMITS, Limits
 from egide.errors import PurgeDone, PurgeInvalid, PurgeUnfinished, TargetWithin
 from egide.files import make_private_folder, written_whole
@@ -142,7 +143,7 @@ class Purge:
                 done += work.weight
             self._report(PurgeProgress(len(plan.works), len(plan.works), done, total))
             report = self._said(chosen, plan, outcomes, dry=False)
-            with writing(self._folder), written_whole(self._folder / RECORD) as stream:
+            with writing(self._folder), written_whole(self._folder / PURGE) as stream:
                 stream.write(json.dumps(report.to_json(), indent=1).encode() + b"\n")
             journal.end(self._state())
             return report
@@ -166,7 +167,7 @@ class Purge:
             report = self._said(
                 chosen, plan, outcomes, dry=False, mode="manifest", place=str(path), neutral=neutral
             )
-            with writing(self._folder), written_whole(self._folder / RECORD) as stream:
+            with writing(self._folder), written_whole(self._folder / PURGE) as stream:
                 stream.write(json.dumps(report.to_json(), indent=1).encode() + b"\n")
             return report
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from egide.auditing.report.sentence import head_sentence
+from egide.auditing.summary import PURGE, PURGE_SCHEMA
 from egide.domain.model import Trust
 from egide.errors import OutputMismatch, OutputUnreadable
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from egide.text.wording import Wording
 
-PURGE_NAME = "purge.json"
-PURGE_SCHEMA = 1
 _MAX_PURGE_BYTES = 256 * 1024 * 1024
 """A container takes some 300 bytes; a purge of a million is still read."""
 _OF_AUDIT = ("store_id", "store_revision", "dataset_sha256")
@@ -62,7 +61,7 @@ class Removed:
             OutputMismatch: it is of another audit, or of another version.
             OutputUnreadable: it is damaged.
         """
-        path = folder / PURGE_NAME
+        path = folder / PURGE
         try:
             if path.stat().st_size > _MAX_PURGE_BYTES:
                 raise OutputUnreadable(name=path, reason=f"over {_MAX_PURGE_BYTES:,} bytes")

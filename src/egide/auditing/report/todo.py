@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from egide.auditing.rows import BY_PART
 from egide.domain.model import Trust
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from egide.auditing.rows import MatchRow
     from egide.text.wording import Wording
 
-BY_PART = frozenset({"part", "anchored", "patches"})
-"""Ways that recognise only a part of a picture: by itself it never takes an item out."""
-PART = "part"
+PART = "by-part"
+"""Why an item stays although its entry is confirmed."""
 _LISTS = frozenset({"hashlist", "metadata"})
 """Kinds of sources that hold no pictures."""
 _SHOWN_GAPS = 5
@@ -34,7 +34,7 @@ class Fates:
 
     Attributes:
         leaving: items that match a confirmed entry otherwise than by a part alone.
-        staying: all others, by the trust of their entry, or `part`.
+        staying: all others, by the trust of their entry, or `by-part`.
     """
 
     leaving: int = 0

@@ -13,6 +13,7 @@ from egide.auditing.sources.kept_source import KeptSource, is_kept
 from egide.auditing.sources.location import (
     access,
     endpoints,
+    is_local,
     is_prefix,
     open_binary,
     open_filesystem,
@@ -25,6 +26,7 @@ from egide.auditing.sources.metadata import (
     is_metadata,
     names_hashes,
 )
+from egide.auditing.sources.nested import look_beside
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -59,6 +61,8 @@ __all__ = [
     "Source",
     "access",
     "endpoints",
+    "is_local",
+    "look_beside",
     "open_source",
     "read_shard",
     "variables_for",

@@ -1,0 +1,3 @@
+"""Stands before the library of this name in Ray's processes: it takes seconds to be imported."""
+
+raise ImportError
