@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test test-all check docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check check-docs check-mypy check-style docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -34,11 +34,18 @@ test: $(VENV)/.test
 test-all: $(VENV)/.test $(VENV)/.examples
 	EGIDE_DOORS_EXAMPLES=10 $(RUN_TESTS) $(PYTEST_ARGS)
 
-check: $(VENV)/.check types
+# In parts, which `make -j2 check` does two at a time.
+check: check-mypy check-docs check-style types
+
+check-style: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-mypy: $(VENV)/.check
+	$(BIN)/mypy
+
+check-docs: $(VENV)/.check
 	$(BIN)/python docs/check.py
 	$(BIN)/sphinx-build -q -W --keep-going -c docs -b dummy . build/docs-check
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["cheap", "postgres_fixtures"]
+pytest_plugins = ["cheap", "forked", "postgres_fixtures"]
 
 # A shell starts its background jobs with SIGINT ignored, and every program they start ignores it
 # too; tests that interrupt one would wait for nothing.

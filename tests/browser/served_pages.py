@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import egide
 from egide.domain.model import State
+from forked import command_forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +52,8 @@ class ServedPages:
         output = self.folder.parent / f"said-{len(self._outputs)}"
         self._outputs.append(output)
         with output.open("wb") as said, output.with_suffix(".log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "egide.cli.main", "serve", "--pages", "--json",
-                 "--port", port, "--decoders", "1"],
+            self._process = command_forked(
+                ["serve", "--pages", "--json", "--port", port, "--decoders", "1"],
                 cwd=self.folder, env=os.environ | self._environment, stdout=said, stderr=log,
             )  # fmt: skip
         ends_at = time.monotonic() + DEADLINE_S

@@ -48,7 +48,7 @@ def test_violations_are_found_under_a_strict_policy(browser: Browser) -> None:
     assert not inline_ran
 
 
-@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("lang", ["en", pytest.param("fr", marks=pytest.mark.slow)])
 def test_report_has_no_violation(browser: Browser, lang: str) -> None:
     """No colour depends on the width, so two pairs tell of all four."""
     html = render_report(

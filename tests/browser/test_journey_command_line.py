@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from egide.server.service import Service
 
-REGISTERED = 3
+REGISTERED = 2
 
 
 def run(service: Service, *arguments: object) -> tuple[int, list[dict[str, Any]]]:

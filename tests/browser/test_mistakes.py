@@ -103,7 +103,7 @@ def visit(served: tuple[str, Service], context: BrowserContext) -> Visit:
 def photos(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{number}.jpg" for number in range(3)]
     for path, picture in zip(paths, pictures(3), strict=True):
-        path.write_bytes(encoded(picture))
+        path.write_bytes(encoded(picture.reduce(2)))
     return paths
 
 
@@ -184,6 +184,7 @@ def test_a_file_that_goes_away_leaves_the_others(visit: Visit, photos: list[Path
 # --- connections ---
 
 
+@pytest.mark.slow
 def test_a_request_that_never_arrived_is_sent_again_by_itself(
     visit: Visit, photos: list[Path]
 ) -> None:
@@ -278,6 +279,7 @@ def test_an_image_is_taken_out_once_in_two_tabs(visit: Visit, photos: list[Path]
     assert other.locator(".case-images > li").count() == 2
 
 
+@pytest.mark.slow
 def test_a_case_withdrawn_in_one_tab_takes_nothing_from_the_other(
     visit: Visit, photos: list[Path]
 ) -> None:
@@ -333,7 +335,10 @@ def test_without_scripts_all_but_registering_works(
     context.close()
 
 
-@pytest.mark.parametrize("canvas", [NOISE, REFUSAL], ids=["noise", "refusal"])
+@pytest.mark.parametrize(
+    "canvas",
+    [pytest.param(NOISE, id="noise"), pytest.param(REFUSAL, id="refusal", marks=pytest.mark.slow)],
+)
 def test_a_canvas_that_hides_pixels_is_gone_around_without_a_wrong_fingerprint(
     visit: Visit, photos: list[Path], canvas: str
 ) -> None:
@@ -345,7 +350,10 @@ def test_a_canvas_that_hides_pixels_is_gone_around_without_a_wrong_fingerprint(
     assert [entry.pdqs for entry in found] == [(one.frames[0].code,) for one in expected]
 
 
-@pytest.mark.parametrize("canvas", [NOISE, REFUSAL], ids=["noise", "refusal"])
+@pytest.mark.parametrize(
+    "canvas",
+    [pytest.param(NOISE, id="noise", marks=pytest.mark.slow), pytest.param(REFUSAL, id="refusal")],
+)
 def test_where_no_pixels_can_be_read_it_says_so_and_takes_what_needs_none(
     visit: Visit, photos: list[Path], tmp_path: Path, canvas: str
 ) -> None:

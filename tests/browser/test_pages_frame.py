@@ -156,7 +156,7 @@ def test_home_tells_who_has_no_scripts_where_to_turn(
         assert page.locator("noscript .notice.care").is_visible() is not enabled
 
 
-@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("lang", ["fr", pytest.param("en", marks=pytest.mark.slow)])
 def test_every_page_keeps_its_policy_and_asks_nobody_else(
     visit: Callable[..., BrowserContext], address: str, lang: str
 ) -> None:

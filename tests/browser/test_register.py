@@ -80,15 +80,26 @@ def page(context: BrowserContext) -> Page:
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
     """Four drawn pictures in files whose names say something."""
-    paths = [tmp_path / f"holiday with Sam {number}.jpg" for number in range(4)]
+    return written(tmp_path, scale=2)
+
+
+@pytest.fixture
+def detailed_photos(tmp_path: Path) -> list[Path]:
+    """The same with detail enough for parts to be found by."""
+    return written(tmp_path, scale=1)
+
+
+def written(folder: Path, *, scale: int) -> list[Path]:
+    paths = [folder / f"holiday with Sam {number}.jpg" for number in range(4)]
     for path, picture in zip(paths, pictures(4), strict=True):
-        path.write_bytes(encoded(picture))
+        path.write_bytes(encoded(picture.reduce(scale)))
     return paths
 
 
 def test_fingerprints_arrive_as_shown_before_and_nothing_else_does(
-    site: Site, page: Page, photos: list[Path]
+    site: Site, page: Page, detailed_photos: list[Path]
 ) -> None:
+    photos = detailed_photos
     requests: list[Request] = []
 
     def keep(request: Request) -> None:
@@ -134,9 +145,9 @@ def test_fingerprints_arrive_as_shown_before_and_nothing_else_does(
         assert "Sam" not in told
 
 
-@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("lang", ["fr", pytest.param("en", marks=pytest.mark.slow)])
 def test_who_wants_to_keeps_the_parts_back(
-    site: Site, page: Page, photos: list[Path], tmp_path: Path, lang: str
+    site: Site, page: Page, detailed_photos: list[Path], tmp_path: Path, lang: str
 ) -> None:
     film = tmp_path / "film.webm"
     film.write_bytes(b"\x1aE\xdf\xa3\x9fB\x86\x81\1" + bytes(5000))
@@ -147,7 +158,7 @@ def test_who_wants_to_keeps_the_parts_back(
     assert not page.is_visible("#without-parts")
     page.go_back()
 
-    choose(page, photos[:1])
+    choose(page, detailed_photos[:1])
     page.click("#to-check")
     keep_back = page.get_by_label(words["register.check.without_parts"])
     assert not keep_back.is_checked()
@@ -200,12 +211,13 @@ def test_more_files_than_a_case_holds_are_bounded_with_a_word(
 ) -> None:
     files = [tmp_path / f"{number}.jpg" for number in range(MAX_IMAGES + 3)]
     for path, picture in zip(files, pictures(MAX_IMAGES + 3), strict=True):
-        path.write_bytes(encoded(picture))
+        path.write_bytes(encoded(picture.reduce(2)))
     choose(site.images_page(page), files)
     assert states(page) == ["done"] * MAX_IMAGES
     assert f"You chose {MAX_IMAGES + 3} images." in page.inner_text("#room-notice")
 
 
+@pytest.mark.slow
 def test_an_image_can_be_taken_off_the_list_and_its_copy_takes_its_place(
     site: Site, page: Page, photos: list[Path], tmp_path: Path
 ) -> None:
@@ -275,6 +287,7 @@ def test_back_keeps_everything_and_never_sends_twice(
     assert len(site.active()) == 4
 
 
+@pytest.mark.slow
 def test_two_tabs_open_two_cases(
     site: Site, context: BrowserContext, page: Page, photos: list[Path]
 ) -> None:
@@ -402,6 +415,7 @@ def test_leaving_asks_while_something_is_unsent_but_never_at_the_exit(
     assert asked == ["beforeunload"]
 
 
+@pytest.mark.slow
 def test_stopping_and_going_on_loses_nothing(site: Site, page: Page, photos: list[Path]) -> None:
     site.images_page(page)
     # So that the first file is still being worked on when it is stopped.
@@ -427,6 +441,7 @@ def test_card_is_saved_as_a_file_whose_name_says_nothing(
     assert PIN not in text
 
 
+@pytest.mark.slow
 def test_registering_in_french_is_all_french(site: Site, page: Page, photos: list[Path]) -> None:
     choose(site.images_page(page, "fr"), photos[:1])
     assert "Prête" in page.inner_text("#file-list")

@@ -26,6 +26,7 @@ from egide.hashlist import HashLine, HashListFormat, read_hash_list
 from egide.hashlist.write import write_hash_list
 from egide.store import OutcomeKind
 from egide.store.changing import ChangingStore as Store
+from egide.store.entries import consent, entries, registering
 from egide.store.entries.registering import identity_of
 from store_samples import anchored
 
@@ -186,19 +187,29 @@ def test_two_banks_do_not_know_each_other(store: Store) -> None:
         store.entries.get("other", here)
 
 
-def test_thousands_keep_their_order(store: Store) -> None:
-    numbers = register(store, *(picture(number) for number in range(4500)))
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done in thousands is done in tens."""
+    for module in (consent, registering):
+        monkeypatch.setattr(module, "_CHUNK", 20)
+    monkeypatch.setattr(entries, "_PAGE", 50)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_many_keep_their_order(store: Store) -> None:
+    numbers = register(store, *(picture(number) for number in range(45)))
     assert numbers == sorted(set(numbers))
     assert [entry.sha256 for entry in store.entries.list("helpline")] == [
-        picture(number).sha256 for number in range(4500)
+        picture(number).sha256 for number in range(45)
     ]
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_an_iterable_that_raises_registers_nothing(store: Store) -> None:
     before = store.revision()
 
     def broken() -> Iterator[Registration]:
-        yield from (picture(number) for number in range(2500))
+        yield from (picture(number) for number in range(25))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -289,16 +300,17 @@ def test_a_withdrawn_picture_is_refused_until_its_person_says_otherwise(
     assert store.entries.get("helpline", numbers[0]).state is State.ACTIVE
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_all_that_one_source_registered_is_withdrawn_at_once(store: Store) -> None:
-    register(store, *(picture(number, "her") for number in range(2100)))
+    register(store, *(picture(number, "her") for number in range(21)))
     kept, false_match = register(store, picture(1, "them"), picture(5000, "her"))
     store.entries.tombstone("helpline", [false_match])
     revision = store.entries.withdraw_source("helpline", "her")
     counts = store.banks.counts("helpline")
-    assert counts.state(State.WITHDRAWN) == 2101
+    assert counts.state(State.WITHDRAWN) == 22
     assert store.entries.get("helpline", kept).state is State.ACTIVE
     assert store.entries.get("helpline", false_match).state is State.WITHDRAWN
-    assert store.revision_info(revision).entries == 2101
+    assert store.revision_info(revision).entries == 22
     assert store.entries.withdraw_source("helpline", "her") == revision
 
 
@@ -464,11 +476,12 @@ def test_a_follower_with_a_limit_misses_nothing(store: Store, limit: int) -> Non
     assert seen == list(store.entries.changes(0))
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_pages_join_without_gap_or_repeat(store: Store) -> None:
-    register(store, *(picture(number) for number in range(5001)))
-    store.entries.confirm("helpline", [5001, 1])
-    assert [entry.id for entry in store.entries.list("helpline")] == list(range(1, 5002))
-    assert [entry.id for entry in store.entries.changes(0)] == [*range(2, 5001), 1, 5001]
+    register(store, *(picture(number) for number in range(51)))
+    store.entries.confirm("helpline", [51, 1])
+    assert [entry.id for entry in store.entries.list("helpline")] == list(range(1, 52))
+    assert [entry.id for entry in store.entries.changes(0)] == [*range(2, 51), 1, 51]
 
 
 def test_entries_are_filtered(store: Store) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from egide.domain.model import State
 from egide.errors import BackupExists, BackupUnwritable, StoreMissing, StoreNotEmpty
 from egide.security.sealing import KeypointKey
+from egide.store import copying
 from egide.store.changing import ChangingStore as Store
 from egide.store.copying import restore_store
 from egide.store.log import log
@@ -30,10 +31,11 @@ def other_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def filled(store: Store) -> Store:
-    """A store with something of everything in it."""
+def filled(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store with something of everything in it, and more than is copied at a time."""
+    monkeypatch.setattr(copying, "_PAGE", 20)
     store.banks.create("second", radius_bits=20, description="two")
-    store.entries.register("helpline", [picture(number) for number in range(2500)])
+    store.entries.register("helpline", [picture(number) for number in range(25)])
     store.entries.register("second", [picture(1, keypoints=keypoint_set(1))], keypoint_key=KEY)
     store.entries.withdraw("helpline", [1, 5])
     store.entries.tombstone("helpline", [7])
@@ -86,7 +88,7 @@ def test_a_restored_store_goes_on_where_the_original_stood(
         )
         assert (done.added, done.refused, done.known) == (1, 1, 1)
         assert done.revision == filled.revision() + 1
-        assert done.outcomes[0].entry > 2501
+        assert done.outcomes[0].entry > 26
         assert other.banks.create("third").id > other.banks.get("second").id
         with other.keypoints.read(KEY) as kept:
             assert [found for _, found in kept] == [keypoint_set(1)]
@@ -125,7 +127,7 @@ def test_nothing_is_restored_that_the_log_cannot_tell_of(
 def test_a_backup_is_a_private_store_of_one_moment(filled: Store, tmp_path: Path) -> None:
     def meanwhile(done: int, total: int) -> None:
         if done < total:
-            filled.entries.withdraw("helpline", [100])
+            filled.entries.withdraw("helpline", [10])
 
     path = tmp_path / "folder é" / "backup.db"
     path.parent.mkdir()
@@ -133,10 +135,10 @@ def test_a_backup_is_a_private_store_of_one_moment(filled: Store, tmp_path: Path
     filled.backup(path, on_progress=meanwhile)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
-    assert filled.entries.get("helpline", 100).state is State.WITHDRAWN
+    assert filled.entries.get("helpline", 10).state is State.WITHDRAWN
     with Store.open(f"sqlite:///{path}") as copy:
         assert copy.revision() == revision
-        assert copy.entries.get("helpline", 100).state is State.ACTIVE
+        assert copy.entries.get("helpline", 10).state is State.ACTIVE
 
 
 def test_nothing_that_stands_is_replaced(filled: Store, other_url: str, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
+
+from forked import command_forked
 
 PATIENCE_S = 20.0
 """In which every request has to be answered, however it is made."""
@@ -162,8 +163,8 @@ def target(folder: Path, *arguments: str, **environment: str) -> Iterator[Target
     log = folder / f"log-{time.monotonic_ns()}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EGIDE_")}
     with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "egide.cli.main", "serve", "--json", "--port", "0", *arguments],
+        process = command_forked(
+            ["serve", "--json", "--port", "0", *arguments],
             cwd=folder, env=kept | {"EGIDE_DECODERS": "1"} | environment, text=True,
             stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip

@@ -107,7 +107,10 @@ def answer(address: str) -> None:
     from egide.cli import main
 
     for module in pkgutil.walk_packages(egide.__path__, "egide."):
-        if "migrations" not in module.name:  # Alembic runs these
+        # Alembic runs the first, and importing the others compiles them.
+        if not any(
+            part in module.name for part in ("migrations", "compiled_", "_compiled", "numba")
+        ):
             importlib.import_module(module.name)
     for late in ("alembic.command", "rich.progress", "rich.table"):
         importlib.import_module(late)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@cache
+_DRAWN: list[Image.Image] = []
+_PENDING = drawings(10_000, size=(384, 256))
+
+
 def pictures(count: int = 8) -> tuple[Image.Image, ...]:
-    """Return drawn pictures of 384×256 pixels, all different."""
-    return tuple(image for _, image in drawings(count, size=(384, 256)))
+    """Return drawn pictures of 384×256 pixels, all different; each is drawn once."""
+    _DRAWN.extend(image for _, image in islice(_PENDING, max(count - len(_DRAWN), 0)))
+    return tuple(_DRAWN[:count])
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
+_PORTS_TRIED = 3
 # It may be killed and must then remember; the machine is not, so nothing needs to reach the disk.
 FOR_TESTS = ("fsync=off", "full_page_writes=off", "max_connections=60")
 
@@ -41,7 +42,7 @@ class PostgresServer:
     """
 
     def __init__(self, programs: Path, settings: Sequence[str] = FOR_TESTS) -> None:
-        self.port = _free_port()
+        self.port = 0
         self._settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="egide-postgresql-"))
         self._programs = programs
@@ -55,7 +56,7 @@ class PostgresServer:
         try:
             self._run("initdb", "--auth=trust", "--username=egide", "--encoding=UTF8",
                       "--locale=C", "--no-sync", f"--pgdata={self.data}")  # fmt: skip
-            self.start()
+            self._start_at_a_free_port()
         except BaseException:
             self.remove()
             raise
@@ -64,6 +65,19 @@ class PostgresServer:
     def data(self) -> Path:
         """Its data directory."""
         return self.folder / "data"
+
+    def _start_at_a_free_port(self) -> None:
+        """Another may take a port between the moment it is found free and the server's start."""
+        for left in reversed(range(_PORTS_TRIED)):
+            self.port = _free_port()
+            try:
+                self.start()
+            except RuntimeError:
+                self.stop()
+                if not left:
+                    raise
+            else:
+                return
 
     def start(self) -> None:
         """Start it, on the same port as before, and wait until it answers."""

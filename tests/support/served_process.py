@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from urllib3 import HTTPResponse, PoolManager
+
+from forked import command_forked
 
 DEADLINE_S = 120.0
 
@@ -75,10 +76,9 @@ class Server:
 def started(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
     log = folder / f"log-{time.monotonic_ns()}"
     with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "egide.cli.main", "serve", "--json", "--port", "0",
-             "--decoders", "1", *arguments],
-            cwd=folder, env=os.environ | environment, text=True,
+        command = ["serve", "--json", "--port", "0", "--decoders", "1", *arguments]
+        process = command_forked(
+            command, cwd=folder, env=os.environ | environment, text=True,
             stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from egide._version import __version__
-from egide.auditing.kept_files import KeptFiles
+from egide.auditing.kept_files import KeptFiles, kept_path, read_rows
 from egide.auditing.output import (
     MATCHES,
     NOT_COMPARED,
@@ -18,15 +18,16 @@ from egide.auditing.output import (
     PlannedShard,
 )
 from egide.auditing.rows import GapRow, MatchRow
-from egide.auditing.sources import Columns, Item, Other, Rows
+from egide.auditing.sources import Columns, Other, Rows
 from egide.auditing.summary import SUMMARY_SCHEMA
+from egide.domain.coverage import Gap, GapKind
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from egide.domain.coverage import Gap
+    from egide.auditing.sources.kept_rows import KeptRow
 
 __all__ = ["KeptItem", "PlannedShard", "Results"]
 
@@ -108,26 +109,29 @@ class Results:
             KeyError: there is no such shard.
             OutputUnreadable: its kept fingerprints are missing or damaged.
         """
+        kept = self._kept(shard_id)
+        for number, head in enumerate(kept.heads):
+            yield from _items_in(kept_path(kept.folder, kept.id, number), head)
+
+    def _kept(self, shard_id: str) -> KeptFiles:
         assert self._kept_ids is not None  # `open` fills it in
         kept = KeptFiles.find(self._output.fingerprints, self._kept_ids[shard_id])
         if not kept.complete:
             raise OutputUnreadable(
                 name=self.folder, reason="kept fingerprints are missing or damaged"
             )
-        for row in kept.rows():
-            thing = row.thing
-            if isinstance(thing, Other | Columns):
-                continue
-            proof = row.proof
-            yield KeptItem(
-                number=row.number,
-                name=row.name,
-                key=thing.key if isinstance(thing, Item) else None,
-                offset=thing.offset if isinstance(thing, Item) else getattr(thing, "first", None),
-                sha256=row.sha256,
-                proof=hashlib.sha256(proof).digest() if isinstance(thing, Rows) else proof,
-                gap=row.gap,
-            )
+        return kept
+
+    def rows(self) -> Iterator[KeptRow]:
+        """Yield what was kept of all shards, without files that are no pictures.
+
+        Raises:
+            OutputUnreadable: kept fingerprints are missing or damaged.
+        """
+        for planned in self.shards():
+            for row in self._kept(planned.id).rows():
+                if not isinstance(row.thing, Other | Columns):
+                    yield row
 
     def matches(self) -> Iterator[MatchRow]:
         """Yield the rows of `matches.parquet`.
@@ -172,3 +176,46 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     if (schema, version) != (SUMMARY_SCHEMA, __version__):
         raise OutputMismatch(name=folder, reason="made by another version of Egide")
     return summary
+
+
+def _items_in(path: Path, head: dict[str, Any]) -> Iterator[KeptItem]:
+    """Yield what a file of kept fingerprints holds.
+
+    Most items are told by a few columns: reading the codes too takes thirty times as long.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ["number", "item", "key", "offset", "sha256"]
+    names += ["gap_kind", "gap_code", "gap_message", "gap_count"]
+    rows: dict[int, KeptRow] = {}
+    try:
+        found = pq.ParquetFile(path).read(columns=names).to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        name = path.parent.parent
+        raise OutputUnreadable(name=name, reason="kept fingerprints are damaged") from error
+    for values in found:
+        gap, sha256 = _gap(values), values["sha256"]
+        proof = gap.code.encode() if gap else sha256
+        if proof is None:  # of a list or a table: what it has stands in other columns
+            rows = rows or {row.number: row for row in read_rows(path, head)}
+            row = rows[values["number"]]
+            proof = row.proof
+            if isinstance(row.thing, Rows):
+                proof = hashlib.sha256(proof).digest()
+        yield KeptItem(
+            number=values["number"],
+            name=values["item"],
+            key=values["key"],
+            offset=values["offset"],
+            sha256=sha256,
+            proof=proof,
+            gap=gap,
+        )
+
+
+def _gap(values: dict[str, Any]) -> Gap | None:
+    if values["gap_code"] is None:
+        return None
+    kind = GapKind(values["gap_kind"])
+    return Gap(kind, values["item"], values["gap_code"], values["gap_message"], values["gap_count"])

@@ -74,6 +74,7 @@ class Audit:
 
     Attributes:
         summary: once it has run.
+        unlisted: a row for each source that could not be listed or opened.
         read_anew_for: what has changed in how items are read since the last audit in `out`, so
             that what is kept of them is of no use.
 
@@ -115,6 +116,7 @@ class Audit:
             raise UsageError(reason="an audit needs at least one worker")
         self.summary: AuditSummary | None = None
         self.read_anew_for: tuple[str, ...] = ()
+        self.unlisted: list[GapRow] = []
         self._sources = _opened(self._options)
         self._register = (
             StoreRegister(store, on_keypoints_error) if isinstance(store, Store) else store
@@ -168,12 +170,12 @@ class Audit:
             self.read_anew_for = self._changes_of_reading(output, work)
             recent = self._recent(output, register)
             with self._executor(self._setup(work, register, recent)) as executor:
-                unlisted = self._plan(output, register, work)
-                yield from unlisted
+                self.unlisted = self._plan(output, register, work)
+                yield from self.unlisted
                 yield from self._scan(output, work, register, executor, recent)
             totals = Totals(running.source_ends)
             running.report("merging")
-            output.merge(totals, unlisted, options, self._audited(register, work))
+            output.merge(totals, self.unlisted, options, self._audited(register, work))
             self.summary = summarize(
                 options, self._sources, register.searched(totals), running, totals
             )

@@ -32,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
         "attest",
         epilog=examples(
             "egide attest audit/ --key signing.key --out proof.json",
-            "egide attest audit/ after/ --purge clean/ --key signing.key --out proof.json",
+            "egide attest audit/ after/ --key signing.key --out proof.json",
         ),
     )(attest)
     app.command(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egide.cli.coverage import AcceptOption, StrictOption, exit_code
+from egide.cli.coverage import AcceptOption, StrictOption, exit_code, others_sentence
 from egide.cli.progress import show_progress
 from egide.cli.report import Language, LanguageOption
 from egide.cli.terminal import (
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
 _SHOWN_COLUMNS = 10
-_SHOWN_SUFFIXES = 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -384,9 +383,6 @@ def _print_result(
             more = f" and {len(paths) - _SHOWN_COLUMNS} more" if len(paths) > _SHOWN_COLUMNS else ""
             say(f"{words}: {', '.join(list(paths)[:_SHOWN_COLUMNS])}{more}.")
     if summary.others:
-        kinds = sorted(summary.others.items(), key=lambda kind: -kind[1])[:_SHOWN_SUFFIXES]
-        shown = ", ".join(f"{suffix or 'without suffix'} {count:,}" for suffix, count in kinds)
-        more = ", …" if len(summary.others) > len(kinds) else ""
-        say(f"Files that are not pictures: {sum(summary.others.values()):,} ({shown}{more}).")
+        say(others_sentence(summary.others))
     if report is not None:
         say(f"Report: {report}")

@@ -11,11 +11,15 @@ import typer
 
 from egide.cli.terminal import Exit, warn
 from egide.domain.coverage import GapKind
+from egide.errors import ItemError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
+    from egide.auditing.sources import Other
     from egide.domain.coverage import Gap
+    from egide.domain.model import Fingerprint, Limits
 
 StrictOption = Annotated[
     bool,
@@ -30,9 +34,11 @@ AcceptOption = Annotated[
         f"{', '.join(GapKind)}; repeat for more.",
     ),
 ]
+_SHOWN_SUFFIXES = 5
 _UNITS = {
     GapKind.SOURCE: ("source", "sources"),
     GapKind.LISTING: ("folder", "folders"),
+    GapKind.ARCHIVE: ("archive or document", "archives and documents"),
     GapKind.ITEM: ("file", "files"),
     GapKind.FRAME: ("frame of an animation", "frames of animations"),
     GapKind.PIXELS: ("part of a cut picture", "parts of cut pictures"),
@@ -85,6 +91,53 @@ def warn_of_gaps(compared: int, gaps: Iterable[tuple[GapKind, int]], done: str) 
         f"Of {files:,} {noun} {compared:,} {'was' if compared == 1 else 'were'} {done}; "
         f"{listed} {verb} not."
     )
+
+
+def fingerprinted(
+    files: Iterable[str], **settings: Any
+) -> Iterator[tuple[str, Fingerprint | Gap | Other]]:
+    """Fingerprint files, and those in folders; what is no picture there is told by an audit's rule.
+
+    Args:
+        files: pictures, or folders of them.
+        settings: of `egide.fingerprint`; the limits are those of the environment.
+    """
+    import egide
+    from egide.settings import limits_from_environment
+    from egide.usecases.register import picture_files
+
+    limits = limits_from_environment()
+    for file in picture_files(files):
+        name = str(file.path)
+        outcome: Fingerprint | Gap | Other | None = None
+        if not file.named and file.error is None:
+            outcome = _beside(file.path, limits)
+        try:
+            if file.error is not None:
+                raise file.error
+            if outcome is None:
+                outcome = egide.fingerprint(file.path, name=name, limits=limits, **settings)
+        except ItemError as error:
+            outcome = file.gap(error)
+        yield name, outcome
+
+
+def _beside(path: Path, limits: Limits) -> Gap | Other | None:
+    from egide.auditing.sources import look_beside
+
+    try:
+        with path.open("rb") as stream:
+            return look_beside(str(path), stream, limits)
+    except OSError:
+        return None  # reading it as a picture says why
+
+
+def others_sentence(others: Mapping[str, int]) -> str:
+    """Say how many files are not pictures, by their suffixes; they are no gap."""
+    kinds = sorted(others.items(), key=lambda kind: -kind[1])[:_SHOWN_SUFFIXES]
+    shown = ", ".join(f"{suffix or 'without suffix'} {count:,}" for suffix, count in kinds)
+    more = ", …" if len(others) > len(kinds) else ""
+    return f"Files that are not pictures: {sum(others.values()):,} ({shown}{more})."
 
 
 def gap_values(gap: Gap) -> dict[str, Any]:

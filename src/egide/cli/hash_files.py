@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -11,10 +13,17 @@ from egide.cli.coverage import (
     StrictOption,
     error_values,
     exit_code,
+    fingerprinted,
     gap_values,
+    others_sentence,
     warn_of_gaps,
 )
-from egide.cli.terminal import JsonOption, examples, print_json
+from egide.cli.progress import show_progress
+from egide.cli.terminal import JsonOption, examples, print_json, say, warn
+from egide.text.visible import visible_name
+
+if TYPE_CHECKING:
+    from egide.domain.coverage import GapKind
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,14 +33,25 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide hash photo.jpg",
             "egide hash --fast photos/ | jq -r .pdq",
+            "egide hash --fast dataset/ shard-{000..009}.tar --out dataset.parquet",
         ),
     )(hash_files)
 
 
 def hash_files(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILES", help="Pictures, or folders of them.")
+        list[str],
+        typer.Argument(
+            metavar="FILES",
+            help="Pictures, or folders of them; with --out all that an audit reads.",
+        ),
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Keep fingerprints in a Parquet file; resumable."
+        ),
+    ] = None,
     fast: Annotated[
         bool,
         typer.Option(
@@ -39,46 +59,105 @@ def hash_files(
             help="Decode JPEG at a reduced size, or in full (the default).",
         ),
     ] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="With --out: keep anchored hashes too.")
+    ] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="NAME", help="With --out: of Parquet files."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, help="With --out: processes.")
+    ] = 1,
     strict: StrictOption = False,
     accept: AcceptOption = None,
-    json: JsonOption = True,  # noqa: ARG001 - always JSON; accepted for uniformity
+    json: JsonOption = False,
 ) -> None:
     """Print the fingerprint of each file as a line of JSON.
 
     Each line has file, sha256, sha1, md5, pdq (64 hex digits), quality, width, height; or file and
     error. An animation also has frames, the PDQ of each distinct frame. What of a file was not
-    looked at is in not_looked_at. Exits with 1 if something was left out, with 3 if a named file
-    could not be opened or no file could be used.
+    looked at is in not_looked_at. Files in folders that are not pictures are counted. Exits with 1
+    if something was left out, with 3 if a named file could not be opened or no file could be used.
+
+    With --out it writes them to a file instead, for `egide audit` and `egide compare`: of folders,
+    archives and tables too, with what was not looked at. The pictures are not needed any more then.
     """
     import egide
-    from egide.settings import limits_from_environment
-    from egide.usecases.register import picture_files
 
-    limits = limits_from_environment()
+    if out is not None:
+        from egide.settings import limits_from_environment
+
+        _keep(
+            files,
+            out,
+            strict=strict,
+            accept=accept,
+            json=json,
+            mode=egide.Mode.FAST if fast else egide.Mode.EXACT,
+            columns=column or (),
+            limits=limits_from_environment(),
+            thorough=thorough,
+            workers=workers,
+        )
     mode = egide.Mode.FAST if fast else egide.Mode.EXACT
     hashed = 0
-    gaps: list[tuple[egide.GapKind, int]] = []
-    for file in picture_files(files):
-        name = str(file.path)
-        try:
-            if file.error is not None:
-                raise file.error
-            print_ = egide.fingerprint(file.path, name=name, mode=mode, limits=limits)
-            values = _line(print_)
-            left_out = egide.gaps_within(name, print_)
-            if left_out:
-                values["not_looked_at"] = [gap_values(gap) for gap in left_out]
+    gaps: list[egide.Gap] = []
+    others: Counter[str] = Counter()
+    for name, outcome in fingerprinted(files, mode=mode):
+        if isinstance(outcome, egide.Gap):
+            gaps.append(outcome)
+            print_json({"file": name, "error": error_values(outcome)})
+        elif isinstance(outcome, egide.Fingerprint):
             hashed += 1
-        except egide.ItemError as error:
-            left_out = [file.gap(error)]
-            values = {"error": error_values(left_out[0])}
-        gaps += [(gap.kind, gap.count) for gap in left_out]
-        print_json({"file": name, **values})
-    warn_of_gaps(hashed, gaps, "fingerprinted")
+            values = _line(outcome)
+            if left_out := egide.gaps_within(name, outcome):
+                gaps += left_out
+                values["not_looked_at"] = [gap_values(gap) for gap in left_out]
+            print_json({"file": name, **values})
+        else:
+            others[outcome.suffix] += 1
+    warn_of_gaps(hashed, [(gap.kind, gap.count) for gap in gaps], "fingerprinted")
+    if others:
+        warn(others_sentence(others))
     raise typer.Exit(
         exit_code(
-            [kind for kind, _ in gaps],
-            nothing_compared=bool(gaps) and not hashed,
+            [gap.kind for gap in gaps],
+            nothing_compared=bool(gaps or others) and not hashed,
+            strict=strict,
+            accepted=accept,
+        )
+    )
+
+
+def _keep(
+    sources: list[str],
+    out: Path,
+    *,
+    strict: bool,
+    accept: list[GapKind] | None,
+    json: bool,
+    **how: Any,
+) -> NoReturn:
+    """Write fingerprints to a file, say how many, and exit."""
+    from egide.auditing.keeping import keep_fingerprints
+    from egide.domain.coverage import GapKind
+
+    with show_progress(quiet=json) as on_progress:
+        summary = keep_fingerprints(sources, out, on_progress=on_progress, **how)
+    if json:
+        names = ("items", "hashed", "unreadable", "bytes", "others", "dataset_sha256")
+        values = summary.to_json()
+        print_json({"file": str(out), **{name: values[name] for name in (*names, "gaps")}})
+    else:
+        say(f"{summary.hashed:,} fingerprints of {summary.items:,} items: {visible_name(str(out))}")
+        for gap in summary.gaps:
+            more = f"{gap.count:,} × {gap.kind}, the first: " if gap.count > 1 else ""
+            say(f"Not looked at: {more}{gap.message} [{gap.code}]")
+    raise typer.Exit(
+        exit_code(
+            [GapKind(gap.kind) for gap in summary.gaps],
+            nothing_compared=not summary.hashed,
             strict=strict,
             accepted=accept,
         )

@@ -18,6 +18,7 @@ from egide.cli import (
     attest,
     audit,
     bank,
+    compare,
     entries,
     hash_files,
     key,
@@ -99,6 +100,7 @@ audit.add_to(app)
 purge.add_to(app)
 match.add_to(app)
 hash_files.add_to(app)
+compare.add_to(app)
 report.add_to(app)
 attest.add_to(app)
 verify.add_to(app)

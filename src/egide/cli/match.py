@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,9 @@ from egide.cli.coverage import (
     StrictOption,
     error_values,
     exit_code,
+    fingerprinted,
     gap_values,
+    others_sentence,
     warn_of_gaps,
 )
 from egide.cli.terminal import (
@@ -30,7 +33,7 @@ from egide.cli.terminal import (
     warn,
 )
 from egide.domain.coverage import Gap, gaps_within
-from egide.errors import ItemError, UsageError
+from egide.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +101,15 @@ def match(
         thorough = keypoints and can_search_keypoints(
             opened, banks=bank, on_error=hindrances.append
         )
-        made = _of_files(files or [], keypoints=thorough, anchored=radius is None)
+        made: list[tuple[str, Fingerprint | Gap]] = []
+        others: Counter[str] = Counter()
+        for name, outcome in fingerprinted(
+            files or [], keypoints=thorough, anchored=radius is None
+        ):
+            if isinstance(outcome, Gap | egide.Fingerprint):
+                made.append((name, outcome))
+            else:
+                others[outcome.suffix] += 1
         queries = [*made, *_of_hashes(pdq or [])]
         good = [outcome for _, outcome in queries if not isinstance(outcome, Gap)]
         checked = egide.check(
@@ -126,6 +137,8 @@ def match(
     for hindrance in hindrances[:_SHOWN_HINDRANCES]:
         warn(f"Not searched by keypoints: {hindrance} [{hindrance.code}]")
     warn_of_gaps(len(good), [(gap.kind, gap.count) for gap in gaps], "compared")
+    if others:
+        warn(others_sentence(others))
     raise typer.Exit(
         exit_code(
             [gap.kind for gap in gaps],
@@ -135,29 +148,6 @@ def match(
             accepted=accept,
         )
     )
-
-
-def _of_files(
-    files: list[str], *, keypoints: bool, anchored: bool
-) -> list[tuple[str, Fingerprint | Gap]]:
-    import egide
-    from egide.settings import limits_from_environment
-    from egide.usecases.register import picture_files
-
-    limits = limits_from_environment()
-    queries: list[tuple[str, Fingerprint | Gap]] = []
-    for file in picture_files(files):
-        name = str(file.path)
-        try:
-            if file.error is not None:
-                raise file.error
-            print_ = egide.fingerprint(
-                file.path, name=name, limits=limits, keypoints=keypoints, anchored=anchored
-            )
-            queries.append((name, print_))
-        except ItemError as error:
-            queries.append((name, file.gap(error)))
-    return queries
 
 
 def _of_hashes(values: list[str]) -> list[tuple[str, Fingerprint | Gap]]:

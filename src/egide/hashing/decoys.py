@@ -8,6 +8,7 @@ photograph: whoever studies many codes may learn to tell them apart.
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,14 @@ def _frames(sides: tuple[int, ...], cell: int) -> Iterator[Frame]:
 
 def _sheet(chance: np.random.Generator) -> NDArray[np.float32]:
     """Noise whose detail falls with its frequency, as that of photographs does."""
-    rows = np.fft.fftfreq(_SHEET)[:, None]
-    columns = np.fft.rfftfreq(_SHEET)[None]
-    frequency = np.hypot(rows, columns).astype(np.float32)
-    frequency[0, 0] = 1.0
+    frequency = _frequency()
     parts = chance.standard_normal((2, *frequency.shape), np.float32) / frequency
     return np.fft.irfft2(parts[0] + np.complex64(1j) * parts[1]).astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=1)
+def _frequency() -> NDArray[np.float32]:
+    rows, columns = np.fft.fftfreq(_SHEET)[:, None], np.fft.rfftfreq(_SHEET)[None]
+    frequency: NDArray[np.float32] = np.hypot(rows, columns).astype(np.float32)
+    frequency[0, 0] = 1.0
+    return frequency

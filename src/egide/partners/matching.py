@@ -129,10 +129,10 @@ class RemoteMatcher:
                     shape = _shape_of(piece, fingerprint)
                     queues[shape].append(_Record(piece, group, position))
                     group.left += 1
+            # A shape that few records have must not hold back what else is answered.
+            late = sum(len(each.fingerprints) for each in waiting) > _MAX_WAITING
             for shape, queue in queues.items():
                 size = self._size(shape)
-                # A shape that few records have must not hold back what else is answered.
-                late = sum(len(each.fingerprints) for each in waiting) > _MAX_WAITING
                 while len(queue) >= size or (late and queue):
                     self._send(shape, queue[:size])
                     del queue[:size]

@@ -178,7 +178,9 @@ class SourceContract(ABC):
 
     def test_few_items_are_in_memory_at_once(self, tmp_path: Path) -> None:
         size = 128 * KIB
-        source = self.open(self.write(tmp_path, self._pictures(48, fill=_noise(size))))
+        source = self.open(
+            self.write(tmp_path, self._pictures(24 + 2 * self.held_items, fill=_noise(size)))
+        )
         shards = list(source.shards())
         _exhaust(source, shards)  # once before, for what is imported on the way
         tracemalloc.start()

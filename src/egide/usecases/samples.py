@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from egide.domain.coverage import Gap, gaps_within
+from egide.domain.coverage import Gap, GapKind, gaps_within
 from egide.errors import ArchiveUnsupported, DecodeFailed, ItemError, ValueMissing
 from egide.hashing import fingerprint
 from egide.media import is_image
@@ -126,7 +126,10 @@ def look_at(name: str, found: Found, **settings: Any) -> Looked:
         settings: of `fingerprint`.
     """
     prints: list[Fingerprint] = []
-    gaps = [Gap.of(name, ArchiveUnsupported(name=name, format=words)) for words in found.unopened]
+    gaps = [
+        Gap.of(name, ArchiveUnsupported(name=name, format=words), GapKind.ARCHIVE)
+        for words in found.unopened
+    ]
     if not found.pictures and not gaps:
         gaps.append(Gap.of(name, ValueMissing(name=name, reason=_NONE_FOUND)))
     for number, picture in enumerate(found.pictures):

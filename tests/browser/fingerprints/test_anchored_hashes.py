@@ -97,7 +97,10 @@ def files() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("main_thread", [False, True], ids=["worker", "main"])
+@pytest.mark.parametrize(
+    "main_thread",
+    [pytest.param(False, id="worker"), pytest.param(True, id="main", marks=pytest.mark.slow)],
+)
 def test_a_result_has_what_is_registered_of_the_file(
     page: Page, site: Site, *, main_thread: bool
 ) -> None:

@@ -71,9 +71,8 @@ def test_every_coding_of_a_drawing(page: Page, site: Site) -> None:
     )
 
 
-def test_all_drawings_in_both_ways(page: Page, site: Site) -> None:
+def test_drawings_on_the_main_thread(page: Page, site: Site) -> None:
     files = {name: encoded(picture) for name, picture in drawings(6, size=(384, 256))}
-    compare(page, site, files)
     compare(page, site, files, forceMainThread=True)
 
 
@@ -95,7 +94,8 @@ def swapped_primaries(profile: bytes) -> bytes:
 
 def test_nothing_turns_or_recolours_the_pixels(page: Page, site: Site) -> None:
     kinds = ("JPEG", "PNG", "WEBP")
-    files = {f"{kind}-turned-{n}": turned(kind, n) for kind in kinds for n in (3, 5, 6, 8)}
+    files = {f"{kind}-turned-6": turned(kind, 6) for kind in kinds}
+    files |= {f"JPEG-turned-{n}": turned("JPEG", n) for n in (3, 5, 8)}
     files |= {f"{kind}-profile": profiled(kind) for kind in (*kinds, "AVIF")}
     files["PNG-gamma"] = with_gamma(encoded(noise(300, 200), "PNG"))
     compare(page, site, files)
@@ -124,7 +124,7 @@ def shown(page: Page, site: Site, data: bytes) -> list[Any]:
 
 
 def test_a_turned_avif_is_read_as_it_is_stored(page: Page, site: Site) -> None:
-    files = {str(orientation): turned("AVIF", orientation) for orientation in range(2, 9)}
+    files = {str(orientation): turned("AVIF", orientation) for orientation in (3, 5, 6)}
     compare(page, site, files)
     assert shown(page, site, files["6"])[1:] == [200, 300]
 
@@ -140,7 +140,7 @@ def with_gamma(png: bytes) -> bytes:
 
 @needs_shared
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.slow)])
 def test_rgb_vectors(page: Page, site: Site, step: int) -> None:
     with (VECTORS / "pdq.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["mode"] == "RGB"][::step]

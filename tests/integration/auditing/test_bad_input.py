@@ -272,14 +272,19 @@ def test_a_zip_without_permission_is_a_row(store: egide.Store, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "column",
-    [
-        pa.array([PHOTO], pa.large_binary()),
-        pa.array([PHOTO], pa.binary_view()),
-        pa.array([PHOTO], pa.binary()).dictionary_encode(),
-        pa.array([[PHOTO]], pa.list_(pa.binary(), 1)),
-        pa.array([*[None] * 50, PHOTO], pa.binary()),
+    [  # Of these kinds, and of more, see test_tables.py; here one goes all the way.
+        pytest.param(pa.array([PHOTO], pa.large_binary()), id="large", marks=pytest.mark.slow),
+        pytest.param(pa.array([PHOTO], pa.binary_view()), id="view", marks=pytest.mark.slow),
+        pytest.param(
+            pa.array([PHOTO], pa.binary()).dictionary_encode(),
+            id="dictionary",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            pa.array([[PHOTO]], pa.list_(pa.binary(), 1)), id="fixed list", marks=pytest.mark.slow
+        ),
+        pytest.param(pa.array([*[None] * 50, PHOTO], pa.binary()), id="nulls first"),
     ],
-    ids=["large", "view", "dictionary", "fixed list", "nulls first"],
 )
 def test_a_binary_column_of_any_kind_is_read(
     store: egide.Store, tmp_path: Path, column: pa.Array
@@ -331,6 +336,7 @@ def test_a_picture_that_needs_too_much_memory_costs_only_itself(
     assert codes["b.png"] in {"decode-failed", "decoder-crashed"}
 
 
+@pytest.mark.usefixtures("workers_apart")
 def test_a_worker_killed_from_outside_costs_no_item(store: egide.Store, tmp_path: Path) -> None:
     sources = [
         write_tar(tmp_path / f"{n}.tar", {f"{i}.jpg": PHOTO for i in range(40)}) for n in range(3)

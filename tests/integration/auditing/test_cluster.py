@@ -227,7 +227,7 @@ def test_a_node_with_another_version_is_refused(
 
 
 @pytest.mark.slow
-def test_a_lost_node_costs_nothing_and_a_lost_cluster_is_said(
+def test_a_lost_node_costs_nothing(
     head: tuple[str, Path], here: Cluster, store: egide.Store, tmp_path: Path
 ) -> None:
     sources = many_shards(tmp_path, 12)

@@ -111,13 +111,20 @@ def test_without_keypoints_the_others_answer_alone(folder: Path) -> None:
     assert "patches" not in result.lines()[0]
 
 
-@pytest.mark.parametrize("command", [["match"], ["audit", "--thorough"]])
+MATCH, AUDIT = ["match"], ["audit", "--thorough"]
+INVALID, WRONG = {"EGIDE_PATCH_KEY": "no key"}, {"EGIDE_PATCH_KEY": "A" * 43}
+
+
 @pytest.mark.parametrize(
-    ("key", "code"),
+    ("command", "key", "code"),
     [
-        (NO_KEY, "patch-key-missing"),
-        ({"EGIDE_PATCH_KEY": "no key"}, "patch-key-invalid"),
-        ({"EGIDE_PATCH_KEY": "A" * 43}, "patch-key-wrong"),
+        (MATCH, NO_KEY, "patch-key-missing"),
+        (MATCH, INVALID, "patch-key-invalid"),
+        (AUDIT, WRONG, "patch-key-wrong"),
+        # Both commands look for the key at the same place.
+        pytest.param(AUDIT, NO_KEY, "patch-key-missing", marks=pytest.mark.slow),
+        pytest.param(AUDIT, INVALID, "patch-key-invalid", marks=pytest.mark.slow),
+        pytest.param(MATCH, WRONG, "patch-key-wrong", marks=pytest.mark.slow),
     ],
 )
 def test_a_key_that_is_lost_or_wrong_is_said_and_the_first_tier_goes_on(

@@ -61,12 +61,12 @@ def test_the_whole_story(registered: Path) -> None:
     page = (registered / "audit" / "report.html").read_text("utf-8")
     assert '<html lang="fr"' in page
 
-    assert egide_apart(registered, "match", "dataset/1.jpg").code == 1
+    assert egide_in(registered, "match", "dataset/1.jpg").code == 1
     assert egide_apart(registered, "bank", "withdraw", "helpline", 1, 2).code == 0
-    again = egide_apart(registered, "audit", "dataset", "--out", "audit")
+    again = egide_in(registered, "audit", "dataset", "--out", "audit")
     assert (again.code, "[nothing-to-compare]" in again.err) == (3, True)
     assert "helpline" in again.err
-    assert egide_apart(registered, "match", "dataset/1.jpg").code == 3
+    assert egide_in(registered, "match", "dataset/1.jpg").code == 3
 
 
 def test_hash_prints_json_lines(folder: Path) -> None:
@@ -80,6 +80,29 @@ def test_hash_prints_json_lines(folder: Path) -> None:
     assert bad["file"] == "photos/bad.jpg"
     assert bad["error"]["code"] == "not-an-image"
     assert egide_in(folder, "hash", "photos/bad.jpg").code == 3
+
+
+@pytest.mark.parametrize("command", ["hash", "match", "audit"])
+def test_what_is_no_picture_in_a_folder_is_counted_and_no_gap(
+    registered: Path, command: str
+) -> None:
+    folder = registered / "mixed"
+    folder.mkdir()
+    (folder / "p.png").write_bytes(encoded(pictures(9)[8], "PNG"))
+    (folder / "notes.txt").write_text("words")
+    (folder / "empty").write_bytes(b"")
+    mixed = egide_in(registered, command, "mixed")
+    assert mixed.code == 0
+    said = mixed.out if command == "audit" else mixed.err
+    assert "Files that are not pictures: 2 (" in said
+    assert "notes" not in said
+    if command != "audit":  # which takes a text for a list of hashes
+        assert egide_in(registered, command, "mixed/notes.txt").code == 3
+    (folder / "p.png").unlink()
+    assert egide_in(registered, command, "mixed").code == 3
+    (folder / "p.jpg").write_text("claims to be one")
+    (folder / "q.png").write_bytes(encoded(pictures(9)[8], "PNG"))
+    assert egide_in(registered, command, "mixed").code == 1
 
 
 def test_hash_has_two_modes(folder: Path) -> None:
@@ -225,7 +248,9 @@ def test_a_source_is_withdrawn_only_with_a_word_of_consent(
     assert "0 entries withdrawn" in nothing.out or nothing.json()["entries"] == 0
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
+@pytest.mark.parametrize(
+    ("answer", "code"), [("y", 0), ("n", 2), pytest.param("", 2, marks=pytest.mark.slow)]
+)
 def test_on_a_terminal_withdrawing_a_source_asks(registered: Path, answer: str, code: int) -> None:
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
@@ -367,7 +392,7 @@ def test_wrong_usage_exits_with_2(folder: Path, arguments: list[str]) -> None:
     ("files", "arguments"),
     [
         (20, ["audit", "photos"]),
-        (20, ["bank", "list"]),
+        pytest.param(20, ["bank", "list"], marks=pytest.mark.slow),
         (20, ["match", "photos/0.png"]),
         pytest.param(80, ["audit", "photos", "--workers", "40"], marks=pytest.mark.slow),
     ],

@@ -165,7 +165,7 @@ def _small_limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 TestLiveAgainstRebuilt = LiveAgainstRebuilt.TestCase
 TestLiveAgainstRebuilt.settings = settings(
-    max_examples=12,
+    max_examples=settings.default.max_examples // 6,
     stateful_step_count=14,
     suppress_health_check=list(HealthCheck),
 )

@@ -56,6 +56,14 @@ def breakable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breaka
     gc.collect()  # the index is mapped for as long as it is known, which keeps the disk in use
 
 
+# In which way it takes no writes, a test of each above tells apart.
+ONE = pytest.mark.parametrize(
+    "breakable",
+    ["full", *(pytest.param(how, marks=pytest.mark.slow) for how in ("locked", "read-only"))],
+    indirect=True,
+)
+
+
 class Breakable:
     """A register whose store can be made to take no more writes."""
 
@@ -145,6 +153,7 @@ def test_a_store_that_cannot_be_written_is_told_of_and_nothing_is_half_done(
     assert stranger.sign_in(number).status_code == 303
 
 
+@ONE
 def test_the_way_out_is_open_whatever_the_store_does(breakable: Breakable) -> None:
     owner = Hostile(breakable.served)
     owner.register(1)
@@ -158,6 +167,7 @@ def test_the_way_out_is_open_whatever_the_store_does(breakable: Breakable) -> No
     assert owner.get("case/card").status_code == 401
 
 
+@ONE
 def test_partners_hear_of_withdrawals_alone_while_what_they_are_given_cannot_be_logged(
     breakable: Breakable,
 ) -> None:

@@ -181,8 +181,7 @@ def test_a_key_that_stands_for_networks_counts_while_they_are_let_in(tmp_path: P
             assert said is not enabled
 
 
-@pytest.mark.parametrize("lang", ["en", "fr"])
-@pytest.mark.parametrize("contact", ["help@example.org", ""])
+@pytest.mark.parametrize(("lang", "contact"), [("en", "help@example.org"), ("fr", "")])
 def test_a_lost_pin_leads_to_a_worker_and_a_lost_number_to_nobody(
     tmp_path: Path, lang: str, contact: str
 ) -> None:

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 
 HOSTILE = ("hostile_decoder",)
 PHOTO = encoded(pictures(8)[0], quality=80)
-OTHERS = [encoded(image, "PNG") for image in pictures(8)[1:4]]
+OTHERS = [encoded(image.reduce(4), "PNG") for image in pictures(8)[1:4]]
 LIMITS = Limits(item_timeout_s=60, worker_memory_bytes=1_000_000_000)
+"""With time for a busy machine."""
 DEADLINE_S = 30.0
 
 
@@ -144,8 +145,10 @@ def test_a_picture_on_which_the_decoder_hangs_is_given_up_after_its_time(
 
 
 def test_a_child_that_somebody_killed_costs_no_picture(hostile: DecodingPool) -> None:
-    for pid in child_ids(hostile):
+    killed = child_ids(hostile)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(is_alive, killed)))  # a picture may lose one child, not two
     assert hostile.fingerprint(PHOTO) == fingerprint(PHOTO, mode=Mode.FAST, anchored=True)
     with ThreadPoolExecutor(1) as threads:
         before = set(child_ids(hostile))
@@ -363,6 +366,6 @@ def test_a_signal_to_the_whole_group_leaves_the_picture_in_hand(
 def test_many_threads_share_few_children(hostile: DecodingPool) -> None:
     expected = [fingerprint(data, mode=Mode.FAST, anchored=True) for data in OTHERS]
     with ThreadPoolExecutor(16) as threads:
-        found = list(threads.map(lambda n: hostile.fingerprint(OTHERS[n % 3]), range(160)))
-    assert found == [expected[number % 3] for number in range(160)]
+        found = list(threads.map(lambda n: hostile.fingerprint(OTHERS[n % 3]), range(96)))
+    assert found == [expected[number % 3] for number in range(96)]
     assert hostile.status().busy == hostile.status().waiting == 0

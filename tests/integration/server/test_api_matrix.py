@@ -4,6 +4,7 @@ import re
 import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class Operation(NamedTuple):
         return f"{self.method} {self.path}"
 
 
+@cache
 def operations() -> list[Operation]:
     document = create_app(ServerSettings()).openapi()
     return [

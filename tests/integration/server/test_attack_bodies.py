@@ -13,11 +13,11 @@ from attacked import Answered, Target, form, target
 
 MIB = 2**20
 LARGEST_BYTES = 16 * MIB
-AT_ONCE = 12
-MAX_GROWTH_MIB = 300
-"""Twelve bodies of 16 MiB that are what they say would be 192."""
+AT_ONCE = 4
+MAX_GROWTH_MIB = 200
+"""Four bodies of 16 MiB that are what they say would be 64."""
 MAX_PAUSE_S = 1.5
-"""Of the process's work, however busy the machine; one such body took 2 s, and twelve follow."""
+"""Of the process's work, however busy the machine; one such body took 2 s, and four follow."""
 PDQ = b'"' + b"f0" * 32 + b'"'
 ENTRIES = "/v1/banks/helpline/entries"
 FINGERPRINTS = "/v1/match/fingerprints"

@@ -135,10 +135,10 @@ class TestWriting:
 
     def test_many_entries_at_once_are_one_record_that_names_none(self, store: egide.Store) -> None:
         ChangingStore.of(store).entries.register(
-            "helpline", (registration(n) for n in range(10, 10 + 2500))
+            "helpline", (registration(n) for n in range(10, 10 + MAX_SUBJECTS + 1))
         )
         last = list(store.log.records())[-1]
-        assert (last.seq, last.subjects, last.detail) == (9, (), {"entries": 2500})
+        assert (last.seq, last.subjects, last.detail) == (9, (), {"entries": MAX_SUBJECTS + 1})
         ChangingStore.of(store).entries.register(
             "helpline", (registration(n) for n in range(9000, 9000 + MAX_SUBJECTS))
         )

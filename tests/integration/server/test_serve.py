@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 
 import egide
+from commands import egide_in
 from egide.domain.model import Registration
 from egide.store.changing import ChangingStore
 from pictures import encoded, pictures
@@ -35,11 +36,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_first_start_makes_the_store_and_one_key_and_the_second_none(tmp_path: Path) -> None:
+    """And a request in progress is finished at the end."""
     with started(tmp_path) as first:
         first.await_address()
         assert first.key.startswith("egide_")
         assert first.ask("GET", "/v1/status").status == 200
-        assert first.end() == 0
+        with first.connect() as connection:
+            body = json.dumps({"fingerprints": [{"pdq": CODE.hex()}]}).encode()
+            head = (
+                f"POST /v1/match/fingerprints HTTP/1.1\r\nHost: x\r\n"
+                f"Authorization: Bearer {first.key}\r\nContent-Length: {len(body)}\r\n"
+                f"Expect: 100-continue\r\n\r\n"
+            )
+            connection.sendall(head.encode() + body[:10])
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100")  # it is being read
+            first.process.send_signal(signal.SIGTERM)
+            first.await_refusal()
+            connection.sendall(body[10:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert first.process.wait(DEADLINE_S) == 0
         assert first.key not in first.log.read_text("utf-8")
     with started(tmp_path) as second:
         second.await_address()
@@ -54,44 +69,20 @@ def test_store_of_an_older_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "egide.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '0002'")
     database.close()
-    with started(tmp_path) as server:
-        assert server.process.wait(DEADLINE_S) == 3
-        assert server.process.stdout is not None
-        assert "store-too-old" in server.process.stdout.read()
+    done = egide_in(tmp_path, "serve", "--json", "--port", "0")
+    assert (done.code, "store-too-old" in done.out) == (3, True)
 
 
 def test_port_in_use_is_said(tmp_path: Path, server: Server) -> None:
     port = server.address.rpartition(":")[2]
-    with started(tmp_path, "--port", port) as second:
-        assert second.process.wait(DEADLINE_S) == 3
-        assert second.process.stdout is not None
-        assert "address-in-use" in second.process.stdout.read()
+    done = egide_in(tmp_path, "serve", "--json", "--port", port, "--decoders", "1")
+    assert (done.code, "address-in-use" in done.out) == (3, True)
 
 
 def test_unknown_setting_in_the_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "egide.toml").write_text("prot = 1\n", "utf-8")
-    with started(tmp_path, "--config", "egide.toml") as server:
-        assert server.process.wait(DEADLINE_S) == 3
-        assert server.process.stdout is not None
-        assert "prot" in server.process.stdout.read()
-
-
-def test_request_in_progress_is_finished_at_the_end(tmp_path: Path) -> None:
-    with started(tmp_path) as server:
-        server.await_address()
-        with server.connect() as connection:
-            body = json.dumps({"fingerprints": [{"pdq": CODE.hex()}]}).encode()
-            head = (
-                f"POST /v1/match/fingerprints HTTP/1.1\r\nHost: x\r\n"
-                f"Authorization: Bearer {server.key}\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
-            connection.sendall(head.encode() + body[:10])
-            time.sleep(0.5)  # until the request is being read
-            server.process.send_signal(signal.SIGTERM)
-            server.await_refusal()
-            connection.sendall(body[10:])
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
-        assert server.process.wait(DEADLINE_S) == 0
+    done = egide_in(tmp_path, "serve", "--json", "--config", "egide.toml")
+    assert (done.code, "prot" in done.out) == (3, True)
 
 
 def test_second_signal_ends_it_at_once(tmp_path: Path) -> None:
@@ -100,28 +91,14 @@ def test_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         with server.connect() as connection:
             connection.sendall(
                 f"POST /v1/match/fingerprints HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
-                f"Authorization: Bearer {server.key}\r\n\r\n".encode()
+                f"Authorization: Bearer {server.key}\r\nExpect: 100-continue\r\n\r\n".encode()
             )
-            time.sleep(0.5)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100")  # it is being read
             server.process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
             assert server.process.poll() is None
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(DEADLINE_S)
-
-
-def test_children_end_with_the_server(tmp_path: Path) -> None:
-    with started(tmp_path) as server:
-        server.await_address()
-        listed = Path(f"/proc/{server.process.pid}/task").glob("*/children")
-        children = [int(number) for path in listed for number in path.read_text().split()]
-        assert children
-        server.process.kill()
-        server.process.wait(DEADLINE_S)
-        end = time.monotonic() + DEADLINE_S
-        while any(Path(f"/proc/{child}/exe").exists() for child in children):
-            assert time.monotonic() < end, "a child outlives the server"
-            time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,7 @@ def test_workers_end_with_a_server_that_is_killed(tmp_path: Path) -> None:
         assert end_with_all(running, signal.SIGKILL) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_worker_that_cannot_start_is_said(tmp_path: Path) -> None:
     with started(
         tmp_path, "--workers", "2", "--decoders", "2", EGIDE_WORKER_MEMORY_BYTES="1000000"

@@ -8,6 +8,7 @@ import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,20 +129,26 @@ def test_no_route_tells_anybody_a_fingerprint_but_partners(api: Api) -> None:
     told = set()
     for number, (method, path) in enumerate(routes(api)):
         held = [hold(api.store, BANK, number)]  # the one before may have been withdrawn
-        # The pages know no keys.
-        for role in Role if path.startswith(("/v1", "/hma")) else [Role.ADMIN]:
-            for query in QUERIES if method == "GET" else QUERIES[:1]:
-                for body in bodies(held[0], method):
-                    answer = api.served.client.request(
-                        method,
-                        filled(path, held[0].entry),
-                        params=query,
-                        json=body,
-                        headers={"Authorization": f"Bearer {api.tokens[role]}"},
-                        follow_redirects=False,
-                    )
-                    if tells(answer, held):
-                        told.add((role, method, path))
+        sent = bodies(held[0], method)
+        # The pages know no keys, and none of these questions.
+        of_api = path.startswith(("/v1", "/hma"))
+        queries = QUERIES if of_api and method == "GET" else QUERIES[:1]
+        for role in Role if of_api else [Role.ADMIN]:
+            for query, body in product(queries, list(sent)):
+                answer = api.served.client.request(
+                    method,
+                    filled(path, held[0].entry),
+                    params=query,
+                    json=body,
+                    headers={"Authorization": f"Bearer {api.tokens[role]}"},
+                    follow_redirects=False,
+                )
+                if tells(answer, held):
+                    told.add((role, method, path))
+                if answer.status_code == 403 and b'"forbidden"' in answer.content:
+                    break  # a role without the permission, whatever it sends
+                if answer.status_code == 422 and len(sent) > 1:
+                    sent.remove(body)  # it is none of this route's, whoever sends it
     assert told == GIVEN
 
 

@@ -117,7 +117,7 @@ def test_get_says_where_the_picture_is(store: egide.Store) -> None:
     guard = egide.guard(samples, store, get=itemgetter("a"))
     assert list(guard) == samples[:1]
     assert (guard.summary.matched, guard.summary.unread) == (1, 1)
-    assert "get= failed on it, KeyError" in guard.summary.gaps[0].message
+    assert "looking for it failed, KeyError" in guard.summary.gaps[0].message
 
 
 def test_whatever_a_decoder_raises_costs_one_sample(

@@ -19,7 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from egide.auditing.sources import Item, Read, open_source, read_shard
+from egide.auditing.sources import (
+    Columns,
+    Item,
+    Other,
+    Read,
+    look_beside,
+    open_source,
+    read_shard,
+)
 from egide.auditing.sources.records import checksum
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import DEFAULT_LIMITS, Limits
@@ -421,3 +429,47 @@ def test_what_claims_to_be_one_and_is_none_is_told(
         read(tmp_path / name)
     (tmp_path / "outer.tar").write_bytes(tar({name: content}))
     assert gaps(tmp_path / "outer.tar") == [(GapKind.ARCHIVE, name, "source-unreadable")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.jpg", encoded(pictures(1)[0]), None),
+        ("a", encoded(pictures(1)[0], "PNG"), None),
+        ("a.jpg", b"claims to be one", None),
+        ("a.jpg", b"", None),
+        ("notes.txt", b"words", ".txt"),
+        ("empty", b"", ""),
+        ("Thumbs.bin", bytes(range(32)) * 40, ".bin"),
+        ("a.html", b"<p>no picture</p>", ".html"),
+        ("a.html", b"<img src=data:image/png;base64,"
+         + base64.b64encode(encoded(pictures(1)[0], "PNG")) + b">", "text with pictures"),
+        ("a.zip", b"PK\3\4" + bytes(40), "a zip file"),
+        ("a.zip", b"no zip", "it is no zip file"),
+        ("a.bin", bytes(range(200)) * 3 + encoded(pictures(1)[0]), "with pictures or archives"),
+        ("a.pdf", b"%PDF-1.7", "a PDF document"),
+        ("a.mp4", b"", "an MP4 video"),
+        ("_metadata", b"PAR1" + bytes(20), ""),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_pictures_is_told_as_in_an_audit(
+    name: str, content: bytes, expected: str | None, tmp_path: Path
+) -> None:
+    found = look_beside(name, io.BytesIO(content), DEFAULT_LIMITS)
+    if expected is None:
+        assert found is None
+    elif isinstance(found, Gap):
+        assert found.kind is GapKind.ARCHIVE
+        assert expected in found.message
+    else:
+        assert found == Other(expected)
+    if expected is not None:
+        (tmp_path / name).write_bytes(content)
+        source = open_source(str(tmp_path))
+        read: list[Read | None] = []
+        try:
+            for shard in source.shards():
+                read.extend(read_shard(shard, DEFAULT_LIMITS))
+        except SourceError:
+            read.append(None)
+        assert isinstance(found, Other) == all(isinstance(one, Other | Columns) for one in read)

@@ -115,7 +115,7 @@ def repeated_in_many_groups(folder: Path) -> Path:
     table = pa.table({"image": pa.array([value] * 1100, pa.binary())})
     path = folder / "t.parquet"
     with pq.ParquetWriter(path, table.schema) as writer:
-        for _ in range(24):
+        for _ in range(8):
             writer.write_table(table)
     return path
 
@@ -133,7 +133,7 @@ def lists_of_nothing(folder: Path) -> Path:
 
 def many_huge_columns(folder: Path) -> Path:
     column = pa.array([b"no picture" + bytes(4 * MIB)] * 2, pa.binary())
-    table = pa.table({f"c{n}": column for n in range(24)})
+    table = pa.table({f"c{n}": column for n in range(8)})
     return parquet(folder, table, compression="zstd", use_dictionary=False)
 
 

@@ -210,6 +210,9 @@ LIES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no before": lambda it: it["predicate"]["egide"].update(before=None),
     "no change": lambda it: it["predicate"]["egide"].update(change=None),
     "gone": lambda it: it["predicate"]["egide"]["audit"]["outcomes"].update(gone=1),
+    "a digest": lambda it: it["predicate"]["egide"]["audit"]["files"].update({"a.html": "AB" * 32}),
+    "no time": lambda it: it["predicate"]["egide"]["audit"].update(finished_at="soon"),
+    "times": lambda it: it["predicate"]["egide"]["audit"].update(started_at="2026-11-30T08:00:30Z"),
     "compared": lambda it: it["predicate"]["egide"]["audit"]["outcomes"].update(compared=13),
 }
 

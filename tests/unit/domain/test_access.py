@@ -1,5 +1,6 @@
 """Keys: how they look, what their roles may do, which banks they reach."""
 
+import re
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -23,6 +24,7 @@ from egide.errors import BankMissing, Forbidden
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 TOKEN = "egide_abcdefgh2345_" + "A" * 43
+SHAPED = re.compile(r"egide_[a-z2-7]*_[\w-]*", re.ASCII)  # of all of Unicode it takes seconds
 
 
 def key(role: Role = Role.MATCHER, banks: tuple[str, ...] | None = None) -> Key:
@@ -68,7 +70,7 @@ class TestTokens:
         assert not secret_matches(rubbish, sha256(bytes(32) + b"x").digest())
         assert not secret_matches(bytes(32), rubbish)
 
-    @given(st.one_of(st.text(max_size=80), st.from_regex(r"egide_[a-z2-7]*_[\w-]*")))
+    @given(st.one_of(st.text(max_size=80), st.from_regex(SHAPED)))
     def test_rubbish_is_no_token_and_no_error(self, text: str) -> None:
         parsed = parse_token(text)
         assert parsed is None or text == f"egide_{parsed[0]}_{spelled(parsed[1])}"

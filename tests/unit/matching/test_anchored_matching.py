@@ -153,9 +153,7 @@ def _alike(one: Sequence[int], other: Sequence[int]) -> bool:
     return common >= min(4, len(one), len(other))
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), seed=st.integers(0, 1 << 30))
 def test_it_finds_what_plain_python_finds(opened: Open, data: st.DataObject, seed: int) -> None:
     details = CODES[:12]

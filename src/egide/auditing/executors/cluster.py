@@ -46,6 +46,7 @@ _PIECE_BYTES = 16 * 1024 * 1024
 _POLL_S = 0.2
 _CLOSE_S = 5.0
 _REACH_S = 10.0
+_LOST_S = 5.0
 _STORE_BYTES = 256 * 1024 * 1024
 _FILE = re.compile(r"([0-9a-f]{32})\.[0-9]{1,9}\.parquet")
 _QUIET = {
@@ -113,6 +114,8 @@ def joined(name: str, *, processes: int) -> Iterator[Cluster]:
     except Exception as error:
         raise ClusterUnusable(name=name, reason=_why(name, error)) from error
     signal.signal(signal.SIGTERM, ending)  # Ray's would end this process without a word
+    # When a node is lost, it would write its daemon's log into what this process answers.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None  # noqa: SLF001
     try:
         yield Cluster(ray, name)
     finally:
@@ -206,12 +209,22 @@ class RayExecutor:
                 found, _ = self._ray.wait(list(calling), timeout=_POLL_S)
         except Exception as error:
             raise ClusterUnusable(name=self._cluster.name, reason=type(error).__name__) from error
+        self._check_company()
+        return [calling[call] for call in found]
+
+    def _check_company(self) -> None:
+        """Raise if no worker is there, and none will come."""
         if any(seat.ready for seat in self._seats):
             self._alone_since = time.monotonic()
-        elif time.monotonic() - self._alone_since > START_S:
+            return
+        alone_s = time.monotonic() - self._alone_since
+        reason = None
+        if alone_s > START_S:
             reason = "no worker starts there: `ray status` says what is free"
+        elif alone_s > _LOST_S and not any(node["Alive"] for node in self._ray.nodes()):
+            reason = "all its nodes are gone"
+        if reason is not None:
             raise ClusterUnusable(name=self._cluster.name, reason=reason)
-        return [calling[call] for call in found]
 
     def _begin(self, seat: _Seat, job: Job) -> None:
         seat.job = job

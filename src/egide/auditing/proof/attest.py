@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from egide.auditing.proof.attested import PROOF_SCHEMA, Attested
 from egide.auditing.proof.envelope import Envelope
 from egide.auditing.proof.facts import Counting, read_pair, read_purge
-from egide.auditing.proof.statement import Statement, contradictions
+from egide.auditing.proof.statement import Statement, contradictions, moment
 from egide.auditing.summary import PURGE
 from egide.errors import AttestationExists, AttestationRefused, OutputUnwritable
 from egide.files import written_whole
@@ -113,11 +113,9 @@ def _unlike(purge: PurgeFacts, change: Change, after: AuditFacts) -> Iterator[st
 
 
 def _time(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise AttestationRefused(reason=f"{text!r} is no time") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    if (found := moment(text)) is None:
+        raise AttestationRefused(reason=f"{text!r} is no time")
+    return found
 
 
 def _has_rows(facts: AuditFacts) -> bool:

@@ -7,8 +7,10 @@ in one extension field, `egide`; see docs/reference/proof.md.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,9 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/svr/v0.1"
 VERIFIER = "urn:egide:audit:1"
 DIGEST = "egideDatasetV1"
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class OtherSchema(ValueError):
@@ -94,6 +99,8 @@ def parse_statement(payload: bytes) -> Received:
     attested = typed(Attested, facts, "egide")
     statement = Statement(typed(str, predicate.get("timeCreated"), "timeCreated"), attested)
     problems = contradictions(attested)
+    if moment(statement.created) is None:
+        problems.append("it does not say when it was made")
     if _digests(values.get("subject")) != [{DIGEST: attested.audit.dataset.root}]:
         problems.append("the subject is not the set of the last audit")
     if predicate.get("properties") != attested.properties():
@@ -174,6 +181,12 @@ def _contradictions(facts: AuditFacts) -> Iterator[str]:
         yield "something matched, and nothing was compared"
     if facts.outcomes.compared > facts.dataset.leaves or facts.outcomes.gone > facts.dataset.leaves:
         yield "more was compared or is gone than the set has"
+    digests = [facts.dataset.root, facts.outcomes.root, facts.dataset_sha256, *facts.files.values()]
+    if not all(map(_SHA256.fullmatch, digests)):
+        yield "a digest is none"
+    started, ended = moment(facts.started_at), moment(facts.finished_at)
+    if started is None or ended is None or started > ended:
+        yield "it has no time, or ended before it began"
     if set(facts.sentence) != set(LANGUAGES):
         yield "the sentence is not there in each language"
     elif facts.method.egide_version == __version__ and facts.sentence != sentences(facts):
@@ -185,5 +198,17 @@ def _between(before: AuditFacts, after: AuditFacts) -> Iterator[str]:
         yield "the two audits are of two registers"
     if before.register.revision > after.register.revision:
         yield "the later audit is of an earlier revision"
+    ended, began = moment(before.finished_at), moment(after.started_at)
+    if ended and began and began < ended:
+        yield "the later audit began before the first ended"
     if after.outcomes.gone:
         yield "something of the last set is said to be gone"
+
+
+def moment(text: str) -> datetime | None:
+    """Read a time, in UTC unless it says otherwise; None if it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -26,6 +26,7 @@ from egide.auditing.sources.metadata import (
     is_metadata,
     names_hashes,
 )
+from egide.auditing.sources.nested import look_beside
 from egide.auditing.sources.packed import PackedSource
 from egide.auditing.sources.parquet import ParquetSource
 from egide.auditing.sources.records import RecordSource
@@ -61,6 +62,7 @@ __all__ = [
     "access",
     "endpoints",
     "is_local",
+    "look_beside",
     "open_source",
     "read_shard",
     "variables_for",

@@ -87,6 +87,24 @@ class KeptSource:
                 ) from error
 
 
+def kept_rows(url: str) -> Iterator[KeptRow]:
+    """Yield the rows of a file of kept fingerprints.
+
+    Raises:
+        SourceMissing: there is none.
+        SourceUnreadable: it is damaged, or another kind of file.
+    """
+    import pyarrow as pa
+
+    with open_binary(url) as stream:
+        file = _opened(stream, url)
+        try:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                yield from from_table(batch)
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+            raise SourceUnreadable(name=url, reason="its rows are damaged") from error
+
+
 def is_kept(url: str) -> bool:
     """Whether a file says that it is one of kept fingerprints."""
     import pyarrow as pa
@@ -120,7 +138,9 @@ def _opened(stream: Any, name: str) -> Any:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceUnreadable(name=name, reason="it is cut off or damaged") from error
     head = head_of(schema.metadata)
-    if head is None or head["schema_version"] != KEPT_SCHEMA:
+    if head is None:
+        raise SourceUnreadable(name=name, reason="it is no file of kept fingerprints")
+    if head["schema_version"] != KEPT_SCHEMA:
         raise SourceUnreadable(name=name, reason="another version of Egide wrote it: hash anew")
     if not schema.equals(kept_schema()):
         raise SourceUnreadable(name=name, reason="its columns are not those of fingerprints")

@@ -8,7 +8,7 @@ import struct
 import zlib
 from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.sources.base import Item, Member, Other, Read, Reading
+from egide.auditing.sources.base import Expansion, Item, Member, Other, Read, Reading, Shard
 from egide.auditing.sources.within import PIECE_BYTES, look_within
 from egide.domain.coverage import Gap, GapKind
 from egide.errors import (
@@ -35,6 +35,7 @@ from egide.media.formats import sniff
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from egide.domain.model import Limits
 
 _NO_DATA = ("_metadata", "_common_metadata")
 """What Parquet's writers put beside a table's files: it holds none of the rows it tells of."""
@@ -110,6 +111,36 @@ def read_member(member: Member, reading: Reading) -> Iterator[Read]:
         yield Gap.of(name, error, GapKind.ARCHIVE)
     else:
         yield from look_within(member, head, reading)
+
+
+def look_beside(name: str, stream: IO[bytes], limits: Limits) -> Other | Gap | None:
+    """Say what a file beside pictures is, for who opens nothing but pictures.
+
+    The rule is that of `read_member`: what is no gap there is none here.
+
+    Returns:
+        None for a picture, or what claims to be one; a gap for what may hold some; else the rest.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    head = _read_head(stream)
+    words, kind = named(name, head), kind_of(head)
+    if words is None and kind is not None and name.rpartition("/")[2] not in _NO_DATA:
+        words = f"a {kind.value} file"
+    elif words is None and (sniff(head) is not None or suffix_of(name) in IMAGE_SUFFIXES):
+        return None
+    if words is None:
+        stream.seek(0)
+        expansion = Expansion(Shard("file", "", name), limits)
+        reads = read_member(Member(name, stream, seekable=True), Reading(name, limits, expansion))
+        first = next((read for read in reads if not isinstance(read, Other)), None)
+        if first is None:
+            return Other(suffix_of(name))
+        if isinstance(first, Gap):
+            return first
+        words = "a text with pictures in it"
+    return Gap.of(name, ArchiveUnsupported(name=name, format=words), GapKind.ARCHIVE)
 
 
 def _read_head(stream: Any) -> bytes:

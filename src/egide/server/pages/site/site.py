@@ -57,7 +57,8 @@ class Site:
         )
 
 
-def load_page_strings(lang: str) -> dict[str, str]:
+@cache
+def load_page_strings(lang: str) -> Mapping[str, str]:
     """Load all strings of the pages in a language, by dotted key, from `locale/<lang>/*.toml`."""
     folder = files("egide.server.pages").joinpath("locale", lang)
     found = (file for file in folder.iterdir() if file.name.endswith(".toml"))
