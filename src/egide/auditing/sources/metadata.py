@@ -66,7 +66,7 @@ TABLE_SUFFIXES = (
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
-_DECODER = json.JSONDecoder()
+_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _NESTED = frozenset({dict, list})
 _JSON_SPACES = " \t\r\n"
 _TAKEN_AT_ONCE = 64 * 1024
@@ -499,7 +499,7 @@ def _loaded(line: bytes) -> Any:
         return json.loads(line)
     text = line.decode("utf-8", "surrogatepass").rstrip(_JSON_SPACES)
     try:
-        record, end = _DECODER.scan_once(text, 0)
+        record, end = _SCAN(text, 0)
     except StopIteration as error:
         reason = "a value is missing"
         raise ValueError(reason) from error
