@@ -13,7 +13,8 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Pass the arguments on, such as --quick."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    for name in ("hashing", "search", "audit", "metadata", "again", "cluster"):
+    names = ("hashing", "search", "audit", "metadata", "again", "cluster", "purge")
+    for name in names:
         print(f"\n=== {name} ===", flush=True)
         command = [sys.executable, str(HERE / f"{name}.py"), *sys.argv[1:]]
         subprocess.run(command, check=True, env=environment)

@@ -80,7 +80,7 @@ def run(folder: Path, script: str, programs: Path) -> subprocess.CompletedProces
     }
     return subprocess.run(
         ["/bin/bash", "-c", _PRELUDE + script], cwd=folder, env=environment,
-        capture_output=True, text=True, check=False, timeout=110,
+        capture_output=True, text=True, check=False, timeout=280,
     )  # fmt: skip
 
 

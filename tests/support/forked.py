@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import faulthandler
 import fcntl
 import json
 import logging
@@ -117,6 +118,7 @@ def _serve(asking: socket.socket) -> None:
 
 def _become(told: dict[str, Any], descriptors: list[int]) -> None:
     """Be the process that was asked for, to its end."""
+    faulthandler.disable()  # it would write to a descriptor that is another file's by then
     spare = [fcntl.fcntl(one, fcntl.F_DUPFD, _SPARE) for one in descriptors]
     os.closerange(0, _SPARE)
     for number, one in zip(told["numbers"], spare, strict=True):

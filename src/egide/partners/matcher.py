@@ -242,6 +242,8 @@ class MatcherClient:
                 problem = _code_of(read_answer(response, _MAX_PROBLEM_BYTES))
         if status in {401, 403}:
             raise MatcherRefused(matcher=self.name, status=status)
+        if problem == "batch-too-large":
+            raise FetchTooLarge(limit=self._policy.max_bytes)
         if status == 429 or status >= 500:
             raise MatcherAsksToWaitError(problem or f"status {status}", wait_s)
         # A redirect is not followed: it would receive the key.

@@ -35,7 +35,7 @@ from egide.domain.model import (
     Region,
     Registration,
 )
-from egide.index import few, few_compiled, reference
+from egide.index import few, reference
 from egide.store.changing import ChangingStore
 from search_data import moved, region_codes, shown
 from store_samples import copy_store
@@ -207,6 +207,8 @@ def test_after_any_change_of_the_register_it_finds_what_a_full_audit_finds(
 def test_few_codes_are_near_what_the_reference_says(
     count: int, radius: int, asked: list[tuple[int, int]]
 ) -> None:
+    from egide.index import few_compiled  # is compiled by this, where it never was
+
     codes = np.frombuffer(b"".join(CODES[:count]), np.uint8).reshape(-1, 32)
     queries = np.frombuffer(
         b"".join(moved(CODES[at], apart) for at, apart in asked), np.uint8

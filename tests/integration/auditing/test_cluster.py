@@ -206,10 +206,10 @@ def test_decoders_that_crash_there_are_blamed_as_here(
     source = str(write_tar(tmp_path / "a.tar", bad))
 
     class HostileStation(Station):
-        def open(self, *arguments: Any) -> None:
+        def open(self, *arguments: Any) -> dict[str, Any]:
             sys.path.append(str(SUPPORT))
             LocalExecutor.module = "hostile_worker"
-            super().open(*arguments)
+            return super().open(*arguments)
 
     monkeypatch.setattr(cluster_module, "Station", HostileStation)
     run([source], store, out=tmp_path / "out", executor=here.executor)

@@ -14,7 +14,7 @@ import egide
 from purging import audited, photos, samples, table_of, tar_of
 
 
-@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.slow)])
 def test_purge_killed_at_any_change_loses_nothing(
     store: egide.Store, tmp_path: Path, step: int
 ) -> None:

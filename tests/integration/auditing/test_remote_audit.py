@@ -155,6 +155,20 @@ def test_an_audit_that_ends_early_goes_on_with_what_is_missing(
     assert again["matches"] == resumed["matches"]
 
 
+def test_pictures_and_network_may_be_on_different_machines(
+    served: Served, address: str, dataset: Path, tmp_path: Path
+) -> None:
+    token = served.key(Role.MATCHER, "apart")[1]
+    kept = egide_in(tmp_path, "hash", "--fast", dataset / "0.tar", "--out", "set.parquet")
+    there = audit(tmp_path, address, token, "set.parquet", "--out", "there")
+    store = str(served.service.store.url)
+    here = egide_in(tmp_path, "audit", "set.parquet", "--out", "here", "--store", store)
+
+    assert (kept.code, there.code, here.code) == (1, 1, 1)
+    assert tables(tmp_path / "there") == tables(tmp_path / "here")
+    assert tables(tmp_path / "there")[0]
+
+
 def test_wrong_ways_to_ask_are_said(served: Served, address: str, tmp_path: Path) -> None:
     token = served.key(Role.MATCHER, "wrong")[1]
     (tmp_path / "a.png").write_bytes(encoded(DRAWN[0], "PNG"))

@@ -30,6 +30,7 @@ from egide.partners.client import partner_policy
 from egide.partners.matcher import MatcherClient
 from egide.partners.matching import RemoteMatcher
 from egide.partners.packed import HEADER_BYTES, Shape
+from egide.server.api import packed
 from egide.store.changing import ChangingStore
 from erased import Sought
 from search_data import moved, region_codes, shown
@@ -186,6 +187,21 @@ def test_register_finds_what_its_store_finds(
     if not banks:
         signals = {match.signal for each in found for match in each}
         assert signals == {*Signal} - {Signal.KEYPOINTS, Signal.URL_MD5}
+
+
+def test_more_matches_than_an_answer_may_have_are_asked_for_in_parts(
+    served: Served, address: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prints = [Fingerprint((Pdq(code(25), None),)) for _ in range(8)]
+    remote = RemoteMatcher(line(address, token))
+    whole = matched(remote, prints)
+    monkeypatch.setattr(packed, "MAX_ANSWERED", 2 * len(whole[0]))
+
+    assert whole[0]
+    assert matched(remote, prints) == whole
+    monkeypatch.setattr(packed, "MAX_ANSWERED", len(whole[0]) - 1)
+    with pytest.raises(MatcherInvalid, match="too large"):
+        matched(remote, prints)
 
 
 def test_wire_tells_neither_how_many_nor_which(address: str, token: str) -> None:

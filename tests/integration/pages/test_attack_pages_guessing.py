@@ -269,11 +269,11 @@ class TestProofOfWork:
             assert answer.json()["code"] in {"proof-invalid", "proof-expired"}, kind
         assert count(served, cases) == 0
 
-    @pytest.mark.parametrize("nonce", ["0", 0.0, -1, 2**63, 10**300, True, None, [0], "٠"])
-    def test_a_nonce_is_a_number(self, served: Served, nonce: object) -> None:
+    def test_a_nonce_is_a_number(self, served: Served) -> None:
         hostile = Hostile(served)
-        answer = hostile.post_json("register/submit", hostile.form() | {"nonce": nonce})
-        assert answer.status_code == 422
+        for nonce in ("0", 0.0, -1, 2**63, 10**300, True, None, [0], "٠"):
+            answer = hostile.post_json("register/submit", hostile.form() | {"nonce": nonce})
+            assert answer.status_code == 422, nonce
         assert count(served, cases) == 0
 
     def test_a_challenge_of_another_store_is_none_here(

@@ -56,10 +56,8 @@ def purged(
             if damage is not None:
                 damaged = damage(Path(written.name).read_bytes())
                 Path(written.name).write_bytes(damaged)
-            digest = how.check_written(written)
-            result = Path(written.name).read_bytes()
-            assert digest == hashlib.sha256(result).hexdigest()
-            return result, how
+            how.check_written(written)
+            return Path(written.name).read_bytes(), how
 
 
 def doomed_of(name: str, offset: int | None = None, content: bytes | None = None) -> Doomed:

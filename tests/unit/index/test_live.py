@@ -85,6 +85,25 @@ def test_a_new_entry_matches_and_a_withdrawn_one_does_not(opened: Open) -> None:
     assert index.entry_count == 0
 
 
+def test_signals_that_are_held_come_and_go_with_their_entries(opened: Open) -> None:
+    index = opened([entry(1, code(0)), entry(2, sha256=b"a" * 32)])
+    elsewhere = bank("elsewhere", 2)
+
+    def held() -> set[Signal]:
+        return {*index.view.signals_held([place for place in index.view.banks if place.id == 1])}
+
+    assert held() == {Signal.PDQ, Signal.SHA256}
+    apply(index, entry(3, md5=b"b" * 16), entry(2, state=State.WITHDRAWN))
+    assert held() == {Signal.PDQ, Signal.MD5}
+    apply(index, entry(1, state=State.WITHDRAWN), entry(4, code(1)), entry(3, md5=b"b" * 16))
+    assert held() == {Signal.PDQ, Signal.MD5}
+    apply(index, entry(4, state=State.WITHDRAWN), entry(3, state=State.WITHDRAWN))
+    index.apply(
+        [entry(5, code(2), bank="elsewhere")], banks=lambda: [bank(), elsewhere], revision=12
+    )
+    assert held() == set()
+
+
 def test_what_has_ended_vanishes_from_views_that_are_in_use(opened: Open) -> None:
     index = opened([entry(1, code(0)), entry(2, code(0))])
     apply(index, entry(3, code(0)))

@@ -336,7 +336,8 @@ class RayExecutor:
             job.suspects = Counter(answer["suspects"])
             if answer["done"]:
                 return
-            seat.bytes, seat.items = answer["bytes"], answer["items"]
+            seat.bytes = max(answer["bytes"] - job.kept.total("bytes"), 0)
+            seat.items = max(answer["items"] - job.kept.position, 0)
             answer = yield seat.actor.go_on.remote()
 
     # --- files ---------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from egide._version import __version__
 from egide.auditing.executors.base import Done, Job, Setup, Tick
 from egide.auditing.executors.local import LocalExecutor
 from egide.auditing.sources import Shard, is_local
-from egide.errors import EgideError, SourceNotShared, WorkerFailed
+from egide.errors import ClusterUnusable, EgideError, SourceNotShared, WorkerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,8 +107,8 @@ class Station:
         item_timeout_s: float,
         environment: Mapping[str, str],
         working_folder: str,
-    ) -> None:
-        """Start the worker process.
+    ) -> Values:
+        """Start the worker process; return `failed` if it does not start.
 
         Args:
             settings: for the worker; folders and files are replaced by this station's.
@@ -118,27 +118,13 @@ class Station:
         """
         with suppress(OSError):  # of a source that is not there each shard says it
             os.chdir(working_folder)
-        self._folder = self._own_folder()
-        for name in FOLDERS:
-            (self._folder / name).mkdir(0o700)
-        keeps = settings["work"]["fingerprints"] is not None
-        paths = {name: str(self._folder / name) for name in FOLDERS if keeps or name == "parts"}
-        search = settings["search"]
-        if search is not None:
-            own = {name: f"/dev/fd/{stream.fileno()}" for name, stream in self._files.items()}
-            search = {**search, **own}
-        setup = Setup(
-            {
-                **settings,
-                "work": {**settings["work"], **paths},
-                "search": search,
-            },
-            workers=1,
-            item_timeout_s=item_timeout_s,
-            inherit=tuple(stream.fileno() for stream in self._files.values()),
-            environment=environment,
-        )
-        self._executor = self._resources.enter_context(LocalExecutor(setup))
+        try:
+            self._open(settings, item_timeout_s, environment)
+        except EgideError as error:
+            return failed(error)
+        except Exception as error:  # noqa: BLE001 - see above
+            return failed(ClusterUnusable(name=platform.node(), reason=type(error).__name__))
+        return {}
 
     def give(self, folder: str, name: str, content: bytes) -> None:
         """Take what an earlier run left of the next shard."""
@@ -214,6 +200,31 @@ class Station:
     def close(self) -> None:
         """End the worker, and leave nothing."""
         self._resources.close()
+
+    def _open(
+        self, settings: Values, item_timeout_s: float, environment: Mapping[str, str]
+    ) -> None:
+        self._folder = self._own_folder()
+        for name in FOLDERS:
+            (self._folder / name).mkdir(0o700)
+        keeps = settings["work"]["fingerprints"] is not None
+        paths = {name: str(self._folder / name) for name in FOLDERS if keeps or name == "parts"}
+        search = settings["search"]
+        if search is not None:
+            own = {name: f"/dev/fd/{stream.fileno()}" for name, stream in self._files.items()}
+            search = {**search, **own}
+        setup = Setup(
+            {
+                **settings,
+                "work": {**settings["work"], **paths},
+                "search": search,
+            },
+            workers=1,
+            item_timeout_s=item_timeout_s,
+            inherit=tuple(stream.fileno() for stream in self._files.values()),
+            environment=environment,
+        )
+        self._executor = self._resources.enter_context(LocalExecutor(setup))
 
     def _keep(self, name: str, stream: IO[bytes]) -> None:
         self._files[name] = self._resources.enter_context(stream)

@@ -107,7 +107,7 @@ def _unlike(purge: PurgeFacts, change: Change, after: AuditFacts) -> Iterator[st
     if _time(after.started_at) < _time(purge.finished_at):
         yield "the second audit began before the purge ended"
     if change.new:
-        yield f"{change.new:,} files of the second set were not in the first: it was not purged"
+        yield f"the second set is no purged one: files that the first did not have: {change.new:,}"
     if change.gone < purge.removed_items and not _has_rows(after):
         yield f"the purge took out {purge.removed_items:,} items, and {change.gone:,} are gone"
 

@@ -57,7 +57,7 @@ def _unpacked(stream: IO[bytes], name: str) -> Iterator[bytes]:
         raise ContainerUnsupported(name=name, reason=reason) from error
 
 
-def pack(pieces: Iterable[bytes], into: IO[bytes], head: bytes) -> str:
+def pack(pieces: Iterable[memoryview], into: IO[bytes], head: bytes) -> str:
     """Pack pieces as a file with this head was; return the SHA-256 of what was packed."""
     digest = hashlib.sha256()
     with _packer(into, head) as packer:

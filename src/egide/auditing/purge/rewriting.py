@@ -12,7 +12,7 @@ from egide.auditing.purge.checking import check, check_tar
 from egide.auditing.purge.packing import check_packed, pack, packing_of, unpack
 from egide.auditing.purge.plan import Cut
 from egide.auditing.purge.samples import LISTINGS
-from egide.auditing.purge.splice import Splice, digest_of
+from egide.auditing.purge.splice import Splice
 from egide.auditing.purge.tar import cut_tar, members_of
 from egide.auditing.purge.zip import cut_zip
 from egide.errors import ContainerNotVerified, ContainerUnsupported
@@ -53,8 +53,8 @@ class Rewriting(Protocol):
         """Write what stays."""
         ...
 
-    def check_written(self, written: IO[bytes]) -> str:
-        """Read it back, and return its SHA-256.
+    def check_written(self, written: IO[bytes]) -> None:
+        """Read it back.
 
         Raises:
             ContainerNotVerified: it is not what stays.
@@ -101,8 +101,8 @@ class _Spliced(_Base):
     def write(self, into: IO[bytes]) -> None:
         self._splice.write(self.stream, into)
 
-    def check_written(self, written: IO[bytes]) -> str:
-        return self._splice.compare(self.stream, written, self.work.name)
+    def check_written(self, written: IO[bytes]) -> None:
+        self._splice.compare(self.stream, written, self.work.name)
 
 
 class _Packed(_Base):
@@ -126,9 +126,8 @@ class _Packed(_Base):
         self._digest = pack(self._splice.chunks(self._plain), into, head)
         into.flush()
 
-    def check_written(self, written: IO[bytes]) -> str:
+    def check_written(self, written: IO[bytes]) -> None:
         check_packed(written, self.work.name, self._digest)
-        return digest_of(written)
 
 
 class _Rows(_Base):
@@ -146,9 +145,8 @@ class _Parquet(_Rows):
         parquet.write_parquet(self.stream, into, self._gone, self.work.name)
         into.flush()
 
-    def check_written(self, written: IO[bytes]) -> str:
+    def check_written(self, written: IO[bytes]) -> None:
         parquet.check_parquet(self.stream, written, self._gone, self.work.name)
-        return digest_of(written)
 
 
 class _Arrow(_Rows):
@@ -156,9 +154,8 @@ class _Arrow(_Rows):
         arrow.write_arrow(self.stream, into, self._gone, self.work.name)
         into.flush()
 
-    def check_written(self, written: IO[bytes]) -> str:
+    def check_written(self, written: IO[bytes]) -> None:
         arrow.check_arrow(self.stream, written, self._gone, self.work.name)
-        return digest_of(written)
 
 
 class _Listing(_Base):
@@ -179,14 +176,13 @@ class _Listing(_Base):
         into.writelines(self._kept())
         into.flush()
 
-    def check_written(self, written: IO[bytes]) -> str:
+    def check_written(self, written: IO[bytes]) -> None:
         written.seek(0)
         for line in self._kept():
             if written.read(len(line)) != line:
                 raise ContainerNotVerified(name=self.work.name, reason="a line differs")
         if written.read(1):
             raise ContainerNotVerified(name=self.work.name, reason="of another length")
-        return digest_of(written)
 
 
 def copying(work: Work, stream: IO[bytes], limits: Limits) -> Rewriting:

@@ -15,7 +15,7 @@ from egide.auditing.purge.journal import Journal, writing
 from egide.auditing.purge.manifest import write_manifest
 from egide.auditing.purge.report import PurgeReport
 from egide.auditing.purge.target import Target
-from egide.auditing.purge.work import Site, look, purge_container
+from egide.auditing.purge.work import Site, look, prepare, purge_container
 from egide.auditing.results import Results
 from egide.auditing.sources.location import is_local
 from egide.auditing.summary import PURGE
@@ -137,9 +137,10 @@ class Purge:
             chosen, plan = self._plan()
             total, done = sum(work.weight for work in plan.works), 0
             outcomes: list[Outcome] = []
+            refused = {work.id: prepare(work, site) for work in plan.works}
             for number, work in enumerate(plan.works):
                 self._report(PurgeProgress(number, len(plan.works), done, total))
-                outcomes.append(self._one(work, site))
+                outcomes.append(refused[work.id] or self._one(work, site))
                 done += work.weight
             self._report(PurgeProgress(len(plan.works), len(plan.works), done, total))
             report = self._said(chosen, plan, outcomes, dry=False)

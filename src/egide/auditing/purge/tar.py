@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 import tarfile
@@ -128,22 +129,21 @@ def hash_members(stream: IO[bytes], members: list[TarMember]) -> dict[int, str]:
 
     One read takes in many small members, and is hashed without holding up other threads.
     """
-    import hashlib
-
     found: dict[int, str] = {}
-    held, begin = b"", 0
+    buffer = memoryview(bytearray(BUFFER_BYTES))
+    begin = end = 0  # of what stands in the buffer
     for member in members:
         if not member.plain or not member.name:
             continue
         digest = hashlib.sha256()
         at, stop = member.data, member.data + member.size
         while at < stop:
-            if not begin <= at < begin + len(held):
-                held, begin = os.pread(stream.fileno(), BUFFER_BYTES, at), at
-                if not held:
+            if not begin <= at < end:
+                begin = at
+                end = at + os.preadv(stream.fileno(), [buffer], at)
+                if end == begin:
                     break
-            piece = memoryview(held)[at - begin : stop - begin]
-            digest.update(piece)
-            at += len(piece)
+            digest.update(buffer[at - begin : min(stop, end) - begin])
+            at = min(stop, end)
         found[member.data] = digest.hexdigest()
     return found

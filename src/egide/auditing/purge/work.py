@@ -216,14 +216,15 @@ def _write(
 ) -> None:
     """Write and read back, while the original is compared with its audit."""
     begun = os.fstat(stream.fileno())
-    with ThreadPoolExecutor(2) as threads, writing(work.target or work.name):
+    with ThreadPoolExecutor(3) as threads, writing(work.target or work.name):
         before = threads.submit(digest_of, stream)
-        # Where only pieces are copied, reading again elsewhere does not disturb.
         how.write(written)
-        outcome.items_before = how.check_audit(site.results)
+        # While the disk writes, there is time to read.
         synced = threads.submit(os.fsync, written.fileno())
-        outcome.sha256_after = how.check_written(written)
-        outcome.sha256_before = before.result()
+        outcome.items_before = how.check_audit(site.results)
+        after = threads.submit(digest_of, written)
+        how.check_written(written)
+        outcome.sha256_before, outcome.sha256_after = before.result(), after.result()
         synced.result()
     ended = os.fstat(stream.fileno())
     if (begun.st_size, begun.st_mtime_ns) != (ended.st_size, ended.st_mtime_ns):
@@ -359,7 +360,8 @@ def _copied(how: Rewriting, relative: str, stream: IO[bytes], site: Site) -> tup
         with writing(site.target.address):
             how.write(written)
             os.fsync(written.fileno())
-        after = how.check_written(written)
+        how.check_written(written)
+        after = digest_of(written)
     return (digest_of(stream) if cut else after), after
 
 
@@ -367,19 +369,34 @@ def _is_within(path: Path, folder: Path) -> bool:
     return folder == path or folder in path.parents
 
 
+def prepare(work: Work, site: Site) -> Outcome | None:
+    """Check a run of files, and write down what goes from it, before any other run is changed.
+
+    A link in one run may lead to a picture in another: once that has gone, the link is checked no
+    more.
+
+    Returns:
+        why the run is left as it is; None if it is prepared, or needs none of this.
+    """
+    if not work.shards[0][1].files or not work.changes or site.quarantine is None:
+        return None
+    if site.journal.done(work.id) is not None or site.journal.doing(work.id) is not None:
+        return None
+    outcome = _begun(work)
+    try:
+        outcome.items_before = check(work, site.results, site.limits)
+        site.journal.intend(work.id, _intended(work, site, outcome))
+    except (ContainerLeft, SourceError) as error:
+        return _left(work, _begun(work), error)
+    return None
+
+
 def _take_out(work: Work, site: Site, outcome: Outcome) -> Outcome:
-    """Move what goes into the quarantine. What is to be done is written down first."""
-    assert site.quarantine is not None
+    """Move what goes into the quarantine, as `prepare` wrote it down."""
     record = site.journal.doing(work.id)
     if record is None:
-        if not work.changes:
-            outcome.items_before = sum(
-                1 for shard, _ in work.shards for _ in site.results.items(shard)
-            )
-            return outcome
-        outcome.items_before = check(work, site.results, site.limits)
-        record = _intended(work, site, outcome)
-        site.journal.intend(work.id, record)
+        outcome.items_before = sum(1 for shard, _ in work.shards for _ in site.results.items(shard))
+        return outcome
     with writing(work.url):
         for one in record["replaced"]:
             _replace_listing(work, one, site)

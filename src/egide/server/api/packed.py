@@ -26,6 +26,8 @@ from egide.server.service import Service, ServiceDep
 
 router = APIRouter(tags=["matching"])
 _MEDIA_TYPE = "application/octet-stream"
+MAX_ANSWERED = 100_000
+"""Most matches of an answer, 22 MB: a bank of near-equal entries must not fill the memory."""
 _BODY = {
     "requestBody": {
         "required": True,
@@ -101,7 +103,8 @@ async def match_packed(
     """Match what `egide audit --matcher` sends: records of one length, as reference/api.md has it.
 
     There is no decision: whoever asks joins the matches of a picture's records. Each record counts
-    towards the key's rate and quota. Nothing of them is kept, and no webhook is told.
+    towards the key's rate and quota. Nothing of them is kept, and no webhook is told. Of more
+    than 100,000 matches none is answered: ask about less at a time.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise RequestInvalid(reason=f"the content type has to be {_MEDIA_TYPE}")
@@ -114,6 +117,9 @@ def _answer(service: Service, key: Key, body: bytes, banks: list[str] | None) ->
     check = checking(service, key, banks)
     service.allowances.spend(key, len(records))
     found, stale = check.find(records)
+    count = sum(map(len, found.matches))
+    if count > MAX_ANSWERED:
+        raise BatchTooLarge(count=count, limit=MAX_ANSWERED)
     return {
         "count": len(records),
         "store_id": service.store.id,
