@@ -21,7 +21,7 @@ from egide.cli.terminal import (
     say,
     warn,
 )
-from egide.errors import UsageError
+from egide.errors import PurgeOtherStore, StoreMissing, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,7 +143,7 @@ def purge(
         _undo(audit, json=json)
     with (
         access(endpoint_url=endpoint_url, profile=profile),
-        _opened(store, without=without_store) as opened,
+        _opened(audit, store, without=without_store) as opened,
         _progress(quiet=json) as on_progress,
     ):
         purging = egide.purge(
@@ -188,13 +188,17 @@ def _undo(audit: Path, *, json: bool) -> None:
 
 
 @contextmanager
-def _opened(store: str, *, without: bool) -> Iterator[egide.Store | None]:
+def _opened(audit: Path, store: str, *, without: bool) -> Iterator[egide.Store | None]:
     import egide
 
     if without:
         yield None
         return
-    with egide.open_store(store) as opened:
+    try:
+        opened = egide.open_store(store)
+    except StoreMissing as error:
+        raise PurgeOtherStore(name=audit) from error
+    with opened:
         yield opened
 
 
@@ -223,7 +227,7 @@ def _print(report: egide.PurgeReport) -> None:
                 ("container", "left"),
                 ("kind", "left"),
                 ("items", "right"),
-                ("go" if report.dry else "went", "right"),
+                (_verb(report).split()[-1].lower(), "right"),
                 ("with them", "right"),
             ],
             (
@@ -241,9 +245,7 @@ def _print(report: egide.PurgeReport) -> None:
         for code, message in one.said:
             warn(f"Left: {message} [{code}]")
     items = "1 item" if report.removed_items == 1 else f"{report.removed_items:,} items"
-    verb = "Would go" if report.dry else "To drop" if report.mode == "manifest" else "Went"
-    untouched = len(report.outcomes) - len(changed)
-    say(f"{verb}: {items}, from {len(changed):,} of {untouched + len(changed):,} containers.")
+    say(f"{_verb(report)}: {items}, from {len(changed):,} of {len(report.outcomes):,} containers.")
     for what, count in report.with_them.items():
         say(f"With them: {count:,} {_WITH_THEM[what]}.")
     for reason, count in sorted(report.left.items()):
@@ -259,6 +261,12 @@ def _print(report: egide.PurgeReport) -> None:
         )
     else:
         _print_manifest(report)
+
+
+def _verb(report: egide.PurgeReport) -> str:
+    if report.mode == "manifest":
+        return "To drop"
+    return "Would go" if report.dry else "Went"
 
 
 def _print_manifest(report: egide.PurgeReport) -> None:
