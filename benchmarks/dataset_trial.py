@@ -64,7 +64,9 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        trial = Trial(folder, workers=["--workers", "2"] if options.local else ["--ray", "auto"])
+        trial = Trial(
+            folder, workers=["--workers", "2", *([] if options.local else ["--ray", "local"])]
+        )
         trial.say(machine_line())
         with trial.step("make the set"):
             made = make_set(folder, options.items, options.shards)

@@ -23,8 +23,8 @@ ANCHORED = "egide.hashing.anchored_compiled"
 WORTH_COMPILING = 500
 """After so many pictures a process asks for `ANCHORED`: so many take as long as compiling it."""
 
-PAIRS_WORTH_COMPILING = 2_000_000_000
-"""After so many pairs were compared a process asks for `FEW`: NumPy takes ten seconds for them."""
+PAIRS_WORTH_COMPILING = 500_000_000
+"""After so many pairs were compared a process asks for `FEW`: NumPy takes two seconds for them."""
 
 log = logging.getLogger(__name__)
 

@@ -77,13 +77,7 @@ class Recent:
         table = _read(path, ["number", *codes, *(signal.value for signal in digests)])
         touched = np.zeros(len(table), np.bool_)
         for signal in digests:
-            wanted, column = self.some.digests[signal], table[signal.value].to_pylist()
-            size = len(next(iter(wanted)))
-            for place, held in enumerate(column):
-                if held is not None and any(
-                    held[at : at + size] in wanted for at in range(0, len(held), size)
-                ):
-                    touched[place] = True
+            touched |= _holding(table[signal.value], self.some.digests[signal])
         if codes:
             places, held_codes = _codes(table["codes"].combine_chunks())
             near = any_near(held_codes, self.some.codes, self.radius_bits)
@@ -152,6 +146,25 @@ def _rows(kept: KeptFiles, numbers: NDArray[np.int64]) -> Iterator[KeptRow]:
         for row in from_table(table.take(places)):
             if isinstance(row.outcome, Fingerprint):
                 yield row
+
+
+def _holding(column: Any, wanted: frozenset[bytes]) -> NDArray[np.bool_]:
+    """Which values are one of these digests, or several of which one is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = len(next(iter(wanted)))
+    if pa.types.is_fixed_size_binary(column.type):
+        found: NDArray[np.bool_] = pc.is_in(column, pa.array([*wanted], column.type)).to_numpy()
+        return found
+    return np.array(
+        [
+            held is not None
+            and any(held[at : at + size] in wanted for at in range(0, len(held), size))
+            for held in column.to_pylist()
+        ],
+        bool,
+    )
 
 
 def _codes(column: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

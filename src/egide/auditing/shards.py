@@ -141,10 +141,11 @@ class ShardWork:
         kept_id: str,
         lookup: Lookup,
         recent: Recent,
-    ) -> None:
+    ) -> bool:
         """Make the parts of an unchanged shard from those of the last audit, where that is enough.
 
-        What is missing after it, `scan` makes.
+        Returns:
+            whether they are all there now; else `scan` makes what is missing.
 
         Raises:
             OutputUnwritable: the disk is full, or a folder cannot be written.
@@ -153,7 +154,10 @@ class ShardWork:
         if kept is not None and kept.complete:
             scanner = Scanner(lookup, self.anchored, self.keypoints)
             with suppress(OutputUnreadable):  # `scan` finds it so, and reads the shard again
-                carry_over(self.parts, before_id, shard_id, shard.name, kept, scanner, recent)
+                return carry_over(
+                    self.parts, before_id, shard_id, shard.name, kept, scanner, recent
+                )
+        return False
 
     def gather(
         self, shard_id: str, shard: Shard, kept_id: str, lookup: Lookup

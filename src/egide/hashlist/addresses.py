@@ -19,10 +19,11 @@ _SCHEMES = ("http:", "https:")
 # Most addresses are in their canonical form already. This says so of nine in ten, at a fifth of the
 # parser's price. Of these ThreatExchange's form differs in the scheme and the case alone.
 _CANONICAL = re.compile(
-    r"https?://(?![^/]*--)(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*"
-    r"(?:/(?!\.|%2[Ee])[A-Za-z0-9!$&'()*+,=:@_~.%-]*)+"
+    r"https?://(?![^/]*--)(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*/[A-Za-z0-9!$&'()*+,=:@_~.%/-]*"
     r"(?:\?[A-Za-z0-9!$&()*+,=:@_~.%/-]+)?"
 )
+_DOTS = ("/.", "/%2")
+"""Before what may be `.` or `..` in a path."""
 # What the WHATWG's parser takes off both ends: C0 controls and spaces.
 _UNPLAIN = re.compile(r"[;\[\]\s#\\]|\?$|^(?!https?://)|[^!-~]", re.IGNORECASE)
 _AROUND = "".join(map(chr, range(0x21)))
@@ -71,9 +72,13 @@ def address_digests(text: str) -> AddressDigests | None:
 
     The forms are the canonical one, the text as it is, and ThreatExchange's, for MD5 alone.
     """
-    if len(text) <= MAX_ADDRESS_CHARS and _CANONICAL.fullmatch(text) is not None:
+    if (
+        len(text) <= MAX_ADDRESS_CHARS
+        and _CANONICAL.fullmatch(text) is not None
+        and not any(dots in text for dots in _DOTS)
+    ):
         whole = text.encode()
-        field = text.lower().partition("://")[2].encode()
+        field = whole.lower().partition(b"://")[2]
         return AddressDigests(
             (sha256(whole).digest(),),
             (

@@ -15,6 +15,7 @@ from purging import audited, photos, samples, table_of, tar_of
 
 
 @pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.timeout(1800)  # of every change: some minutes on a busy machine
 def test_purge_killed_at_any_change_loses_nothing(
     store: egide.Store, tmp_path: Path, step: int
 ) -> None:

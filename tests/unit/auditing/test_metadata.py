@@ -58,6 +58,7 @@ def audit(
         source = open_source(str(path))
         for shard in source.shards():
             for part in scanner.parts(shard.name, reader.rows(shard)):
+                scanner.match(part, shard.name)
                 whole.items += part.items
                 whole.matched_items += part.matched_items
                 whole.vetoed_items += part.vetoed_items

@@ -85,6 +85,7 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
         "others": {"": 1},
     }
     nothing = {"matched_items": 0, "matches": 0, "distances": {}}
+    asked = {"address": "register.example", "first_revision": 7}
     rows, broken = samples.matches(), samples.gap_rows()
     long_name = "x" * 501
     codes_of_keypoints = [
@@ -129,6 +130,10 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
             for count in (1, 2)
         ),
         *((samples.summary(**nothing, gaps=two[:count]), [], []) for count in (0, 6)),
+        *(
+            (samples.summary(**nothing, matcher=asked | {"last_revision": last}), [], [])
+            for last in (7, 8)
+        ),
         (samples.summary(**nothing, items=0, gaps=one_gap + one_gap, not_matchable=0), [], []),
         (samples.summary(**nothing, items=0, gaps=one_gap, not_matchable=0), [], []),
         (

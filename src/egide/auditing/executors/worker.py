@@ -108,10 +108,15 @@ def run_job(
     shard = Shard.from_json(job["shard"])
     poisoned = {int(number): getattr(errors, kind) for number, kind in job["poisoned"].items()}
     try:
-        if opened.banks and opened.recent and job["before_id"]:
-            work.carry_over(
+        if (
+            opened.banks
+            and opened.recent
+            and job["before_id"]
+            and work.carry_over(
                 job["before_id"], job["id"], shard, job["kept_id"], opened.banks, opened.recent
             )
+        ):
+            return {"done": True}
         work.scan(
             job["id"],
             shard,

@@ -90,15 +90,17 @@ class HashColumns:
             told = self._tell(path, values)
             if not _is_compared(told):
                 continue
-            given = [(row, value) for row, value in zip(rows, values, strict=True) if value]
-            read = addresses_of(given) if told.is_address else hashes_of(given, told)
+            places, given = given_in(rows, values)
+            read = (
+                addresses_of(places, given) if told.is_address else hashes_of(places, given, told)
+            )
             at_all: set[int] = set()
             for signal, (at, held) in read.items():
                 into = found.setdefault(signal, ([], []))
                 into[0].extend(at)
                 into[1].extend(held)
                 at_all.update(at)
-            self.tried.update(row for row, _ in given)
+            self.tried.update(places)
             self.has |= at_all
             if at_all:
                 paths.append(path)
@@ -151,26 +153,35 @@ def _is_compared(told: Told) -> bool:
     return told.signal is not None or told.is_address
 
 
-def addresses_of(given: Sequence[tuple[int, Any]]) -> Values:
+def given_in(rows: Sequence[int], values: Sequence[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+    """The values of a column that are neither null nor empty, with their rows."""
+    if all(values):
+        return rows, values
+    kept = [at for at, value in enumerate(values) if value]
+    return [rows[at] for at in kept], [values[at] for at in kept]
+
+
+def addresses_of(rows: Sequence[int], values: Sequence[Any]) -> Values:
     """The digests of the addresses in a column; others have none."""
-    whole: tuple[list[int], list[bytes]] = ([], [])
-    field: tuple[list[int], list[bytes]] = ([], [])
-    for row, value in given:
+    whole_rows: list[int] = []
+    whole: list[bytes] = []
+    field_rows: list[int] = []
+    field: list[bytes] = []
+    for row, value in zip(rows, values, strict=True):
         digests = address_digests(value) if isinstance(value, str) else None
         if digests is not None:
             for_whole, for_field = digests
-            whole[0].extend([row] * len(for_whole))
-            whole[1].extend(for_whole)
-            field[0].extend([row] * len(for_field))
-            field[1].extend(for_field)
-    return {Signal.URL_SHA256: whole, Signal.URL_MD5: field}
+            whole += for_whole
+            field += for_field
+            whole_rows += [row] * len(for_whole)
+            field_rows += [row] * len(for_field)
+    return {Signal.URL_SHA256: (whole_rows, whole), Signal.URL_MD5: (field_rows, field)}
 
 
-def hashes_of(given: Sequence[tuple[int, Any]], told: Told) -> Values:
+def hashes_of(rows: Sequence[int], texts: Sequence[Any], told: Told) -> Values:
     """The hashes in a column; what is none of its kind is left out."""
     size, signal = told.size, told.signal
     assert signal is not None
-    rows, texts = [row for row, _ in given], [value for _, value in given]
     # A column of digits throughout, as most are, is read at once.
     if set(map(type, texts)) == {str} and set(map(len, texts)) == {2 * size}:
         try:
@@ -178,10 +189,11 @@ def hashes_of(given: Sequence[tuple[int, Any]], told: Told) -> Values:
         except ValueError:
             whole = b""
         if len(whole) == size * len(texts):
-            return {signal: (rows, [whole[at : at + size] for at in range(0, len(whole), size)])}
+            held = [whole[at : at + size] for at in range(0, len(whole), size)]
+            return {signal: (list(rows), held)}
     kept = [
         (row, parsed)
-        for row, value in given
+        for row, value in zip(rows, texts, strict=True)
         if (parsed := value if isinstance(value, bytes) else parse_any(value)) is not None
         and len(parsed) == size
     ]

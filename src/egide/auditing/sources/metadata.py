@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from egide.auditing.sources.base import Columns, Expansion, Member, Read, Reading, Rows, Shard
 from egide.auditing.sources.columns import is_list, unique
 from egide.auditing.sources.encoded import MIN_TEXT_BYTES, begins_picture, holds_picture
-from egide.auditing.sources.hash_columns import addresses_of, hashes_of
+from egide.auditing.sources.hash_columns import addresses_of, given_in, hashes_of
 from egide.auditing.sources.leaves import Leaf, leaves_of, numbers_at
 from egide.auditing.sources.location import open_binary, stat, state_of, whole_file
 from egide.auditing.sources.metadata_columns import (
@@ -66,7 +66,8 @@ TABLE_SUFFIXES = (
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
-_DECODER = json.JSONDecoder()
+_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_NESTED = frozenset({dict, list})
 _JSON_SPACES = " \t\r\n"
 _TAKEN_AT_ONCE = 64 * 1024
 """Characters of a text between two looks at how much was unpacked."""
@@ -324,14 +325,18 @@ class _Reading:
         self._row = 1
         while True:
             columns: dict[str, Column] = {}
-            count = 0
+            count = taken = 0
             while count < _BATCH_ROWS and (line := content.readline(_MAX_LINE_BYTES)):
-                self._expansion.take(len(line))
+                taken += len(line)
+                if taken >= _TAKEN_AT_ONCE:
+                    self._expansion.take(taken)
+                    taken = 0
                 if len(line) == _MAX_LINE_BYTES and not line.endswith(b"\n"):
                     self._skip(line, content)
-                elif line.strip():
+                elif not line.isspace():
                     self._object(line, count, columns)
                 count += 1
+            self._expansion.take(taken)
             if not count:
                 return
             yield from self._rows(columns, count)
@@ -448,19 +453,25 @@ class _Reading:
                 if again.signal is not None or again.is_address:
                     self._told[path] = told = again
             if told.signal is None and not told.is_address:
-                shown = {row for row, one in zip(rows, values, strict=True) if _is_picture(one)}
+                shown = {
+                    row
+                    for row, one in zip(rows, values, strict=True)
+                    if one and len(one) >= MIN_TEXT_BYTES and _is_picture(one)
+                }
                 if shown:
                     self.pictures.add(path)
                     pictured |= shown
                 continue
-            given = [(row, value) for row, value in zip(rows, values, strict=True) if value]
-            read = addresses_of(given) if told.is_address else hashes_of(given, told)
+            places, given = given_in(rows, values)
+            read = (
+                addresses_of(places, given) if told.is_address else hashes_of(places, given, told)
+            )
             for signal, (at, held) in read.items():
                 into = found.setdefault(signal, ([], []))
                 into[0].extend(at)
                 into[1].extend(held)
                 has.update(at)
-            tried.update(row for row, _ in given)
+            tried.update(places)
             if compared := {row for at, _ in read.values() for row in at}:
                 paths.append(path)
                 self._taken[path] += len(compared)
@@ -487,7 +498,11 @@ def _loaded(line: bytes) -> Any:
     if not line.startswith(b'{"'):
         return json.loads(line)
     text = line.decode("utf-8", "surrogatepass").rstrip(_JSON_SPACES)
-    record, end = _DECODER.raw_decode(text)
+    try:
+        record, end = _SCAN(text, 0)
+    except StopIteration as error:
+        reason = "a value is missing"
+        raise ValueError(reason) from error
     if end != len(text):
         reason = "more stands behind the object"
         raise ValueError(reason)
@@ -496,17 +511,12 @@ def _loaded(line: bytes) -> Any:
 
 def _is_flat(record: dict[str, Any]) -> bool:
     """Whether an object holds neither objects nor lists, as most lines of a table do."""
-    kinds = set(map(type, record.values()))
-    return dict not in kinds and list not in kinds
+    return _NESTED.isdisjoint(map(type, record.values()))
 
 
 def _is_picture(value: object) -> bool:
     """Whether a text holds a picture in Base64."""
-    return (
-        isinstance(value, str)
-        and len(value) >= MIN_TEXT_BYTES
-        and holds_picture(value.encode(errors="replace"))
-    )
+    return isinstance(value, str) and holds_picture(value.encode(errors="replace"))
 
 
 def _holds_files(leaf: Leaf) -> bool:
