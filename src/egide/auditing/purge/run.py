@@ -261,6 +261,9 @@ class Purge:
             left.update(outcome.left)
         if not mode:
             left["not-audited"] += count_unknown(self._results, self._folder)
+            # What the audit could not look at stays, and stands in a copy too.
+            gaps = sum(gap["count"] for gap in self._results.summary["gaps"])
+            left["not-compared"] += max(gaps - left["not-listed"], 0)
         return PurgeReport(
             mode=mode or ("copy" if self._to is not None else "in-place"),
             dry=dry,
