@@ -155,9 +155,13 @@ def _become(told: dict[str, Any], descriptors: list[int]) -> None:
 
 
 def _workers_forked(arguments: Sequence[str], **given: Any) -> subprocess.Popen[Any]:
-    """A process of `sandbox.starting`: forked if it is a worker of an audit."""
-    kind = Forked if not {*WORKERS}.isdisjoint(arguments) else subprocess.Popen
-    return kind(arguments, **given)
+    """A process of `sandbox.starting`: forked if it is a worker of an audit.
+
+    What reads an object store does so by libraries that do not work in a fork.
+    """
+    remote = any(name.startswith("AWS_") for name in given.get("env") or ())
+    forked = not remote and not {*WORKERS}.isdisjoint(arguments)
+    return (Forked if forked else subprocess.Popen)(arguments, **given)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -122,18 +122,73 @@ def test_purge_in_place_is_undone_byte_for_byte(confirmed: egide.Store, tmp_path
     }
     assert digests(made) == after
 
-    changed = made / "shard.zip"
-    content = changed.read_bytes()
-    changed.write_bytes(content + b"x")
+    changed = [made / "shard.zip", made / "photos" / "metadata.jsonl"]
+    content = [path.read_bytes() for path in changed]
+    for path in changed:
+        path.write_bytes(path.read_bytes() + b"{}\n")
     undone = egide.undo_purge(audit)
-    assert undone.left == {"changed": 1}
-    changed.write_bytes(content)
+    assert undone.left == {"changed": 2}
+    for path, known in zip(changed, content, strict=True):
+        assert path.read_bytes() == known + b"{}\n"
+        path.write_bytes(known)
     assert not egide.undo_purge(audit).left
     assert digests(made) == before
     assert not quarantine.exists()
     assert not (audit / "purge.json").exists()
     with pytest.raises(PurgeNothingToUndo):
         egide.undo_purge(audit)
+
+
+def test_purge_goes_on_with_what_the_register_and_the_set_are_now(
+    confirmed: egide.Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in (0, 3, 4):
+        (folder / f"{number}.jpg").write_bytes(photos()[number])
+    (folder / "shard.tar").write_bytes(tar_of(samples([0, 3, 4])))
+    audit = audited([folder], confirmed, tmp_path / "audit")
+    clean = tmp_path / "clean"
+    assert egide.purge(audit, confirmed, to=clean).run().left == {"unverified": 2}
+    egide.confirm(confirmed, "helpline", [4])
+    report = egide.purge(audit, confirmed, to=clean).run()
+    assert (report.removed_items, report.left) == (4, {})
+    assert sorted(contents(clean)) == ["4.jpg", "shard.tar"]
+    with tarfile.open(clean / "shard.tar") as archive:
+        assert archive.getnames() == [*samples([4])]
+
+    # In place what was changed is not changed again: a new audit has to look at it first.
+    egide.dispute(confirmed, "helpline", [4])
+    egide.purge(audit, confirmed, in_place=True).run()
+    egide.confirm(confirmed, "helpline", [4])
+    later = egide.purge(audit, confirmed, in_place=True).run()
+    assert later.left["changed"] == 2
+    assert later.left_out
+
+
+def test_interrupted_purge_leaves_a_file_that_took_the_place_of_another(
+    confirmed: egide.Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in (0, 1, 4):
+        (folder / f"{number}.jpg").write_bytes(photos()[number])
+    audit = audited([folder], confirmed, tmp_path / "audit")
+    egide.purge(audit, confirmed, in_place=True).run()
+    # As if killed at the end: 0.jpg is in the quarantine, 1.jpg was not moved yet.
+    (record,) = (audit / ".purge" / "done").iterdir()
+    record.rename(audit / ".purge" / "doing" / record.name)
+    moved = {Path(one["path"]).name: one for one in json.loads(_of(audit, record.name))["moved"]}
+    Path(moved["1.jpg"]["kept"]).unlink()
+    for name in moved:
+        (folder / name).write_bytes(b"a new file")
+    report = egide.purge(audit, confirmed, in_place=True).run()
+    assert report.left == {"changed": 2}
+    assert {(folder / name).read_bytes() for name in moved} == {b"a new file"}
+
+
+def _of(audit: Path, name: str) -> str:
+    return (audit / ".purge" / "doing" / name).read_text()
 
 
 def test_entry_that_counts_no_more_deletes_nothing(confirmed: egide.Store, tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from egide.auditing.proof.attested import PROOF_SCHEMA
 from egide.auditing.proof.dataset import digest_dataset
 from egide.auditing.proof.envelope import Envelope
-from egide.auditing.proof.facts import Counting, file_digests, file_sha256, read_pair
+from egide.auditing.proof.facts import Counting, file_digests, file_sha256, read_pair, read_purge
 from egide.auditing.proof.inclusion import Inclusion
 from egide.auditing.proof.statement import OtherSchema, parse_statement
 from egide.auditing.proof.strict import NotStrict, read_bounded
 from egide.auditing.report.report import REPORT_NAME
+from egide.auditing.summary import PURGE
 from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import (
+    AttestationRefused,
     AttestationUnreadable,
     AttestationVersion,
     AuditDiffers,
@@ -171,6 +173,14 @@ def _audits(
         yield from _facts(said, found, folder)
     if attested.change != pair.change:
         yield AuditDiffers(name=after, field="change")
+    place = audit / PURGE  # of a purge that was named from elsewhere it is not there
+    if attested.purge is not None and pair.before is not None and place.exists():
+        try:
+            same = read_purge(place, pair.before) == attested.purge
+        except AttestationRefused:
+            same = False
+        if not same:
+            yield FileDiffers(name=place)
 
 
 def _facts(said: AuditFacts, found: AuditFacts, folder: Path) -> Iterator[Mismatch]:

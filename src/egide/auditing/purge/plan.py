@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -56,6 +58,16 @@ class Work:
     def weight(self) -> int:
         """Bytes to read."""
         return sum(shard.weight for _, shard in self.shards)
+
+    @property
+    def goes(self) -> frozenset[str]:
+        """Digests of what goes from it: a later run of the purge may want something else."""
+        going: list[tuple[object, ...]] = [
+            *((one.item, one.key, one.offset) for one in self.doomed),
+            *(("sidecar", name) for name in self.sidecars),
+            *(("listed", place, name) for place, names in self.listed for name in names),
+        ]
+        return frozenset(hashlib.sha256(json.dumps(one).encode()).hexdigest() for one in going)
 
     @property
     def changes(self) -> bool:

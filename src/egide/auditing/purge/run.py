@@ -15,7 +15,7 @@ from egide.auditing.purge.journal import Journal, writing
 from egide.auditing.purge.manifest import write_manifest
 from egide.auditing.purge.report import PurgeReport
 from egide.auditing.purge.target import Target
-from egide.auditing.purge.work import Site, look, prepare, purge_container
+from egide.auditing.purge.work import Site, add_missed, look, prepare, purge_container
 from egide.auditing.results import Results
 from egide.auditing.sources.location import is_local
 from egide.auditing.summary import PURGE
@@ -178,17 +178,21 @@ class Purge:
         record = self._journal.done(work.id)
         if record is not None:
             outcome = Outcome.from_json(record["outcome"])
-            if site.target is None or self._still_there(work, record, site.target):
+            if site.target is None:
+                return add_missed(outcome, work, record)
+            same = work.goes == set(record["goes"])
+            if same and self._still_there(work, record, site.target):
                 return outcome
         outcome = purge_container(work, site)
         record = self._journal.doing(work.id) or {}
-        if outcome.said and not record:
-            return outcome  # to be tried again by the next run
+        if not record and (outcome.said or site.target is None):
+            return outcome  # to be tried again by the next run; or nothing was changed in place
         size = None
         if site.target is not None and not work.shards[0][1].files:
             size = site.target.size(work.target)
-        self._journal.finish(work.id, {**record, "outcome": outcome.to_json(), "size": size})
-        return outcome
+        values = {"goes": sorted(work.goes)} | record
+        self._journal.finish(work.id, {**values, "outcome": outcome.to_json(), "size": size})
+        return add_missed(outcome, work, values)
 
     @staticmethod
     def _still_there(work: Any, record: dict[str, Any], target: Target) -> bool:
@@ -257,6 +261,9 @@ class Purge:
             left.update(outcome.left)
         if not mode:
             left["not-audited"] += count_unknown(self._results, self._folder)
+            # What the audit could not look at stays, and stands in a copy too.
+            gaps = sum(gap["count"] for gap in self._results.summary["gaps"])
+            left["not-compared"] += max(gaps - left["not-listed"], 0)
         return PurgeReport(
             mode=mode or ("copy" if self._to is not None else "in-place"),
             dry=dry,

@@ -95,6 +95,18 @@ class Target:
                 return None
             raise TargetUnwritable(name=self.address, reason=refusal(error)) from error
 
+    def remove(self, relative: str) -> None:
+        """Remove a file that an earlier run of this purge put there, if it did."""
+        if self.local:
+            with writing(self.address):
+                Path(self.place(relative)).unlink(missing_ok=True)
+        elif self.size(relative) is not None:
+            try:
+                self._filesystem.rm_file(f"{self._root.rstrip('/')}/{relative}")
+                self._filesystem.invalidate_cache()
+            except Exception as error:
+                raise TargetUnwritable(name=self.address, reason=refusal(error)) from error
+
     @contextmanager
     def new_file(self, relative: str, mark: str, like: Like) -> Iterator[IO[bytes]]:
         """Yield a file to write and to read back; at the end of the block it takes its place.

@@ -104,7 +104,7 @@ def _put_back(one: dict[str, Any]) -> str | None:
                 _restore_mode(path, one["mode"])
                 kept.unlink()
             return None
-        if there is not None and one.get("after") not in {None, there}:
+        if there is not None and there != one.get("after"):
             return "changed"
         if digest_at(kept) != one["before"]:
             return "missing"

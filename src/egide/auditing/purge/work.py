@@ -114,6 +114,15 @@ def purge_container(work: Work, site: Site) -> Outcome:
         return _left(work, _begun(work), error)
 
 
+def add_missed(outcome: Outcome, work: Work, record: dict[str, Any]) -> Outcome:
+    """Count what goes now, and did not when the container was changed in place."""
+    if missed := work.goes - set(record["goes"]):
+        error = ContainerChanged(name=work.name, reason="an earlier purge changed it")
+        outcome.left["changed"] += len(missed)
+        outcome.said.append((error.code, str(error)))
+    return outcome
+
+
 def _begun(work: Work) -> Outcome:
     return Outcome(work.name, work.kind)
 
@@ -239,7 +248,10 @@ def _replace(work: Work, how: Rewriting, stream: IO[bytes], site: Site, outcome:
         sweep(path.parent, work.id)
         with unfinished(path.parent, work.id) as (written, unfinished_path):
             _write(work, how, stream, written, site, outcome)
+            if not os.path.samestat(path.lstat(), os.fstat(stream.fileno())):
+                raise ContainerChanged(name=work.name, reason="another file took its place")
             record = {
+                "goes": sorted(work.goes),
                 "replaced": [_replaced(path, kept, Like.of(stream).mode, outcome)],
                 "outcome": outcome.to_json(),
             }
@@ -311,6 +323,10 @@ def _purge_files(work: Work, site: Site) -> Outcome:
         relative = f"{work.target}/{name}" if work.target else name
         one = _listing(work, name, listed.get(name, ()))
         try:
+            if (
+                name in gone
+            ):  # an earlier run, when the register did not doom it, may have copied it
+                site.target.remove(relative)
             digests = _copy(one, relative, site, outcome, goes=name in gone)
         except SourceError as error:
             if name in gone:
@@ -397,20 +413,33 @@ def _take_out(work: Work, site: Site, outcome: Outcome) -> Outcome:
     if record is None:
         outcome.items_before = sum(1 for shard, _ in work.shards for _ in site.results.items(shard))
         return outcome
+    outcome = Outcome.from_json(record["outcome"])
     with writing(work.url):
         for one in record["replaced"]:
-            _replace_listing(work, one, site)
+            if not _replace_listing(work, one, record, site):
+                _leave_new(work, outcome)
         for one in record["moved"]:
             path, kept = Path(one["path"]), Path(one["kept"])
             sweep(kept.parent, "copy")
-            if not os.path.lexists(path):
+            there = digest_at(path)
+            if there is None:
+                continue
+            if there != one["before"]:
+                _leave_new(work, outcome)
                 continue
             if os.path.lexists(kept):  # killed between a copy to another disk and this
                 path.unlink()
                 continue
             move(path, kept)
             make_private(kept)
-    return Outcome.from_json(record["outcome"])
+    return outcome
+
+
+def _leave_new(work: Work, outcome: Outcome) -> None:
+    """A file was put in the place of one that goes, while an interrupted purge rested."""
+    error = ContainerChanged(name=work.name, reason="a file has other content")
+    outcome.left["changed"] += 1
+    outcome.said.append((error.code, str(error)))
 
 
 def _intended(work: Work, site: Site, outcome: Outcome) -> dict[str, Any]:
@@ -458,7 +487,8 @@ def _intended(work: Work, site: Site, outcome: Outcome) -> dict[str, Any]:
                     "names": list(names),
                 }
             )
-    return {"moved": moved, "replaced": replaced, "outcome": outcome.to_json()}
+    values = {"moved": moved, "replaced": replaced, "outcome": outcome.to_json()}
+    return values | {"goes": sorted(work.goes)}
 
 
 def _stands_in(link: Path, folder: Path) -> bool:
@@ -466,11 +496,12 @@ def _stands_in(link: Path, folder: Path) -> bool:
     return _is_within(link.resolve(), folder.resolve())
 
 
-def _replace_listing(work: Work, one: dict[str, Any], site: Site) -> None:
+def _replace_listing(work: Work, one: dict[str, Any], record: dict[str, Any], site: Site) -> bool:
+    """Replace a listing, or say False: somebody changed it meanwhile."""
     path, kept = Path(one["path"]), Path(one["kept"])
     sweep(path.parent, work.id)
-    if digest_at(path) != one["before"]:
-        return  # an earlier run replaced it
+    if (there := digest_at(path)) != one["before"]:
+        return there == one.get("after")  # an earlier run replaced it
     listing = _listing(work, one["name"], tuple(one["names"]))
     with (
         _local(listing.url, site) as stream,
@@ -480,6 +511,9 @@ def _replace_listing(work: Work, one: dict[str, Any], site: Site) -> None:
         how.write(written)
         os.fsync(written.fileno())
         how.check_written(written)
+        one["after"] = digest_of(written)
+        site.journal.intend(work.id, record)
         keep_in_quarantine(path, kept)
         take_place(unfinished_path, path, Like.of(stream))
         make_private(kept)
+    return True
