@@ -52,7 +52,7 @@ _LEFT = {
     "not-listed": "links and folders that the audit did not look into: they were not copied",
     "unreadable": "files that cannot be read: they were not copied",
     "not-audited": "files that came after the audit, not copied into a copy: audit again",
-    "not-compared": "the audit could not compare them: its report says which and why",
+    "not-compared": "the audit could not compare them in full: its report says which and why",
     "left": "they cannot stand there: see above",
 }
 
