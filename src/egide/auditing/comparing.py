@@ -12,6 +12,8 @@ import numpy as np
 
 from egide.auditing.results import Results
 from egide.auditing.sources.kept_source import kept_rows
+from egide.domain.coverage import gaps_within
+from egide.domain.model import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +123,8 @@ class _Side:
             else:
                 names.append(self._hash(row.name.encode()))
                 contents.append(self._hash(row.proof))
+                if isinstance(row.outcome, Fingerprint):
+                    self.gaps += sum(gap.count for gap in gaps_within(row.name, row.outcome))
         self.names = np.frombuffer(names, np.uint64)
         self.contents = np.frombuffer(contents, np.uint64)
         if self.results is not None:

@@ -114,14 +114,17 @@ def inclusion(
     if json:
         print_json({"inclusion": str(out), "compared": found.compared, "gone": found.gone})
         return
-    say(inclusion_words(name, compared=found.compared, gone=found.gone))
+    gone = None if after is None else found.gone
+    say(inclusion_words(name, compared=found.compared, gone=gone))
     say(f"Inclusion: {out}")
 
 
-def inclusion_words(name: str, *, compared: bool, gone: bool) -> str:
-    """What an inclusion says of a file."""
+def inclusion_words(name: str, *, compared: bool, gone: bool | None) -> str:
+    """What an inclusion says of a file; `gone` is None where one audit was attested alone."""
     became = "was compared" if compared else "was not compared"
-    rest = " No file of the set that is left has these bytes." if gone else ""
+    rest = ""
+    if gone is not None:
+        rest = f" {'No' if gone else 'A'} file of the set that is left has these bytes."
     return f"{name} stood in the audited set and {became}.{rest}"
 
 

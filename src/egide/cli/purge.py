@@ -21,7 +21,7 @@ from egide.cli.terminal import (
     say,
     warn,
 )
-from egide.errors import UsageError
+from egide.errors import PurgeOtherStore, StoreMissing, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ _LEFT = {
     "not-listed": "links and folders that the audit did not look into: they were not copied",
     "unreadable": "files that cannot be read: they were not copied",
     "not-audited": "files that came after the audit, not copied into a copy: audit again",
-    "not-compared": "the audit could not compare them: its report says which and why",
+    "not-compared": "the audit could not compare them in full: its report says which and why",
     "left": "they cannot stand there: see above",
 }
 
@@ -144,7 +144,7 @@ def purge(
         _undo(audit, json=json)
     with (
         access(endpoint_url=endpoint_url, profile=profile),
-        _opened(store, without=without_store) as opened,
+        _opened(audit, store, without=without_store) as opened,
         _progress(quiet=json) as on_progress,
     ):
         purging = egide.purge(
@@ -189,13 +189,17 @@ def _undo(audit: Path, *, json: bool) -> None:
 
 
 @contextmanager
-def _opened(store: str, *, without: bool) -> Iterator[egide.Store | None]:
+def _opened(audit: Path, store: str, *, without: bool) -> Iterator[egide.Store | None]:
     import egide
 
     if without:
         yield None
         return
-    with egide.open_store(store) as opened:
+    try:
+        opened = egide.open_store(store)
+    except StoreMissing as error:
+        raise PurgeOtherStore(name=audit) from error
+    with opened:
         yield opened
 
 
@@ -224,7 +228,7 @@ def _print(report: egide.PurgeReport) -> None:
                 ("container", "left"),
                 ("kind", "left"),
                 ("items", "right"),
-                ("go" if report.dry else "went", "right"),
+                (_verb(report).split()[-1].lower(), "right"),
                 ("with them", "right"),
             ],
             (
@@ -242,9 +246,7 @@ def _print(report: egide.PurgeReport) -> None:
         for code, message in one.said:
             warn(f"Left: {message} [{code}]")
     items = "1 item" if report.removed_items == 1 else f"{report.removed_items:,} items"
-    verb = "Would go" if report.dry else "To drop" if report.mode == "manifest" else "Went"
-    untouched = len(report.outcomes) - len(changed)
-    say(f"{verb}: {items}, from {len(changed):,} of {untouched + len(changed):,} containers.")
+    say(f"{_verb(report)}: {items}, from {len(changed):,} of {len(report.outcomes):,} containers.")
     for what, count in report.with_them.items():
         say(f"With them: {count:,} {_WITH_THEM[what]}.")
     for reason, count in sorted(report.left.items()):
@@ -260,6 +262,12 @@ def _print(report: egide.PurgeReport) -> None:
         )
     else:
         _print_manifest(report)
+
+
+def _verb(report: egide.PurgeReport) -> str:
+    if report.mode == "manifest":
+        return "To drop"
+    return "Would go" if report.dry else "Went"
 
 
 def _print_manifest(report: egide.PurgeReport) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from egide.cli.attest import inclusion_words, item_digest
 from egide.cli.progress import show_progress
-from egide.cli.report import Language, LanguageOption
+from egide.cli.report import Language
 from egide.cli.terminal import Exit, JsonOption, examples, print_json, say, warn
 from egide.errors import SignatureUnchecked, UsageError
 
@@ -84,7 +84,9 @@ def verify(
         list[str] | None,
         typer.Option("--expect", metavar="PROPERTY", help="Fail unless the proof has it."),
     ] = None,
-    lang: LanguageOption = Language.EN,
+    lang: Annotated[
+        Language, typer.Option("--lang", help="Language in which the proof's sentences are shown.")
+    ] = Language.EN,
     json: JsonOption = False,
 ) -> None:
     """Check a proof of an audit, and name each thing that does not hold.
@@ -155,8 +157,10 @@ def _print(found: egide.Verification, problems: list[Any], name: str, lang: Lang
             say(f"  {each}")
         if attested.purge is not None:
             say(f"Taken out in between: {attested.purge.removed_items:,}.")
-    if (shown := found.inclusion) is not None:
-        say(inclusion_words(name, compared=shown.compared, gone=shown.gone))
+    if found.statement is not None and (shown := found.inclusion) is not None:
+        alone = found.statement.attested.before is None
+        gone = None if alone else shown.gone
+        say(inclusion_words(name, compared=shown.compared, gone=gone))
     if found.checked:
         say(f"Checked, and it holds: {', '.join(_CHECKED[each] for each in found.checked)}.")
     if found.signed_by:

@@ -36,7 +36,7 @@ class PurgeDone(PurgeError):
 
 
 class PurgeOtherStore(PurgeError):
-    """The audit in {name} was made with another store: name that one with --store."""
+    """The audit in {name} was made with another store: name that one with --store. If it is not yours, --without-store takes the word of the audit."""
 
     code = "purge-other-store"
 

@@ -391,6 +391,8 @@ def test_the_commands_make_and_check_a_proof(place: Place, tmp_path: Path) -> No
     assert run("verify", "proof.json", "--without-key").code == 0
     assert run(*verify, "--expect", "EGIDE_ALL_COMPARED").code == 1
     assert run(*verify, "--dataset", place.folder / "set").code == 1
+    lost = run(*verify, "--report", "report.html")
+    assert (lost.code, "[file-unreadable]" in lost.err) == (3, True)
     private = run("verify", "proof.json", "--key", "s.key")
     assert (private.code, "[signing-key-invalid]" in private.err) == (3, True)
 

@@ -283,4 +283,4 @@ def test_command_shows_first_and_acts_when_told(confirmed: egide.Store, tmp_path
     neither = egide_in(tmp_path, "purge", "audit", *store)
     assert neither.code == 2
     elsewhere = egide_in(tmp_path, "purge", "audit", "--to", "x", "--store", "sqlite:///none.db")
-    assert "[store-missing]" in elsewhere.err
+    assert "[purge-other-store]" in elsewhere.err

@@ -536,6 +536,24 @@ def test_commands_name_the_folder_as_a_shell_takes_it() -> None:
     assert ["egide", "attest", folder, "after-again/"] in [one[:4] for one in words]
 
 
+def test_commands_fit_a_register_elsewhere() -> None:
+    matcher = {"address": "https://register.example", "first_revision": 5, "last_revision": 5}
+    rows = [samples.match(trust=trust, item=trust) for trust in ("confirmed", "unverified")]
+    headings, commands = todo(*rows, matcher=matcher)
+    assert REVIEW in headings
+    assert not any(" bank " in one for one in commands)
+    audits = [one for one in commands if one.startswith("egide audit")]
+    assert all("--matcher https://register.example --matcher-key" in one for one in audits)
+    purges = [one for one in commands if one.startswith("egide purge")]
+    assert all("--without-store" in one for one in purges)
+
+
+def test_what_is_verified_is_the_report_that_was_written() -> None:
+    for row, folder in (("confirmed", "after/"), ("unverified", "audit/")):
+        _, commands = todo(samples.match(trust=row))
+        assert f"egide verify proof.json --key signing.pub --report {folder}report.html" in commands
+
+
 def test_a_list_is_purged_by_a_manifest() -> None:
     lists = [{"name": "hashes.csv", "kind": "hashlist", "shards": 1, "items": 9}]
     _, commands = todo(samples.match(trust="confirmed"), sources=lists)

@@ -105,6 +105,7 @@ def audits() -> list[tuple[dict[str, Any], list[Any], list[Any]]]:
     ]
     return [
         *((samples.summary(**nothing, patches=found), [], []) for found in second_tier),
+        (samples.summary(matcher=asked | {"last_revision": 7}), rows, []),
         *(
             (samples.summary(**nothing, anchored=found, patches=second_tier[0]), [], [])
             for found in by_anchored

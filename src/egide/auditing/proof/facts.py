@@ -28,7 +28,7 @@ from egide.auditing.report.report import REPORT_NAME
 from egide.auditing.results import Results
 from egide.auditing.summary import PURGE, PURGE_SCHEMA
 from egide.domain.model import TRANSFORMS
-from egide.errors import AttestationRefused, OutputUnreadable
+from egide.errors import AttestationRefused, FileUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -165,7 +165,7 @@ def file_digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each result file that is there, by name.
 
     Raises:
-        OutputUnreadable: one cannot be read.
+        FileUnreadable: one cannot be read.
     """
     found = {}
     for name in RESULT_FILES:
@@ -179,7 +179,7 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal.
 
     Raises:
-        OutputUnreadable: it cannot be read.
+        FileUnreadable: it cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -188,7 +188,7 @@ def file_sha256(path: Path) -> str:
                 digest.update(data)
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
-        raise OutputUnreadable(name=path, reason=reason) from error
+        raise FileUnreadable(name=path, reason=reason) from error
     return digest.hexdigest()
 
 

@@ -108,7 +108,8 @@ def verify(
     Raises:
         AttestationUnreadable: the proof or inclusion is no such file, or cannot be read.
         AttestationVersion: the proof has another schema.
-        OutputMismatch, OutputUnreadable, SourceError: what it is compared with cannot be read.
+        OutputMismatch, OutputUnreadable, SourceError, FileUnreadable: what it is compared with
+            cannot be read.
     """
     proof = Path(proof)
     if (item is None) != (inclusion is None):

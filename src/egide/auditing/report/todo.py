@@ -111,40 +111,50 @@ def steps(
         folder: of the audit, as it was named.
         before: of the audit before a purge, if this is the one after it.
     """
-    of = shlex.quote(folder)
+    of, at = shlex.quote(folder), _at_register(summary)
     found = []
     if fates.leaving:
         found.append(_take_out(summary, fates, wording, of, before))
     if fates.staying:
-        found.append(_review(fates, wording))
+        found.append(_review(fates, wording, elsewhere=bool(at)))
     if summary["gaps"]:
-        found.append(_gaps(summary, wording, of))
+        found.append(_gaps(summary, wording, of, at))
     if not summary["matches"]:
         found.append(_said(summary, wording, sentence))
     if not summary["not_compared"]:
-        found.append(_prove(fates, wording, of, before))
-    found.append(Step("again", wording.text("todo.again"), (f"egide audit --again {of}",)))
+        found.append(_prove(fates, wording, folder, before, at))
+    found.append(Step("again", wording.text("todo.again"), (f"egide audit --again {of}{at}",)))
     return tuple(found)
+
+
+def _at_register(summary: Mapping[str, Any]) -> str:
+    """What an audit at a register elsewhere is told besides."""
+    matcher = summary.get("matcher")
+    if matcher is None:
+        return ""
+    return f" --matcher {shlex.quote(matcher['address'])} --matcher-key register.key"
 
 
 def _take_out(
     summary: Mapping[str, Any], fates: Fates, wording: Wording, of: str, before: str | None
 ) -> Step:
     kinds = {source["kind"] for source in summary["sources"]}
+    elsewhere = bool(_at_register(summary))
+    purge = f"egide purge {of}{' --without-store' if elsewhere else ''}"
     commands: list[str] = []
     notes: list[str] = []
     if not kinds or kinds - _LISTS:
         copy = _copy(before)
-        commands += [f"egide purge {of} --to {copy}", f"egide purge {of} --to {copy} --yes"]
+        commands += [f"{purge} --to {copy}", f"{purge} --to {copy} --yes"]
         notes.append(wording.text("todo.out_how"))
     if kinds & _LISTS:
-        commands.append(f"egide purge {of} --manifest drop.jsonl")
+        commands.append(f"{purge} --manifest drop.jsonl")
         notes.append(wording.text("todo.out_list"))
-    notes.append(wording.text("todo.out_store"))
+    notes.append(wording.text("todo.out_elsewhere" if elsewhere else "todo.out_store"))
     return Step("out", wording.plural("todo.out", fates.leaving), tuple(commands), tuple(notes))
 
 
-def _review(fates: Fates, wording: Wording) -> Step:
+def _review(fates: Fates, wording: Wording, *, elsewhere: bool) -> Step:
     order = [Trust.UNVERIFIED.value, Trust.DISPUTED.value, PART]
     lines = tuple(
         Line(
@@ -157,16 +167,17 @@ def _review(fates: Fates, wording: Wording) -> Step:
     )
     commands = ["egide bank confirm BANK ENTRY", "egide bank dispute BANK ENTRY"]
     text = "todo.review_more" if fates.leaving else "todo.review"
+    by_keeper = fates.staying.total() > fates.staying[PART]
     return Step(
         "review",
         wording.plural(text, fates.staying.total()),
-        tuple(commands) if fates.staying.total() > fates.staying[PART] else (),
+        tuple(commands) if by_keeper and not elsewhere else (),
         (wording.text("todo.review_then"), wording.text("meaning.minors")),
         lines=lines,
     )
 
 
-def _gaps(summary: Mapping[str, Any], wording: Wording, of: str) -> Step:
+def _gaps(summary: Mapping[str, Any], wording: Wording, of: str, at: str) -> Step:
     def remedy(code: str) -> str:
         known = wording.has(f"remedies.{code}")
         return wording.text(f"remedies.{code}" if known else "remedies.unknown")
@@ -187,7 +198,7 @@ def _gaps(summary: Mapping[str, Any], wording: Wording, of: str) -> Step:
     left = len(summary["gaps"]) - len(lines)
     if left:
         notes.append(wording.plural("todo.gaps_more", left))
-    again = f"egide audit --again {of}"
+    again = f"egide audit --again {of}{at}"
     return Step(
         "gaps",
         wording.text("todo.gaps"),
@@ -205,12 +216,15 @@ def _said(summary: Mapping[str, Any], wording: Wording, sentence: str) -> Step:
     return Step("said", wording.text("todo.said"), (), notes, said=sentence)
 
 
-def _prove(fates: Fates, wording: Wording, of: str, before: str | None) -> Step:
+def _prove(fates: Fates, wording: Wording, folder: str, before: str | None, at: str) -> Step:
+    of = shlex.quote(folder)
+    report = shlex.quote(f"{folder.rstrip('/')}/report.html")
     if fates.leaving:
         after = _after(before)
+        report = f"{after}report.html"
         text = wording.text("todo.prove_after")
         commands = [
-            f"egide audit {_copy(before)} --out {after}",
+            f"egide audit {_copy(before)} --out {after}{at}",
             f"egide report {after} --before {of}",
             f"egide attest {of} {after} {_SIGN}",
         ]
@@ -220,7 +234,7 @@ def _prove(fates: Fates, wording: Wording, of: str, before: str | None) -> Step:
     else:
         text = wording.text("todo.prove")
         commands = [f"egide attest {of} {_SIGN}"]
-    commands.append("egide verify proof.json --key signing.pub --report report.html")
+    commands.append(f"egide verify proof.json --key signing.pub --report {report}")
     return Step("prove", text, tuple(commands), (wording.text("todo.prove_key"),))
 
 
