@@ -164,6 +164,8 @@ def audit(
     from egide.auditing.sources import access
     from egide.settings import limits_from_environment
 
+    if again is None and not sources:
+        raise UsageError(reason="name at least one source to audit")
     if again is not None:
         _refuse_with_again(
             {

@@ -64,13 +64,14 @@ def test_an_item_is_found_by_its_regions(
     (shard,) = open_source(str(dataset), ()).shards()
     with open_snapshot(store) as snapshot:
         matcher = Matcher(snapshot, banks=["helpline"])
-        (plain,), (thorough,) = (
-            Scanner(Banks(matcher, set(Signal)), anchored=asked).parts(
-                shard.name,
-                reading.Fingerprinter(Mode.FAST, DEFAULT_LIMITS, (), anchored=asked).rows(shard),
-            )
-            for asked in (False, True)
-        )
+        found = []
+        for asked in (False, True):
+            scanner = Scanner(Banks(matcher, set(Signal)), anchored=asked)
+            rows = reading.Fingerprinter(Mode.FAST, DEFAULT_LIMITS, (), anchored=asked).rows(shard)
+            (part,) = scanner.parts(shard.name, rows)
+            scanner.match(part, shard.name)
+            found.append(part)
+    plain, thorough = found
     assert (plain.matches, plain.without_anchored) == ([], 0)
     assert (thorough.matched_items, thorough.without_anchored) == (1, 1)
     (row,) = thorough.matches
