@@ -56,7 +56,7 @@ def written_whole(
                 unfinished.replace(path)
             else:
                 _give_name(unfinished, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         with suppress(OSError):
             unfinished.unlink()
@@ -100,7 +100,8 @@ def _give_name(unfinished: Path, path: Path) -> None:
         unfinished.replace(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

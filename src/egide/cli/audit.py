@@ -17,7 +17,9 @@ from egide.cli.terminal import (
     DEFAULT_STORE,
     MATCH_COLUMNS,
     BanksOption,
+    EndpointOption,
     JsonOption,
+    ProfileOption,
     RadiusOption,
     StoreOption,
     examples,
@@ -136,13 +138,8 @@ def audit(
     requester_pays: Annotated[
         bool, typer.Option("--requester-pays", help="Agree to pay for what object stores serve.")
     ] = False,
-    endpoint_url: Annotated[
-        str | None,
-        typer.Option("--endpoint-url", metavar="URL", help="Of an object store of your own."),
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", metavar="NAME", help="Of the AWS configuration.")
-    ] = None,
+    endpoint_url: EndpointOption = None,
+    profile: ProfileOption = None,
     lang: LanguageOption = Language.EN,
     json: JsonOption = False,
 ) -> None:

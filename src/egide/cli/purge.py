@@ -10,8 +10,10 @@ import typer
 
 from egide.cli.terminal import (
     DEFAULT_STORE,
+    EndpointOption,
     Exit,
     JsonOption,
+    ProfileOption,
     StoreOption,
     examples,
     is_watched,
@@ -116,13 +118,8 @@ def purge(
             help="Take the audit's word for entries that may have been withdrawn since.",
         ),
     ] = False,
-    endpoint_url: Annotated[
-        str | None,
-        typer.Option("--endpoint-url", metavar="URL", help="Of an object store of your own."),
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", metavar="NAME", help="Of the AWS configuration.")
-    ] = None,
+    endpoint_url: EndpointOption = None,
+    profile: ProfileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Take what an audit found out of the dataset: into a clean copy, or in place.

@@ -33,6 +33,13 @@ StoreOption = Annotated[
     str,
     typer.Option("--store", envvar="EGIDE_STORE", help="The database, as a URL.", metavar="URL"),
 ]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option("--endpoint-url", metavar="URL", help="Of an object store of your own."),
+]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="Of the AWS configuration.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Do not ask before erasing; needed without a terminal.")

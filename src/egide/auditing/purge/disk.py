@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from egide.auditing.purge.splice import Splice, digest_of
-from egide.files import make_private_folder
+from egide.files import make_private_folder, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,18 +86,6 @@ def take_place(unfinished_path: Path, place: Path, like: Like) -> None:
         os.utime(unfinished_path, ns=like.times)
     os.replace(unfinished_path, place)  # noqa: PTH105
     sync_folder(place.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system without it
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def digest_at(path: Path) -> str | None:

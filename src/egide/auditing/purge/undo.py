@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from egide.auditing.purge.disk import copy_whole, digest_at, move, sweep, sync_folder
+from egide.auditing.purge.disk import copy_whole, digest_at, move, sweep
 from egide.auditing.purge.journal import Journal, writing
 from egide.errors import PurgeNothingToUndo
+from egide.files import sync_folder
 
 
 @dataclass(slots=True)
