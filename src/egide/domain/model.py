@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from egide.domain.video import Track, VideoEvidence
+
 
 PDQ_BYTES = 32
 DEFAULT_RADIUS_BITS = 31
@@ -348,6 +350,8 @@ class Fingerprint:
         anchored: of the first frame; None if not requested, or if it has too little detail.
         as_stored: of the first frame's samples as the file stores them, see
             `egide.media.pixels.stored_samples`; None if not requested, or if they are what is seen.
+        video: when each of the frames is seen; None if the file is no video. A video's frames are
+            all matchable unless there is only one, and the same picture may come again.
     """
 
     frames: tuple[Pdq, ...]
@@ -364,6 +368,7 @@ class Fingerprint:
     url_sha256: tuple[bytes, ...] = field(default=(), repr=False)
     url_md5: tuple[bytes, ...] = field(default=(), repr=False)
     as_stored: Pdq | None = None
+    video: Track | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -456,6 +461,7 @@ class Registration:
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
         metadata: what a program says of it, as JSON; kept beside the note, and erased with it.
+        video: when each of `pdqs` is seen; None if a picture is registered.
         keypoints: kept only if given, sealed with a key that is not in the store.
         anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
             they are.
@@ -476,6 +482,7 @@ class Registration:
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
     metadata: str = field(default="", repr=False)
+    video: Track | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -599,6 +606,7 @@ class Match:
         evidence: for keypoints only.
         anchored: for anchored hashes only.
         kind: of the bank; see `egide.domain.veto` for a negative one.
+        video: if the query or the entry is a video, when they show the same.
     """
 
     entry: int
@@ -613,6 +621,7 @@ class Match:
     evidence: KeypointEvidence | None = None
     anchored: AnchoredEvidence | None = None
     kind: BankKind = BankKind.POSITIVE
+    video: VideoEvidence | None = None
 
     @property
     def tier(self) -> int:
