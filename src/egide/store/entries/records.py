@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from egide.domain.model import PDQ_BYTES, Bank, BankKind, Entry, State, Trust
 from egide.domain.times import moment
-from egide.store.tables.register import anchored, banks, entries, keypoints
+from egide.domain.video import Track
+from egide.store.tables.register import anchored, banks, entries, keypoints, videos
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,10 @@ ENTRY_COLUMNS = (
     sa.select(sa.func.length(anchored.c.codes))
     .where(anchored.c.entry_id == entries.c.id)
     .scalar_subquery(),
+    *(
+        sa.select(column).where(videos.c.entry_id == entries.c.id).scalar_subquery()
+        for column in (videos.c.times, videos.c.duration_ms, videos.c.version)
+    ),
 )
 """In the order that `entry_of` takes."""
 
@@ -86,6 +91,9 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         url_md5,
         has_keypoints,
         anchored_bytes,
+        times,
+        duration_ms,
+        video_version,
     ) = row
     pdqs = split_codes(codes)
     trimmed_pdqs: tuple[bytes, ...] = ()
@@ -113,6 +121,7 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         sha1,
         url_sha256,
         url_md5,
+        None if times is None else Track.kept(times, duration_ms, video_version),
     )
 
 
