@@ -343,11 +343,13 @@ class Fingerprint:
         url_sha256, url_md5: of the address that the file is from, in each form that a list may
             have hashed; empty if unknown.
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
-        frames_skipped: frames of an animation that were not looked at.
+        frames_skipped: frames of an animation that were not looked at; of a video, instants.
         share_read: the share of the picture that was read; below 1, the file is truncated.
-        regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
+        regions: parts of the frames that look like pictures, at most `MAX_REGIONS`, of a video
+            `MAX_VIDEO_REGIONS`.
         keypoints: of the first frame; None if not requested.
-        anchored: of the first frame; None if not requested, or if it has too little detail.
+        anchored: of the first frame, of a video the first kept one that has any; None if not
+            requested, or if it has too little detail.
         as_stored: of the first frame's samples as the file stores them, see
             `egide.media.pixels.stored_samples`; None if not requested, or if they are what is seen.
         video: when each of the frames is seen; None if the file is no video. A video's frames are
@@ -659,6 +661,13 @@ class Limits:
     """Any archive or table may expand to this size, however small it is."""
     max_nesting: int = 3
     """How many archives or tables may stand around another that is still opened."""
+    max_video_bytes: int = 4 * 1024 * 1024 * 1024
+    max_video_pixels: int = 36_000_000
+    """Of one frame of a video: 8K, and no more."""
+    max_video_s: float = 21600.0
+    """The length of a video, from its beginning, that is looked at."""
+    video_timeout_s: float = 900.0
+    """Time to read and decode one video; what was decoded by then is compared."""
 
 
 DEFAULT_LIMITS = Limits()

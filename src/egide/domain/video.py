@@ -18,6 +18,8 @@ SAMPLE_MS = 500
 """A video is looked at every half second."""
 MAX_VIDEO_FRAMES = 20_000
 """Most frames that are kept of one video; of a longer one, they are chosen evenly."""
+MAX_VIDEO_REGIONS = 8192
+"""Most parts of all frames of a video that are fingerprinted beside the whole frames."""
 FRAME_TIMES_BYTES = 8
 """Start and end of one frame in `Track.packed`."""
 _MAX_MS = 2**32 - 1
