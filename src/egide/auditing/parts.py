@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.rows import Finding, GapRow, MatchRow, gap_schema, vetoed_schema
+from egide.auditing.rows import Finding, GapRow, MatchRow, gap_schema, match_fields, vetoed_schema
 from egide.errors import OutputUnreadable, OutputUnwritable
 from egide.files import written_whole
 
@@ -121,7 +121,7 @@ def read_findings(path: Path) -> Iterator[Finding]:
         for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
             for row in batch.to_pylist():
                 if row["code"] is None:
-                    yield MatchRow(**{name: row[name] for name in _MATCH_FIELDS})
+                    yield MatchRow(**match_fields(row, _MATCH_FIELDS))
                 else:
                     yield GapRow(**{name: row[name] for name in _GAP_FIELDS})
     except (pa.ArrowException, OSError) as error:

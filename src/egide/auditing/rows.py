@@ -9,11 +9,12 @@ from egide.auditing.sources.base import printable
 from egide.domain.model import URL_SIGNALS, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from egide.auditing.sources import Item
     from egide.domain.coverage import Gap
     from egide.domain.model import Fingerprint, Match
+    from egide.domain.video import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class MatchRow:
         inliers, coverage, agreement, matrix: of `KeypointEvidence`; else None.
         polygon: x, y, x, y … of the registered picture's outline in the item; only for keypoints.
         sha256: of the item's bytes, hexadecimal; None if only a hash list was audited.
+        video_frames, video_whole: of `VideoEvidence`; None if neither is a video, or a digest met.
+        video_item_ms, video_entry_ms: from when to when, in the item's and the registered video;
+            None of a picture.
         vetoed_by: entries of negative banks that veto it: such a row stands in `vetoed.parquet`.
     """
 
@@ -62,6 +66,10 @@ class MatchRow:
     polygon: list[int] | None
     sha256: str | None = field(repr=False)
     vetoed_by: list[int] | None = None
+    video_frames: int | None = None
+    video_whole: bool | None = None
+    video_item_ms: list[int] | None = None
+    video_entry_ms: list[int] | None = None
 
     @property
     def way(self) -> str:
@@ -74,7 +82,8 @@ class MatchRow:
             return "address"
         if self.signal != Signal.PDQ:
             return "file"
-        return "whole" if self.rectangle is None else "part"
+        part_of_video = self.video_frames is not None and not self.video_whole
+        return "part" if part_of_video or self.rectangle is not None else "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,13 @@ class GapRow:
 
 
 Finding = MatchRow | GapRow
+OF_VIDEOS = frozenset({"video_frames", "video_whole", "video_item_ms", "video_entry_ms"})
+"""Columns that results of before videos do not have."""
+
+
+def match_fields(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The named columns of a row of matches, which may be older than videos."""
+    return {name: row.get(name) if name in OF_VIDEOS else row[name] for name in names}
 
 
 WAYS = ("file", "whole", "part", "anchored", "patches", "address")
@@ -110,6 +126,7 @@ def match_row(
 ) -> MatchRow:
     """Turn a match into its row, with what vetoes it."""
     part, anchored, evidence = match.rectangle, match.anchored, match.evidence
+    video = match.video
     return MatchRow(
         item=printable(item.name),
         shard=printable(shard),
@@ -135,7 +152,15 @@ def match_row(
         polygon=[value for point in evidence.polygon for value in point] if evidence else None,
         sha256=print_.sha256.hex() if print_.sha256 else None,
         vetoed_by=sorted({veto.entry for veto in vetoes}) or None,
+        video_frames=video.frames if video else None,
+        video_whole=video.whole if video else None,
+        video_item_ms=_times(video.query) if video else None,
+        video_entry_ms=_times(video.entry) if video else None,
     )
+
+
+def _times(span: Span | None) -> list[int] | None:
+    return None if span is None else [span.start_ms, span.end_ms]
 
 
 def gap_row(gap: Gap, shard: str) -> GapRow:
@@ -179,6 +204,10 @@ def match_schema() -> Any:
             pa.field("matrix", pa.list_(pa.float64())),
             pa.field("polygon", pa.list_(pa.int32())),
             pa.field("sha256", pa.string()),
+            pa.field("video_frames", pa.int32()),
+            pa.field("video_whole", pa.bool_()),
+            pa.field("video_item_ms", pa.list_(pa.int64())),
+            pa.field("video_entry_ms", pa.list_(pa.int64())),
         ]
     )
 
