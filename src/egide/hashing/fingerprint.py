@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode
+from egide.domain.model import DEFAULT_LIMITS, DISTINCT_BITS, MAX_REGIONS, Fingerprint, Mode
 from egide.errors import UsageError
 from egide.hashing.anchored import MIN_SCALED_SIDE as MIN_SIDE_FOR_ANCHORED
 from egide.hashing.anchored import anchored_query
-from egide.hashing.frames import DISTINCT_BITS, differs, hash_frame, hash_regions
+from egide.hashing.frames import differs, hash_frame, hash_regions
 from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
 from egide.hashing.keypoints import extract
 from egide.hashing.video import fingerprint_video

@@ -9,11 +9,11 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from egide.domain.model import Fingerprint
+from egide.domain.model import DISTINCT_BITS, Fingerprint
 from egide.domain.video import MAX_VIDEO_FRAMES, MAX_VIDEO_REGIONS, SAMPLE_MS, Track
 from egide.hashing.anchored import MIN_SCALED_SIDE as MIN_SIDE_FOR_ANCHORED
 from egide.hashing.anchored import anchored_query
-from egide.hashing.frames import DISTINCT_BITS, hash_regions
+from egide.hashing.frames import hash_regions
 from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
 from egide.hashing.keypoints import extract
 from egide.hashing.pdq import hash_coefficients
