@@ -466,7 +466,9 @@ class Registration:
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
         metadata: what a program says of it, as JSON; kept beside the note, and erased with it.
-        video: when each of `pdqs` is seen; None if a picture is registered.
+        video: when each of `pdqs` is seen, which then come in that order and may repeat; None if a
+            picture is registered. A video has no `trimmed_pdqs`: a frame without its borders is
+            one more of `pdqs`, seen at the same time.
         keypoints: kept only if given, sealed with a key that is not in the store.
         anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
             they are.
@@ -504,6 +506,7 @@ class Entry:
         has_keypoints: whether keypoints are kept; only `Keypoints.read` reads them.
         anchored_count: how many anchored hashes are kept.
         anchored: read only where entries leave the register; else `Store.anchored` reads them.
+        video: as in `Registration`.
     """
 
     id: int
@@ -527,6 +530,7 @@ class Entry:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
+    video: Track | None = None
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -635,8 +639,9 @@ class Match:
 
     @property
     def by_part(self) -> bool:
-        """Whether only a part of a frame is known to match, by a rectangle or anchored hashes."""
-        return self.rectangle is not None or self.signal is Signal.ANCHORED
+        """Whether only a part is known to match: of a frame, or some frames of a video."""
+        part_of_video = self.video is not None and not self.video.whole
+        return part_of_video or self.rectangle is not None or self.signal is Signal.ANCHORED
 
 
 @dataclass(frozen=True, slots=True)
