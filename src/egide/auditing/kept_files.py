@@ -6,6 +6,7 @@ They depend on the shard and on how it was read, not on the register. A file tha
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,11 @@ _TRANSIENT = frozenset(
     )
 )
 """What the machine or a network may have to answer for: it is tried again with the next audit."""
+_TAIL_BYTES = 1 << 14
+"""More than the footer of most files."""
+_MARK = HEAD + b"\x18"
+"""A key in Parquet's compact protocol, and that a text follows: its length, seven bits a byte."""
+_LENGTH_BYTES = 5
 _WRITING: dict[str, Any] = {
     "compression": "none",
     "use_dictionary": False,
@@ -195,16 +201,33 @@ def write_rows(path: Path, rows: Sequence[KeptRow], shard: str, head: dict[str, 
 
 
 def read_head(path: Path) -> dict[str, Any] | None:
-    """Return what a file says of itself; None if it is missing or damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Return what a file says of itself; None if it is missing or damaged.
 
+    It is looked for in the bytes of the footer, where a text follows its key and its length. To
+    read the whole footer takes PyArrow thirty times as long, and an audit has 20 000 such files.
+    """
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError):
+        with path.open("rb") as stream:
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(end - _TAIL_BYTES, 0))
+            tail = stream.read()
+            size = int.from_bytes(tail[-8:-4], "little") + 8
+            if len(tail) < size <= end:
+                stream.seek(end - size)
+                tail = stream.read()
+    except OSError:
         return None
-    head = head_of(metadata)
-    return head if head is not None and head["schema_version"] == KEPT_SCHEMA else None
+    _, mark, text = tail[-size:].partition(_MARK)
+    if not mark or not tail.endswith(b"PAR1"):
+        return None
+    length = shift = 0
+    for at, byte in enumerate(text[:_LENGTH_BYTES], 1):
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            head = head_of({HEAD: text[at : at + length]})
+            return head if head is not None and head["schema_version"] == KEPT_SCHEMA else None
+    return None
 
 
 def read_rows(path: Path, head: dict[str, Any], start: int = 0) -> Iterator[KeptRow]:

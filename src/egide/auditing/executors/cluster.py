@@ -48,7 +48,7 @@ _CLOSE_S = 5.0
 _REACH_S = 10.0
 _LOST_S = 5.0
 _STORE_BYTES = 256 * 1024 * 1024
-_FILE = re.compile(r"([0-9a-f]{32})\.[0-9]{1,9}\.parquet")
+_FILE = re.compile(r"([0-9a-f]{32})\.[0-9]{1,9}\.(?:parquet|jsonl)")
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -357,7 +357,7 @@ class RayExecutor:
             folder = self._setup.settings["work"][name]
             if folder is not None:
                 prefix = job.id if name == "parts" else job.kept_id
-                yield from ((name, path) for path in Path(folder).glob(f"{prefix}.*.parquet"))
+                yield from ((name, path) for path in Path(folder).glob(f"{prefix}.*"))
 
     def _write(self, job: Job, files: list[tuple[str, str, bytes]]) -> None:
         for folder, name, content in files:
