@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORK = ".purge"
+_ENDING_S = 2.0
+"""Workers of a purge that was killed end within half a second."""
 
 
 class Journal:
@@ -51,13 +54,28 @@ class Journal:
                 make_private_folder(folder, own=True)
             self._lock = open_private(self.path / "lock")
         with self._lock:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise PurgeBusy(name=self.audit) from error
+            self._take_lock(self._lock)
             for left in self.spool.iterdir():  # by a purge that was killed
                 left.unlink()
             yield self
+
+    @property
+    def lock(self) -> int:
+        """The descriptor of the lock. A worker inherits it: it is held until the last has ended."""
+        assert self._lock is not None  # it is opened
+        return self._lock.fileno()
+
+    def _take_lock(self, lock: IO[bytes]) -> None:
+        until = time.monotonic() + _ENDING_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    raise PurgeBusy(name=self.audit) from error
+                time.sleep(0.1)
+            else:
+                return
 
     @property
     def state(self) -> dict[str, Any] | None:
