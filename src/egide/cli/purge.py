@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from egide.cli.executing import RayOption, WorkersOption, joined_cluster, worker_count
 from egide.cli.terminal import (
     DEFAULT_STORE,
     EndpointOption,
@@ -66,6 +67,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide purge audit/ --to clean/            # shows what would go",
             "egide purge audit/ --to clean/ --yes",
+            "egide purge audit/ --to s3://bucket/clean/ --yes --ray auto",
             "egide purge audit/ --in-place --yes ; egide purge audit/ --undo",
             "egide purge audit/ --manifest drop.jsonl",
         ),
@@ -118,6 +120,8 @@ def purge(
             help="Take the audit's word for entries that may have been withdrawn since.",
         ),
     ] = False,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     endpoint_url: EndpointOption = None,
     profile: ProfileOption = None,
     json: JsonOption = False,
@@ -137,10 +141,13 @@ def purge(
     chosen = [to is not None, in_place, manifest is not None, undo]
     if sum(chosen) != 1:
         raise UsageError(reason="choose one of --to, --in-place, --manifest and --undo")
+    if ray is not None and (manifest is not None or undo):
+        raise UsageError(reason="--ray is for --to and --in-place: the rest is done here")
     if undo:
         _undo(audit, json=json)
     with (
         access(endpoint_url=endpoint_url, profile=profile),
+        joined_cluster(ray, workers) as cluster,
         _opened(audit, store, without=without_store) as opened,
         _progress(quiet=json) as on_progress,
     ):
@@ -152,6 +159,8 @@ def purge(
             quarantine=quarantine,
             include_review=include_review,
             limits=limits_from_environment(),
+            workers=worker_count(workers, cluster),
+            executor=cluster.executor if cluster else None,
             on_progress=on_progress,
         )
         if manifest is not None:

@@ -77,6 +77,12 @@ class SourcesOverlap(PurgeError):
     code = "sources-overlap"
 
 
+class ManifestExists(PurgeError):
+    """{name} exists already, and a manifest replaces no file: name another."""
+
+    code = "manifest-exists"
+
+
 class ManifestMismatch(PurgeError):
     """{name} was audited otherwise than it is now: {reason}. Audit it again."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.summary import PURGE
@@ -143,6 +144,22 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, values: dict[str, Any]) -> None:
     with writing(path), written_whole(path) as stream:
         stream.write(json.dumps(values).encode("ascii"))
+
+
+@contextmanager
+def spooled(spool: Path) -> Iterator[IO[bytes]]:
+    """Yield a private file without a name.
+
+    Raises:
+        TargetUnwritable: there is no room for it.
+    """
+    with writing(spool):
+        stream = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115 - closed below
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # on a full disk, of what could not be written before
+            stream.close()
 
 
 @contextmanager

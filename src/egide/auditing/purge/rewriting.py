@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Protocol
 
 from egide.auditing.purge import arrow, listing, parquet
 from egide.auditing.purge.checking import check, check_tar
+from egide.auditing.purge.journal import spooled
 from egide.auditing.purge.packing import check_packed, pack, packing_of, unpack
 from egide.auditing.purge.plan import Cut
 from egide.auditing.purge.samples import LISTINGS
@@ -230,9 +230,9 @@ def rewriting(work: Work, stream: IO[bytes], limits: Limits, spool: Path) -> Ite
         members = members_of(stream, work.name)
         yield _Spliced(work, stream, limits, *cut_tar(stream, members, work.doomed), members)
     elif kind is Kind.PACKED:
-        with tempfile.TemporaryFile(dir=spool) as plain:
+        with spooled(spool) as plain:
             limit = max(limits.max_expansion * work.weight, limits.expansion_floor_bytes)
-            unpack(stream, plain, work.name, limit)
+            unpack(stream, plain, work.name, limit, spool)
             plain.seek(0)
             if not is_tar(plain.read(HEAD_BYTES)):
                 reason = f"a single file packed by {packing_of(head)}: take it out by hand"

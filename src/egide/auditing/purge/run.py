@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from egide.auditing.executors.local import LocalExecutor
 from egide.auditing.purge.chosen import Register, Rules, choose, of_audit
-from egide.auditing.purge.containers import absolute, count_unknown, plan_containers
+from egide.auditing.purge.containers import (
+    absolute,
+    count_unknown,
+    place_of,
+    plan_containers,
+)
 from egide.auditing.purge.in_place import add_missed, go_on, put_in_place, take_out
 from egide.auditing.purge.journal import Journal, writing
 from egide.auditing.purge.manifest import write_manifest
@@ -166,11 +171,12 @@ class Purge:
         """Write the list of what to drop, for a set that is not changed here.
 
         Args:
-            path: of a new file, or of an earlier manifest of the same set.
+            path: of a new file.
             plain: without neutral rows: such a list points at the images.
 
         Raises:
-            ManifestMismatch: the set changed since the audit, or `path` is of another set.
+            ManifestExists: there is such a file.
+            ManifestMismatch: the set changed since the audit.
             TargetUnwritable: the file cannot be written.
         """
         with self._journal.opened():
@@ -365,23 +371,29 @@ class Purge:
         )
 
     def _refuse_places(self) -> None:
-        """Make sure that neither the copy nor the quarantine stands in the set, or around it."""
-        sources = [absolute(source) for source in self._results.sources]
+        """Make sure that neither the copy nor the quarantine stands in the set, or around it.
+
+        Nor in the audit's folder, whose files are no part of any set.
+        """
+        own = place_of(str(self._folder))
+        sources = [place_of(source) for source in self._results.sources]
         if self._in_place:
-            if any(not is_local(source) for source in sources):
+            if any(not is_local(source) for source in self._results.sources):
                 reason = "a set in an object store is not changed in place: make a copy with --to"
                 raise PurgeInvalid(reason=reason)
+            quarantine = place_of(str(self._quarantine))
             for source in sources:
-                _refuse_within(str(self._quarantine.resolve()), str(Path(source).resolve()))
+                _refuse_within(quarantine, source)
+            if quarantine != f"{own}/{QUARANTINE}":
+                _refuse_within(quarantine, own)
         if self._to is not None:
-            place = str(Path(self._to).resolve()) if is_local(self._to) else absolute(self._to)
+            place = place_of(self._to)
+            _refuse_within(place, own)
             for source in sources:
-                known = str(Path(source).resolve()) if is_local(source) else source
-                _refuse_within(place, known)
-                if (known + "/").startswith(place.rstrip("/") + "/"):
-                    raise TargetWithin(name=known, other=place)
+                _refuse_within(place, source)
+                _refuse_within(source, place)
 
 
-def _refuse_within(place: str, source: str) -> None:
-    if (place.rstrip("/") + "/").startswith(source.rstrip("/") + "/"):
-        raise TargetWithin(name=place, other=source)
+def _refuse_within(place: str, other: str) -> None:
+    if (place.rstrip("/") + "/").startswith(other.rstrip("/") + "/"):
+        raise TargetWithin(name=place, other=other)

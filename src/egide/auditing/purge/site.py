@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.purge.checking import are_rows
+from egide.auditing.purge.journal import spooled, writing
 from egide.auditing.purge.plan import Outcome
-from egide.auditing.sources.location import is_local, open_binary
+from egide.auditing.sources.location import is_local, open_binary, refusal
 from egide.errors import (
     ContainerChanged,
     ContainerLeft,
     ContainerMissing,
     ContainerUnsupported,
     SourceError,
+    TargetUnwritable,
 )
 
 if TYPE_CHECKING:
@@ -78,18 +79,22 @@ def fetched(url: str, site: Site) -> Iterator[IO[bytes]]:
 
     Raises:
         SourceError, ContainerMissing: it cannot be read.
+        TargetUnwritable: there is no room for it here.
     """
     with open_binary(url) as stream:
         if is_local(url):
             yield stream
             return
-        with tempfile.TemporaryFile(dir=site.spool) as found:
+        with spooled(site.spool) as found:
             try:
                 while data := stream.read(_PIECE_BYTES):
-                    found.write(data)
-            except OSError as error:
-                raise ContainerMissing(name=url, reason=type(error).__name__) from error
-            found.flush()
+                    with writing(site.spool):
+                        found.write(data)
+                        found.flush()
+            except TargetUnwritable:
+                raise
+            except Exception as error:
+                raise ContainerMissing(name=url, reason=refusal(error)) from error
             yield found
 
 
