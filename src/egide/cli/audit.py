@@ -249,8 +249,9 @@ def audit(
         print_json(summary.to_json())
     else:
         _print_result(summary, first, path)
-    hindered = thorough and not summary.patches.searched
-    unsearched = bool(summary.not_compared or summary.banks_disabled or hindered)
+    unsearched = bool(
+        summary.not_compared or summary.banks_disabled or summary.patches.code is not None
+    )
     raise typer.Exit(
         exit_code(
             [egide.GapKind(gap.kind) for gap in summary.gaps],
