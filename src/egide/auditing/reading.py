@@ -85,7 +85,9 @@ class Fingerprinter:
         yield KeptRow(number, gap)
 
     def _row(self, number: int, item: Read, poison: type[ItemError] | None) -> KeptRow:
-        if isinstance(item, Other | Columns | Rows | Gap):
+        if isinstance(item, Other):
+            return KeptRow(number, item, count=item.count)
+        if isinstance(item, Columns | Rows | Gap):
             return KeptRow(number, item)
         if poison is not None:
             error = poison(name=item.name, limit_s=self.limits.item_timeout_s)
