@@ -24,7 +24,7 @@ from egide.media.video import open_video
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.domain.model import AnchoredQuery, KeypointQuery, Limits, Mode, Pdq, Region
+    from egide.domain.model import AnchoredQuery, KeypointQuery, Limits, Pdq, Region
     from egide.media import Frame
     from egide.media.video import Shown
 
@@ -40,7 +40,6 @@ def fingerprint_video(
     kind: str,
     *,
     name: str,
-    mode: Mode,
     limits: Limits,
     md5: bool = True,
     sha1: bool = True,
@@ -57,7 +56,7 @@ def fingerprint_video(
         FormatUnsupported: the extra `video` is not installed.
         ItemError: anything that is wrong with the file.
     """
-    with open_video(stream, kind, name=name, mode=mode, limits=limits) as video:
+    with open_video(stream, kind, name=name, limits=limits) as video:
         folded = _Folded(regions=regions, anchored=anchored, keypoints=keypoints)
         for shown in video.shown():
             folded.add(shown)
