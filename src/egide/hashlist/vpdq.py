@@ -18,14 +18,15 @@ from egide.domain.video import MAX_VIDEO_FRAMES, SAMPLE_MS, Track
 from egide.errors import VideoInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from egide.domain.model import Fingerprint
 
 VPDQ_TYPES = frozenset({"vpdq", "videovpdq", "hashvideovpdq"})
 """The names of the signal type, by their letters and digits."""
 _LINE = re.compile(r"\d{1,9},\d{1,3},[0-9A-Fa-f]{64},[0-9.eE+-]{1,24}")
-_MAX_FRAMES = 1 << 20
+MAX_LISTED = 1 << 20
+"""Most frames of one video in a list."""
 _MAX_SECONDS = 1 << 21
 
 Listed = tuple[bytes, int, float]
@@ -59,7 +60,7 @@ def parse_vpdq(text: str) -> list[Listed]:
         raise VideoInvalid(reason="it is not whole JSON") from error
     if isinstance(frames, dict):
         frames = list(frames.values())
-    if not isinstance(frames, list) or not 1 <= len(frames) <= _MAX_FRAMES:
+    if not isinstance(frames, list) or not 1 <= len(frames) <= MAX_LISTED:
         raise VideoInvalid(reason="expected a list of frames")
     return [_of_json(frame) for frame in frames]
 
@@ -112,17 +113,6 @@ def vpdq_lines(print_: Fingerprint) -> Iterator[str]:
         for at_ms in range(start, end, SAMPLE_MS):
             seconds = at_ms / 1000
             yield f"{at_ms // SAMPLE_MS},{frame.quality or 0},{frame.code.hex()},{seconds:.3f}"
-
-
-def vpdq_value(codes: Sequence[bytes], track: Track) -> str:
-    """A value of the signal type; a registered frame's quality is known to be enough, no more."""
-    return json.dumps(
-        [
-            f"{code.hex()},{MIN_MATCHABLE_QUALITY},{at_ms / 1000:.1f}"
-            for code, start, end in zip(codes, track.starts, track.ends, strict=True)
-            for at_ms in range(start, end, SAMPLE_MS)
-        ]
-    )
 
 
 def _of_json(frame: Any) -> Listed:

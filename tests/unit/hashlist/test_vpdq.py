@@ -1,5 +1,6 @@
 """vPDQ's forms of a video are read, and written so that they come back."""
 
+import io
 import json
 
 import pytest
@@ -7,27 +8,25 @@ import pytest
 from egide.domain.model import Fingerprint, Pdq
 from egide.domain.video import Track
 from egide.errors import VideoInvalid
+from egide.hashlist import read_hash_list
 from egide.hashlist.vpdq import (
     folded,
     is_vpdq_line,
     parse_vpdq,
     parse_vpdq_line,
     vpdq_lines,
-    vpdq_value,
 )
 
 A, B = bytes.fromhex("a5" * 32), bytes.fromhex("3c" * 32)
 TRACK = Track((0, 1000, 2500), (1000, 1500, 3500), 3500)
 
 
-def test_lines_and_values_come_back():
+def test_lines_come_back():
     print_ = Fingerprint((Pdq(A, 90), Pdq(B, 60), Pdq(A, 80)), video=TRACK)
     lines = list(vpdq_lines(print_))
     assert lines[2] == f"2,60,{B.hex()},1.000"
     assert all(map(is_vpdq_line, lines))
     assert folded(map(parse_vpdq_line, lines)) == ((A, B, A), TRACK, 90)
-    value = vpdq_value((A, B, A), TRACK)
-    assert folded(parse_vpdq(value))[:2] == ((A, B, A), TRACK)
 
 
 def test_both_forms_of_a_value_are_read():
@@ -65,3 +64,19 @@ def test_both_forms_of_a_value_are_read():
 def test_what_is_no_video_is_refused(value):
     with pytest.raises(VideoInvalid):
         folded(parse_vpdq(value))
+
+
+def test_a_text_file_is_a_list_of_videos_and_so_is_a_typed_line():
+    print_ = Fingerprint((Pdq(A, 90), Pdq(B, 60), Pdq(A, 80)), video=TRACK)
+    lines = [*vpdq_lines(print_), "nonsense", *vpdq_lines(print_)]
+    bad, one, two = read("\n".join(lines))
+    assert (one.pdqs, one.video, one.quality) == ((A, B, A), TRACK, 90)
+    assert (two.line, two.video, bad.line) == (len(lines) // 2 + 2, TRACK, len(lines) // 2 + 1)
+    parts = (line.split(",") for line in vpdq_lines(print_))
+    value = json.dumps([f"{code},{quality},{at}" for _, quality, code, at in parts])
+    (typed,) = read(f"vpdq {value} 'a list' POSITIVE_CLASS\n")
+    assert (typed.pdqs, typed.video) == ((A, B, A), TRACK)
+
+
+def read(text):
+    return list(read_hash_list(io.BytesIO(text.encode()), name="a list"))
