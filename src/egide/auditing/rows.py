@@ -74,16 +74,13 @@ class MatchRow:
     @property
     def way(self) -> str:
         """How the item was found: one of `WAYS`."""
-        if self.signal == Signal.KEYPOINTS:
-            return "patches"
-        if self.signal == Signal.ANCHORED:
-            return "anchored"
-        if self.signal in URL_SIGNALS:
-            return "address"
-        if self.signal != Signal.PDQ:
-            return "file"
+        return way_of(self)
+
+    @property
+    def by_part(self) -> bool:
+        """Whether only a part is known to match: of a frame, or some frames of a video."""
         part_of_video = self.video_frames is not None and not self.video_whole
-        return "part" if part_of_video or self.rectangle is not None else "whole"
+        return part_of_video or self.rectangle is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +116,19 @@ WAYS = ("file", "whole", "part", "anchored", "patches", "address")
 in tier 1 by anchored hashes and by keypoints; and by its address alone."""
 BY_PART = frozenset({"part", "anchored", "patches"})
 """Ways that find a part of a picture: by itself it never takes an item out of a dataset."""
+
+
+def way_of(match: Match | MatchRow) -> str:
+    """How a match was found: one of `WAYS`."""
+    if match.signal == Signal.KEYPOINTS:
+        return "patches"
+    if match.signal == Signal.ANCHORED:
+        return "anchored"
+    if match.signal in URL_SIGNALS:
+        return "address"
+    if match.signal != Signal.PDQ:
+        return "file"
+    return "part" if match.by_part else "whole"
 
 
 def match_row(

@@ -25,6 +25,9 @@ DEFAULT_RADIUS_BITS = 31
 MAX_RADIUS_BITS = 63
 MIN_MATCHABLE_QUALITY = 50
 """Under this PDQ quality the perceptual hash is not used; only exact digests match."""
+DISTINCT_BITS = 10
+"""A frame within this many bits of a kept one is dropped: a search that finds one finds the other,
+at most a third of the default radius further away."""
 MAX_REGIONS = 16
 """Most parts of one picture, over all its frames, that are fingerprinted beside the whole."""
 ANCHORED_VERSION = 1

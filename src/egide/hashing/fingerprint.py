@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode
-from egide.errors import UsageError
+from egide.domain.model import DEFAULT_LIMITS, DISTINCT_BITS, MAX_REGIONS, Fingerprint, Mode
+from egide.errors import DecodeFailed, EgideError, ItemError, UsageError
 from egide.hashing.anchored import MIN_SCALED_SIDE as MIN_SIDE_FOR_ANCHORED
 from egide.hashing.anchored import anchored_query
-from egide.hashing.frames import DISTINCT_BITS, differs, hash_frame, hash_regions
+from egide.hashing.frames import differs, hash_frame, hash_regions
 from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
 from egide.hashing.keypoints import extract
 from egide.hashing.video import fingerprint_video
@@ -49,7 +49,7 @@ def fingerprint(
         source: a file's bytes, its path, or a Pillow image; an image's current frame is used, and
             its digests are None. A video that is named by its path is not read into memory.
         name: the name in error messages; by default the path.
-        mode: exact for registration, fast for scanning.
+        mode: exact for registration, fast for scanning; a video has one way for both.
         limits: on bytes, pixels and frames.
         md5: whether to compute MD5 too; it takes longer than SHA-256.
         sha1: whether to compute SHA-1 too.
@@ -76,7 +76,7 @@ def fingerprint(
         with opened(Path(source), name=name) as (file, size):
             head = file.read(HEAD_BYTES)
             if kind := video_kind(head):
-                return _of_video(file, size, kind, name, mode, limits, **kinds, **looked_for)
+                return _of_video(file, size, kind, name, limits, **kinds, **looked_for)
             check_size(size, name=name, limits=limits)
             source = head + file.read()
     if not isinstance(source, bytes | Image.Image):
@@ -99,7 +99,7 @@ def fingerprint(
     name = name or "the data"
     if kind := video_kind(source):
         file = io.BytesIO(source)
-        return _of_video(file, len(source), kind, name, mode, limits, **kinds, **looked_for)
+        return _of_video(file, len(source), kind, name, limits, **kinds, **looked_for)
     picture = decode(
         source,
         name=name,
@@ -135,17 +135,45 @@ def fingerprint(
     )
 
 
+def fingerprint_or_error(
+    source: bytes | str | Path | Image.Image, *, name: str, **settings: Any
+) -> Fingerprint | ItemError:
+    """Compute the fingerprint of one image of many, of which none may end the work on the others.
+
+    Args:
+        source: as for `fingerprint`.
+        name: as for `fingerprint`.
+        settings: of `fingerprint`.
+
+    Returns:
+        the fingerprint, or the error for whatever is wrong with the file, decoders' own included.
+
+    Raises:
+        UsageError, KeypointsUnavailable: as `fingerprint`.
+    """
+    try:
+        return fingerprint(source, name=name, **settings)
+    except ItemError as error:
+        return error
+    except EgideError:
+        raise
+    except MemoryError:
+        reason = "it needs more memory than there is, or than EGIDE_WORKER_MEMORY_BYTES allows"
+        return DecodeFailed(name=name, reason=reason)
+    except Exception as error:  # noqa: BLE001 - hostile pictures make decoders raise anything
+        return DecodeFailed(name=name, reason=f"unexpectedly, {type(error).__name__}")
+
+
 def _of_video(
     file: BinaryIO,
     size: int,
     kind: str,
     name: str,
-    mode: Mode,
     limits: Limits,
     **looked_for: bool,
 ) -> Fingerprint:
     check_video_size(size, name=name, limits=limits)
-    return fingerprint_video(file, kind, name=name, mode=mode, limits=limits, **looked_for)
+    return fingerprint_video(file, kind, name=name, limits=limits, **looked_for)
 
 
 class _Distinct(NamedTuple):

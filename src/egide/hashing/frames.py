@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from egide.domain.model import Pdq
     from egide.media import Frame
 
-DISTINCT_BITS = 10
-"""A frame within this many bits of a kept one is dropped: a search that finds one finds the other,
-at most a third of the default radius further away."""
 SAME_REGION_BITS = 4
 """A region within this many bits of its frame, or of a kept region, is dropped."""
 

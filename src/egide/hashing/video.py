@@ -9,11 +9,11 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from egide.domain.model import Fingerprint
+from egide.domain.model import DISTINCT_BITS, Fingerprint
 from egide.domain.video import MAX_VIDEO_FRAMES, MAX_VIDEO_REGIONS, SAMPLE_MS, Track
 from egide.hashing.anchored import MIN_SCALED_SIDE as MIN_SIDE_FOR_ANCHORED
 from egide.hashing.anchored import anchored_query
-from egide.hashing.frames import DISTINCT_BITS, hash_regions
+from egide.hashing.frames import hash_regions
 from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
 from egide.hashing.keypoints import extract
 from egide.hashing.pdq import hash_coefficients
@@ -24,7 +24,7 @@ from egide.media.video import open_video
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egide.domain.model import AnchoredQuery, KeypointQuery, Limits, Mode, Pdq, Region
+    from egide.domain.model import AnchoredQuery, KeypointQuery, Limits, Pdq, Region
     from egide.media import Frame
     from egide.media.video import Shown
 
@@ -40,7 +40,6 @@ def fingerprint_video(
     kind: str,
     *,
     name: str,
-    mode: Mode,
     limits: Limits,
     md5: bool = True,
     sha1: bool = True,
@@ -57,7 +56,7 @@ def fingerprint_video(
         FormatUnsupported: the extra `video` is not installed.
         ItemError: anything that is wrong with the file.
     """
-    with open_video(stream, kind, name=name, mode=mode, limits=limits) as video:
+    with open_video(stream, kind, name=name, limits=limits) as video:
         folded = _Folded(regions=regions, anchored=anchored, keypoints=keypoints)
         for shown in video.shown():
             folded.add(shown)

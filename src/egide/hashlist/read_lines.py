@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from egide.domain.model import MIN_MATCHABLE_QUALITY, SIGNAL_BYTES, Signal
 from egide.errors import HashInvalid, LineError
 from egide.hashlist.addresses import canonical_address
+from egide.hashlist.read_vpdq import read_vpdq_value
 from egide.hashlist.records import UNIT, read_record
 from egide.hashlist.values import (
     ADDRESS_TYPES,
@@ -32,6 +33,7 @@ from egide.hashlist.values import (
     parse_value,
     plain,
 )
+from egide.hashlist.vpdq import VPDQ_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,7 +76,9 @@ def read_line(number: int, text: str, signal: Signal | None) -> Iterator[Read | 
         signal: the kind of a value whose kind the line does not tell.
     """
     line = text.strip()
-    if line.startswith("{"):
+    if len(line) in _SUM_SIGNALS and (value := parse_any(line)) is not None:
+        yield _alone(number, value, signal or kind_of(value))
+    elif line.startswith("{"):
         yield from _object(number, line, signal)
     elif line[:4].lower() == "http" and ":" in line[:6]:
         yield _address(number, line)
@@ -98,11 +102,27 @@ def read_text(number: int, text: str, signal: Signal | None) -> Iterator[Read | 
             yield replace(event, unit=UNIT)
 
 
+def _alone(number: int, value: bytes, kind: Signal | None) -> Read | Untold:
+    """A value and nothing else, as most lines of most lists are."""
+    if kind is None:
+        return Untold(line_with(number, ()), value)
+    if len(value) != SIGNAL_BYTES[kind]:
+        return _one(number, kind, value.hex(), "")  # which says so
+    reason = meaningless(value, kind)
+    if reason is not None:
+        return BadLine(number, reason, HashInvalid.code)
+    return line_with(number, [(kind, value)])
+
+
 def _words(number: int, line: str, signal: Signal | None) -> Iterator[Read | Untold]:
     first, _, rest = line.partition(" ")
     rest = rest.strip()
     kind = first.strip("\"'")
     is_type = kind.lower() in SIGNAL_TYPES or kind.lower() in ADDRESS_TYPES
+    if rest.startswith(("[", "{")) and key_of(kind) in VPDQ_TYPES:
+        end = max(rest.rfind("]"), rest.rfind("}")) + 1
+        yield from _saying(rest[end:].strip(), [read_vpdq_value(number, rest[:end])])
+        return
     if rest and (is_type or key_of(kind) in CLOSED_KINDS) and parse_any(first) is None:
         value, _, opinion = rest.partition(" ")
         yield from _saying(opinion.strip(), _typed(number, kind, value, opinion.strip()))

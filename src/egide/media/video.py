@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from egide.domain.model import Mode
 from egide.domain.video import SAMPLE_MS
 from egide.errors import DecodeTimeout, ImageTooSmall, VideoTooLarge, VideoUnreadable
 from egide.media.containers import HEAD_BYTES, VIDEOS, named
@@ -38,7 +37,6 @@ _BUFFER_BYTES = 1 << 18
 _DEADLINE_SHARE = 0.9
 # The rest is for digests, and for the frame in hand, before a sandbox ends its child.
 _DAMAGED_PARTS = 16
-_SKIPPING = {"skip_loop_filter": "all"}
 
 
 def video_kind(head: bytes) -> str | None:
@@ -110,7 +108,6 @@ class Video:
         stream: Any,
         *,
         name: str,
-        mode: Mode,
         limits: Limits,
         is_cut: bool = False,
     ) -> None:
@@ -118,7 +115,7 @@ class Video:
         self.width, self.height = context.width, context.height
         self.instants = self.skipped = 0
         self._container, self._stream, self._name, self._limits = container, stream, name, limits
-        self._mode, self._is_cut = mode, is_cut
+        self._is_cut = is_cut
         self._damaged = self._late = False
 
     def shown(self) -> Iterator[Shown]:
@@ -175,11 +172,7 @@ class Video:
         import av
 
         until = time.monotonic() + _DEADLINE_SHARE * self._limits.video_timeout_s
-        context = self._stream.codec_context
-        context.thread_count = 1
-        if self._mode is Mode.FAST:
-            context.options = {**context.options, **_SKIPPING}
-            context.skip_frame = "NONREF"
+        self._stream.codec_context.thread_count = 1
         first = None
         latest = 0
         for packet in self._packets():
@@ -219,16 +212,13 @@ class Video:
 
 
 @contextmanager
-def open_video(
-    stream: BinaryIO, kind: str, *, name: str, mode: Mode, limits: Limits
-) -> Iterator[Video]:
+def open_video(stream: BinaryIO, kind: str, *, name: str, limits: Limits) -> Iterator[Video]:
     """Open a video, and close it afterwards.
 
     Args:
         stream: a whole file that can be searched; it is not read into memory.
         kind: as `video_kind` says.
         name: the file's name in error messages.
-        mode: fast leaves out frames that no other frame refers to, and the smoothing of blocks.
         limits: on pixels, length and time.
 
     Raises:
@@ -258,7 +248,7 @@ def open_video(
         check_video_pixels(context.width, context.height, name=name, limits=limits)
         # A frame may be larger than the header says.
         context.options = {**context.options, "max_pixels": str(limits.max_video_pixels)}
-        yield Video(container, video, name=name, mode=mode, limits=limits, is_cut=is_cut)
+        yield Video(container, video, name=name, limits=limits, is_cut=is_cut)
 
 
 def check_video_pixels(width: int, height: int, *, name: str, limits: Limits) -> None:

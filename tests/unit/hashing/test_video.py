@@ -49,10 +49,10 @@ def test_each_half_second_has_the_frame_that_is_shown_then(how):
     stills = [fingerprint(image(picture)).pdq for picture in moving(0, 2 * rate)]
     data = clip(**how)
     for mode in Mode:
-        made = fingerprint(data, mode=mode, anchored=True)
+        made = fingerprint(data, mode=mode, anchored=mode is Mode.EXACT)
         assert (made.video.starts, made.video.duration_ms) == ((0, 500, 1000, 1500), 2000)
         assert (made.width, made.height, made.frames_skipped) == (160, 120, 0)
-        assert (made.share_read, made.anchored is not None) == (1.0, True)
+        assert (made.share_read, made.anchored is not None) == (1.0, mode is Mode.EXACT)
         for number, frame in enumerate(made.frames):
             expected = number * rate // 2
             apart = [bits(frame, still) for still in stills]
