@@ -214,7 +214,9 @@ def _items_in(path: Path, head: dict[str, Any]) -> Iterator[KeptItem]:
     names += ["gap_kind", "gap_code", "gap_message", "gap_count"]
     rows: dict[int, KeptRow] = {}
     try:
-        found = pq.ParquetFile(path).read(columns=names).to_pylist()
+        found = (
+            pq.ParquetFile(path, page_checksum_verification=True).read(columns=names).to_pylist()
+        )
     except (pa.ArrowException, OSError, ValueError) as error:
         name = path.parent.parent
         raise OutputUnreadable(name=name, reason="kept fingerprints are damaged") from error

@@ -284,7 +284,7 @@ def test_command_shows_first_and_acts_when_told(confirmed: egide.Store, tmp_path
     assert done.code == 1, done.err
     assert done.json()["removed_items"] == 8
     undone = egide_in(tmp_path, "purge", "audit", "--undo")
-    assert (undone.code, undone.out) == (0, "Put back: 9 files, as they were.\n")
+    assert (undone.code, undone.out) == (0, "Put back: 9 files, byte for byte.\n")
     assert digests(tmp_path / "set") == before
     neither = egide_in(tmp_path, "purge", "audit", *store)
     assert neither.code == 2

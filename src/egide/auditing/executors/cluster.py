@@ -48,7 +48,7 @@ _CLOSE_S = 5.0
 _REACH_S = 10.0
 _LOST_S = 5.0
 _STORE_BYTES = 256 * 1024 * 1024
-_FILE = re.compile(r"([0-9a-f]{32})\.[0-9]{1,9}\.parquet")
+_FILE = re.compile(r"([0-9a-f]{32})\.[0-9]{1,9}\.(?:parquet|jsonl)")
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -362,7 +362,7 @@ class RayExecutor:
             if folder is not None:
                 known = [job.id] if name == "parts" else [job.kept_id, *job.borrowed]
                 for one in known:
-                    yield from ((name, path) for path in Path(folder).glob(f"{one}.*.parquet"))
+                    yield from ((name, path) for path in Path(folder).glob(f"{one}.*"))
 
     def _write(self, job: Job, files: list[tuple[str, str, bytes]]) -> None:
         for folder, name, content in files:

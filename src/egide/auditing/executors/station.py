@@ -248,7 +248,7 @@ class Station:
 
     def _ready(self, folder: str, job: Job) -> Iterator[Path]:
         prefix = job.id if folder == "parts" else job.kept_id
-        return (self._folder / folder).glob(f"{prefix}.*.parquet")
+        return (self._folder / folder).glob(f"{prefix}.*")
 
     def _forget(self) -> None:
         for path in self._sent:
