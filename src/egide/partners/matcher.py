@@ -294,7 +294,8 @@ def _scope(root: Node) -> MatcherScope:
         per_second=root.get("per_second").integer(1),
         per_day=root.get("per_day").integer(1),
     )
-    if not scope.signals and any(bank.entries for bank in scope.banks):
+    searched = scope.signals or scope.keypoints or any(bank.anchored for bank in scope.banks)
+    if not searched and any(bank.entries for bank in scope.banks):
         # Nothing would be asked, and all would count as compared.
         raise root.get("signals").error()
     return scope
