@@ -271,4 +271,6 @@ class Source(Protocol):
 
 def printable(name: str) -> str:
     """Return a name that any table can hold: undecodable bytes become escapes."""
+    if name.isascii():
+        return name
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
