@@ -4,27 +4,22 @@ Programs that tests start pay in full, as do the tests of each of these things.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from subprocess import Popen
 from typing import Any, ClassVar
 
 import pytest
-import sqlalchemy as sa
 
+import made_once
 from egide import compiled
 from egide.domain.model import Limits
 from egide.sandbox.decoding import DecodingPool
 from egide.sandbox.decoding_process import DecodingProcess
 from egide.security import passwords
 from egide.server import service
-from egide.store import copying
-from egide.store.database import opening as lifecycle
 from egide.store.database import sqlite
 
 _FULL_COST = passwords.MEMORY_KIB, passwords.PASSES
-# What a dump begins and ends with; tables are made within a transaction that has begun.
-_BRACKETS = ("BEGIN TRANSACTION;", "COMMIT;")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,50 +70,11 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def tables_migrated_once() -> Iterator[None]:
-    """The first new database of a kind gets its tables from the migrations, the others as it did.
-
-    That is a tenth of a second less for each file, and half a second for each of PostgreSQL's.
-    """
-    migrate = lifecycle.make_tables
-    made: dict[str, list[str]] = {}
-
-    def make_tables(connection: sa.Connection) -> None:
-        kind = connection.dialect.name
-        driver: Any = connection.connection.driver_connection
-        if sa.inspect(connection).get_table_names():
-            migrate(connection)
-        elif kind in made:
-            for statement in made[kind]:
-                driver.execute(statement)
-        elif kind == "sqlite":
-            migrate(connection)
-            made[kind] = [line for line in driver.iterdump() if line not in _BRACKETS]
-        else:
-            with _heard(connection) as statements:
-                migrate(connection)
-            made[kind] = [";".join(statements)]
-
+def shared_work() -> Iterator[None]:
+    """What is the same for each store and each application is made once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lifecycle, "make_tables", make_tables)
-        patch.setattr(copying, "make_tables", make_tables)
+        made_once.share(patch)
         yield
-
-
-@contextmanager
-def _heard(connection: sa.Connection) -> Iterator[list[str]]:
-    """What is executed on PostgreSQL meanwhile, but for questions; values stand in their place."""
-    from psycopg import ClientCursor
-
-    heard: list[str] = []
-
-    def hear(_: object, cursor: Any, statement: str, parameters: Any, *_rest: object) -> None:
-        if not statement.lstrip().startswith("SELECT"):
-            heard.append(ClientCursor(cursor.connection).mogrify(statement, parameters or None))
-
-    sa.event.listen(connection, "before_cursor_execute", hear)
-    yield heard
-    sa.event.remove(connection, "before_cursor_execute", hear)
 
 
 @pytest.fixture(scope="session", autouse=True)

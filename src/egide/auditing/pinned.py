@@ -159,7 +159,9 @@ class Pinned:
         snapshot, store = self.snapshot, self._store
         if self._options.searches_anchored or self.keypoints:
             return None
-        if state["store_id"] != snapshot.store_id or state["revision"] > snapshot.revision:
+        if state["store_id"] != snapshot.store_id or "revision" not in state:
+            return None  # of another register, or of this one as it was asked over the network
+        if state["revision"] > snapshot.revision:
             return None
         # A store that was restored counts the same revisions again.
         at = store.revision_info(state["revision"]).at.isoformat()

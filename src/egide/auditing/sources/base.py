@@ -164,9 +164,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A file that neither is nor claims to be a picture: counted by suffix, not compared."""
+    """Files that neither are nor claim to be pictures: counted by suffix, not compared."""
 
     suffix: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,9 @@ def script_words(lang: str, start: str) -> dict[str, str]:
     }
 
 
+@cache
 def _environment() -> Environment:
+    """The templates of all pages, which differ between sites by what they are given alone."""
     return Environment(
         loader=PackageLoader("egide.server.pages", "templates"),
         autoescape=True,
