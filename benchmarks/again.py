@@ -22,7 +22,7 @@ import numpy as np
 import egide
 from egide.auditing.kept_files import FILE_ROWS, kept_path, write_rows
 from egide.auditing.output import Output
-from egide.auditing.parts import write_part
+from egide.auditing.parts import part_path, write_part
 from egide.auditing.scan import Part
 from egide.auditing.sources import Item
 from egide.auditing.sources.kept_rows import KeptRow
@@ -45,11 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--rows", type=int, default=ROWS, help="each takes 410 bytes of disk")
+    parser.add_argument("--folder", type=Path, help="on the disk to use; emptied afterwards")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     rows = options.rows // 10 if options.quick else options.rows
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         found = _measure(Path(folder), rows, options.workers)
     if options.json:
         print(json.dumps(found, indent=1))
@@ -111,8 +112,7 @@ class _Made:
         for planned in output.read_plan():
             for number in range(FILES):
                 shutil.copy(kept[number], kept_path(output.fingerprints, planned.kept_id, number))
-                name = f"{planned.id}.{number}.parquet"
-                shutil.copy(part[number], output.parts / name)
+                shutil.copy(part[number], part_path(output.parts, planned.id, number))
 
     def forget(self) -> None:
         """Have the next audit compare everything in full."""
@@ -151,7 +151,7 @@ def _templates(folder: Path) -> tuple[list[Path], list[Path]]:
         write_rows(kept[-1], rows, "shard.tar", head)
         part = Part(0 if last else position, last, FILE_ROWS, FILE_ROWS, digest="00" * 32)
         write_part(folder, "part", number, part)
-        parts.append(folder / f"part.{number}.parquet")
+        parts.append(part_path(folder, "part", number))
     return kept, parts
 
 

@@ -18,13 +18,9 @@ from typing import Any
 SEARCH = "egide.index.numba_kernel"
 MIN_CODES = 50_000
 """Fewer codes to search are not worth it: NumPy finds a picture's 320 among them in 10 ms."""
-FEW = "egide.index.few_compiled"
 ANCHORED = "egide.hashing.anchored_compiled"
 WORTH_COMPILING = 500
 """After so many pictures a process asks for `ANCHORED`: so many take as long as compiling it."""
-
-PAIRS_WORTH_COMPILING = 500_000_000
-"""After so many pairs were compared a process asks for `FEW`: NumPy takes two seconds for them."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +28,6 @@ _lock = Lock()
 _threads: dict[str, Thread] = {}
 _ready: dict[str, Any] = {}
 _pictures = count(1)
-_pairs = 0
 
 
 def compiled_module(name: str) -> Any:
@@ -64,14 +59,6 @@ def count_picture() -> None:
     """Count a picture whose anchored hashes are wanted, and compile when it is worth it."""
     if next(_pictures) == WORTH_COMPILING:
         prepare_compiled(ANCHORED)
-
-
-def count_pairs(pairs: int) -> None:
-    """Count pairs of codes that are compared, and compile when it is worth it."""
-    global _pairs  # noqa: PLW0603 - of the process, like the modules
-    if _pairs < PAIRS_WORTH_COMPILING <= _pairs + pairs:
-        prepare_compiled(FEW)
-    _pairs += pairs
 
 
 def _prepare(name: str) -> None:

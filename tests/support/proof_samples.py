@@ -12,7 +12,6 @@ from egide.auditing.proof.attested import (
     PROOF_SCHEMA,
     Attested,
     AuditFacts,
-    Bank,
     Change,
     Counts,
     GapCount,
@@ -26,6 +25,7 @@ from egide.auditing.proof.attested import (
 )
 from egide.auditing.proof.envelope import Envelope
 from egide.auditing.proof.statement import Statement, sentences
+from egide.auditing.summary import BankSummary
 from egide.security.signing import SigningKey
 
 
@@ -49,7 +49,7 @@ def facts(**changes: Any) -> AuditFacts:
         ),
         "register": Register(
             "a-store", 5, "2026-11-30T09:00:00+00:00",
-            (Bank("helpline", 31, 40), Bank("empty", 31, 0)), (),
+            (BankSummary("helpline", 31, 40), BankSummary("empty", 31, 0)), (), None,
         ),
         "sources": (SourceFacts("tar", 2, 12),),
         "counts": Counts(12, 10, 2, 1, 0, 0, 0, 123_456, {}, ()),

@@ -8,7 +8,7 @@ them are found anew. The result is that of a full comparison; a property test ho
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,14 @@ from egide.auditing.kept_files import kept_path
 from egide.auditing.parts import part_path, read_findings, read_kept, write_counts
 from egide.auditing.rows import GapRow
 from egide.auditing.sources.kept_rows import from_table
-from egide.domain.model import DIGEST_SIGNALS, PDQ_BYTES, Fingerprint
+from egide.domain.model import SIGNAL_BYTES, Fingerprint, Signal
 from egide.errors import OutputUnreadable, OutputUnwritable
 from egide.files import written_whole
-from egide.index.few import any_near
+from egide.index.few import FewCodes, places_taken
+from egide.index.snapshot import digest_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,9 +36,14 @@ if TYPE_CHECKING:
     from egide.auditing.sources.kept_rows import KeptRow
     from egide.index.snapshot import Snapshot, SomeEntries
 
-MAX_RECENT = 20_000
-"""More entries or codes than these are sooner compared through the index of all."""
+MAX_ENTRIES = 20_000
+_MAX_PLACES = 1 << 24
 _EVERYTHING = 1 << 62
+
+
+def few_enough(entries: int, codes: int, radius_bits: int) -> bool:
+    """Whether rows are sooner compared with so many recent entries than with all, in the index."""
+    return entries <= MAX_ENTRIES and places_taken(codes, radius_bits) <= _MAX_PLACES
 
 
 def recent_owners(snapshot: Snapshot, recent: dict[str, Any]) -> NDArray[np.bool_]:
@@ -52,17 +58,24 @@ def recent_owners(snapshot: Snapshot, recent: dict[str, Any]) -> NDArray[np.bool
     return found
 
 
-@dataclass(frozen=True, slots=True)
 class Recent:
-    """What of a register is new or changed since the last audit.
+    """What of a register is new or changed since the last audit."""
 
-    Attributes:
-        some: what its entries are found by.
-        radius_bits: the widest one of the banks that are searched.
-    """
+    def __init__(self, some: SomeEntries, radius_bits: int) -> None:
+        """Prepare to compare rows with it.
 
-    some: SomeEntries
-    radius_bits: int
+        Args:
+            some: what its entries are found by.
+            radius_bits: the widest one of the banks that are searched.
+        """
+        self._codes = FewCodes(some.codes, radius_bits) if len(some.codes) else None
+        self._digests = {
+            signal: np.unique(digest_prefix(_values_of(b"".join(digests), signal)))
+            for signal, digests in some.digests.items()
+            if digests
+        }
+        self._columns = [signal.value for signal in self._digests]
+        self._columns += ["codes"] if self._codes is not None else []
 
     def touched(self, path: Path) -> NDArray[np.int64]:
         """The numbers of the rows in a kept file that one of them may match, sorted.
@@ -70,19 +83,17 @@ class Recent:
         Raises:
             OutputUnreadable: the file is damaged.
         """
-        digests = [signal for signal in DIGEST_SIGNALS if self.some.digests[signal]]
-        codes = ["codes"] if len(self.some.codes) else []
-        if not digests and not codes:
+        if not self._columns:
             return np.zeros(0, np.int64)
-        table = _read(path, ["number", *codes, *(signal.value for signal in digests)])
-        touched = np.zeros(len(table), np.bool_)
-        for signal in digests:
-            touched |= _holding(table[signal.value], self.some.digests[signal])
-        if codes:
-            places, held_codes = _codes(table["codes"].combine_chunks())
-            near = any_near(held_codes, self.some.codes, self.radius_bits)
-            touched[places[near]] = True
-        numbers: NDArray[np.int64] = table["number"].to_numpy()[touched]
+        with _reading(path, ["number", *self._columns]) as table:
+            touched = np.zeros(len(table), np.bool_)
+            for signal, prefixes in self._digests.items():
+                places, digests = _values(table[signal.value], signal)
+                touched[places[np.isin(digest_prefix(digests), prefixes)]] = True
+            if self._codes is not None:
+                places, codes = _values(table["codes"], Signal.PDQ)
+                touched[places[self._codes.any_near(codes)]] = True
+            numbers: NDArray[np.int64] = table["number"].to_numpy()[touched]
         return numbers
 
 
@@ -112,20 +123,21 @@ def carry_over(
     if not before.complete or any(counts["tables"] for counts in before.parts):
         return False
     done = len(read_kept(parts, shard_id).parts)
-    touched = [
-        recent.touched(kept_path(kept.folder, kept.id, file)) for file in range(len(kept.heads))
-    ]
-    suspects = np.unique(np.concatenate([*touched, *(part["hits"] for part in before.parts)]))
+    paths = [kept_path(kept.folder, kept.id, file) for file in range(len(kept.heads))]
+    hits = (np.array(part["hits"], np.int64) for part in before.parts)
+    suspects = np.unique(np.concatenate([*map(recent.touched, paths), *hits]))
     ends = [0, *(part["position"] for part in before.parts[:-1]), _EVERYTHING]
-    for number, (first, end) in enumerate(pairwise(ends)):
+    starts = np.array([head["first"] for head in kept.heads])
+    for number, limits in enumerate(pairwise(ends)):
         if number < done:
             continue
-        own = suspects[(suspects >= first) & (suspects < end)].astype(np.int64)
+        own = suspects[slice(*np.searchsorted(suspects, limits))]
         old, new = part_path(parts, before_id, number), part_path(parts, shard_id, number)
         if not len(own):
             _link(old, new)
             continue
-        found = scanner.compare(shard, _rows(kept, own))
+        files = np.unique(np.searchsorted(starts, own, "right") - 1)
+        found = scanner.compare(shard, _rows([paths[file] for file in files], own))
         gaps = [row for row in read_findings(old) if isinstance(row, GapRow)]
         fresh = found.counts()
         counts = before.parts[number] | {
@@ -136,54 +148,47 @@ def carry_over(
     return True
 
 
-def _rows(kept: KeptFiles, numbers: NDArray[np.int64]) -> Iterator[KeptRow]:
-    """The rows of these numbers that have a fingerprint."""
-    for file, head in enumerate(kept.heads):
-        if not ((numbers >= head["first"]) & (numbers < head["position"])).any():
-            continue
-        table = _read(kept_path(kept.folder, kept.id, file))
-        places = np.flatnonzero(np.isin(table["number"].to_numpy(), numbers))
-        for row in from_table(table.take(places)):
-            if isinstance(row.outcome, Fingerprint):
-                yield row
+def _rows(paths: Iterable[Path], numbers: NDArray[np.int64]) -> Iterator[KeptRow]:
+    """The rows of these numbers, in these files, that have a fingerprint."""
+    for path in paths:
+        with _reading(path) as table:
+            places = np.flatnonzero(np.isin(table["number"].to_numpy(), numbers))
+            for row in from_table(table.take(places)):
+                if isinstance(row.outcome, Fingerprint):
+                    yield row
 
 
-def _holding(column: Any, wanted: frozenset[bytes]) -> NDArray[np.bool_]:
-    """Which values are one of these digests, or several of which one is."""
+def _values(column: Any, signal: Signal) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The values of a signal in a column, and of each the place where it stands.
+
+    A place may have several, side by side. One that is null may have any: it is met for nothing.
+    """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    size = len(next(iter(wanted)))
+    column, size = column.combine_chunks(), SIGNAL_BYTES[signal]
+    held, first = column.buffers(), column.offset
     if pa.types.is_fixed_size_binary(column.type):
-        found: NDArray[np.bool_] = pc.is_in(column, pa.array([*wanted], column.type)).to_numpy()
-        return found
-    return np.array(
-        [
-            held is not None
-            and any(held[at : at + size] in wanted for at in range(0, len(held), size))
-            for held in column.to_pylist()
-        ],
-        bool,
-    )
+        data = held[1] and held[1][first * size : (first + len(column)) * size]
+        values = _values_of(data or b"", signal)
+        return np.arange(len(values)), values
+    ends = np.frombuffer(held[1], np.int32)[first : first + len(column) + 1]
+    values = _values_of(held[2][ends[0] : ends[-1]] if held[2] else b"", signal)
+    return np.repeat(np.arange(len(column)), np.diff(ends) // size), values
 
 
-def _codes(column: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """The codes in a column of binary values, and of each the place of its value."""
-    _, offsets, data = column.buffers()
-    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    if data is None or ends[-1] == ends[0]:
-        return np.zeros(0, np.int64), np.zeros((0, PDQ_BYTES), np.uint8)
-    codes = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(-1, PDQ_BYTES)
-    return np.repeat(np.arange(len(column)), np.diff(ends) // PDQ_BYTES), codes
+def _values_of(data: Any, signal: Signal) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8).reshape(-1, SIGNAL_BYTES[signal])
 
 
-def _read(path: Path, columns: list[str] | None = None) -> Any:
+@contextmanager
+def _reading(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
+    """Read a kept file; whatever is wrong with what stands there makes it a damaged one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read(columns)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        yield pq.ParquetFile(path, page_checksum_verification=True).read(columns, use_threads=False)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         name = path.parent.parent
         raise OutputUnreadable(name=name, reason="kept fingerprints are damaged") from error
 

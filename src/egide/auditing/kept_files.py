@@ -6,6 +6,7 @@ They depend on the shard and on how it was read, not on the register. A file tha
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,10 +41,16 @@ _TRANSIENT = frozenset(
     )
 )
 """What the machine or a network may have to answer for: it is tried again with the next audit."""
-_WRITING: dict[str, Any] = {
+_TAIL_BYTES = 1 << 14
+"""More than the footer of most files."""
+_MARK = HEAD + b"\x18"
+"""A key in Parquet's compact protocol, and that a text follows: its length, seven bits a byte."""
+_LENGTH_BYTES = 5
+WRITING: dict[str, Any] = {
     "compression": "none",
     "use_dictionary": False,
     "write_statistics": False,
+    "write_page_checksum": True,  # a flipped bit would be another fingerprint
 }
 
 
@@ -173,6 +180,10 @@ class KeptWriter:
         self._start(self._position)
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would be waited for
+
+
 def kept_path(folder: Path, kept_id: str, file: int) -> Path:
     """Return the path of a file."""
     return folder / f"{kept_id}.{file}.parquet"
@@ -189,22 +200,39 @@ def write_rows(path: Path, rows: Sequence[KeptRow], shard: str, head: dict[str, 
     table = to_table(rows, shard, {HEAD: json.dumps(head).encode()})
     try:
         with written_whole(path) as stream:
-            pq.write_table(table, stream, **_WRITING)
+            pq.write_table(table, stream, **WRITING)
     except OSError as error:
         raise OutputUnwritable(name=path.parent.parent, reason=error.strerror) from error
 
 
 def read_head(path: Path) -> dict[str, Any] | None:
-    """Return what a file says of itself; None if it is missing or damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Return what a file says of itself; None if it is missing or damaged.
 
+    It is looked for in the bytes of the footer, where a text follows its key and its length. To
+    read the whole footer takes PyArrow thirty times as long, and an audit has 20 000 such files.
+    """
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError):
+        with open(path, "rb", opener=_at_once) as stream:
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(end - _TAIL_BYTES, 0))
+            tail = stream.read()
+            size = int.from_bytes(tail[-8:-4], "little") + 8
+            if len(tail) < size <= end:
+                stream.seek(end - size)
+                tail = stream.read()
+    except OSError:
         return None
-    head = head_of(metadata)
-    return head if head is not None and head["schema_version"] == KEPT_SCHEMA else None
+    _, mark, text = tail[-size:].partition(_MARK)
+    if not mark or not tail.endswith(b"PAR1"):
+        return None
+    length = shift = 0
+    for at, byte in enumerate(text[:_LENGTH_BYTES], 1):
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            head = head_of({HEAD: text[at : at + length]}, of_a_shard=True)
+            return head if head is not None and head["schema_version"] == KEPT_SCHEMA else None
+    return None
 
 
 def read_rows(path: Path, head: dict[str, Any], start: int = 0) -> Iterator[KeptRow]:
@@ -226,7 +254,7 @@ def read_rows(path: Path, head: dict[str, Any], start: int = 0) -> Iterator[Kept
             empty, left = tuple(columns["empty"]), tuple(columns["left"])
             yield KeptRow(first, Columns(columns["taken"], empty, left))
     try:
-        for row in from_table(pq.ParquetFile(path).read()):
+        for row in from_table(pq.ParquetFile(path, page_checksum_verification=True).read()):
             if row.number >= start:
                 yield row
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from egide.auditing.again import MAX_RECENT, recent_owners
+from egide.auditing.again import MAX_ENTRIES, few_enough, recent_owners
 from egide.auditing.summary import AnchoredSummary, BankSummary, KeypointsSummary, Searched
 from egide.index.snapshot import Snapshot
 from egide.live.keypoints import NO_KEYPOINTS, open_keypoints
@@ -159,7 +159,9 @@ class Pinned:
         snapshot, store = self.snapshot, self._store
         if self._options.searches_anchored or self.keypoints:
             return None
-        if state["store_id"] != snapshot.store_id or state["revision"] > snapshot.revision:
+        if state["store_id"] != snapshot.store_id or "revision" not in state:
+            return None  # of another register, or of this one as it was asked over the network
+        if state["revision"] > snapshot.revision:
             return None
         # A store that was restored counts the same revisions again.
         at = store.revision_info(state["revision"]).at.isoformat()
@@ -171,10 +173,10 @@ class Pinned:
             if state["banks"].get(str(bank.id)) != _set_of(bank)
         ]
         changed = store.entries.changes(state["revision"])
-        entries = [entry.id for entry in islice(changed, MAX_RECENT + 1)]
+        entries = [entry.id for entry in islice(changed, MAX_ENTRIES + 1)]
         recent = {"entries": entries, "banks": banks}
-        few = len(snapshot.some(recent_owners(snapshot, recent)).codes) <= MAX_RECENT
-        return recent if few and len(entries) <= MAX_RECENT else None
+        codes = len(snapshot.some(recent_owners(snapshot, recent)).codes)
+        return recent if few_enough(len(entries), codes, self.matcher.radius_bits) else None
 
     def worker_settings(self) -> dict[str, Any]:
         """The paths of both, for workers that inherit the descriptors; and how to search."""

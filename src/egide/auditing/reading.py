@@ -11,8 +11,8 @@ from egide.auditing.sources.kept_rows import KeptRow
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import Fingerprint, Signal
-from egide.errors import DecodeFailed, ItemError, SourceError, SourceTruncated
-from egide.hashing import fingerprint
+from egide.errors import ItemError, SourceError, SourceTruncated
+from egide.hashing import fingerprint_or_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -85,7 +85,9 @@ class Fingerprinter:
         yield KeptRow(number, gap)
 
     def _row(self, number: int, item: Read, poison: type[ItemError] | None) -> KeptRow:
-        if isinstance(item, Other | Columns | Rows | Gap):
+        if isinstance(item, Other):
+            return KeptRow(number, item, count=item.count)
+        if isinstance(item, Columns | Rows | Gap):
             return KeptRow(number, item)
         if poison is not None:
             error = poison(name=item.name, limit_s=self.limits.item_timeout_s)
@@ -98,32 +100,27 @@ class Fingerprinter:
             if isinstance(outcome, Gap):  # a proof of the set counts it by its bytes
                 unread = hashlib.sha256(item.content).digest()
         # The bytes are not needed any more: hundreds of rows stand in memory.
-        return KeptRow(number, replace(item, content=b""), outcome, size, unread_sha256=unread)
+        bare = Item(item.name, b"", item.key, item.offset, item.beside)
+        return KeptRow(number, bare, outcome, size, unread_sha256=unread)
 
     def _fingerprint(self, item: Item) -> Fingerprint | Gap:
         if isinstance(item.content, Fingerprint):
             # A file of kept fingerprints may have more than is asked for.
-            return item.content if self.anchored else replace(item.content, anchored=None)
+            if self.anchored or item.content.anchored is None:
+                return item.content
+            return replace(item.content, anchored=None)
         if isinstance(item.content, ItemError):
             return Gap.of(item.name, item.content)
         if self.anchored:
             count_picture()
-        try:
-            return fingerprint(
-                item.content,
-                name=item.name,
-                mode=self.mode,
-                limits=self.limits,
-                md5=Signal.MD5 in self.digests,
-                sha1=Signal.SHA1 in self.digests,
-                keypoints=self.keypoints,
-                anchored=self.anchored,
-            )
-        except ItemError as error:
-            failed = error
-        except MemoryError:
-            reason = "it needs more memory than EGIDE_WORKER_MEMORY_BYTES"
-            failed = DecodeFailed(name=item.name, reason=reason)
-        except Exception as error:  # noqa: BLE001 - one item must not end the audit
-            failed = DecodeFailed(name=item.name, reason=f"unexpectedly, {type(error).__name__}")
-        return Gap.of(item.name, failed)
+        made = fingerprint_or_error(
+            item.content,
+            name=item.name,
+            mode=self.mode,
+            limits=self.limits,
+            md5=Signal.MD5 in self.digests,
+            sha1=Signal.SHA1 in self.digests,
+            keypoints=self.keypoints,
+            anchored=self.anchored,
+        )
+        return made if isinstance(made, Fingerprint) else Gap.of(item.name, made)

@@ -135,8 +135,8 @@ class OpenRemote:
         self._matcher.confirm()
 
     def state(self) -> dict[str, Any]:
-        """Nothing: a register elsewhere tells nobody what of it has changed."""
-        return {}
+        """Which register it is: one elsewhere tells nobody what of it has changed."""
+        return {"store_id": self._matcher.scope.store_id}
 
     def since(self, state: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ARG002
         """Nothing that could be told: all that is kept is asked about again."""

@@ -66,15 +66,7 @@ class MatchRow:
     @property
     def way(self) -> str:
         """How the item was found: one of `WAYS`."""
-        if self.signal == Signal.KEYPOINTS:
-            return "patches"
-        if self.signal == Signal.ANCHORED:
-            return "anchored"
-        if self.signal in URL_SIGNALS:
-            return "address"
-        if self.signal != Signal.PDQ:
-            return "file"
-        return "whole" if self.rectangle is None else "part"
+        return way_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +95,19 @@ WAYS = ("file", "whole", "part", "anchored", "patches", "address")
 in tier 1 by anchored hashes and by keypoints; and by its address alone."""
 BY_PART = frozenset({"part", "anchored", "patches"})
 """Ways that find a part of a picture: by itself it never takes an item out of a dataset."""
+
+
+def way_of(match: Match | MatchRow) -> str:
+    """How a match was found: one of `WAYS`."""
+    if match.signal == Signal.KEYPOINTS:
+        return "patches"
+    if match.signal == Signal.ANCHORED:
+        return "anchored"
+    if match.signal in URL_SIGNALS:
+        return "address"
+    if match.signal != Signal.PDQ:
+        return "file"
+    return "whole" if match.rectangle is None else "part"
 
 
 def match_row(

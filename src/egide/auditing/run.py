@@ -77,6 +77,8 @@ class Audit:
         unlisted: a row for each source that could not be listed or opened.
         read_anew_for: what has changed in how items are read since the last audit in `out`, so
             that what is kept of them is of no use.
+        asked_anew_for: what was asked for in another way by the last audit in `out`, whose results
+            are replaced.
 
     Raises:
         SourceError: a source does not exist or is of no known kind, or none can be opened.
@@ -116,6 +118,7 @@ class Audit:
             raise UsageError(reason="an audit needs at least one worker")
         self.summary: AuditSummary | None = None
         self.read_anew_for: tuple[str, ...] = ()
+        self.asked_anew_for: tuple[str, ...] = ()
         self.unlisted: list[GapRow] = []
         self._sources = _opened(self._options)
         self._register = (
@@ -168,6 +171,7 @@ class Audit:
             register.begin(output.parts)
             work = self._work(output, register)
             self.read_anew_for = self._changes_of_reading(output, work)
+            self.asked_anew_for = self._changes_of_asking(output, register)
             recent = self._recent(output, register)
             with self._executor(self._setup(work, register, recent)) as executor:
                 self.unlisted = self._plan(output, register, work)
@@ -221,6 +225,21 @@ class Audit:
         }
         others = [name for name in now if name != "limits" and now[name] != before.get(name)]
         return (*others, *sorted(limits))
+
+    def _changes_of_asking(self, output: Output, register: OpenRegister) -> tuple[str, ...]:
+        if output.audited is None:
+            return ()
+        asked, now = output.audited["options"], json.loads(json.dumps(self._options.to_json()))
+        words = {
+            "banks": "banks",
+            "radius_bits": "radius",
+            "columns": "columns",
+            "mode": "mode",
+            "thorough": "thoroughness",
+        }
+        changed = tuple(word for name, word in words.items() if asked[name] != now[name])
+        same = output.audited["state"].get("store_id") == register.state().get("store_id")
+        return changed if same else ("register", *changed)
 
     def _recent(self, output: Output, register: OpenRegister) -> dict[str, Any] | None:
         """What of the register has changed since the audit that ended here last, if all is told."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from egide.cli.progress import show_progress
 from egide.cli.signing_key import PassphraseFileOption, read_signing_key
 from egide.cli.terminal import JsonOption, examples, print_json, say
 from egide.errors import FileUnreadable, HashInvalid, UsageError
+
+if TYPE_CHECKING:
+    from egide.text.wording import Wording
 
 _SHA256_BYTES = 32
 
@@ -105,6 +108,7 @@ def inclusion(
     beside this one. No key is needed.
     """
     import egide
+    from egide.auditing.report.sentence import report_wording
 
     name, digest = item_digest(item, sha256)
     with show_progress(quiet=json) as on_progress:
@@ -115,17 +119,21 @@ def inclusion(
         print_json({"inclusion": str(out), "compared": found.compared, "gone": found.gone})
         return
     gone = None if after is None else found.gone
-    say(inclusion_words(name, compared=found.compared, gone=gone))
+    wording = report_wording("en")
+    say(inclusion_words(item, compared=found.compared, gone=gone, wording=wording))
     say(f"Inclusion: {out}")
 
 
-def inclusion_words(name: str, *, compared: bool, gone: bool | None) -> str:
+def inclusion_words(
+    item: Path | None, *, compared: bool, gone: bool | None, wording: Wording
+) -> str:
     """What an inclusion says of a file; `gone` is None where one audit was attested alone."""
-    became = "was compared" if compared else "was not compared"
-    rest = ""
+    name = wording.text("proof.the_file") if item is None else str(item)
+    key = "proof.stood_compared" if compared else "proof.stood_not_compared"
+    said = wording.text(key, name=name)
     if gone is not None:
-        rest = f" {'No' if gone else 'A'} file of the set that is left has these bytes."
-    return f"{name} stood in the audited set and {became}.{rest}"
+        said += " " + wording.text("proof.gone" if gone else "proof.left")
+    return said
 
 
 def item_digest(item: Path | None, sha256: str | None) -> tuple[str, bytes]:

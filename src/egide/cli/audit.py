@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egide.cli.coverage import AcceptOption, StrictOption, exit_code, others_sentence
+from egide.cli.executing import RayOption, WorkersOption, joined_cluster, worker_count
 from egide.cli.progress import show_progress
 from egide.cli.report import Language, LanguageOption
 from egide.cli.terminal import (
@@ -22,10 +22,13 @@ from egide.cli.terminal import (
     ProfileOption,
     RadiusOption,
     StoreOption,
+    counted,
     examples,
     match_cells,
+    on_command_line,
     print_json,
     print_table,
+    refuse,
     say,
     warn,
 )
@@ -33,14 +36,19 @@ from egide.errors import Interrupted, NothingToCompare, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     import egide
-    from egide.auditing.executors.cluster import Cluster
 
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
 _SHOWN_COLUMNS = 10
+_FOUND = {
+    "address": "by an address alone",
+    "part": "in a part of a picture only",
+    "anchored": "in a part only, by anchored hashes",
+    "patches": "by keypoints only",
+}
+"""Ways of finding an item that are told apart by a line of their own."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,6 +69,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def audit(
+    context: typer.Context,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -98,19 +107,8 @@ def audit(
     ] = None,
     bank: BanksOption = None,
     radius: RadiusOption = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Processes; by default one per core."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="CLUSTER",
-            help="Scan on a Ray cluster: local starts one here, auto is the one that runs here, "
-            "else host:port.",
-        ),
-    ] = None,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -164,7 +162,7 @@ def audit(
     if again is None and not sources:
         raise UsageError(reason="name at least one source to audit")
     if again is not None:
-        _refuse_with_again(
+        refuse(
             {
                 "sources": sources,
                 "--out": out,
@@ -174,9 +172,32 @@ def audit(
                 "--exact": exact,
                 "--thorough": thorough,
                 "--fresh": fresh,
-            }
+            },
+            "--again takes {} from the audit of before: leave it out",
         )
         out = again
+    elif not any("://" in source for source in sources or ()):
+        refuse(
+            {
+                "--anonymous": anonymous,
+                "--requester-pays": requester_pays,
+                "--endpoint-url": endpoint_url,
+                "--profile": profile,
+            },
+            "{} is for object stores, and no source stands in one",
+        )
+    if matcher is None:
+        refuse({"--matcher-key": matcher_key}, "{} is the key for a register: name it by --matcher")
+    else:
+        refuse(
+            {"--store": on_command_line(context, "store")},
+            "{} is not asked where a register is, by --matcher: leave one of them out",
+        )
+    if out is None:
+        refuse(
+            {"--fresh": fresh, "--lang": on_command_line(context, "lang")},
+            "{} is about what stands in a folder: name it by --out",
+        )
     with (
         _saying_what_is_kept(out),
         access(
@@ -185,12 +206,12 @@ def audit(
             endpoint_url=endpoint_url,
             profile=profile,
         ),
-        _cluster(ray, workers or _cores()) as cluster,
+        joined_cluster(ray, workers) as cluster,
         show_progress(quiet=json) as on_progress,
         _register(store, matcher, matcher_key, on_progress) as opened,
     ):
         how: dict[str, Any] = {
-            "workers": workers or (cluster.processors if cluster else _cores()),
+            "workers": worker_count(workers, cluster),
             "on_keypoints_error": _warn_of_keypoints,
             "on_progress": on_progress,
             "executor": cluster.executor if cluster else LocalExecutor,
@@ -220,13 +241,17 @@ def audit(
     if running.read_anew_for:
         changed = ", ".join(running.read_anew_for)
         warn(f"Everything was read anew, for since the last audit this has changed: {changed}")
+    if running.asked_anew_for:
+        changed = ", ".join(running.asked_anew_for)
+        warn(f"The results that stood in {out} are replaced. They were of another audit: {changed}")
     path = egide.write_report(out, lang=lang.value) if out is not None else None
     if json:
         print_json(summary.to_json())
     else:
         _print_result(summary, first, path)
-    hindered = thorough and not summary.patches.searched
-    unsearched = bool(summary.not_compared or summary.banks_disabled or hindered)
+    unsearched = bool(
+        summary.not_compared or summary.banks_disabled or summary.patches.code is not None
+    )
     raise typer.Exit(
         exit_code(
             [egide.GapKind(gap.kind) for gap in summary.gaps],
@@ -236,25 +261,6 @@ def audit(
             accepted=accept,
         )
     )
-
-
-def _refuse_with_again(given: dict[str, object]) -> None:
-    if wrong := [name for name, value in given.items() if value]:
-        names = " and ".join(wrong)
-        raise UsageError(reason=f"--again takes {names} from the audit of before: leave it out")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cluster(name: str | None, processes: int) -> AbstractContextManager[Cluster | None]:
-    """Join the cluster that was named, if any."""
-    if name is None:
-        return nullcontext()
-    from egide.auditing.executors.cluster import joined
-
-    return joined(name, processes=processes)
 
 
 @contextmanager
@@ -268,8 +274,6 @@ def _register(
     import egide
 
     if matcher is None:
-        if key_file is not None:
-            raise UsageError(reason="--matcher-key is the key for a register: name it by --matcher")
         with egide.open_store(store) as opened:
             yield opened
         return
@@ -298,13 +302,8 @@ def _what_is_kept(out: Path | None) -> str:
     if out is None:
         return "nothing was kept; with --out an audit can be resumed"
     if items := count_kept_items(Output(out).parts):
-        are = "item is" if items == 1 else "items are"
-        return f"{items:,} {are} kept; run the same command again to go on"
+        return f"{counted(items, 'item is', 'items are')} kept; run the same command again to go on"
     return "nothing was finished that can be kept; the same command starts again"
-
-
-def _matches(count: int) -> str:
-    return "1 match" if count == 1 else f"{count:,} matches"
 
 
 def _warn_of_keypoints(error: egide.KeypointsError) -> None:
@@ -324,7 +323,7 @@ def _print_result(
         print_table(
             "Matches"
             if len(first) == summary.matches
-            else f"First {len(first)} of {summary.matches} matches",
+            else f"First {len(first)} of {summary.matches:,} matches",
             [("item", "left"), ("shard", "left"), *MATCH_COLUMNS],
             ([row.item, row.shard, *match_cells(row)] for row in first),
         )
@@ -351,16 +350,11 @@ def _print_result(
     if summary.compared:
         by = ", ".join(f"{signal} {count:,}" for signal, count in summary.compared.items())
         say(f"Rows of tables and lists, without pictures, compared by: {by}.")
-    if summary.ways["address"]:
-        say(f"Found by an address alone: {_matches(summary.ways['address'])}.")
-    if summary.ways["part"]:
-        say(f"Found in a part of a picture only: {_matches(summary.ways['part'])}.")
-    if summary.ways["anchored"]:
-        say(f"Found in a part only, by anchored hashes: {_matches(summary.ways['anchored'])}.")
+    for way, words in _FOUND.items():
+        if count := summary.ways[way]:
+            say(f"Found {words}: {counted(count, 'match', 'matches')}.")
     if summary.anchored.searched and summary.anchored.items_without:
         say(f"Without anchored hashes to search by: {summary.anchored.items_without:,}.")
-    if summary.ways["patches"]:
-        say(f"Found by keypoints only: {_matches(summary.ways['patches'])}.")
     if summary.patches.not_enough_detail:
         count = summary.patches.not_enough_detail
         say(f"Not enough detail to search by keypoints: {count:,}.")

@@ -16,6 +16,7 @@ from egide.cli.terminal import (
     Exit,
     JsonOption,
     StoreOption,
+    counted,
     examples,
     export_stream,
     input_stream,
@@ -205,7 +206,7 @@ def add(
     import egide
     from egide.settings import limits_from_environment
 
-    done = refused = failed = 0
+    done = refused = failed = whole_only = 0
     with egide.open_store(store) as opened:
         for result in egide.register(
             opened,
@@ -224,6 +225,7 @@ def add(
                 refused += 1
             else:
                 done += 1
+                whole_only += not result.anchored_count
             _print_registered(opened, name, result, json)
         if not json:
             counts = "".join(
@@ -232,9 +234,14 @@ def add(
                 if count
             )
             say(
-                f"{done:,} of {done + refused + failed:,} files done{counts}; "
+                f"{done:,} of {counted(done + refused + failed, 'file')} done{counts}; "
                 f"bank {name} at revision {opened.revision()}."
             )
+            if whole_only:
+                warn(
+                    f"Without anchored hashes, for want of detail: {whole_only:,} of {done:,}; "
+                    "no part of such a picture is found."
+                )
     if failed or refused:
         raise typer.Exit(Exit.FOUND if done or refused else Exit.FAILED)
 
@@ -265,8 +272,7 @@ def _print_registered(store: Store, bank: str, result: RegisteredFile, json: boo
     else:
         detail = _KEYPOINTS_SHOWN[result.keypoints]
         if result.anchored_count:
-            hashes = "hash" if result.anchored_count == 1 else "hashes"
-            detail += f", {result.anchored_count} anchored {hashes}"
+            detail += f", {counted(result.anchored_count, 'anchored hash', 'anchored hashes')}"
         if not result.matchable:
             detail += ", too little detail for PDQ"
             if result.keypoints != "stored" and not result.anchored_count:
@@ -346,14 +352,13 @@ def _print_imported(bank: str, report: ImportReport, bad: list[BadLine]) -> None
         warn(f"Not taken: {count:,} of the kind {kind}, which Egide cannot search.")
     if report.cut:
         warn(f"Only a part of the list was read: nothing {report.cut}.")
-    lines = "line" if report.bad_lines == 1 else "lines"
     ended = ""
     if report.ended:
         ended = f"{report.ended:,} ended at their source ({report.withdrawn:,} withdrawn here), "
     say(
         f"{report.added + report.renewed:,} added, {report.known:,} known, "
         f"{report.refused:,} refused (withdrawn or false), {ended}"
-        f"{report.bad_lines:,} bad {lines}; bank {bank} at revision {report.revision}."
+        f"{counted(report.bad_lines, 'bad line')}; bank {bank} at revision {report.revision}."
     )
     if kinds := [f"{kind} {count:,}" for kind, count in report.kinds.items()]:
         say(f"Hashes, by kind: {', '.join(kinds)}.")
@@ -404,7 +409,7 @@ def export(
     if json:
         print_json({"file": str(out), "entries": count, "format": list_format.value})
     else:
-        say(f"{count:,} entries of bank {name} written to {out}.")
+        say(f"{counted(count, 'entry', 'entries')} of bank {name} written to {out}.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from egide.cli.terminal import JsonOption, examples, print_json, print_table, say
+from egide.cli.terminal import JsonOption, counted, examples, print_json, print_table, say
 
 if TYPE_CHECKING:
     from egide.auditing.comparing import Comparison, Some
@@ -62,7 +62,8 @@ def _print(found: Comparison) -> None:
     rows = [(kind, name) for kind, some in kinds.items() if some for name in some.names]
     if rows:
         print_table("", [("", "left"), ("item", "left")], rows)
-    say(f"{found.old_items:,} items before, {found.new_items:,} now, {found.same:,} the same.")
+    before = counted(found.old_items, "item")
+    say(f"{before} before, {found.new_items:,} now, {found.same:,} the same.")
     for kind, some in kinds.items():
         if some is None:
             say(f"{kind}: not known, for one of the two is no audit")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egide.cli.terminal import Exit, warn
+from egide.cli.terminal import Exit, counted, warn
 from egide.domain.coverage import GapKind
 from egide.errors import ItemError
 
@@ -80,15 +80,14 @@ def warn_of_gaps(compared: int, gaps: Iterable[tuple[GapKind, int]], done: str) 
     counts = dict.fromkeys(GapKind, 0)
     for kind, count in gaps:
         counts[kind] += count
-    parts = [f"{count:,} {_UNITS[kind][count != 1]}" for kind, count in counts.items() if count]
+    parts = [counted(count, *_UNITS[kind]) for kind, count in counts.items() if count]
     if not parts:
         return
     files = compared + counts[GapKind.ITEM] + counts[GapKind.SOURCE]
     listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
     verb = "was" if sum(counts.values()) == 1 else "were"
-    noun = "file" if files == 1 else "files"
     warn(
-        f"Of {files:,} {noun} {compared:,} {'was' if compared == 1 else 'were'} {done}; "
+        f"Of {counted(files, 'file')} {counted(compared, 'was', 'were')} {done}; "
         f"{listed} {verb} not."
     )
 
@@ -102,24 +101,19 @@ def fingerprinted(
         files: pictures, or folders of them.
         settings: of `egide.fingerprint`; the limits are those of the environment.
     """
-    import egide
+    from egide.hashing import fingerprint_or_error
     from egide.settings import limits_from_environment
     from egide.usecases.register import picture_files
 
     limits = limits_from_environment()
     for file in picture_files(files):
         name = str(file.path)
-        outcome: Fingerprint | Gap | Other | None = None
-        if not file.named and file.error is None:
+        outcome: Fingerprint | Gap | Other | ItemError | None = file.error
+        if outcome is None and not file.named:
             outcome = _beside(file.path, limits)
-        try:
-            if file.error is not None:
-                raise file.error
-            if outcome is None:
-                outcome = egide.fingerprint(file.path, name=name, limits=limits, **settings)
-        except ItemError as error:
-            outcome = file.gap(error)
-        yield name, outcome
+        if outcome is None:
+            outcome = fingerprint_or_error(file.path, name=name, limits=limits, **settings)
+        yield name, file.gap(outcome) if isinstance(outcome, ItemError) else outcome
 
 
 def _beside(path: Path, limits: Limits) -> Gap | Other | None:

@@ -14,6 +14,7 @@ from egide.cli.terminal import (
     StoreOption,
     YesOption,
     confirm_erasing,
+    counted,
     examples,
     print_json,
     print_list,
@@ -173,7 +174,9 @@ def withdraw(
             entry.state is not State.WITHDRAWN for entry in opened.entries.list(name, source=source)
         )
         if held:
-            confirm_erasing(f"{_entries(held)} of source {source} in bank {name}", yes=yes)
+            confirm_erasing(
+                f"{counted(held, 'entry', 'entries')} of source {source} in bank {name}", yes=yes
+            )
         return egide.withdraw_source(opened, name, source)
 
     _change(store, name, act, "withdrawn", json)
@@ -199,13 +202,15 @@ def drop_keypoints(
 
     with egide.open_store(store) as opened:
         if not entries and (held := opened.keypoints.count(name)):
-            confirm_erasing(f"the keypoints of {_entries(held)} in bank {name}", yes=yes)
+            confirm_erasing(
+                f"the keypoints of {counted(held, 'entry', 'entries')} in bank {name}", yes=yes
+            )
         count = drop_keypoints(opened, name, entries or None)
         revision = opened.revision()
     if json:
         print_json({"dropped": count, "revision": revision})
     else:
-        say(f"Keypoints of {_entries(count)} erased at revision {revision}.")
+        say(f"Keypoints of {counted(count, 'entry', 'entries')} erased at revision {revision}.")
 
 
 def confirm_entries(
@@ -272,7 +277,7 @@ def expire(
     if json:
         print_json({"expired": count, "revision": revision})
     else:
-        say(f"{_entries(count)} expired at revision {revision}.")
+        say(f"{counted(count, 'entry', 'entries')} expired at revision {revision}.")
 
 
 def _change(url: str, bank: str, change: Callable[[Store], int], word: str, json: bool) -> None:
@@ -287,11 +292,7 @@ def _change(url: str, bank: str, change: Callable[[Store], int], word: str, json
     if json:
         print_json({"action": word, "entries": count, "revision": revision})
     else:
-        say(f"{_entries(count)} {word}, at revision {revision}.")
-
-
-def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count:,} entries"
+        say(f"{counted(count, 'entry', 'entries')} {word}, at revision {revision}.")
 
 
 def _values(entry: Entry) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from egide.cli.coverage import (
     warn_of_gaps,
 )
 from egide.cli.progress import show_progress
-from egide.cli.terminal import JsonOption, examples, print_json, say, warn
+from egide.cli.terminal import JsonOption, counted, examples, print_json, refuse, say, warn
 from egide.text.visible import visible_name
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def hash_files(
         typer.Option("--column", metavar="NAME", help="With --out: of Parquet files."),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, help="With --out: processes.")
-    ] = 1,
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="With --out: processes; by default 1."),
+    ] = None,
     strict: StrictOption = False,
     accept: AcceptOption = None,
     json: JsonOption = False,
@@ -98,8 +99,12 @@ def hash_files(
             columns=column or (),
             limits=limits_from_environment(),
             thorough=thorough,
-            workers=workers,
+            workers=workers or 1,
         )
+    refuse(
+        {"--thorough": thorough, "--column": column, "--workers": workers},
+        "{} is for a file of fingerprints: name it by --out",
+    )
     mode = egide.Mode.FAST if fast else egide.Mode.EXACT
     hashed = 0
     gaps: list[egide.Gap] = []
@@ -150,7 +155,8 @@ def _keep(
         values = summary.to_json()
         print_json({"file": str(out), **{name: values[name] for name in (*names, "gaps")}})
     else:
-        say(f"{summary.hashed:,} fingerprints of {summary.items:,} items: {visible_name(str(out))}")
+        said = f"{counted(summary.hashed, 'fingerprint')} of {counted(summary.items, 'item')}"
+        say(f"{said}: {visible_name(str(out))}")
         for gap in summary.gaps:
             more = f"{gap.count:,} × {gap.kind}, the first: " if gap.count > 1 else ""
             say(f"Not looked at: {more}{gap.message} [{gap.code}]")

@@ -16,6 +16,7 @@ from egide.cli.terminal import (
     AfterOption,
     JsonOption,
     StoreOption,
+    counted,
     examples,
     is_watched,
     print_json,
@@ -154,12 +155,12 @@ def export(
     if json:
         print_json({"file": str(out), "records": count})
     else:
-        warn(f"{count} records written to {out}.")
+        warn(f"{counted(count, 'record')} written to {out}.")
 
 
 def _show_checked(records: int) -> None:
     # Some 45 µs a record: a million would take 45 s without any output.
-    show_count(f"{records:,} records checked")
+    show_count(f"{counted(records, 'record')} checked")
 
 
 def _write(out: Path, records: Iterator[LogRecord]) -> int:

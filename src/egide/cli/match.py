@@ -25,6 +25,7 @@ from egide.cli.terminal import (
     JsonOption,
     RadiusOption,
     StoreOption,
+    counted,
     examples,
     match_cells,
     print_json,
@@ -212,8 +213,8 @@ def _print_result(
         warn(f"{gap.message} [{gap.code}]")
     if answer.vetoed:
         by = ", ".join(f"entry {veto.entry} of {veto.bank}" for veto in answer.vetoed_by)
-        count = len(answer.vetoed)
-        say(f"{name}: {count} match{'es' * (count > 1)} vetoed, as harmless by {by}")
+        vetoed = counted(len(answer.vetoed), "match", "matches")
+        say(f"{name}: {vetoed} vetoed, as harmless by {by}")
     if not matches:
         details = [
             *(
@@ -226,7 +227,7 @@ def _print_result(
         say(f"{name}: no match" + (f" ({'; '.join(details)})" if details else ""))
         return
     print_table(
-        f"{name}: {len(matches)} match{'es' if len(matches) > 1 else ''} "
+        f"{name}: {counted(len(matches), 'match', 'matches')} "
         f"at revision {checked.revision}" + (f": {action.value}" if action else ""),
         (*MATCH_COLUMNS, ("source", "left"), ("added", "left")),
         ([*match_cells(match), *_origin_cells(origins, match)] for match in matches),

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from egide.cli.terminal import is_watched, progress_bar, warn
+from egide.cli.terminal import counted, is_watched, progress_bar, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ def describe(progress: Progress) -> str:
         return "what was answered stands"
     if progress.phase == "listing":
         return f"{progress.bytes_total / 1e6:,.0f} MB so far"
-    parts = [f"{progress.items:,} items"]
+    parts = [counted(progress.items, "item")]
     if progress.seconds > 1:
         parts.append(f"{progress.items / progress.seconds:,.0f}/s")
     if progress.matched_items:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from egide.cli.executing import RayOption, WorkersOption, joined_cluster, worker_count
 from egide.cli.terminal import (
     DEFAULT_STORE,
     EndpointOption,
@@ -15,11 +16,14 @@ from egide.cli.terminal import (
     JsonOption,
     ProfileOption,
     StoreOption,
+    counted,
     examples,
     is_watched,
+    on_command_line,
     print_json,
     print_table,
     progress_bar,
+    refuse,
     say,
     warn,
 )
@@ -66,6 +70,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide purge audit/ --to clean/            # shows what would go",
             "egide purge audit/ --to clean/ --yes",
+            "egide purge audit/ --to s3://bucket/clean/ --yes --ray auto",
             "egide purge audit/ --in-place --yes ; egide purge audit/ --undo",
             "egide purge audit/ --manifest drop.jsonl",
         ),
@@ -73,6 +78,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def purge(
+    context: typer.Context,
     audit: Annotated[Path, typer.Argument(metavar="AUDIT", help="The --out folder of an audit.")],
     to: Annotated[
         str | None,
@@ -118,6 +124,8 @@ def purge(
             help="Take the audit's word for entries that may have been withdrawn since.",
         ),
     ] = False,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     endpoint_url: EndpointOption = None,
     profile: ProfileOption = None,
     json: JsonOption = False,
@@ -137,10 +145,27 @@ def purge(
     chosen = [to is not None, in_place, manifest is not None, undo]
     if sum(chosen) != 1:
         raise UsageError(reason="choose one of --to, --in-place, --manifest and --undo")
+    of_a_store = {"--store": on_command_line(context, "store"), "--without-store": without_store}
+    if all(of_a_store.values()):
+        raise UsageError(reason="--without-store asks no store: leave out --store")
+    if manifest is None:
+        refuse({"--plain": plain}, "{} is for --manifest")
+    else:
+        refuse({"--yes": yes}, "{} is not for --manifest, which only writes a list")
+    if not in_place:
+        refuse({"--quarantine": quarantine}, "{} is for --in-place")
+    if manifest is not None or undo:
+        refuse({"--ray": ray}, "{} is for --to and --in-place: the rest is done here")
     if undo:
+        others = {"--include-review": include_review, "--yes": yes, "--profile": profile}
+        refuse(
+            {**others, "--endpoint-url": endpoint_url, **of_a_store},
+            "{} is not for --undo, which puts all back that stands in the quarantine",
+        )
         _undo(audit, json=json)
     with (
         access(endpoint_url=endpoint_url, profile=profile),
+        joined_cluster(ray, workers) as cluster,
         _opened(audit, store, without=without_store) as opened,
         _progress(quiet=json) as on_progress,
     ):
@@ -152,6 +177,8 @@ def purge(
             quarantine=quarantine,
             include_review=include_review,
             limits=limits_from_environment(),
+            workers=worker_count(workers, cluster),
+            executor=cluster.executor if cluster else None,
             on_progress=on_progress,
         )
         if manifest is not None:
@@ -174,7 +201,7 @@ def _undo(audit: Path, *, json: bool) -> None:
     if json:
         print_json({"files": undone.files, "left": dict(undone.left)})
     else:
-        say(f"Put back: {undone.files:,} files, as they were.")
+        say(f"Put back: {counted(undone.files, 'file')}, byte for byte.")
         for reason, count in undone.left.items():
             what = (
                 "something else stands in their place now; they stay in the quarantine"
@@ -242,10 +269,13 @@ def _print(report: egide.PurgeReport) -> None:
     for one in report.outcomes:
         for code, message in one.said:
             warn(f"Left: {message} [{code}]")
-    items = "1 item" if report.removed_items == 1 else f"{report.removed_items:,} items"
-    say(f"{_verb(report)}: {items}, from {len(changed):,} of {len(report.outcomes):,} containers.")
+    items, containers = report.removed_items, len(report.outcomes)
+    say(
+        f"{_verb(report)}: {counted(items, 'item')}, from {len(changed):,} of "
+        f"{counted(containers, 'container')}."
+    )
     for what, count in report.with_them.items():
-        say(f"With them: {count:,} {_WITH_THEM[what]}.")
+        say(f"With them, {_WITH_THEM[what]}: {count:,}.")
     for reason, count in sorted(report.left.items()):
         say(f"Left: {count:,} ({_LEFT[reason]}). [{reason}]")
     if report.dry:
@@ -269,9 +299,9 @@ def _verb(report: egide.PurgeReport) -> str:
 
 def _print_manifest(report: egide.PurgeReport) -> None:
     total = report.removed_items + report.neutral
-    say(f"Manifest: {report.place}, {total:,} rows.")
+    say(f"Manifest: {report.place}, {counted(total, 'row')}.")
     if report.neutral:
         say(
-            f"{report.neutral:,} of them are neutral rows of the same set, drawn at random, so "
-            "that the list does not point at the images. Who drops the list loses them too."
+            f"Neutral rows among them, drawn at random from the same set: {report.neutral:,}. So "
+            "the list does not point at the images. Who drops the list loses these too."
         )

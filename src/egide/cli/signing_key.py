@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from egide.cli.terminal import JsonOption, ask_secret, examples, print_json, say, warn
+from egide.cli.terminal import JsonOption, ask_secret, examples, print_json, refuse, say, warn
 from egide.errors import SigningKeyInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def signing(
     if (out is None) == (public_of is None):
         raise UsageError(reason="name a new file with --out, or a key with --public-of")
     if public_of is not None:
+        refuse({"--passphrase": passphrase}, "{} is for a new key")
         public = read_signing_key(public_of, passphrase_file).public
         _print(public, None, json=json)
         return

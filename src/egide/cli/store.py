@@ -12,6 +12,7 @@ from egide.cli.terminal import (
     DEFAULT_STORE,
     JsonOption,
     StoreOption,
+    counted,
     examples,
     print_json,
     say,
@@ -115,7 +116,8 @@ def restore(
     if json:
         print_json({"file": str(file), **_values(copied)})
         return
-    say(f"Restored revision {copied.revision} from {file}: {sum(copied.rows.values()):,} rows.")
+    rows = counted(sum(copied.rows.values()), "row")
+    say(f"Restored revision {copied.revision} from {file}: {rows}.")
     say("What was withdrawn after that revision is in it again: withdraw it now.")
 
 

@@ -16,6 +16,7 @@ from egide.cli.terminal import (
     StoreOption,
     YesOption,
     confirm_erasing,
+    counted,
     examples,
     print_json,
     print_list,
@@ -220,12 +221,14 @@ def remove(
         upstream = opened.upstreams.get(name)
         entries = opened.entries.list(upstream.bank, source=upstream.source, state=State.ACTIVE)
         if held := sum(1 for _ in entries):
-            confirm_erasing(f"{held:,} entries of {name} in bank {upstream.bank}", yes=yes)
+            confirm_erasing(
+                f"{counted(held, 'entry', 'entries')} of {name} in bank {upstream.bank}", yes=yes
+            )
         erased = remove_upstream(opened, name)
     if json:
         print_json({"name": name, "erased": erased})
     else:
-        say(f"{name} is no longer followed; {erased:,} of its entries are erased.")
+        say(f"{name} is no longer followed; of its entries, {erased:,} erased.")
 
 
 def _trust_of(text: str) -> tuple[Trust, Trust]:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO, cast
 
 import typer
 
-from egide.errors import ConfirmationNeeded, Exit
+from egide.errors import ConfirmationNeeded, Exit, UsageError
 from egide.settings import DEFAULT_STORE
 from egide.text.visible import visible, visible_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rich.console import Console
 
@@ -80,7 +80,7 @@ __all__ = [
 MATCH_COLUMNS = (
     ("bank", "left"),
     ("entry", "right"),
-    ("by", "left"),
+    ("found by", "left"),
     ("distance", "right"),
     ("transform", "left"),
     ("trust", "left"),
@@ -91,6 +91,31 @@ MATCH_COLUMNS = (
 def examples(*lines: str) -> str:
     """Return a help epilog that shows examples line by line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def refuse(given: Mapping[str, object], reason: str) -> None:
+    """Refuse options that would do nothing, so that none is passed over in silence.
+
+    Args:
+        given: options by name, with what was given; what is false was not.
+        reason: why not, with `{}` for their names.
+
+    Raises:
+        UsageError: one was given.
+    """
+    if wrong := [name for name, value in given.items() if value]:
+        raise UsageError(reason=reason.format(" and ".join(wrong)))
+
+
+def on_command_line(context: typer.Context, name: str) -> bool:
+    """Whether an option was given there, and not by default or by the environment."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def counted(count: int, one: str, other: str = "") -> str:
+    """A number with the word for what it counts; `other` is its plural if an s does not make it."""
+    return f"{count:,} {one if count == 1 else other or one + 's'}"
 
 
 # --- printing -------------------------------------------------------------------------
@@ -157,10 +182,13 @@ def print_table(
 
 def match_cells(match: Match | MatchRow) -> list[str]:
     """Return a match as cells of a table, in the order of `MATCH_COLUMNS`."""
+    from egide.auditing.report.sentence import report_wording
+    from egide.auditing.rows import way_of
+
     return [
         match.bank,
         str(match.entry),
-        match.signal,
+        report_wording("en").text(f"ways.{way_of(match)}"),
         "–" if match.distance is None else str(match.distance),
         match.transform or "–",
         match.trust,

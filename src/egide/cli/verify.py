@@ -10,20 +10,22 @@ import typer
 from egide.cli.attest import inclusion_words, item_digest
 from egide.cli.progress import show_progress
 from egide.cli.report import Language
-from egide.cli.terminal import Exit, JsonOption, examples, print_json, say, warn
-from egide.errors import SignatureUnchecked, UsageError
+from egide.cli.terminal import (
+    Exit,
+    JsonOption,
+    examples,
+    on_command_line,
+    print_json,
+    refuse,
+    say,
+    warn,
+)
+from egide.errors import AttestationUnreadable, SignatureUnchecked, UsageError
 
 if TYPE_CHECKING:
     import egide
-
-_CHECKED = {
-    "signature": "the signature",
-    "counts": "the counts",
-    "audit": "the audit's folder",
-    "report": "the report",
-    "dataset": "the dataset",
-    "item": "the file",
-}
+    from egide.errors import Mismatch
+    from egide.text.wording import Wording
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def verify(
+    context: typer.Context,
     proof: Annotated[Path, typer.Argument(metavar="PROOF", help="Of `egide attest`.")],
     key: Annotated[
         Path | None,
@@ -54,6 +57,14 @@ def verify(
     after: Annotated[
         Path | None,
         typer.Option("--after", metavar="FOLDER", help="… and that of the audit after the purge."),
+    ] = None,
+    purge: Annotated[
+        Path | None,
+        typer.Option(
+            "--purge",
+            metavar="FILE",
+            help="Compare purge.json, or its folder; by default it is looked for in --audit.",
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Compare a report.html.")
@@ -85,7 +96,7 @@ def verify(
         typer.Option("--expect", metavar="PROPERTY", help="Fail unless the proof has it."),
     ] = None,
     lang: Annotated[
-        Language, typer.Option("--lang", help="Language in which the proof's sentences are shown.")
+        Language, typer.Option("--lang", help="Language of what is printed.")
     ] = Language.EN,
     json: JsonOption = False,
 ) -> None:
@@ -96,27 +107,39 @@ def verify(
     mean that nothing matched: read what it says, or name what it has to say with --expect.
     """
     import egide
+    from egide.auditing.proof.strict import words_of
+    from egide.auditing.report.sentence import report_wording
     from egide.security.signing import PublicKey
     from egide.settings import limits_from_environment
 
+    if json:
+        refuse({"--lang": on_command_line(context, "lang")}, "{} is not for --json, which has all")
     if key is not None and without_key:
         raise UsageError(reason="--without-key goes without --key")
     asked = item is not None or sha256 is not None
-    with show_progress(quiet=json) as on_progress:
-        found = egide.verify(
-            proof,
-            key=None if key is None else PublicKey.read(key),
-            audit=audit,
-            after=after,
-            report=report,
-            dataset=dataset or (),
-            columns=column or (),
-            item=item_digest(item, sha256) if asked else None,
-            inclusion=inclusion,
-            expected=expected or (),
-            limits=limits_from_environment(),
-            on_progress=on_progress,
-        )
+    wording = report_wording(lang.value)
+    try:
+        with show_progress(quiet=json) as on_progress:
+            found = egide.verify(
+                proof,
+                key=None if key is None else PublicKey.read(key),
+                audit=audit,
+                after=after,
+                purge=purge,
+                report=report,
+                dataset=dataset or (),
+                columns=column or (),
+                item=item_digest(item, sha256) if asked else None,
+                inclusion=inclusion,
+                expected=expected or (),
+                limits=limits_from_environment(),
+                on_progress=on_progress,
+            )
+    except AttestationUnreadable as error:
+        if json:
+            raise
+        warn(f"egide: {words_of(error, wording)} [{error.code}]")
+        raise typer.Exit(error.exit) from error
     problems = [
         each
         for each in found.problems
@@ -125,7 +148,7 @@ def verify(
     if json:
         print_json(_values(found, problems))
     else:
-        _print(found, problems, str(item or "the file"), lang)
+        _print(found, problems, item, wording)
     if problems:
         failed = all(problem.exit is Exit.FAILED for problem in problems)
         raise typer.Exit(Exit.FAILED if failed else Exit.FOUND)
@@ -136,6 +159,7 @@ def _values(found: egide.Verification, problems: list[Any]) -> dict[str, Any]:
         "holds": not problems,
         "signed_by": found.signed_by,
         "checked": found.checked,
+        "not_checked": found.unchecked,
         "problems": [{"code": each.code, "message": str(each)} for each in problems],
         "inclusion": None
         if found.inclusion is None
@@ -144,24 +168,31 @@ def _values(found: egide.Verification, problems: list[Any]) -> dict[str, Any]:
     }
 
 
-def _print(found: egide.Verification, problems: list[Any], name: str, lang: Language) -> None:
+def _print(
+    found: egide.Verification, problems: list[Mismatch], item: Path | None, wording: Wording
+) -> None:
+    from egide.auditing.proof.strict import words_of
+
     for problem in problems:
-        warn(f"{problem} [{problem.code}]")
+        warn(f"{words_of(problem, wording)} [{problem.code}]")
     if found.statement is not None:
         attested = found.statement.attested
-        said = "The proof says" if found.signed_by else "The proof, by nobody known, says"
+        says = "proof.says" if found.signed_by else "proof.nobody_says"
         if attested.before is not None:
-            say(f"{said}, of the set before: {attested.before.sentence.get(lang.value, '')}")
-        say(f"{said}: {attested.audit.sentence.get(lang.value, '')}")
+            sentence = attested.before.sentence.get(wording.lang, "")
+            say(wording.text(f"{says}_before", sentence=sentence))
+        say(wording.text(says, sentence=attested.audit.sentence.get(wording.lang, "")))
         for each in attested.properties():
             say(f"  {each}")
         if attested.purge is not None:
-            say(f"Taken out in between: {attested.purge.removed_items:,}.")
+            say(wording.plural("proof.taken_out", attested.purge.removed_items))
     if found.statement is not None and (shown := found.inclusion) is not None:
         alone = found.statement.attested.before is None
         gone = None if alone else shown.gone
-        say(inclusion_words(name, compared=shown.compared, gone=gone))
-    if found.checked:
-        say(f"Checked, and it holds: {', '.join(_CHECKED[each] for each in found.checked)}.")
+        say(inclusion_words(item, compared=shown.compared, gone=gone, wording=wording))
+    for key, names in (("checked", found.checked), ("not_checked", found.unchecked)):
+        if names:
+            parts = [wording.text(f"proof.part.{each}") for each in names]
+            say(wording.text(f"proof.{key}", parts=wording.listed(parts)))
     if found.signed_by:
-        say(f"Signed by {found.signed_by}.")
+        say(wording.text("proof.signed_by", key=found.signed_by))

@@ -12,6 +12,7 @@ from egide.cli.terminal import (
     Exit,
     JsonOption,
     StoreOption,
+    counted,
     examples,
     print_json,
     print_list,
@@ -203,7 +204,7 @@ def retry(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOpti
     if json:
         print_json({"name": name, "messages": count})
     else:
-        say(f"{count:,} messages to {name} will be retried.")
+        say(f"Tried again: {counted(count, 'message')} to {name}.")
 
 
 def remove(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
-from egide.errors import UsageError
+from egide.errors import DecodeFailed, EgideError, ItemError, UsageError
 from egide.hashing.anchored import MIN_SCALED_SIDE as MIN_SIDE_FOR_ANCHORED
 from egide.hashing.anchored import anchored_query
 from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
@@ -123,6 +123,35 @@ def fingerprint(
         keypoints=found.keypoints,
         as_stored=found.as_stored,
     )
+
+
+def fingerprint_or_error(
+    source: bytes | str | Path | Image.Image, *, name: str, **settings: Any
+) -> Fingerprint | ItemError:
+    """Compute the fingerprint of one image of many, of which none may end the work on the others.
+
+    Args:
+        source: as for `fingerprint`.
+        name: as for `fingerprint`.
+        settings: of `fingerprint`.
+
+    Returns:
+        the fingerprint, or the error for whatever is wrong with the file, decoders' own included.
+
+    Raises:
+        UsageError, KeypointsUnavailable: as `fingerprint`.
+    """
+    try:
+        return fingerprint(source, name=name, **settings)
+    except ItemError as error:
+        return error
+    except EgideError:
+        raise
+    except MemoryError:
+        reason = "it needs more memory than there is, or than EGIDE_WORKER_MEMORY_BYTES allows"
+        return DecodeFailed(name=name, reason=reason)
+    except Exception as error:  # noqa: BLE001 - hostile pictures make decoders raise anything
+        return DecodeFailed(name=name, reason=f"unexpectedly, {type(error).__name__}")
 
 
 def hash_frame(frame: Frame, mode: Mode) -> Pdq:

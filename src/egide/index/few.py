@@ -1,8 +1,9 @@
 """Which of very many codes are near any of a few: the other way round than a search of a register.
 
 A register that has grown by a thousand entries is compared with the kept codes of a whole dataset.
-An index does not help: there are too few codes for it. So all pairs are compared, by their first
-128 bits: of random codes none in a hundred million is left.
+An index of a register has one place for each code, and a query looks at all places near its own.
+Here a code stands in all places near its own, and a query looks at one place a band: of a thousand
+random codes it meets four, where it would have to be compared with all of them.
 """
 
 from __future__ import annotations
@@ -11,56 +12,96 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egide.compiled import FEW, compiled_module, count_pairs
-from egide.index import reference
+from egide.domain.model import PDQ_BYTES
 from egide.index.kernel import check_codes, check_radius
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WORDS = 2
-_PAIRS_PER_STEP = 65536
+_BANDS = 16
+_VALUES = 1 << 16
+"""Of a band of 16 bits."""
+_QUERIES_PER_STEP = 4096
+_PAIRS_PER_STEP = 1 << 20
+"""Many codes may be alike in a band: so many pairs are compared at a time, whatever is asked."""
 
 
-def any_near(
-    queries: NDArray[np.uint8], codes: NDArray[np.uint8], radius_bits: int
-) -> NDArray[np.bool_]:
-    """Tell for each query whether a code is within the radius of it.
+class FewCodes:
+    """Some codes, in all places where a code within the radius may look for them.
 
-    Args:
-        queries: shape (q, 32).
-        codes: shape (n, 32).
-        radius_bits: 0–63.
-
-    Raises:
-        RadiusInvalid: the radius is outside 0–63.
+    The bands' radii are such that Σ(radius + 1) is one more than the radius of all: two codes
+    within it are within the radius of some band.
     """
-    check_radius(radius_bits)
-    words = check_codes(queries).view("<u8")
-    planes = np.ascontiguousarray(check_codes(codes).view("<u8").T[:_WORDS])
-    near = np.zeros(len(queries), np.bool_)
-    if len(codes):
-        count_pairs(len(queries) * len(codes))
-        compiled = compiled_module(FEW)
-        if compiled is not None:
-            compiled.mark(words, planes, radius_bits, near)
-        else:
-            _mark(words, planes, radius_bits, near)
-    left = np.flatnonzero(near)
-    hits = reference.search(codes, queries[left], radius_bits)
-    near[left] = False
-    near[left[np.unique(hits.query)]] = True
-    return near
+
+    def __init__(self, codes: NDArray[np.uint8], radius_bits: int) -> None:
+        """Place codes of shape (n, 32).
+
+        Raises:
+            RadiusInvalid: the radius is outside 0–63.
+        """
+        check_radius(radius_bits)
+        codes = np.unique(check_codes(codes), axis=0)
+        self._radius_bits = radius_bits
+        self._words = codes.view("<u8")
+        radii = _radii(radius_bits)
+        held, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for band, radius in enumerate(radii):
+            near = codes.view("<u2")[:, band, None] ^ _within(radius)
+            held.append(np.argsort(near.ravel(), kind="stable") // near.shape[1])
+            counts.append(np.bincount(near.ravel(), minlength=_VALUES))
+        self._held = np.concatenate(held).astype(np.int32)
+        self._counts = np.concatenate(counts)
+        self._firsts = np.cumsum(self._counts) - self._counts
+        # Most places are empty: a byte tells, and a megabyte of them stays in the cache.
+        self._taken = self._counts > 0
+        self._offsets = np.arange(len(radii)) * _VALUES
+
+    def any_near(self, queries: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Tell for each query, of shape (q, 32), whether a code is within the radius of it."""
+        near = np.zeros(len(queries), np.bool_)
+        if len(self._words):
+            queries = check_codes(queries)
+            for first in range(0, len(queries), _QUERIES_PER_STEP):
+                step = slice(first, first + _QUERIES_PER_STEP)
+                self._mark(queries[step], near[step])
+        return near
+
+    def _mark(self, queries: NDArray[np.uint8], near: NDArray[np.bool_]) -> None:
+        places = (queries.view("<u2")[:, : len(self._offsets)] + self._offsets).ravel()
+        met = np.flatnonzero(self._taken.take(places, mode="wrap"))  # none is outside
+        places = places[met]
+        counts = self._counts[places]
+        total = int(counts.sum(dtype=np.int64))
+        if total > _PAIRS_PER_STEP and len(queries) > 1:
+            half = len(queries) // 2
+            self._mark(queries[:half], near[:half])
+            self._mark(queries[half:], near[half:])
+            return
+        query = np.repeat(met // len(self._offsets), counts)
+        starts = self._firsts[places] - (np.cumsum(counts) - counts)
+        code = self._held[np.repeat(starts, counts) + np.arange(total)]
+        asked = queries.view("<u8")
+        distance = np.zeros(total, np.uint16)
+        for word in range(PDQ_BYTES // 8):
+            apart = np.bitwise_count(asked[query, word] ^ self._words[code, word])
+            distance += apart
+            left = np.flatnonzero(distance <= self._radius_bits)
+            query, code, distance = query[left], code[left], distance[left]
+        near[query] = True
 
 
-def _mark(
-    words: NDArray[np.uint64], planes: NDArray[np.uint64], radius_bits: int, near: NDArray[np.bool_]
-) -> None:
-    """Mark the queries that are near a code in the bits of these planes."""
-    step = max(_PAIRS_PER_STEP // planes.shape[1], 1)
-    for first in range(0, len(words), step):
-        some = words[first : first + step]
-        distance = np.zeros((len(some), planes.shape[1]), np.uint8)
-        for word, plane in enumerate(planes):
-            distance += np.bitwise_count(some[:, word, None] ^ plane)
-        near[first : first + step] = distance.min(axis=1) <= radius_bits
+def places_taken(codes: int, radius_bits: int) -> int:
+    """How many places `FewCodes` of so many codes have: four bytes each."""
+    return codes * sum(len(_within(radius)) for radius in _radii(radius_bits))
+
+
+def _radii(radius_bits: int) -> list[int]:
+    """Of each band that is looked at."""
+    each, more = divmod(radius_bits + 1, _BANDS)
+    return [each] * more + [each - 1] * (_BANDS - more if each else 0)
+
+
+def _within(radius: int) -> NDArray[np.uint16]:
+    """The differences of so many bits in a band."""
+    values = np.arange(_VALUES, dtype=np.uint16)
+    return values[np.bitwise_count(values) <= radius]

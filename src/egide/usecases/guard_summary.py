@@ -60,19 +60,25 @@ class GuardSummary:
         """Both halves in one sentence; it speaks of the banks that were searched alone."""
         if self.revisions is None:
             return "No sample was compared."
+        left_out = ""
+        if self.vetoed or self.spared:  # which match too, and are not among these
+            left_out = f" and {'was' if self.matched == 1 else 'were'} left out"
         parts = [
-            f"{self.passed:,} of {self.samples:,} samples passed",
-            f"{self.matched:,} {'matches' if self.matched == 1 else 'match'} {self._compared}",
+            f"{self.passed:,} of {self.samples:,} sample{'s' * (self.samples != 1)} passed",
+            f"{_matching(self.matched)} {self._compared}{left_out}",
             f"{self.unread:,} could not be looked at"
             + (" and passed all the same" if self.kept_unread and self.unread else ""),
         ]
-        for count, what in (
-            (self.vetoed, "passed as a negative bank vetoes their matches"),
-            (self.spared, "passed as they match only entries of other trusts"),
-            (self.not_matchable, "passed with so little detail that only identical files match"),
-        ):
-            if count:
-                parts.append(f"{count:,} {what}")
+        if self.vetoed:
+            them = "it" if self.vetoed == 1 else "them"
+            parts.append(f"{_matching(self.vetoed)} and passed, as a negative bank vetoes {them}")
+        if self.spared:
+            parts.append(f"{_matching(self.spared)} entries of other trusts alone, and passed")
+        if self.not_matchable:
+            parts.append(
+                f"{self.not_matchable:,} passed with so little detail that only identical files "
+                "match"
+            )
         if self.banks_disabled:
             parts.append(f"not searched, as disabled: {', '.join(self.banks_disabled)}")
         if self.behind is not None:
@@ -104,6 +110,10 @@ class GuardSummary:
             behind=self.behind or other.behind,
             kept_unread=self.kept_unread or other.kept_unread,
         )
+
+
+def _matching(count: int) -> str:
+    return f"{count:,} {'matches' if count == 1 else 'match'}"
 
 
 COUNTS = ("samples", "passed", "matched", "unread", "vetoed", "spared", "not_matchable")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind
-from egide.domain.model import DEFAULT_LIMITS, Registration
+from egide.domain.model import DEFAULT_LIMITS, Fingerprint, Registration
 from egide.errors import (
     FileMissing,
     FileUnreadable,
@@ -19,7 +19,7 @@ from egide.errors import (
     LinkNotFollowed,
     UsageError,
 )
-from egide.hashing import fingerprint
+from egide.hashing import fingerprint_or_error
 from egide.hashing.keypoints import registered as registered_keypoints
 from egide.hashing.keypoints import require_opencv
 from egide.security.sealing import KeypointKey, require_cryptography
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from egide.domain.model import Fingerprint, Limits
+    from egide.domain.model import Limits
     from egide.store import Store
 
 LEAST_SHARE_REGISTERED = 0.95
@@ -129,11 +129,11 @@ def register(
         try:
             if file.error is not None:
                 raise file.error
-            print_ = fingerprint(
+            outcome = fingerprint_or_error(
                 file.path, name=name, limits=limits, anchored=True, keypoints=keypoints
             )
-            require_whole(print_, name=name)
-            outcome = print_
+            if isinstance(outcome, Fingerprint):
+                require_whole(outcome, name=name)
         except ItemError as error:
             outcome = error
         waiting.append((name, outcome))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from egide.domain.coverage import Gap, GapKind, gaps_within
-from egide.errors import ArchiveUnsupported, DecodeFailed, ItemError, ValueMissing
-from egide.hashing import fingerprint
+from egide.errors import ArchiveUnsupported, ItemError, ValueMissing
+from egide.hashing import fingerprint_or_error
 from egide.media import is_image
 from egide.media.containers import HEAD_BYTES, IMAGE_SUFFIXES, kind_of, named, suffix_of
 from egide.media.formats import sniff
@@ -146,16 +146,9 @@ def look_at(name: str, found: Found, **settings: Any) -> Looked:
 def _fingerprinted(name: str, picture: Any, settings: dict[str, Any]) -> Fingerprint | Gap:
     if _is_address(picture):
         return Gap.of(name, ValueMissing(name=name, reason=_ADDRESS))
-    try:
-        path = isinstance(picture, PathLike)
-        return fingerprint(Path(picture) if path else picture, name=name, **settings)
-    except ItemError as error:
-        failed = error
-    except MemoryError:
-        failed = DecodeFailed(name=name, reason="it needs more memory than there is")
-    except Exception as error:  # noqa: BLE001 - one sample must not end the pipeline
-        failed = DecodeFailed(name=name, reason=f"unexpectedly, {type(error).__name__}")
-    return Gap.of(name, failed)
+    source = Path(picture) if isinstance(picture, PathLike) else picture
+    made = fingerprint_or_error(source, name=name, **settings)
+    return Gap.of(name, made) if isinstance(made, ItemError) else made
 
 
 def _take(value: object, found: Found) -> bool:

@@ -207,17 +207,10 @@ def test_after_any_change_of_the_register_it_finds_what_a_full_audit_finds(
 def test_few_codes_are_near_what_the_reference_says(
     count: int, radius: int, asked: list[tuple[int, int]]
 ) -> None:
-    from egide.index import few_compiled  # is compiled by this, where it never was
-
     codes = np.frombuffer(b"".join(CODES[:count]), np.uint8).reshape(-1, 32)
     queries = np.frombuffer(
         b"".join(moved(CODES[at], apart) for at, apart in asked), np.uint8
     ).reshape(-1, 32)
     wanted = np.zeros(len(queries), np.bool_)
     wanted[reference.search(codes, queries, radius).query] = True
-    assert (few.any_near(queries, codes, radius) == wanted).all()
-    near = np.zeros(len(queries), np.bool_)
-    if count:
-        planes = np.ascontiguousarray(codes.view("<u8").T[:2])
-        few_compiled.mark(queries.view("<u8"), planes, radius, near)
-    assert (near | ~wanted).all()
+    assert (few.FewCodes(codes, radius).any_near(queries) == wanted).all()

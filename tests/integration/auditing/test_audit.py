@@ -140,12 +140,12 @@ def test_killed_with_sigkill_and_run_again_it_ends_the_same(
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     parts = tmp_path / "out" / ".audit" / "parts"
     deadline = time.monotonic() + 60
-    while len(list(parts.glob("*.parquet"))) < 3:
+    while len(list(parts.glob("*.jsonl"))) < 3:
         assert time.monotonic() < deadline, "no part appeared"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = len(list(parts.glob("*.parquet")))
+    done = len(list(parts.glob("*.jsonl")))
     assert not (tmp_path / "out" / "summary.json").exists()
 
     audit = egide.audit(sources, store, out=tmp_path / "out", workers=2)

@@ -125,7 +125,8 @@ def test_two_audits_are_attested_and_all_of_it_can_be_checked(place: Place) -> N
         dataset=place.sets[1], expected=["EGIDE_NO_MATCH:helpline@2"],
     )  # fmt: skip
     assert [str(each) for each in found.problems] == []
-    assert found.checked == ["signature", "counts", "audit", "report", "dataset"]
+    assert found.checked == ["signature", "counts", "audit", "purge", "report", "dataset"]
+    assert found.unchecked == []
     assert found.statement is not None
     attested = found.statement.attested
     assert attested.before is not None
@@ -143,6 +144,21 @@ def test_two_audits_are_attested_and_all_of_it_can_be_checked(place: Place) -> N
     assert attested.audit.outcomes.compared == 7
     assert attested.audit.dataset.containers == 3
     assert {gap.kind for gap in attested.audit.gaps} == {"item", "row"}
+
+
+def test_a_purge_that_is_said_elsewhere_is_checked_there(place: Place, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "audit"
+    shutil.copytree(place.audit, elsewhere)
+    said = (elsewhere / "purge.json").rename(tmp_path / "purge.json")
+    folders = {"audit": elsewhere, "after": place.after}
+    assert place.verify(**folders).unchecked == ["purge", "report", "dataset"]
+    found = place.verify(purge=said)  # without any folder: the proof has what it is compared with
+    assert (found.holds, found.checked[2:], found.unchecked[0]) == (True, ["purge"], "audit")
+    said.write_text(json.dumps(purge_json(place.audit, removed_items=1)))
+    assert place.codes(**folders, purge=said) == ["file-differs"]
+    egide.attest(place.audit, key=KEY, out=tmp_path / "found.json")
+    alone = place.verify(tmp_path / "found.json", purge=said)
+    assert [each.code for each in alone.problems] == ["file-not-attested"]
 
 
 def test_a_proof_names_no_file_folder_or_container(place: Place) -> None:

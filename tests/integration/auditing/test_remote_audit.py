@@ -119,6 +119,31 @@ def test_register_and_its_store_give_the_same_audit(
     assert (tmp_path / "there" / "report.html").exists()
 
 
+def test_one_folder_may_hold_an_audit_elsewhere_and_then_one_here(
+    served: Served, address: str, dataset: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("cryptography")
+    from egide.security.signing import SigningKey
+
+    token, tar = served.key(Role.MATCHER, "moved")[1], dataset / "0.tar"
+    audit(tmp_path, address, token, tar, "--out", "out")
+    key = SigningKey.generate()
+    proof = egide.attest(tmp_path / "out", key=key, out=tmp_path / "proof.json")
+    matcher = proof.attested.audit.register.matcher
+    assert matcher is not None
+    assert matcher.address == address
+    assert f"the register at {address} compared them" in proof.attested.audit.sentence["en"]
+    assert egide.verify(tmp_path / "proof.json", key=key.public, audit=tmp_path / "out").holds
+
+    store = ("--store", served.service.store.url)
+    here = egide_in(tmp_path, "audit", tar, "--out", "out", *store)
+    assert (here.code, here.err) == (1, "")  # the same store, so the same results
+    fewer = egide_in(tmp_path, "audit", tar, "--out", "out", *store, "--bank", "harmless")
+    assert "out are replaced. They were of another audit: banks" in fewer.err
+    both = audit(tmp_path, address, token, tar, *store)
+    assert (both.code, "--store is not asked" in both.err) == (2, True)
+
+
 def used(served: Served, key: Key) -> int:
     """How many records a key has asked about today."""
     served.service.allowances.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def made(path: Path, *, anchored: bool, **options: Any) -> Fingerprint:
         return replace(compute(path, **options), anchored=asked[path.name] if anchored else None)
 
-    monkeypatch.setattr(egide, "fingerprint", made)
+    monkeypatch.setattr(import_module("egide.hashing.fingerprint"), "fingerprint", made)
     return tmp_path
 
 

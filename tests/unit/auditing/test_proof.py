@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 import egide
-from egide.auditing.proof.attested import ALL_COMPARED, Bank, Counts, Matched, Register
+from commands import egide_in
+from egide.auditing.proof.attested import ALL_COMPARED, Counts, Matched, Register
 from egide.auditing.proof.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding
 from egide.auditing.proof.statement import OtherSchema, contradictions, parse_statement
 from egide.auditing.proof.strict import MAX_PROOF_BYTES, NotStrict, load_strict
+from egide.auditing.summary import BankSummary
 from egide.errors import AttestationUnreadable, AttestationVersion
 from egide.security.signing import PublicKey, SigningKey
 from proof_samples import facts, only, purged, sign, statement
@@ -196,6 +198,8 @@ def test_what_is_added_within_a_schema_is_ignored(tmp_path: Path) -> None:
 
 LIES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "subject": lambda it: it["subject"][0]["digest"].update(egideDatasetV1="00" * 32),
+    "another name": lambda it: it["subject"][0].update(name="laion-5b"),
+    "more of it": lambda it: it["subject"][0].update(uri="https://set.example/"),
     "two subjects": lambda it: it["subject"].append(it["subject"][0]),
     "property": lambda it: it["predicate"]["properties"].append(ALL_COMPARED),
     "no matches": lambda it: it["predicate"]["egide"]["before"]["counts"].update(matches=0),
@@ -213,6 +217,12 @@ LIES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a digest": lambda it: it["predicate"]["egide"]["audit"]["files"].update({"a.html": "AB" * 32}),
     "no time": lambda it: it["predicate"]["egide"]["audit"].update(finished_at="soon"),
     "times": lambda it: it["predicate"]["egide"]["audit"].update(started_at="2026-11-30T08:00:30Z"),
+    "earlier last revision": lambda it: it["predicate"]["egide"]["audit"]["register"].update(
+        matcher={"address": "https://r.example", "first_revision": 5, "last_revision": 4}
+    ),
+    "another sentence": lambda it: it["predicate"]["egide"]["audit"]["register"].update(
+        matcher={"address": "https://r.example", "first_revision": 5, "last_revision": 5}
+    ),
     "compared": lambda it: it["predicate"]["egide"]["audit"]["outcomes"].update(compared=13),
 }
 
@@ -267,7 +277,7 @@ def test_properties_say_no_more_than_the_facts() -> None:
         whole, counts=Counts(12, 12, 0, 0, 1, 0, 1, 1, {}, (Matched("confirmed", "file", 1),))
     )
     assert replace(purged(), audit=matched).properties() == [ALL_COMPARED]
-    two = Register("s", 7, "", (Bank("a", 31, 1), Bank("b", 31, 2)), ())
+    two = Register("s", 7, "", (BankSummary("a", 31, 1), BankSummary("b", 31, 2)), (), None)
     both = replace(purged(), audit=replace(whole, register=two)).properties()
     assert both == [ALL_COMPARED, "EGIDE_NO_MATCH:a@7", "EGIDE_NO_MATCH:b@7"]
 
@@ -284,3 +294,37 @@ def test_a_property_that_is_asked_for_has_to_be_there(proof: Path) -> None:
     found = egide.verify(proof, key=KEY.public, expected=[ALL_COMPARED])
     assert [each.code for each in found.problems] == ["property-missing"]
     assert PAYLOAD_TYPE in proof.read_text()
+
+
+def test_in_french_every_line_is_french_and_says_what_was_not_checked(tmp_path: Path) -> None:
+    values = json.loads(statement().serialize())
+    LIES["no time"](values)
+    sign(tmp_path / "proof.json", values, KEY)
+    (tmp_path / "key.pub").write_text(KEY.public.pem())
+    (tmp_path / "none.json").write_bytes(b"[]")
+    asked = ("verify", "proof.json", "--key", "key.pub", "--lang", "fr", "--expect", "CLEAN")
+    said = egide_in(tmp_path, *asked)
+    times = "dans audit, une date manque, ou la fin précède le début"
+    assert (said.code, said.err.splitlines()) == (
+        1,
+        [
+            f"La preuve se contredit\u00a0: {times}. [counts-contradict]",
+            "La preuve n’a pas la propriété CLEAN. [property-missing]",
+        ],
+    )
+    before, after = (facts.sentence["fr"] for _, facts in reversed(purged().audits()))
+    unchecked = "les dossiers des audits, ce que la purge dit d’elle-même, le rapport et le jeu de"
+    assert said.out.splitlines() == [
+        f"La preuve dit, du jeu de données d’avant\u00a0: {before}",
+        f"La preuve dit\u00a0: {after}",
+        "  EGIDE_NO_MATCH:helpline@5",
+        "Retirés entre les deux\u00a0: 3 éléments.",
+        "Vérifié, et conforme\u00a0: la signature.",
+        f"Non vérifié, faute d’avoir été nommé\u00a0: {unchecked} données.",
+        f"Signature de {KEY.public.key_id}.",
+    ]
+    unread = egide_in(tmp_path, "verify", "none.json", "--without-key", "--lang", "fr")
+    assert unread.err == (
+        "egide: none.json n’est pas une preuve lisible\u00a0: le JSON n’est pas un objet. "
+        "[attestation-unreadable]\n"
+    )

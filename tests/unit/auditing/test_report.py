@@ -161,13 +161,13 @@ SIX_BANKS = [{"name": f"b{n}", "radius_bits": 31, "entries": 5} for n in range(6
             NOTHING | {"store_revision": 8, "hashed": 1, "gaps": [PREFIX, *OTHER_GAPS]},
             (
                 "No match to bank helpline at revision 8 in 10,000 items: 1 was compared;"
-                " 1 folder (private), 2 columns, 7 frames of animations and a part of 1 cut picture"
-                " were not."
+                " 1 folder (private), 2 columns, 7 frames of animations and a part of one cut"
+                " picture were not."
             ),
             (
                 "Aucune correspondance avec la banque helpline à la révision 8, parmi 10 000"
                 " éléments : 1 a été comparé ; 1 dossier (private), 2 colonnes, 7 images"
-                " d’animations et une partie de 1 image tronquée ne l’ont pas été."
+                " d’animations et une partie d’une image tronquée ne l’ont pas été."
             ),
         ),
         (
@@ -178,7 +178,7 @@ SIX_BANKS = [{"name": f"b{n}", "radius_bits": 31, "entries": 5} for n in range(6
             ),
             (
                 "Aucun élément trouvé : rien n’a été comparé avec la banque helpline à la révision"
-                " 8 ; 1 dossier (private) n’a pas été examiné."
+                " 8 ; on n’a pas examiné 1 dossier (private)."
             ),
         ),
         (

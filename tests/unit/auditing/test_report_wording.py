@@ -6,18 +6,28 @@ import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from string import Formatter
 from typing import Any
 
 import pytest
 
+import egide.auditing.proof as proof_package
 import report_samples as samples
 from egide.auditing.report import report
 from egide.auditing.report.before import Earlier
 from egide.auditing.report.sentence import load_strings, report_wording
 from egide.cli.purge import _LEFT
 from egide.domain.coverage import GapKind
-from egide.errors import EgideError, ItemError, KeypointsError, SourceError, UsageError
+from egide.errors import (
+    AttestationUnreadable,
+    EgideError,
+    ItemError,
+    KeypointsError,
+    Mismatch,
+    SourceError,
+    UsageError,
+)
 from egide.text.wording import LANGUAGES, Wording
 
 ENGLISH, FRENCH = report_wording("en"), report_wording("fr")
@@ -202,7 +212,8 @@ def test_no_string_is_missing_or_unused(lang: str, monkeypatch: pytest.MonkeyPat
         report.render_report(
             summary, [], [], lang=lang, generated=samples.GENERATED, earlier=earlier
         )
-    assert load_strings(lang).keys() - said == set()
+    of_the_page = {key for key in load_strings(lang) if not key.startswith("proof.")}
+    assert of_the_page - said == set()
 
 
 def test_french_marks_are_never_parted_from_their_word() -> None:
@@ -227,3 +238,20 @@ def test_zero_is_plural_in_english_and_singular_in_french() -> None:
     assert FRENCH.plural("matches.bits", 0) == "0 bit"
     assert ENGLISH.plural("matches.bits", 1) == "1 bit"
     assert FRENCH.plural("matches.bits", 2) == "2 bits"
+
+
+def test_everything_that_may_not_hold_in_a_proof_has_words_and_english_ones_are_the_errors() -> (
+    None
+):
+    table = "proof.problems."
+    english = load_strings("en")
+    kinds = subclasses(Mismatch) | subclasses(AttestationUnreadable)
+    said = {f"{table}{kind.code}": (kind.__doc__ or "").strip() for kind in kinds}
+    assert {key: text for key, text in english.items() if key.startswith(table)} == said
+    proof = Path(proof_package.__file__).parent
+    source = "".join(path.read_text("utf-8") for path in proof.glob("*.py"))
+    for key in (key.removeprefix("proof.reasons.") for key in english if "proof.reasons." in key):
+        assert f'"{key}"' in source, key  # nothing is left behind
+    asked = re.findall(r'(?:Reason|NotStrict)\(\s*"([^"]+)"', source)
+    asked += re.findall(r'yield "([a-z-]+)"', source)
+    assert [key for key in asked if f"proof.reasons.{key}" not in english] == []

@@ -68,8 +68,8 @@ def attest(
         reason = "a purge is attested with the audit of what it left: name that folder too"
         raise AttestationRefused(reason=reason)
     attested = Attested(PROOF_SCHEMA, pair.audit, pair.before, pair.change, purged)
-    for reason in contradictions(attested):
-        raise AttestationRefused(reason=reason)
+    for contradiction in contradictions(attested):
+        raise AttestationRefused(reason=contradiction)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     statement = Statement(created, attested)
     try:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from egide.auditing.summary import BankSummary, MatcherSummary  # noqa: TC001 - types are read
+
 PROOF_SCHEMA = 1
 ALL_COMPARED = "EGIDE_ALL_COMPARED"
 NO_MATCH = "EGIDE_NO_MATCH"
@@ -39,23 +41,19 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
-class Bank:
-    """A bank that was searched: with which radius, and how many entries that could match."""
-
-    name: str
-    radius_bits: int
-    entries: int
-
-
-@dataclass(frozen=True, slots=True)
 class Register:
-    """What the dataset was compared with."""
+    """What the dataset was compared with.
+
+    Attributes:
+        matcher: the register elsewhere that compared; None if its store was on the machine.
+    """
 
     store_id: str
     revision: int
     revision_at: str
-    banks: tuple[Bank, ...]
+    banks: tuple[BankSummary, ...]
     banks_disabled: tuple[str, ...]
+    matcher: MatcherSummary | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +164,8 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class PurgeFacts:
-    """The figures of `purge.json`, without the names of containers.
-
-    Attributes:
-        sha256: of `purge.json`.
-    """
+class PurgeFigures:
+    """The figures of `purge.json` that go by these names there."""
 
     mode: str
     trusts: tuple[str, ...]
@@ -179,9 +173,20 @@ class PurgeFacts:
     removed_items: int
     removed_with_them: int
     left_items: dict[str, int]
-    containers: int
     started_at: str
     finished_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeFacts(PurgeFigures):
+    """What a purge says of itself, without the names of containers.
+
+    Attributes:
+        containers: how many it looked at.
+        sha256: of `purge.json`.
+    """
+
+    containers: int
     sha256: str
 
 

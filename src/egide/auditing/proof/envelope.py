@@ -56,11 +56,11 @@ class Envelope:
         _refuse_others(values, {"payload", "payloadType", "signatures"})
         payload_type, signatures = values.get("payloadType"), values.get("signatures")
         if not isinstance(payload_type, str):
-            raise NotStrict("it has no payloadType")
+            raise NotStrict("no-field", field="payloadType")
         if payload_type != PAYLOAD_TYPE:
-            raise NotStrict(f"its payloadType is not {PAYLOAD_TYPE}")
+            raise NotStrict("other-value", field="payloadType", expected=PAYLOAD_TYPE)
         if not isinstance(signatures, list) or len(signatures) > _MAX_SIGNATURES:
-            raise NotStrict(f"it has no list of up to {_MAX_SIGNATURES} signatures")
+            raise NotStrict("no-signatures", limit=_MAX_SIGNATURES)
         payload = _decoded(values.get("payload"), "payload")
         return cls(payload, payload_type, tuple(_signature(each) for each in signatures))
 
@@ -100,29 +100,29 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 def _signature(values: Any) -> Signature:
     if not isinstance(values, dict) or not isinstance(key_id := values.get("keyid", ""), str):
-        raise NotStrict("one of its signatures is none")
+        raise NotStrict("no-signature")
     _refuse_others(values, {"keyid", "sig"})
-    value = _decoded(values.get("sig"), "signature")
+    value = _decoded(values.get("sig"), "sig")
     if len(value) != _SIGNATURE_BYTES:
-        raise NotStrict("one of its signatures is not of Ed25519")
+        raise NotStrict("other-signature")
     return Signature(key_id, value)
 
 
 def _refuse_others(values: dict[str, Any], known: set[str]) -> None:
     """Refuse what no signature covers."""
     if not values.keys() <= known:
-        raise NotStrict("its envelope has fields that nothing vouches for")
+        raise NotStrict("unsigned-fields")
 
 
 def _decoded(text: Any, what: str) -> bytes:
     """Decode standard or URL-safe Base64 that has exactly one spelling."""
     if not isinstance(text, str):
-        raise NotStrict(f"it has no {what}")
+        raise NotStrict("no-field", field=what)
     standard = text if "+" in text or "/" in text else text.translate(_URL_SAFE)
     try:
         data = base64.b64decode(standard, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise NotStrict(f"its {what} is not Base64") from error
+        raise NotStrict("not-base64", field=what) from error
     if base64.b64encode(data).decode("ascii") != standard:
-        raise NotStrict(f"its {what} is not Base64")
+        raise NotStrict("not-base64", field=what)
     return data

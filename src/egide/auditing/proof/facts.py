@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from egide.auditing.output import MATCHES, NOT_COMPARED, SUMMARY, VETOED
 from egide.auditing.progress import Progress
 from egide.auditing.proof.attested import (
     AuditFacts,
-    Bank,
     Change,
     Counts,
     GapCount,
     Matched,
     Method,
     PurgeFacts,
+    PurgeFigures,
     Register,
     SourceFacts,
 )
@@ -26,7 +26,7 @@ from egide.auditing.proof.statement import sentences
 from egide.auditing.proof.strict import NotStrict, load_strict, read_bounded, typed
 from egide.auditing.report.report import REPORT_NAME
 from egide.auditing.results import Results
-from egide.auditing.summary import PURGE, PURGE_SCHEMA
+from egide.auditing.summary import PURGE, PURGE_SCHEMA, BankSummary, MatcherSummary
 from egide.domain.model import TRANSFORMS
 from egide.errors import AttestationRefused, FileUnreadable
 
@@ -34,9 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from _typeshed import DataclassInstance
+
 RESULT_FILES = (SUMMARY, MATCHES, VETOED, NOT_COMPARED, REPORT_NAME)
 _READ_BYTES = 1 << 20
+MAX_PURGE_BYTES = 64 * 1024 * 1024
+"""Of `purge.json`, which has some 300 bytes of each container."""
 _REPORT_EVERY_ITEMS = 4096
+_Facts = TypeVar("_Facts", bound="DataclassInstance")
 
 
 @dataclass(slots=True)
@@ -93,63 +98,52 @@ def read_facts(
     tree, outcomes = built.finish()
     summary = results.summary
     matched = Counter((row.trust, row.way) for row in results.matches())
-    facts = AuditFacts(
-        started_at=summary["started_at"],
-        finished_at=summary["finished_at"],
+    counted = tuple(Matched(*key, count) for key, count in sorted(matched.items()))
+    facts = _taken(
+        AuditFacts,
+        summary,
         method=_method(summary),
         register=_register(summary),
-        sources=tuple(
-            SourceFacts(source["kind"], source["shards"], source["items"])
-            for source in summary["sources"]
-        ),
-        counts=Counts(
-            **{name: summary[name] for name in _COUNTS},
-            compared=summary["compared"],
-            matched=tuple(Matched(*key, count) for key, count in sorted(matched.items())),
-        ),
-        gaps=tuple(GapCount(gap["kind"], gap["code"], gap["count"]) for gap in summary["gaps"]),
-        not_compared=summary["not_compared"],
+        sources=tuple(_taken(SourceFacts, source) for source in summary["sources"]),
+        counts=_taken(Counts, summary, matched=counted),
+        gaps=tuple(_taken(GapCount, gap) for gap in summary["gaps"]),
         dataset=tree,
         outcomes=outcomes,
-        dataset_sha256=summary["dataset_sha256"],
         files=file_digests(folder),
         sentence={},
     )
     return replace(facts, sentence=sentences(facts))
 
 
-_COUNTS = (
-    *("items", "hashed", "unreadable", "not_matchable", "matched_items", "vetoed_items"),
-    *("matches", "bytes"),
-)
+def _taken(kind: type[_Facts], summary: dict[str, Any], **given: Any) -> _Facts:
+    """Make facts of what a summary has by their names, and of what is given."""
+    names = {each.name for each in fields(kind)}
+    return kind(**{name: summary[name] for name in names - given.keys()}, **given)
 
 
 def _method(summary: dict[str, Any]) -> Method:
     anchored, keypoints = summary["anchored"]["searched"], summary["patches"]["searched"]
-    return Method(
-        egide_version=summary["egide_version"],
-        mode=summary["mode"],
+    return _taken(
+        Method,
+        summary,
         tiers=(0, 1) if anchored or keypoints else (0,),
         transforms=tuple(transform.value for transform in TRANSFORMS),
-        radius_bits=summary["radius_bits"],
         anchored=anchored,
         keypoints=keypoints,
         keypoints_code=summary["patches"]["code"],
-        kernel=summary["kernel"],
-        versions=summary["versions"],
-        limits=summary["limits"],
     )
 
 
 def _register(summary: dict[str, Any]) -> Register:
-    return Register(
-        store_id=summary["store_id"],
+    matcher = summary["matcher"]
+    return _taken(
+        Register,
+        summary,
         revision=summary["store_revision"],
         revision_at=summary["store_revision_at"],
-        banks=tuple(
-            Bank(bank["name"], bank["radius_bits"], bank["entries"]) for bank in summary["banks"]
-        ),
+        banks=tuple(_taken(BankSummary, bank) for bank in summary["banks"]),
         banks_disabled=tuple(summary["banks_disabled"]),
+        matcher=None if matcher is None else _taken(MatcherSummary, matcher),
     )
 
 
@@ -200,17 +194,15 @@ class _PurgedAudit:
 
 
 @dataclass(frozen=True, slots=True)
+class _PurgedContainer:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Purge:
     schema_version: int
     audit: _PurgedAudit
-    mode: str
-    trusts: tuple[str, ...]
-    by_part: bool
-    removed_items: int
-    removed_with_them: int
-    left_items: dict[str, int]
-    started_at: str
-    finished_at: str
+    containers: tuple[_PurgedContainer, ...]
     verified: bool
 
 
@@ -226,10 +218,10 @@ def read_purge(path: Path, before: AuditFacts) -> PurgeFacts:
         AttestationRefused: it is of another audit or version, or the purge did not end well.
     """
     path = path / PURGE if path.is_dir() else path
-    data = read_bounded(path)
+    data = read_bounded(path, MAX_PURGE_BYTES)
     try:
         values = load_strict(data)
-        purge = typed(_Purge, values)
+        purge, figures = typed(_Purge, values), typed(PurgeFigures, values)
     except NotStrict as error:
         raise AttestationRefused(reason=f"in {path.name}, {error}") from error
     audit = purge.audit
@@ -241,14 +233,7 @@ def read_purge(path: Path, before: AuditFacts) -> PurgeFacts:
     if not purge.verified:
         raise AttestationRefused(reason="the purge was not verified: run it again, it goes on")
     return PurgeFacts(
-        mode=purge.mode,
-        trusts=purge.trusts,
-        by_part=purge.by_part,
-        removed_items=purge.removed_items,
-        removed_with_them=purge.removed_with_them,
-        left_items=purge.left_items,
-        containers=len(values.get("containers", ())),
-        started_at=purge.started_at,
-        finished_at=purge.finished_at,
+        **{each.name: getattr(figures, each.name) for each in fields(figures)},
+        containers=len(purge.containers),
         sha256=hashlib.sha256(data).hexdigest(),
     )

@@ -19,7 +19,7 @@ from egide.auditing.proof.leaves import (
 )
 from egide.auditing.proof.merkle import HASH_BYTES, MAX_PATH, root_of_path
 from egide.auditing.proof.statement import parse_statement
-from egide.auditing.proof.strict import NotStrict, load_strict, read_bounded, typed
+from egide.auditing.proof.strict import NotStrict, Reason, load_strict, read_bounded, typed
 from egide.auditing.results import Results
 from egide.errors import (
     AttestationExists,
@@ -76,19 +76,20 @@ class Inclusion:
         try:
             found = typed(cls, load_strict(read_bounded(path)))
         except NotStrict as error:
-            raise AttestationUnreadable(name=path, reason=error) from error
+            raise AttestationUnreadable(name=path, reason=error.reason) from error
         if found.schema_version != INCLUSION_SCHEMA:
-            reason = f"its schema is {found.schema_version}, this Egide reads {INCLUSION_SCHEMA}"
+            schemas = {"found": found.schema_version, "expected": INCLUSION_SCHEMA}
+            reason = Reason("other-schema", schemas)
             raise AttestationUnreadable(name=path, reason=reason)
         return found
 
-    def problem(self, attested: Attested, sha256: bytes) -> str | None:
+    def problem(self, attested: Attested, sha256: bytes) -> Reason | None:
         """Why it does not show that a file stood in an attested set; None if it does."""
         if self.sha256 != sha256.hex():
-            return "it is about another file"
+            return Reason("another-file")
         found = [facts for _, facts in attested.audits() if facts.dataset.root == self.dataset]
         if not found:
-            return "it is about another set than the proof"
+            return Reason("another-set")
         data = leaf_of(sha256, b"", compared=self.compared).data
         outcome = outcome_data(data, compared=self.compared, gone=self.gone)
         for facts in found:
@@ -99,7 +100,7 @@ class Inclusion:
             )
             if (in_set, of_outcome) == (facts.dataset.root, facts.outcomes.root):
                 return None
-        return "its audit paths do not lead to the roots in the proof"
+        return Reason("paths")
 
     def _root(
         self, data: bytes, leaf_path: Sequence[str], container_path: Sequence[str], containers: int

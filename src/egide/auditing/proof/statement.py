@@ -11,12 +11,11 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from egide._version import __version__
 from egide.auditing.proof.attested import PROOF_SCHEMA, Attested
-from egide.auditing.proof.strict import NotStrict, load_strict, typed
+from egide.auditing.proof.strict import NotStrict, Reason, load_strict, typed
 from egide.auditing.report.sentence import head_sentence, report_wording
 from egide.domain.coverage import GapKind
 from egide.text.wording import LANGUAGES
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from egide.auditing.proof.attested import AuditFacts
-    from egide.text.wording import Wording
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/svr/v0.1"
 VERIFIER = "urn:egide:audit:1"
 DIGEST = "egideDatasetV1"
-
+SUBJECT = "dataset"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -47,11 +45,15 @@ class Statement:
     created: str
     attested: Attested
 
+    def subject(self) -> list[dict[str, Any]]:
+        """What the statement is about: the set that was audited last. Its name is in no proof."""
+        return [{"name": SUBJECT, "digest": {DIGEST: self.attested.audit.dataset.root}}]
+
     def to_json(self) -> dict[str, Any]:
         """Return the statement as plain values."""
         return {
             "_type": STATEMENT_TYPE,
-            "subject": [{"name": "dataset", "digest": {DIGEST: self.attested.audit.dataset.root}}],
+            "subject": self.subject(),
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "verifier": {"id": VERIFIER},
@@ -75,7 +77,7 @@ class Received:
     """
 
     statement: Statement
-    problems: tuple[str, ...]
+    problems: tuple[Reason, ...]
 
 
 def parse_statement(payload: bytes) -> Received:
@@ -87,38 +89,32 @@ def parse_statement(payload: bytes) -> Received:
     """
     values = load_strict(payload)
     if values.get("_type") != STATEMENT_TYPE:
-        raise NotStrict(f"its _type is not {STATEMENT_TYPE}")
+        raise NotStrict("other-value", field="_type", expected=STATEMENT_TYPE)
     if values.get("predicateType") != PREDICATE_TYPE:
-        raise NotStrict(f"its predicateType is not {PREDICATE_TYPE}")
+        raise NotStrict("other-value", field="predicateType", expected=PREDICATE_TYPE)
     predicate = _within(values, "predicate")
     if _within(predicate, "verifier").get("id") != VERIFIER:
-        raise NotStrict(f"its verifier is not {VERIFIER}")
+        raise NotStrict("other-value", field="verifier.id", expected=VERIFIER)
     facts = _within(predicate, "egide")
     if (schema := facts.get("schema_version")) != PROOF_SCHEMA or type(schema) is not int:
-        raise OtherSchema(schema)
+        raise OtherSchema(schema if type(schema) is int else "unknown")
     attested = typed(Attested, facts, "egide")
     statement = Statement(typed(str, predicate.get("timeCreated"), "timeCreated"), attested)
     problems = contradictions(attested)
     if moment(statement.created) is None:
-        problems.append("it does not say when it was made")
-    if _digests(values.get("subject")) != [{DIGEST: attested.audit.dataset.root}]:
-        problems.append("the subject is not the set of the last audit")
+        problems.append(Reason("no-moment"))
+    if values.get("subject") != statement.subject():
+        problems.append(Reason("subject", {"name": SUBJECT}))
     if predicate.get("properties") != attested.properties():
-        problems.append("the properties are not those that the counts have")
+        problems.append(Reason("properties"))
     return Received(statement, tuple(problems))
 
 
 def _within(values: dict[str, Any], name: str) -> dict[str, Any]:
     found = values.get(name)
     if not isinstance(found, dict):
-        raise NotStrict(f"it has no {name}")
+        raise NotStrict("no-field", field=name)
     return found
-
-
-def _digests(subjects: Any) -> list[Any]:
-    if not isinstance(subjects, list):
-        return []
-    return [each.get("digest") if isinstance(each, dict) else None for each in subjects]
 
 
 def sentences(facts: AuditFacts) -> dict[str, str]:
@@ -135,74 +131,78 @@ def sentences(facts: AuditFacts) -> dict[str, str]:
         "banks_disabled": list(facts.register.banks_disabled),
         "not_compared": facts.not_compared,
         "store_revision": facts.register.revision,
+        "matcher": None if facts.register.matcher is None else asdict(facts.register.matcher),
     }
-    return {lang: head_sentence(values, _wording(lang)) for lang in LANGUAGES}
+    return {lang: head_sentence(values, report_wording(lang)) for lang in LANGUAGES}
 
 
-@cache
-def _wording(lang: str) -> Wording:
-    return report_wording(lang)  # parsing the catalogue takes most of the time of a check
-
-
-def contradictions(attested: Attested) -> list[str]:
+def contradictions(attested: Attested) -> list[Reason]:
     """What cannot be true together in the counts of a proof."""
     found = []
     for name, facts in attested.audits():
-        found += [f"in {name}, {reason}" for reason in _contradictions(facts)]
+        found += [
+            Reason("within", {"audit": name, "reason": Reason(key)})
+            for key in _contradictions(facts)
+        ]
     change, before = attested.change, attested.before
     if (change is None) != (before is None):
-        found.append("it has a change without two audits, or two audits without a change")
+        found.append(Reason("change-alone"))
     if before is not None:
-        found += _between(before, attested.audit)
+        found += map(Reason, _between(before, attested.audit))
     elif attested.purge is not None:
-        found.append("it has a purge without an audit before it")
+        found.append(Reason("purge-alone"))
     return found
 
 
 def _contradictions(facts: AuditFacts) -> Iterator[str]:
+    """The keys of reasons why the counts of one audit cannot be true together."""
     counts, gaps = facts.counts, Counter[str]()
     for gap in facts.gaps:
         gaps[gap.kind] += gap.count
     if counts.items != counts.hashed + counts.unreadable:
-        yield "items are not hashed and unreadable ones together"
+        yield "items"
     if gaps[GapKind.ITEM] != counts.unreadable:
-        yield "unreadable items are not the gaps of that kind"
+        yield "unreadable-items"
     if set(gaps) - set(GapKind) or any(gap.count == 0 for gap in facts.gaps):
-        yield "a gap is of no kind, or counts nothing"
+        yield "gap"
     if counts.matches != sum(each.matches for each in counts.matched):
-        yield "matches are not those by trust and way together"
+        yield "matches"
     if counts.matched_items > min(counts.items, counts.matches):
-        yield "more items matched than there are, or than there are matches"
+        yield "matched-items"
     if bool(counts.matched_items) != bool(counts.matches):
-        yield "there are matches without matched items, or the other way round"
+        yield "matches-alone"
     if counts.items != sum(source.items for source in facts.sources):
-        yield "items are not those of the sources together"
+        yield "sources"
     if facts.not_compared not in {None, "no-picture"} and counts.matches:
-        yield "something matched, and nothing was compared"
+        yield "matched-nothing"
     if facts.outcomes.compared > facts.dataset.leaves or facts.outcomes.gone > facts.dataset.leaves:
-        yield "more was compared or is gone than the set has"
+        yield "leaves"
     digests = [facts.dataset.root, facts.outcomes.root, facts.dataset_sha256, *facts.files.values()]
     if not all(map(_SHA256.fullmatch, digests)):
-        yield "a digest is none"
+        yield "digest"
     started, ended = moment(facts.started_at), moment(facts.finished_at)
     if started is None or ended is None or started > ended:
-        yield "it has no time, or ended before it began"
+        yield "times"
+    matcher = facts.register.matcher
+    if matcher and not facts.register.revision == matcher.first_revision <= matcher.last_revision:
+        yield "revisions"
     if set(facts.sentence) != set(LANGUAGES):
-        yield "the sentence is not there in each language"
+        yield "languages"
     elif facts.method.egide_version == __version__ and facts.sentence != sentences(facts):
-        yield "the sentence does not say what the counts say"
+        yield "sentence"
 
 
 def _between(before: AuditFacts, after: AuditFacts) -> Iterator[str]:
+    """The keys of reasons why two audits cannot follow each other."""
     if before.register.store_id != after.register.store_id:
-        yield "the two audits are of two registers"
+        yield "registers"
     if before.register.revision > after.register.revision:
-        yield "the later audit is of an earlier revision"
+        yield "revision-back"
     ended, began = moment(before.finished_at), moment(after.started_at)
     if ended and began and began < ended:
-        yield "the later audit began before the first ended"
+        yield "overlap"
     if after.outcomes.gone:
-        yield "something of the last set is said to be gone"
+        yield "gone-of-last"
 
 
 def moment(text: str) -> datetime | None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from egide.auditing.report.sentence import report_wording
 from egide.errors import AttestationUnreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from egide.errors import EgideError
+    from egide.text.wording import Wording
 
 MAX_PROOF_BYTES = 4 * 1024 * 1024
 _MAX_DIGITS = 19
@@ -21,25 +26,67 @@ _MAX_DEPTH = 32
 _Value = TypeVar("_Value")
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something does not hold, to be said in any language of the report.
+
+    Attributes:
+        key: of `proof.reasons` in its catalogue.
+        fields: fill its placeholders; a number is written as the language does, a reason is said.
+    """
+
+    key: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def said(self, wording: Wording) -> str:
+        """The reason in a language."""
+        return wording.text(f"proof.reasons.{self.key}", **filled(self.fields, wording))
+
+    def __str__(self) -> str:
+        """The reason in English."""
+        return self.said(report_wording("en"))
+
+
+def filled(fields: Mapping[str, object], wording: Wording) -> dict[str, object]:
+    """What fills the placeholders of a sentence, in its language."""
+
+    def said(value: object) -> object:
+        if isinstance(value, Reason):
+            return value.said(wording)
+        return wording.number(value) if type(value) is int else value
+
+    return {name: said(value) for name, value in fields.items()}
+
+
+def words_of(error: EgideError, wording: Wording) -> str:
+    """The message of an error about a proof, in a language."""
+    return wording.text(f"proof.problems.{error.code}", **filled(error.fields, wording))
+
+
 class NotStrict(ValueError):
     """The text or value is not what is read here; the message says why."""
 
+    def __init__(self, key: str, **fields: object) -> None:
+        """See `Reason`."""
+        self.reason = Reason(key, fields)
+        super().__init__(str(self.reason))
 
-def read_bounded(path: Path) -> bytes:
-    """Read a file of at most `MAX_PROOF_BYTES`.
+
+def read_bounded(path: Path, limit: int = MAX_PROOF_BYTES) -> bytes:
+    """Read a file of at most so many bytes.
 
     Raises:
         AttestationUnreadable: it cannot be read, or is larger.
     """
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_PROOF_BYTES + 1)
+            data = stream.read(limit + 1)
     except OSError as error:
-        reason = (error.strerror or "it cannot be read").lower()
-        raise AttestationUnreadable(name=path, reason=reason) from error
-    if len(data) > MAX_PROOF_BYTES:
-        reason = f"it has over {MAX_PROOF_BYTES:,} bytes"
-        raise AttestationUnreadable(name=path, reason=reason)
+        why = Reason("unreadable", {"why": (error.strerror or type(error).__name__).lower()})
+        raise AttestationUnreadable(name=path, reason=why) from error
+    if len(data) > limit:
+        why = Reason("too-many-bytes", {"limit": limit})
+        raise AttestationUnreadable(name=path, reason=why)
     return data
 
 
@@ -53,7 +100,7 @@ def load_strict(data: bytes) -> dict[str, Any]:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise NotStrict("it is not UTF-8") from error
+        raise NotStrict("not-utf-8") from error
     try:
         value = json.loads(
             text,
@@ -65,13 +112,13 @@ def load_strict(data: bytes) -> dict[str, Any]:
     except NotStrict:
         raise
     except RecursionError as error:
-        raise NotStrict("it nests too deep") from error
+        raise NotStrict("too-deep") from error
     except ValueError as error:
-        raise NotStrict("it is not JSON") from error
+        raise NotStrict("not-json") from error
     if not isinstance(value, dict):
-        raise NotStrict("it is not a JSON object")
+        raise NotStrict("not-an-object")
     if _depth(value) > _MAX_DEPTH:
-        raise NotStrict("it nests too deep")
+        raise NotStrict("too-deep")
     return value
 
 
@@ -105,7 +152,7 @@ def _typed(kind: Any, value: Any, place: str) -> Any:
         for each in fields(kind):
             at = f"{place}.{each.name}" if place else each.name
             if each.name not in value:
-                raise NotStrict(f"{at} is missing")
+                raise NotStrict("missing", place=at)
             found[each.name] = _typed(hints[each.name], value[each.name], at)
         return kind(**found)
     if kind is bool and isinstance(value, bool):
@@ -116,7 +163,7 @@ def _typed(kind: Any, value: Any, place: str) -> Any:
         return value
     if kind is str and isinstance(value, str) and _encodable(value):
         return value
-    raise NotStrict(f"{place} has another type")
+    raise NotStrict("other-type", place=place)
 
 
 @cache
@@ -127,19 +174,19 @@ def _hints(kind: Any) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise NotStrict("it names a key twice")
+        raise NotStrict("key-twice")
     return found
 
 
 def _integer(text: str) -> int:
     if len(text.lstrip("-")) > _MAX_DIGITS or abs(int(text)) > _MAX_INTEGER:
-        raise NotStrict("it has a number that is too large")
+        raise NotStrict("too-large")
     return int(text)
 
 
 def _number(text: str) -> float:
     if len(text) > 2 * _MAX_DIGITS or not isfinite(number := float(text)):
-        raise NotStrict("it has a number that is too large")
+        raise NotStrict("too-large")
     return number
 
 

@@ -12,7 +12,7 @@ from egide.auditing.proof.envelope import Envelope
 from egide.auditing.proof.facts import Counting, file_digests, file_sha256, read_pair, read_purge
 from egide.auditing.proof.inclusion import Inclusion
 from egide.auditing.proof.statement import OtherSchema, parse_statement
-from egide.auditing.proof.strict import NotStrict, read_bounded
+from egide.auditing.proof.strict import NotStrict, Reason, read_bounded
 from egide.auditing.report.report import REPORT_NAME
 from egide.auditing.summary import PURGE
 from egide.domain.model import DEFAULT_LIMITS
@@ -52,8 +52,9 @@ class Verification:
         statement: what the proof says; None if it cannot be read.
         inclusion: that of the file that was asked about, if it holds.
         problems: each thing that does not hold, with a stable code.
-        checked: what was compared and holds: `signature`, `counts`, `audit`, `after`, `report`,
+        checked: what was compared and holds: `signature`, `counts`, `audit`, `purge`, `report`,
             `dataset`, `item`.
+        unchecked: what the proof vouches for, and nobody named to be compared: the same words.
     """
 
     signed_by: str | None = None
@@ -61,6 +62,7 @@ class Verification:
     inclusion: Inclusion | None = None
     problems: list[Mismatch] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
@@ -80,6 +82,7 @@ def verify(
     key: PublicKey | None,
     audit: str | Path | None = None,
     after: str | Path | None = None,
+    purge: str | Path | None = None,
     report: str | Path | None = None,
     dataset: Sequence[str | Path] = (),
     columns: Sequence[str] = (),
@@ -96,6 +99,7 @@ def verify(
         key: the signer's public key; without one, the result says that nobody vouches for it.
         audit: folder of the audit, to be compared with what was attested.
         after: folder of the later one, where two were attested.
+        purge: `purge.json`, or the folder that holds it; by default it is looked for in `audit`.
         report: a report that somebody received.
         dataset: sources of the set that the proof is about, to be read again.
         columns: image columns that were named for its audit.
@@ -116,10 +120,12 @@ def verify(
         raise UsageError(reason="a file and what shows that it was included go together")
     if after is not None and audit is None:
         raise UsageError(reason="the later audit is compared together with the first one")
+    if columns and not dataset:
+        raise UsageError(reason="a column is of a dataset that is read again: name that too")
     try:
         envelope = Envelope.parse(read_bounded(proof))
     except NotStrict as error:
-        raise AttestationUnreadable(name=proof, reason=error) from error
+        raise AttestationUnreadable(name=proof, reason=error.reason) from error
     found = Verification()
     unsigned: Mismatch | None = SignatureUnchecked() if key is None else envelope.check(key)
     found.note("signature", [unsigned] if unsigned else [])
@@ -131,7 +137,7 @@ def verify(
             return found  # what a stranger wrote there says nothing
         raise AttestationVersion(name=proof, found=error.args[0], expected=PROOF_SCHEMA) from error
     except NotStrict as error:
-        found.problems.append(StatementWrong(reason=error))
+        found.problems.append(StatementWrong(reason=error.reason))
         return found
     found.statement = received.statement
     attested = received.statement.attested
@@ -140,6 +146,11 @@ def verify(
     if audit is not None:
         later = None if after is None else Path(after)
         found.note("audit", list(_audits(attested, Path(audit), later, counting)))
+    if purge is None and attested.purge is not None and audit is not None:
+        beside = Path(audit) / PURGE
+        purge = beside if beside.exists() else None
+    if purge is not None:
+        found.note("purge", list(_purge(attested, Path(purge))))
     if report is not None:
         found.note("report", list(_report(attested, Path(report))))
     if dataset:
@@ -154,6 +165,13 @@ def verify(
         found.note("item", wrong)
     missing = [each for each in expected if each not in attested.properties()]
     found.problems += [PropertyMissing(property=each) for each in missing]
+    vouched = {
+        "audit": (True, audit),
+        "purge": (attested.purge is not None, purge),
+        "report": (bool(_reports(attested)), report),
+        "dataset": (True, dataset),
+    }
+    found.unchecked = [name for name, (there, given) in vouched.items() if there and not given]
     return found
 
 
@@ -162,8 +180,7 @@ def _audits(
 ) -> Iterator[Mismatch]:
     """What of the audits' folders is not as it was attested."""
     if (attested.before is None) != (after is None):
-        reason = "one audit was attested" if after else "two audits were attested: name both"
-        yield AuditDiffers(name=audit, field=f"their number ({reason})")
+        yield AuditDiffers(name=audit, field=Reason("one-audit" if after else "two-audits"))
         return
     pair = read_pair(audit, after, counting)
     compared = [(attested.audit, pair.audit, after or audit)]
@@ -173,14 +190,19 @@ def _audits(
         yield from _facts(said, found, folder)
     if attested.change != pair.change:
         yield AuditDiffers(name=after, field="change")
-    place = audit / PURGE  # of a purge that was named from elsewhere it is not there
-    if attested.purge is not None and pair.before is not None and place.exists():
-        try:
-            same = read_purge(place, pair.before) == attested.purge
-        except AttestationRefused:
-            same = False
-        if not same:
-            yield FileDiffers(name=place)
+
+
+def _purge(attested: Attested, purge: Path) -> Iterator[Mismatch]:
+    """Whether what a purge says of itself is what was attested."""
+    if attested.purge is None or attested.before is None:
+        yield FileNotAttested(name=purge)
+        return
+    try:
+        same = read_purge(purge, attested.before) == attested.purge
+    except AttestationRefused:
+        same = False
+    if not same:
+        yield FileDiffers(name=purge)
 
 
 def _facts(said: AuditFacts, found: AuditFacts, folder: Path) -> Iterator[Mismatch]:
@@ -207,9 +229,14 @@ def _flat(values: Any, place: str = "") -> dict[str, Any]:
     return found
 
 
+def _reports(attested: Attested) -> set[str]:
+    """The SHA-256 of the reports that were attested."""
+    return {digest for _, facts in attested.audits() if (digest := facts.files.get(REPORT_NAME))}
+
+
 def _report(attested: Attested, report: Path) -> Iterator[Mismatch]:
     """Whether a received report is that of one of the audits."""
-    said = {facts.files.get(REPORT_NAME) for _, facts in attested.audits()} - {None}
+    said = _reports(attested)
     if not said:
         yield FileNotAttested(name=report)
     elif file_sha256(report) not in said:
@@ -220,10 +247,9 @@ def _dataset(said: Tree, found: Tree) -> Iterator[Mismatch]:
     if found == said:
         return
     if (found.containers, found.leaves) == (said.containers, said.leaves):
-        reason = "as many items, and other bytes or another order"
+        reason = Reason("other-bytes")
     else:
-        reason = (
-            f"{found.leaves:,} items in {found.containers:,} containers, and the proof says "
-            f"{said.leaves:,} in {said.containers:,}"
-        )
+        numbers = {"items": found.leaves, "containers": found.containers}
+        numbers |= {"items_said": said.leaves, "containers_said": said.containers}
+        reason = Reason("other-number", numbers)
     yield DatasetDiffers(reason=reason)

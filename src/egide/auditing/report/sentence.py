@@ -5,6 +5,7 @@ The terminal, `summary.json` and the report say the same sentence; the report al
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ _NAMED_KINDS = {GapKind.SOURCE.value, GapKind.LISTING.value}
 """Whole parts of a dataset: one of these is named in the sentence."""
 
 
+@cache  # parsing the catalogue takes most of the time of a sentence
 def report_wording(lang: str) -> Wording:
     """The strings and formats of the report in a language.
 
@@ -35,8 +37,8 @@ def report_wording(lang: str) -> Wording:
 
 def load_strings(lang: str) -> dict[str, str]:
     """All strings of a language by dotted key, ready for the page."""
-    asset = files("egide.auditing.report").joinpath("assets", f"{lang}.toml")
-    return load_catalogue([asset], lang)
+    assets = files("egide.auditing.report").joinpath("assets")
+    return load_catalogue([assets / f"{lang}.toml", assets / f"proof.{lang}.toml"], lang)
 
 
 def head_sentence(summary: Mapping[str, Any], wording: Wording | None = None) -> str:
