@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from egide.auditing.purge.file import copy_file
 from egide.auditing.purge.journal import Journal
 from egide.auditing.purge.plan import Doomed, Work
+from egide.auditing.purge.site import Site
 from egide.auditing.purge.target import Target
-from egide.auditing.purge.work import Site, purge_container
-from egide.auditing.results import KeptItem, Results
+from egide.auditing.results import KeptItem, KeptItems
 from egide.auditing.sources.location import stat, state_of
 from egide.auditing.sources.tar import TarSource
 from egide.domain.model import DEFAULT_LIMITS
@@ -82,11 +83,12 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         times["cp"].append(time.perf_counter() - begun)
         times["cp_cpu"].append(spent(cpu))
         copy.unlink()
-        results = cast(Results, Kept("0", items))
+        audited = cast(KeptItems, Kept("0", items))
         with Journal(folder / f"audit-{number}").opened() as journal:
             target = Target(str(folder / f"clean-{number}"), journal.spool)
             begun, cpu = time.perf_counter(), os.times()
-            outcome = purge_container(work, Site(results, journal, DEFAULT_LIMITS, target))
+            site = Site(audited, DEFAULT_LIMITS, journal.spool, target)
+            outcome = copy_file(work, site).outcome
             times["purge"].append(time.perf_counter() - begun)
             times["purge_cpu"].append(spent(cpu))
         assert outcome.items_removed == len(doomed), outcome

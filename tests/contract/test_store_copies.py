@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,24 @@ from store_samples import picture
 KEY = KeypointKey(b"k" * 32)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def other_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where nothing is yet."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/other.db"
-    new: Callable[..., str] = request.getfixturevalue("postgres_url")
-    return new()
+@pytest.fixture
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Where nothing is yet, in a database of the kind that is asked for."""
+
+    @cache
+    def new(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path}/other.db"
+        url: str = request.getfixturevalue("postgres_url")()
+        return url
+
+    return new
+
+
+@pytest.fixture
+def other_url(store_url: str, new_url: Callable[[str], str]) -> str:
+    """Where nothing is yet, in a database of the store's own kind."""
+    return new_url(store_url.partition(":")[0].partition("+")[0])
 
 
 @pytest.fixture
@@ -55,18 +67,20 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-def test_a_backup_restored_anywhere_is_the_same_store(
-    filled: Store, other_url: str, tmp_path: Path
+@pytest.mark.parametrize("into", ["sqlite", "postgresql"])
+def test_a_backup_restored_anywhere_is_the_same_store_and_goes_on_where_it_stood(
+    filled: Store, new_url: Callable[[str], str], into: str, tmp_path: Path
 ) -> None:
     seen: list[tuple[int, int]] = []
-    copied = filled.backup(tmp_path / "backup.db", on_progress=lambda *at: seen.append(at))
+    by_her = filled.acting_as("her")
+    copied = by_her.backup(tmp_path / "backup.db", on_progress=lambda *at: seen.append(at))
     before = rows(filled)
     total = sum(len(held) for held in before.values())
     assert seen[-1] == (total, total)
     assert copied.rows == {name: len(held) for name, held in before.items()}
-    restored = restore_store(tmp_path / "backup.db", other_url, actor="her")
+    restored = restore_store(tmp_path / "backup.db", new_url(into), actor="him")
     assert restored == copied
-    with Store.open(other_url) as other:
+    with Store.open(new_url(into)) as other:
         after = rows(other)
         assert len(after["log"]) == len(before["log"]) + 1
         after["log"] = [row for row in after["log"] if row in before["log"]]
@@ -76,13 +90,14 @@ def test_a_backup_restored_anywhere_is_the_same_store(
         assert after == before
         assert (other.id, other.revision()) == (filled.id, filled.revision())
 
+        with other._database.read() as connection:
+            query = sa.text("SELECT seq, action, actor FROM log ORDER BY seq DESC LIMIT 2")
+            (last, *restore), (previous, *backup) = connection.execute(query)
+        assert (restore, backup) == (["restore", "him"], ["backup", "her"])
+        assert last == previous + 1
+        assert other.log.verify().records == last
+        assert filled.log.verify().records == previous
 
-def test_a_restored_store_goes_on_where_the_original_stood(
-    filled: Store, other_url: str, tmp_path: Path
-) -> None:
-    filled.backup(tmp_path / "backup.db")
-    restore_store(tmp_path / "backup.db", other_url)
-    with Store.open(other_url) as other:
         done = other.entries.register(
             "helpline", [picture(9000), picture(0), picture(2)], outcomes=True
         )
@@ -92,20 +107,6 @@ def test_a_restored_store_goes_on_where_the_original_stood(
         assert other.banks.create("third").id > other.banks.get("second").id
         with other.keypoints.read(KEY) as kept:
             assert [found for _, found in kept] == [keypoint_set(1)]
-
-
-def test_the_log_tells_of_backup_and_restoring(
-    filled: Store, other_url: str, tmp_path: Path
-) -> None:
-    filled.acting_as("her").backup(tmp_path / "backup.db")
-    restore_store(tmp_path / "backup.db", other_url, actor="him")
-    with Store.open(other_url) as other, other._database.read() as connection:
-        query = sa.text("SELECT seq, action, actor FROM log ORDER BY seq DESC LIMIT 2")
-        (last, *restore), (previous, *backup) = connection.execute(query)
-        assert (restore, backup) == (["restore", "him"], ["backup", "her"])
-        assert last == previous + 1
-        assert other.log.verify().records == last
-    assert filled.log.verify().records == previous
 
 
 def test_nothing_is_restored_that_the_log_cannot_tell_of(

@@ -4,6 +4,7 @@ Python needs one to three seconds of a processor for `egide serve`, and half a s
 of an audit. So before the first test this process forks a copy of itself, which has imported what
 the tests have, and which waits. `Forked` is a `Popen` whose process it forks. In /proc that has a
 command line and an environment that are not its own: who reads them asks for `workers_apart`.
+A command finds its application, its templates and the tables of a new store made.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+import made_once
 from egide.sandbox import starting
 
 if TYPE_CHECKING:
@@ -98,10 +100,16 @@ def pytest_collection_finish() -> None:
 def _serve(asking: socket.socket) -> None:
     """Fork a process for each message, until the tests have ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warm = False
     while True:
         told, descriptors, _, _ = socket.recv_fds(asking, 1 << 17, 64)
         if not told:
             os._exit(0)
+        asked = json.loads(told)
+        if asked["module"] == _COMMAND and not warm:
+            made_once.share(pytest.MonkeyPatch())
+            made_once.warm_up()
+            warm = True
         # By way of another process that ends at once, it comes to be a child of who asked.
         if (between := os.fork()) == 0:
             between = os.getpid()
@@ -109,7 +117,7 @@ def _serve(asking: socket.socket) -> None:
                 while os.getppid() == between:
                     time.sleep(0.001)
                 asking.send(b"%d" % os.getpid())
-                _become(json.loads(told), descriptors)
+                _become(asked, descriptors)
             os._exit(0)
         os.waitpid(between, 0)
         for one in descriptors:

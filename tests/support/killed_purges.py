@@ -1,27 +1,31 @@
 """Purges killed with SIGKILL before each of their changes to the disk, and then gone on with.
 
 A program: it loads once, and forks for each purge. Arguments: the audit's folder, the set, how many
-changes to step over. It prints the number of kills, or says what was lost.
+changes to step over, the number of workers. It prints the number of kills, or says what was lost.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import egide
+from egide.auditing.executors.local import LocalExecutor
 from purging import contents
 
 CHANGES = ("replace", "rename", "link", "unlink", "copy_file_range", "chmod")
 
 
-def main(audit: Path, made: Path, step: int) -> None:
+def main(audit: Path, made: Path, step: int, workers: int) -> None:
+    how: dict[str, Any] = {"workers": workers, "executor": LocalExecutor} if workers > 1 else {}
     egide.Purge, egide.undo_purge  # noqa: B018 - load them before the forks
     before = contents(made)
     spare, clean = made.with_name("spare"), made.with_name("clean")
@@ -35,13 +39,13 @@ def main(audit: Path, made: Path, step: int) -> None:
         shutil.rmtree(clean, ignore_errors=True)
 
     def in_place() -> None:
-        egide.purge(audit, None, in_place=True).run()
+        egide.purge(audit, None, in_place=True, **how).run()
 
     def undo() -> None:
         egide.undo_purge(audit)
 
     def copy() -> None:
-        egide.purge(audit, None, to=clean).run()
+        egide.purge(audit, None, to=clean, **how).run()
 
     assert not ended(in_place, None)
     after = contents(made)
@@ -56,6 +60,8 @@ def main(audit: Path, made: Path, step: int) -> None:
             if not ended(act, at):
                 break  # it came to its end first
             kills += 1
+            with suppress(FileNotFoundError), (audit / ".purge" / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH)  # until its workers have ended
             if act is copy:
                 check(contents(made) == before, "the original changed", act, at)
                 whole = {k: v for k, v in contents(clean).items() if not k.endswith(".part")}
@@ -127,4 +133,4 @@ def kill_before(number: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

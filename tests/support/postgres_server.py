@@ -10,14 +10,16 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 _PORTS_TRIED = 3
 # It may be killed and must then remember; the machine is not, so nothing needs to reach the disk.
-FOR_TESTS = ("fsync=off", "full_page_writes=off", "max_connections=60")
+FOR_TESTS = ("fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB")
 
-# A new database takes a quarter of a second, TRUNCATE of all tables a tenth, this a hundredth.
+# A new database takes a quarter of a second, TRUNCATE of all tables a tenth, this a hundredth
+# where its connection stays: a new one reads the catalogue anew.
 _EMPTY = """
 DO $$ DECLARE name text; BEGIN
     PERFORM pg_terminate_backend(pid, 20000) FROM pg_stat_activity  -- waits for its end
@@ -47,6 +49,7 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="egide-postgresql-"))
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
+        self._emptying: dict[str, Any] = {}
         self._made = 0
         # PostgreSQL refuses to be run by root.
         self._as_user: list[str] = []
@@ -101,6 +104,8 @@ class PostgresServer:
 
     def stop(self, number: int = 2) -> None:
         """End it by a signal: SIGINT closes all connections, SIGKILL is a crash."""
+        while self._emptying:
+            self._emptying.popitem()[1].close()
         process, self._process = self._process, None
         if process is None:
             return
@@ -122,13 +127,16 @@ class PostgresServer:
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run a statement outside of any transaction."""
-        import psycopg
-
-        with psycopg.connect(
-            host="127.0.0.1", port=self.port, user="egide", dbname=database, autocommit=True
-        ) as connection:
+        with self._connected(database) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def _connected(self, database: str) -> Any:
+        import psycopg
+
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, user="egide", dbname=database, autocommit=True
+        )
 
     def new_database(self, name: str) -> str:
         """Make an empty database and return what it is called."""
@@ -139,7 +147,9 @@ class PostgresServer:
 
     def empty_store(self, database: str) -> None:
         """Make the store in a database like new, whoever is connected to it."""
-        self.execute(_EMPTY, database)
+        if database not in self._emptying:
+            self._emptying[database] = self._connected(database)
+        self._emptying[database].execute(_EMPTY)
 
     def drop(self, database: str) -> None:
         """Delete a database, whoever is connected to it."""

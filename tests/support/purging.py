@@ -8,14 +8,16 @@ import json
 import os
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import egide
 from audits import run
+from egide.auditing.executors.base import Executor, Setup
 from pictures import encoded, pictures
 
 
@@ -115,3 +117,38 @@ def digests(folder: Path) -> dict[str, tuple[str, int, int]]:
 def contents(folder: Path) -> dict[str, str]:
     """The content of each file below a folder."""
     return {name: values[0] for name, values in digests(folder).items()}
+
+
+def written(audit: Path) -> dict[str, Any]:
+    """What `purge.json` says, without its times."""
+    said: dict[str, Any] = json.loads((audit / "purge.json").read_text())
+    return {name: value for name, value in said.items() if not name.endswith("_at")}
+
+
+def without_times(folder: Path) -> dict[str, tuple[str, int]]:
+    """The content and mode of each file: what was written anew has a time of its own."""
+    return {name: values[:2] for name, values in digests(folder).items()}
+
+
+def compare_purges(store: egide.Store, folder: Path, executor: Callable[[Setup], Executor]) -> None:
+    """Purge a set in this process and by workers, and compare what comes of it."""
+    made, clean = make_set(folder / "set"), folder / "clean"
+    before = digests(made)
+    audit = audited([made], store, folder / "audit")
+    how: dict[str, Any] = {"workers": 2, "executor": executor}
+
+    egide.purge(audit, store, to=folder / "one").run()
+    alone, one = without_times(folder / "one"), written(audit)
+    egide.purge(audit, store, to=clean, **how).run()
+    assert (without_times(clean), written(audit)) == (alone, one)
+
+    egide.purge(audit, store, in_place=True).run()
+    here, said = without_times(made), written(audit)
+    kept = digests(audit / "quarantine")
+    assert not egide.undo_purge(audit).left
+    egide.purge(audit, store, in_place=True, **how).run()
+    assert (without_times(made), written(audit)) == (here, said)
+    assert digests(audit / "quarantine") == kept
+    assert not egide.undo_purge(audit).left
+    assert digests(made) == before
+    assert not list(folder.rglob("*.part"))

@@ -187,7 +187,7 @@ def _reading(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        yield pq.ParquetFile(path).read(columns, use_threads=False)
+        yield pq.ParquetFile(path, page_checksum_verification=True).read(columns, use_threads=False)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         name = path.parent.parent
         raise OutputUnreadable(name=name, reason="kept fingerprints are damaged") from error

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from egide.auditing.kept_files import KeptFiles, kept_path
+from egide.auditing.kept_files import WRITING, KeptFiles, kept_path
 from egide.auditing.output import Output
 from egide.auditing.run import Audit
 from egide.auditing.sources.kept_rows import KeptRow, kept_schema, to_table
@@ -94,12 +94,15 @@ def _write(stream: Any, output: Output, unlisted: Sequence[GapRow]) -> None:
             columns += head["columns"]
     head = {"schema_version": KEPT_SCHEMA, "others": dict(others), "columns": columns}
     schema = kept_schema().with_metadata({HEAD: json.dumps(head).encode()})
-    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-    with pq.ParquetWriter(stream, schema, **options) as writer:
+    with pq.ParquetWriter(stream, schema, **WRITING) as writer:
         for kept in files:
             for number in range(len(kept.heads)):
                 path = kept_path(kept.folder, kept.id, number)
-                writer.write_table(pq.ParquetFile(path).read().replace_schema_metadata(None))
+                writer.write_table(
+                    pq.ParquetFile(path, page_checksum_verification=True)
+                    .read()
+                    .replace_schema_metadata(None)
+                )
         gaps = [
             KeptRow(0, Gap(GapKind(row.kind), row.name, row.code, row.message, row.count))
             for row in unlisted

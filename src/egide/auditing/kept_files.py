@@ -46,10 +46,11 @@ _TAIL_BYTES = 1 << 14
 _MARK = HEAD + b"\x18"
 """A key in Parquet's compact protocol, and that a text follows: its length, seven bits a byte."""
 _LENGTH_BYTES = 5
-_WRITING: dict[str, Any] = {
+WRITING: dict[str, Any] = {
     "compression": "none",
     "use_dictionary": False,
     "write_statistics": False,
+    "write_page_checksum": True,  # a flipped bit would be another fingerprint
 }
 
 
@@ -179,6 +180,10 @@ class KeptWriter:
         self._start(self._position)
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would be waited for
+
+
 def kept_path(folder: Path, kept_id: str, file: int) -> Path:
     """Return the path of a file."""
     return folder / f"{kept_id}.{file}.parquet"
@@ -195,7 +200,7 @@ def write_rows(path: Path, rows: Sequence[KeptRow], shard: str, head: dict[str, 
     table = to_table(rows, shard, {HEAD: json.dumps(head).encode()})
     try:
         with written_whole(path) as stream:
-            pq.write_table(table, stream, **_WRITING)
+            pq.write_table(table, stream, **WRITING)
     except OSError as error:
         raise OutputUnwritable(name=path.parent.parent, reason=error.strerror) from error
 
@@ -207,7 +212,7 @@ def read_head(path: Path) -> dict[str, Any] | None:
     read the whole footer takes PyArrow thirty times as long, and an audit has 20 000 such files.
     """
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=_at_once) as stream:
             end = stream.seek(0, os.SEEK_END)
             stream.seek(max(end - _TAIL_BYTES, 0))
             tail = stream.read()
@@ -225,7 +230,7 @@ def read_head(path: Path) -> dict[str, Any] | None:
         length |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            head = head_of({HEAD: text[at : at + length]})
+            head = head_of({HEAD: text[at : at + length]}, of_a_shard=True)
             return head if head is not None and head["schema_version"] == KEPT_SCHEMA else None
     return None
 
@@ -249,7 +254,7 @@ def read_rows(path: Path, head: dict[str, Any], start: int = 0) -> Iterator[Kept
             empty, left = tuple(columns["empty"]), tuple(columns["left"])
             yield KeptRow(first, Columns(columns["taken"], empty, left))
     try:
-        for row in from_table(pq.ParquetFile(path).read()):
+        for row in from_table(pq.ParquetFile(path, page_checksum_verification=True).read()):
             if row.number >= start:
                 yield row
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:

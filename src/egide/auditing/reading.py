@@ -85,7 +85,9 @@ class Fingerprinter:
         yield KeptRow(number, gap)
 
     def _row(self, number: int, item: Read, poison: type[ItemError] | None) -> KeptRow:
-        if isinstance(item, Other | Columns | Rows | Gap):
+        if isinstance(item, Other):
+            return KeptRow(number, item, count=item.count)
+        if isinstance(item, Columns | Rows | Gap):
             return KeptRow(number, item)
         if poison is not None:
             error = poison(name=item.name, limit_s=self.limits.item_timeout_s)
@@ -98,12 +100,15 @@ class Fingerprinter:
             if isinstance(outcome, Gap):  # a proof of the set counts it by its bytes
                 unread = hashlib.sha256(item.content).digest()
         # The bytes are not needed any more: hundreds of rows stand in memory.
-        return KeptRow(number, replace(item, content=b""), outcome, size, unread_sha256=unread)
+        bare = Item(item.name, b"", item.key, item.offset, item.beside)
+        return KeptRow(number, bare, outcome, size, unread_sha256=unread)
 
     def _fingerprint(self, item: Item) -> Fingerprint | Gap:
         if isinstance(item.content, Fingerprint):
             # A file of kept fingerprints may have more than is asked for.
-            return item.content if self.anchored else replace(item.content, anchored=None)
+            if self.anchored or item.content.anchored is None:
+                return item.content
+            return replace(item.content, anchored=None)
         if isinstance(item.content, ItemError):
             return Gap.of(item.name, item.content)
         if self.anchored:

@@ -24,12 +24,12 @@ from egide.domain.coverage import Gap, GapKind
 from egide.errors import OutputBusy, OutputMismatch, OutputUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from egide.auditing.sources.kept_rows import KeptRow
 
-__all__ = ["KeptItem", "PlannedShard", "Results"]
+__all__ = ["KeptItem", "KeptItems", "PlannedShard", "Results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,59 @@ class KeptItem:
     gap: Gap | None
 
 
+class KeptItems:
+    """What an audit kept of its items.
+
+    Args:
+        folder: of the kept fingerprints.
+        ids: of those of each shard, by the shard's id.
+    """
+
+    def __init__(self, folder: Path, ids: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.ids = ids
+
+    def items(self, shard_id: str) -> Iterator[KeptItem]:
+        """Yield what was found in a shard, in its order. Files that are no pictures are left out.
+
+        Raises:
+            KeyError: there is no such shard.
+            OutputUnreadable: its kept fingerprints are missing or damaged.
+        """
+        kept = self.files(shard_id)
+        for number, head in enumerate(kept.heads):
+            yield from _items_in(kept_path(kept.folder, kept.id, number), head)
+
+    def files(self, shard_id: str) -> KeptFiles:
+        """Find the kept fingerprints of a shard.
+
+        Raises:
+            KeyError, OutputUnreadable: as `items`.
+        """
+        kept = KeptFiles.find(self.folder, self.ids[shard_id])
+        if not kept.complete:
+            raise OutputUnreadable(
+                name=self.folder.parent, reason="kept fingerprints are missing or damaged"
+            )
+        return kept
+
+
 class Results:
     """The results of a finished audit.
 
     Attributes:
         folder: the audit's.
         summary: the content of `summary.json`.
+        kept: what it kept of its items.
     """
+
+    kept: KeptItems
 
     def __init__(self, folder: Path, summary: dict[str, Any]) -> None:
         """Use `Results.open`."""
         self.folder = folder
         self.summary = summary
         self._output = Output(folder)
-        self._kept_ids: dict[str, str] | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Results:
@@ -90,7 +129,8 @@ class Results:
             raise OutputUnreadable(name=folder, reason="its plan is damaged") from error
         if not all(output.kept(planned.id).complete for planned in plan):
             raise OutputMismatch(name=folder, reason="one that has not ended")
-        found._kept_ids = {planned.id: planned.kept_id for planned in plan}
+        ids = {planned.id: planned.kept_id for planned in plan}
+        found.kept = KeptItems(output.fingerprints, ids)
         return found
 
     @property
@@ -103,24 +143,8 @@ class Results:
         yield from self._output.read_plan()
 
     def items(self, shard_id: str) -> Iterator[KeptItem]:
-        """Yield what was found in a shard, in its order. Files that are no pictures are left out.
-
-        Raises:
-            KeyError: there is no such shard.
-            OutputUnreadable: its kept fingerprints are missing or damaged.
-        """
-        kept = self._kept(shard_id)
-        for number, head in enumerate(kept.heads):
-            yield from _items_in(kept_path(kept.folder, kept.id, number), head)
-
-    def _kept(self, shard_id: str) -> KeptFiles:
-        assert self._kept_ids is not None  # `open` fills it in
-        kept = KeptFiles.find(self._output.fingerprints, self._kept_ids[shard_id])
-        if not kept.complete:
-            raise OutputUnreadable(
-                name=self.folder, reason="kept fingerprints are missing or damaged"
-            )
-        return kept
+        """Yield what was found in a shard: see `KeptItems.items`."""
+        return self.kept.items(shard_id)
 
     def rows(self) -> Iterator[KeptRow]:
         """Yield what was kept of all shards, without files that are no pictures.
@@ -129,7 +153,7 @@ class Results:
             OutputUnreadable: kept fingerprints are missing or damaged.
         """
         for planned in self.shards():
-            for row in self._kept(planned.id).rows():
+            for row in self.kept.files(planned.id).rows():
                 if not isinstance(row.thing, Other | Columns):
                     yield row
 
@@ -190,7 +214,9 @@ def _items_in(path: Path, head: dict[str, Any]) -> Iterator[KeptItem]:
     names += ["gap_kind", "gap_code", "gap_message", "gap_count"]
     rows: dict[int, KeptRow] = {}
     try:
-        found = pq.ParquetFile(path).read(columns=names).to_pylist()
+        found = (
+            pq.ParquetFile(path, page_checksum_verification=True).read(columns=names).to_pylist()
+        )
     except (pa.ArrowException, OSError, ValueError) as error:
         name = path.parent.parent
         raise OutputUnreadable(name=name, reason="kept fingerprints are damaged") from error

@@ -269,9 +269,9 @@ class Scanner:
 
     def _count(self, part: Part, size: int | None, print_: Fingerprint) -> None:
         if size is None:  # of a list: it says by what it was compared
-            part.compared.update(
-                signal.value for signal in DIGEST_SIGNALS if print_.digests(signal)
-            )
+            for signal in DIGEST_SIGNALS:
+                if print_.digests(signal):
+                    part.compared[signal.value] += 1
             part.compared[Signal.PDQ.value] += bool(print_.frames)
         part.items += 1
         part.hashed += 1

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egide.cli.coverage import AcceptOption, StrictOption, exit_code, others_sentence
+from egide.cli.executing import RayOption, WorkersOption, joined_cluster, worker_count
 from egide.cli.progress import show_progress
 from egide.cli.report import Language, LanguageOption
 from egide.cli.terminal import (
@@ -36,10 +36,8 @@ from egide.errors import Interrupted, NothingToCompare, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     import egide
-    from egide.auditing.executors.cluster import Cluster
 
 _SHOWN_MATCHES = 20
 _SHOWN_GAPS = 20
@@ -109,19 +107,8 @@ def audit(
     ] = None,
     bank: BanksOption = None,
     radius: RadiusOption = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Processes; by default one per core."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="CLUSTER",
-            help="Scan on a Ray cluster: local starts one here, auto is the one that runs here, "
-            "else host:port.",
-        ),
-    ] = None,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -219,12 +206,12 @@ def audit(
             endpoint_url=endpoint_url,
             profile=profile,
         ),
-        _cluster(ray, workers or _cores()) as cluster,
+        joined_cluster(ray, workers) as cluster,
         show_progress(quiet=json) as on_progress,
         _register(store, matcher, matcher_key, on_progress) as opened,
     ):
         how: dict[str, Any] = {
-            "workers": workers or (cluster.processors if cluster else _cores()),
+            "workers": worker_count(workers, cluster),
             "on_keypoints_error": _warn_of_keypoints,
             "on_progress": on_progress,
             "executor": cluster.executor if cluster else LocalExecutor,
@@ -262,8 +249,9 @@ def audit(
         print_json(summary.to_json())
     else:
         _print_result(summary, first, path)
-    hindered = thorough and not summary.patches.searched
-    unsearched = bool(summary.not_compared or summary.banks_disabled or hindered)
+    unsearched = bool(
+        summary.not_compared or summary.banks_disabled or summary.patches.code is not None
+    )
     raise typer.Exit(
         exit_code(
             [egide.GapKind(gap.kind) for gap in summary.gaps],
@@ -273,19 +261,6 @@ def audit(
             accepted=accept,
         )
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cluster(name: str | None, processes: int) -> AbstractContextManager[Cluster | None]:
-    """Join the cluster that was named, if any."""
-    if name is None:
-        return nullcontext()
-    from egide.auditing.executors.cluster import joined
-
-    return joined(name, processes=processes)
 
 
 @contextmanager

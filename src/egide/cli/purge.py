@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from egide.cli.executing import RayOption, WorkersOption, joined_cluster, worker_count
 from egide.cli.terminal import (
     DEFAULT_STORE,
     EndpointOption,
@@ -69,6 +70,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide purge audit/ --to clean/            # shows what would go",
             "egide purge audit/ --to clean/ --yes",
+            "egide purge audit/ --to s3://bucket/clean/ --yes --ray auto",
             "egide purge audit/ --in-place --yes ; egide purge audit/ --undo",
             "egide purge audit/ --manifest drop.jsonl",
         ),
@@ -122,6 +124,8 @@ def purge(
             help="Take the audit's word for entries that may have been withdrawn since.",
         ),
     ] = False,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     endpoint_url: EndpointOption = None,
     profile: ProfileOption = None,
     json: JsonOption = False,
@@ -150,6 +154,8 @@ def purge(
         refuse({"--yes": yes}, "{} is not for --manifest, which only writes a list")
     if not in_place:
         refuse({"--quarantine": quarantine}, "{} is for --in-place")
+    if manifest is not None or undo:
+        refuse({"--ray": ray}, "{} is for --to and --in-place: the rest is done here")
     if undo:
         others = {"--include-review": include_review, "--yes": yes, "--profile": profile}
         refuse(
@@ -159,6 +165,7 @@ def purge(
         _undo(audit, json=json)
     with (
         access(endpoint_url=endpoint_url, profile=profile),
+        joined_cluster(ray, workers) as cluster,
         _opened(audit, store, without=without_store) as opened,
         _progress(quiet=json) as on_progress,
     ):
@@ -170,6 +177,8 @@ def purge(
             quarantine=quarantine,
             include_review=include_review,
             limits=limits_from_environment(),
+            workers=worker_count(workers, cluster),
+            executor=cluster.executor if cluster else None,
             on_progress=on_progress,
         )
         if manifest is not None:

@@ -59,6 +59,12 @@ class TargetWithin(PurgeError):
     code = "target-within"
 
 
+class TargetNotShared(PurgeError):
+    """{name} is another folder on the node {node} of the cluster: name one that all nodes share, or an object store."""
+
+    code = "target-not-shared"
+
+
 class TargetUnwritable(PurgeError):
     """Cannot write to {name}: {reason}. Free space or fix permissions, then run the same command again to go on."""
 
@@ -69,6 +75,12 @@ class SourcesOverlap(PurgeError):
     """{name} stands within {other}: audit them as one source, then purge."""
 
     code = "sources-overlap"
+
+
+class ManifestExists(PurgeError):
+    """{name} exists already, and a manifest replaces no file: name another."""
+
+    code = "manifest-exists"
 
 
 class ManifestMismatch(PurgeError):

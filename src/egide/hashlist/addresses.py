@@ -75,7 +75,8 @@ def address_digests(text: str) -> AddressDigests | None:
     if (
         len(text) <= MAX_ADDRESS_CHARS
         and _CANONICAL.fullmatch(text) is not None
-        and not any(dots in text for dots in _DOTS)
+        and _DOTS[0] not in text
+        and _DOTS[1] not in text
     ):
         whole = text.encode()
         field = whole.lower().partition(b"://")[2]

@@ -74,7 +74,9 @@ def read_line(number: int, text: str, signal: Signal | None) -> Iterator[Read | 
         signal: the kind of a value whose kind the line does not tell.
     """
     line = text.strip()
-    if line.startswith("{"):
+    if len(line) in _SUM_SIGNALS and (value := parse_any(line)) is not None:
+        yield _alone(number, value, signal or kind_of(value))
+    elif line.startswith("{"):
         yield from _object(number, line, signal)
     elif line[:4].lower() == "http" and ":" in line[:6]:
         yield _address(number, line)
@@ -96,6 +98,18 @@ def read_text(number: int, text: str, signal: Signal | None) -> Iterator[Read | 
             yield Untold(replace(event.line, unit=UNIT), event.value)
         else:
             yield replace(event, unit=UNIT)
+
+
+def _alone(number: int, value: bytes, kind: Signal | None) -> Read | Untold:
+    """A value and nothing else, as most lines of most lists are."""
+    if kind is None:
+        return Untold(line_with(number, ()), value)
+    if len(value) != SIGNAL_BYTES[kind]:
+        return _one(number, kind, value.hex(), "")  # which says so
+    reason = meaningless(value, kind)
+    if reason is not None:
+        return BadLine(number, reason, HashInvalid.code)
+    return line_with(number, [(kind, value)])
 
 
 def _words(number: int, line: str, signal: Signal | None) -> Iterator[Read | Untold]:

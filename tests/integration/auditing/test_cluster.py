@@ -26,6 +26,7 @@ from egide.auditing.executors.station import Station, versions
 from egide.auditing.sources import Shard
 from egide.errors import ClusterDiffers, ClusterUnavailable, ClusterUnusable, WorkerFailed
 from pictures import encoded, pictures, write_tar
+from purging import compare_purges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +159,14 @@ def test_results_are_those_of_this_machine_and_nothing_stays_on_the_nodes(
     logs = b"".join(path.read_bytes() for path in folder.glob("session_*/logs/**/*.*"))
     assert logs
     assert b"secret" not in logs
+
+
+def test_a_purge_there_is_that_of_this_machine(
+    here: Cluster, head: tuple[str, Path], store: egide.Store, tmp_path: Path
+) -> None:
+    egide.confirm(store, "helpline", [1, 2, 3])
+    compare_purges(store, tmp_path, here.executor)
+    assert [path for path in (head[1] / "tmp").iterdir() if "egide" in path.name] == []
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from commands import egide_in
 from egide.auditing import keeping
 from egide.auditing.comparing import compare
 from egide.auditing.sources import open_source, read_shard
+from egide.auditing.sources.kept_checks import require_row
 from egide.auditing.sources.kept_source import HEAD, KEPT_SCHEMA
 from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import OutputUnwritable, SourceTruncated, SourceUnreadable
@@ -130,7 +131,14 @@ def _torn(content: bytes) -> bytes:
     return content[:4] + b"\xff" * (len(content) // 3) + content[4 + len(content) // 3 :]
 
 
-@pytest.mark.parametrize("damage", [_cut, _torn])
+def _flipped(content: bytes) -> bytes:
+    at = content.index(
+        egide.fingerprint(encoded(pictures(1)[0]), mode=egide.Mode.FAST).frames[0].code
+    )
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize("damage", [_cut, _torn, _flipped])
 def test_a_damaged_file_is_a_gap_and_the_others_are_audited(
     store: egide.Store, kept: Path, tmp_path: Path, damage: Any
 ) -> None:
@@ -159,6 +167,12 @@ def _altered(kept: Path, name: str, values: Any) -> pa.Table:
         ("anchored", [b"x" * 33] * 4),
         ("gap_kind", ["none such"] * 4),
         ("is_item", [False] * 4),
+        # Impossible figures: each made an audit say that more was compared, or less was missing.
+        ("share_read", [float("nan")] * 4),
+        ("frames_skipped", [-1] * 4),
+        ("width", [None] * 4),
+        ("size", [-(10**15)] * 4),
+        ("gap_code", ["decode-failed"] * 4),
     ],
 )
 def test_rows_that_somebody_else_wrote_are_refused(
@@ -180,3 +194,36 @@ def test_another_versions_file_and_one_of_other_columns_say_so(kept: Path, tmp_p
     for path, reason in ((later, "another version"), (other, "its columns are not")):
         with pytest.raises(SourceUnreadable, match=reason):
             list(open_source(str(path)).shards())
+
+
+def test_rows_of_a_table_have_a_value_each_and_no_place_below_zero() -> None:
+    signal = {"signal": "sha256", "rows": bytes(8), "values": bytes(64)}
+    table = {"paths": "sha256", "prefix": "", "aside": False, "beside": [], "signals": [signal]}
+    row = {"number": 0, "size": None, "gap_kind": None, "gap_code": None, "offset": 0}
+    require_row(row | {"table": table})
+    for wrong in (
+        [signal | {"values": b""}], [signal | {"values": bytes(96)}], [signal, signal],
+        [signal | {"rows": b"\xff" * 8}], [signal | {"signal": "pdq-anchored"}],
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="cannot be"):
+            require_row(row | {"table": table | {"signals": wrong}})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"others": {".txt": -1}},
+        {"others": {".txt": 10**30}},
+        {"others": ["many"]},
+        {"columns": [{"taken": 5}]},
+        "[" * 50_000,
+    ],
+)
+def test_a_file_that_says_of_itself_what_cannot_be_is_refused(
+    kept: Path, tmp_path: Path, said: Any
+) -> None:
+    head = said if isinstance(said, str) else json.dumps({"schema_version": KEPT_SCHEMA} | said)
+    table = pq.read_table(kept).replace_schema_metadata({HEAD: head.encode()})
+    pq.write_table(table, tmp_path / "wrong.parquet")
+    with pytest.raises(SourceUnreadable, match="no file of kept fingerprints"):
+        list(open_source(str(tmp_path / "wrong.parquet")).shards())

@@ -56,11 +56,12 @@ _pdq = st.builds(
     st.booleans(),
 )
 _place = st.integers(0, 9000)
+_side = st.integers(1, 9)
 _regions = st.lists(
     st.builds(
         Region,
         st.integers(0, 3),
-        st.builds(Rectangle, _place, _place, _place, _place),
+        st.builds(Rectangle, _place, _place, _side, _side),
         _pdq,
         st.booleans(),
     ),
@@ -83,7 +84,8 @@ _prints = st.builds(
     url_md5=st.lists(st.binary(min_size=16, max_size=16), max_size=2).map(tuple),
 )
 _names = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
-_gaps = st.builds(Gap, st.sampled_from(GapKind), _names, _names, _names, st.integers(1, 9))
+_codes = st.from_regex(r"[a-z-]{1,9}", fullmatch=True)
+_gaps = st.builds(Gap, st.sampled_from(GapKind), _names, _codes, _names, st.integers(1, 9))
 _items = st.builds(
     Item, _names, st.just(b""), st.none() | _names, st.none() | _place, st.none() | _place
 )

@@ -252,11 +252,17 @@ def test_places_that_cannot_be(confirmed: egide.Store, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(TargetNotEmpty):
         egide.purge(audit, confirmed, to=tmp_path / "full").run()
-    for place in (folder, folder / "clean", tmp_path, tmp_path / "link" / "clean"):
+    (tmp_path / "seen").symlink_to(audit)
+    for place in (
+        *(folder, folder / "clean", tmp_path, tmp_path / "link" / "clean"),
+        *(audit, audit / "clean", tmp_path / "seen" / "clean"),
+        *(f"file://{folder}/clean", f"file://{audit}/clean", f"local://{tmp_path}"),
+    ):
         with pytest.raises(TargetWithin):
             egide.purge(audit, confirmed, to=place)
-    with pytest.raises(TargetWithin):
-        egide.purge(audit, confirmed, in_place=True, quarantine=folder / "quarantine")
+    for place in (folder / "quarantine", audit, audit / ".purge" / "done"):
+        with pytest.raises(TargetWithin):
+            egide.purge(audit, confirmed, in_place=True, quarantine=place)
     with pytest.raises(PurgeInvalid):
         egide.purge(audit, confirmed, to="x", in_place=True)
     both = audited([folder, folder / "0.jpg"], confirmed, tmp_path / "both")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,49 @@ def test_full_disk_stops_a_purge_and_the_same_call_goes_on(
     assert contents(tmp_path / "clean") == contents(made)
     with egide.purge(audit, store, in_place=True)._journal.opened(), pytest.raises(PurgeBusy):
         egide.undo_purge(audit)
+
+
+def test_no_room_for_what_is_unpacked_is_said_as_such(store: egide.Store, tmp_path: Path) -> None:
+    egide.confirm(store, "helpline", [1, 2])
+    made = tmp_path / "set"
+    made.mkdir()
+    (made / "a.tar.gz").write_bytes(gzip.compress(tar_of(samples([4, 1]))))
+    audit = audited([made], store, tmp_path / "audit")
+    program = (
+        "import resource, sys, egide\n"
+        "purging = egide.purge(sys.argv[1], None, to=sys.argv[2])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        "purging.run()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, audit, tmp_path / "clean"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"TargetUnwritable: Cannot write to {audit}/.purge/spool" in ended.stderr
+    assert egide.purge(audit, store, to=tmp_path / "clean").run().removed_items == 1
+
+
+def test_other_names_of_what_goes_keep_their_mode(store: egide.Store, tmp_path: Path) -> None:
+    egide.confirm(store, "helpline", [1, 2])
+    made, away = tmp_path / "set", tmp_path / "away"
+    made.mkdir()
+    away.mkdir()
+    (made / "0.jpg").write_bytes(photos()[0])
+    (made / "metadata.jsonl").write_text('{"file_name": "0.jpg"}\n{"file_name": "4.jpg"}\n')
+    (made / "a.tar").write_bytes(tar_of(samples([4, 1])))
+    for path in list(made.iterdir()):
+        (away / path.name).hardlink_to(path)
+    before, others = digests(made), digests(away)
+    audit = audited([made], store, tmp_path / "audit")
+    assert egide.purge(audit, store, in_place=True).run().removed_items == 2
+    assert digests(away) == others
+    kept = digests(audit / "quarantine")
+    assert {mode & 0o777 for _, mode, _ in kept.values()} == {0o600}
+    assert {content for content, _, _ in kept.values()} == {one for one, _, _ in before.values()}
+    assert not egide.undo_purge(audit).left
+    assert (digests(made), digests(away)) == (before, others)
 
 
 def test_links_and_packed_pictures(store: egide.Store, tmp_path: Path) -> None:

@@ -14,10 +14,17 @@ import egide
 from purging import audited, photos, samples, table_of, tar_of
 
 
-@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("step", "workers"),
+    [
+        (31, 1),
+        pytest.param(1, 1, marks=pytest.mark.slow),
+        pytest.param(7, 2, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.timeout(1800)  # of every change: some minutes on a busy machine
 def test_purge_killed_at_any_change_loses_nothing(
-    store: egide.Store, tmp_path: Path, step: int
+    store: egide.Store, tmp_path: Path, step: int, workers: int
 ) -> None:
     egide.confirm(store, "helpline", [1, 2])
     made = tmp_path / "set"
@@ -31,7 +38,7 @@ def test_purge_killed_at_any_change_loses_nothing(
     audit = audited([made], store, tmp_path / "audit")
     program = Path(__file__).parents[2] / "support" / "killed_purges.py"
     done = subprocess.run(
-        [sys.executable, program, audit, made, str(step)],
+        [sys.executable, program, audit, made, str(step), str(workers)],
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,7 @@ import pytest
 
 import egide
 from commands import egide_in
-from egide.errors import ManifestMismatch
+from egide.errors import ManifestExists, ManifestMismatch
 from purging import audited
 
 ROWS = 1500
@@ -59,9 +59,9 @@ def test_padded_list_does_not_point_at_what_matched(links: Path, store: egide.St
     # The order tells nothing, and a second list is the same.
     assert list(big) != sorted(big)
     assert any(row["row"] not in MATCHED for row in rows[:5])
-    first = path.read_bytes()
-    egide.purge(audit, store).manifest(path)
-    assert path.read_bytes() == first
+    second = links / "second.jsonl"
+    egide.purge(audit, store).manifest(second)
+    assert path.read_bytes() == second.read_bytes()
 
     plain = links / "plain.jsonl"
     egide.purge(audit, store).manifest(plain, plain=True)
@@ -72,18 +72,19 @@ def test_padded_list_does_not_point_at_what_matched(links: Path, store: egide.St
     )
 
 
-def test_manifest_of_another_set_is_refused(links: Path, store: egide.Store) -> None:
+def test_manifest_replaces_no_file_and_is_of_the_set_as_audited(
+    links: Path, store: egide.Store
+) -> None:
     audit = audited([links / "links.csv"], store, links / "audit")
     path = links / "drop.jsonl"
-    egide.purge(audit, store).manifest(path)
-    other = audited([links / "links.jsonl"], store, links / "other")
-    with pytest.raises(ManifestMismatch):
-        egide.purge(other, store).manifest(path)
-    with pytest.raises(ManifestMismatch):
-        egide.purge(audit, store).manifest(links / "list.csv")
+    path.symlink_to("nowhere")
+    for place in (path, links / "list.csv", audit / "summary.json"):
+        with pytest.raises(ManifestExists):
+            egide.purge(audit, store).manifest(place)
     (links / "links.csv").write_text("url,text\nhttps://example.org/7.jpg,w\n")
     with pytest.raises(ManifestMismatch):
-        egide.purge(audit, store).manifest(path)
+        egide.purge(audit, store).manifest(links / "new.jsonl")
+    assert not (links / "new.jsonl").exists()
 
 
 def test_hash_list_and_command(links: Path, store: egide.Store) -> None:

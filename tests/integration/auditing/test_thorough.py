@@ -179,6 +179,9 @@ def test_an_audit_whose_second_tier_was_in_the_way_says_so_in_its_report(folder:
     # With the key, the same command is another audit and scans again.
     again = run(folder, "audit", "dataset", "--thorough", "--out", "without")
     assert "Found by keypoints only" in again.out
+    # To audit again what was hindered is hindered as well, whatever this command says itself.
+    run(folder, "audit", "dataset/other.jpg", "--thorough", "--out", "missed", **NO_KEY)
+    assert run(folder, "audit", "--again", "missed", **NO_KEY).code == 3
 
 
 def test_withdrawn_entries_are_found_by_neither_tier(folder: Path, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import base64
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +12,7 @@ import pytest
 
 import egide
 from attacked import Answered, Target, form, target
+from commands import egide_in
 from egide import errors
 from egide.domain.access import Role
 from egide.domain.model import AnchoredQuery
@@ -196,10 +195,7 @@ def test_nothing_secret_is_logged_or_told(tmp_path: Path) -> None:
         follow(scenario, tmp_path)
         time.sleep(1.5)  # for what is delivered to webhooks, and flushed
         assert server.end() == 0
-    subprocess.run(
-        [sys.executable, "-m", "egide.cli.main", "log", "export", "--out", "log.jsonl"],
-        cwd=tmp_path, capture_output=True, check=True,
-    )  # fmt: skip
+    assert egide_in(tmp_path, "log", "export", "--out", "log.jsonl").code == 0
     where = {
         "log of the server": server.log.read_text("utf-8"),
         "log of the register": (tmp_path / "log.jsonl").read_text("utf-8"),

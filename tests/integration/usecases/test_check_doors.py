@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +12,7 @@ from typing import Any
 import pytest
 
 import egide
+from commands import Result, egide_in
 from egide.domain.access import Role
 from egide.domain.model import Fingerprint, Pdq, Registration
 from egide.errors import BankMissing
@@ -150,11 +147,11 @@ def through_python(served: Served, scope: tuple[str, ...] | None) -> Said:
 
 def through_command(served: Served, scope: tuple[str, ...] | None) -> Said:
     done = command(served, *(f"--bank={name}" for name in scope or ()))
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    if done.returncode == 3 and lines[-1].get("error", {}).get("code") == "nothing-to-compare":
+    lines = done.lines()
+    if done.code == 3 and lines[-1].get("error", {}).get("code") == "nothing-to-compare":
         assert len(lines) == 1
         return Said(None, True)
-    assert done.returncode == 1
+    assert done.code == 1
     answers = [
         ([(match["bank"], match["entry"]) for match in line["matches"]], line["action"])
         for line in lines
@@ -162,14 +159,10 @@ def through_command(served: Served, scope: tuple[str, ...] | None) -> Said:
     return Said(answers, False)
 
 
-def command(served: Served, *options: str) -> subprocess.CompletedProcess[str]:
+def command(served: Served, *options: str) -> Result:
     hashes = [part for state in STATES for part in ("--pdq", code(state).hex())]
     store = ("--store", served.service.settings.store)
-    clean = {name: text for name, text in os.environ.items() if not name.startswith("EGIDE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "egide.cli.main", "match", "--json", *hashes, *store, *options],
-        capture_output=True, text=True, env=clean, check=False,
-    )  # fmt: skip
+    return egide_in(Path.cwd(), "match", "--json", *hashes, *store, *options)
 
 
 DOORS: tuple[Callable[[Served, tuple[str, ...] | None], Said], ...] = (
@@ -203,7 +196,7 @@ def test_bank_that_is_none_is_an_error_through_every_door(served: Served) -> Non
     answer = served.client.get("/hma/m/lookup", headers=headers, params=query)
     assert (answer.status_code, answer.headers["egide-code"]) == (404, "bank-missing")
     done = command(served, "--bank=open", "--bank=elsewhere")
-    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (3, "bank-missing")
+    assert (done.code, done.json()["error"]["code"]) == (3, "bank-missing")
     with egide.open_store(served.service.settings.store) as store, pytest.raises(BankMissing):
         egide.check(store, [], banks=banks)
 

@@ -23,12 +23,14 @@ MAX_DEATHS = 20
 
 @dataclass(slots=True)
 class Job:
-    """A shard to scan, its parts already on disk, and its failures so far.
+    """A shard to scan, its parts already on disk, and its failures so far; or other work on one.
 
     Attributes:
         id, kept_id: name the files of its parts and of its kept fingerprints.
         before_id: names its parts in the last audit, if they may be carried over.
         at_hand: items that need not be read, since their fingerprints are kept.
+        borrowed: kept fingerprints, by their ids, that the job reads and does not make.
+        told: to a worker of another kind than the one that scans: plain values.
     """
 
     id: str
@@ -37,6 +39,8 @@ class Job:
     kept_id: str = ""
     before_id: str = ""
     at_hand: int = 0
+    borrowed: tuple[str, ...] = ()
+    told: dict[str, Any] | None = None
     poisoned: dict[int, str] = field(default_factory=dict)
     stop_at: int | None = None
     suspects: Counter[int] = field(default_factory=Counter)
@@ -51,6 +55,7 @@ class Job:
             "shard": self.shard.to_json(),
             "poisoned": {str(number): kind for number, kind in self.poisoned.items()},
             "stop_at": self.stop_at,
+            "told": self.told,
         }
         return json.dumps(values) + "\n"
 
@@ -71,9 +76,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job whose parts are all on disk."""
+    """A job whose parts are all on disk.
+
+    Attributes:
+        reply: the worker's, as plain values.
+    """
 
     job: Job
+    reply: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +99,12 @@ class Setup:
     """What an executor needs to know, whatever it is.
 
     Attributes:
-        settings: for `egide.auditing.executors.worker`, plain values.
+        settings: for the worker, plain values.
         workers: how many shards to scan at once, at least 1.
         item_timeout_s: after which a worker stuck on an item is killed and replaced.
         inherit: file descriptors for workers on this machine.
         environment: variables for the workers, besides what Python needs.
+        module: of the worker; None for `egide.auditing.executors.worker`.
     """
 
     settings: dict[str, Any]
@@ -101,6 +112,7 @@ class Setup:
     item_timeout_s: float
     inherit: tuple[int, ...] = ()
     environment: Mapping[str, str] | None = None
+    module: str | None = None
 
 
 class Executor(Protocol):

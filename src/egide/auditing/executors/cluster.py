@@ -180,8 +180,8 @@ class RayExecutor:
                 if seat.idle and (job := waiting.pop() if waiting else next(jobs, None)):
                     self._begin(seat, job)
             for seat in self._answered():
-                if (job := self._go_on(seat)) is not None:
-                    yield Done(job)
+                if (done := self._go_on(seat)) is not None:
+                    yield done
             self._replace_lost(waiting)
             yield Tick(
                 sum(seat.bytes for seat in self._seats), sum(seat.items for seat in self._seats)
@@ -231,7 +231,7 @@ class RayExecutor:
         seat.talk = self._scan(seat, job)
         seat.call = next(seat.talk)
 
-    def _go_on(self, seat: _Seat) -> Job | None:
+    def _go_on(self, seat: _Seat) -> Done | None:
         """Take the answer to a call and make the next one; return the job, if it is done."""
         try:
             answer = self._ray.get(seat.call)
@@ -245,10 +245,10 @@ class RayExecutor:
             raise kind(**answer["failed"]["fields"])
         try:
             seat.call = seat.talk.send(answer)
-        except StopIteration:
+        except StopIteration as ended:
             job, seat.job, seat.call = seat.job, None, None
             seat.bytes = seat.items = 0
-            return job
+            return Done(job, ended.value) if job else None
         return None
 
     def _replace_lost(self, waiting: list[Job]) -> None:
@@ -298,7 +298,11 @@ class RayExecutor:
             yield from self._send(seat, node, name, descriptor)
         setup = self._setup
         yield seat.actor.open.remote(
-            setup.settings, setup.item_timeout_s, dict(setup.environment or {}), str(Path.cwd())
+            setup.settings,
+            setup.item_timeout_s,
+            dict(setup.environment or {}),
+            str(Path.cwd()),
+            setup.module,
         )
         seat.ready = True
         self._failed_starts = 0
@@ -324,7 +328,7 @@ class RayExecutor:
             raise ClusterUnusable(name=self._cluster.name, reason=reason)
         self._holders[node, name] = (seat.pid, theirs)
 
-    def _scan(self, seat: _Seat, job: Job) -> Generator[Any, Any, None]:
+    def _scan(self, seat: _Seat, job: Job) -> Generator[Any, Any, dict[str, Any]]:
         for folder, path in self._left_of(job):
             yield seat.actor.give.remote(folder, path.name, path.read_bytes())
         exists = is_local(job.shard.url) and Path(job.shard.url).exists()
@@ -335,7 +339,7 @@ class RayExecutor:
             job.poisoned, job.stop_at = answer["poisoned"], answer["stop_at"]
             job.suspects = Counter(answer["suspects"])
             if answer["done"]:
-                return
+                return dict(answer["reply"])
             seat.bytes = max(answer["bytes"] - job.kept.total("bytes"), 0)
             seat.items = max(answer["items"] - job.kept.position, 0)
             answer = yield seat.actor.go_on.remote()
@@ -356,8 +360,9 @@ class RayExecutor:
         for name in FOLDERS:
             folder = self._setup.settings["work"][name]
             if folder is not None:
-                prefix = job.id if name == "parts" else job.kept_id
-                yield from ((name, path) for path in Path(folder).glob(f"{prefix}.*"))
+                known = [job.id] if name == "parts" else [job.kept_id, *job.borrowed]
+                for one in known:
+                    yield from ((name, path) for path in Path(folder).glob(f"{one}.*"))
 
     def _write(self, job: Job, files: list[tuple[str, str, bytes]]) -> None:
         for folder, name, content in files:
@@ -379,7 +384,7 @@ class _Seat:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self.talk: Generator[Any, Any, None]
+        self.talk: Generator[Any, Any, Any]
         self.call: Any = None
         self.job: Job | None = None
         self.pid = 0

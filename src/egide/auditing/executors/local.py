@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from egide import errors
 from egide.auditing.executors.base import Done, Job, Setup, Tick
-from egide.auditing.executors.worker import SLOT
+from egide.auditing.executors.serving import SLOT
 from egide.errors import DecoderCrashed, DecodeTimeout, WorkerFailed
 from egide.sandbox.starting import start
 
@@ -65,7 +65,8 @@ class LocalExecutor:
 
     def _start(self) -> _Worker:
         setup = self._setup
-        worker = _Worker(self.module, setup.settings, setup.inherit, setup.environment)
+        module = setup.module or self.module
+        worker = _Worker(module, setup.settings, setup.inherit, setup.environment)
         self._workers.append(worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
         return worker
@@ -84,10 +85,10 @@ class LocalExecutor:
                 return
             for key, _ in self._selector.select(POLL_S):
                 worker: _Worker = key.data
-                done = worker.receive()
-                if done:
+                reply = worker.receive()
+                if reply is not None:
                     assert worker.job is not None  # it replied to one
-                    yield Done(worker.job)
+                    yield Done(worker.job, reply)
                     worker.job = None
                 elif worker.ended:
                     self._selector.unregister(worker.output)
@@ -150,20 +151,20 @@ class _Worker:
         os.pwrite(self._slot.fileno(), SLOT.pack(-1, 0, 0.0), 0)
         self._write(job.line())
 
-    def receive(self) -> bool:
-        """Return whether the job is finished; raise the error that it reports."""
+    def receive(self) -> dict[str, Any] | None:
+        """Return the reply to the job, once it is finished; raise the error that it reports."""
         data = os.read(self.output.fileno(), 1 << 16)
         self.ended = not data
         self._buffer += data
         while b"\n" in self._buffer:
             line, _, self._buffer = self._buffer.partition(b"\n")
-            reply = json.loads(line)
+            reply: dict[str, Any] = json.loads(line)
             if "failed" in reply:
                 kind: type[errors.EgideError] = getattr(errors, reply["failed"]["kind"])
                 raise kind(**reply["failed"]["fields"])
             if "done" in reply:
-                return True
-        return False
+                return reply
+        return None
 
     def slot(self) -> tuple[int, int, float]:
         number, bytes_read, started = SLOT.unpack(os.pread(self._slot.fileno(), SLOT.size, 0))

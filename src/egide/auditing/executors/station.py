@@ -27,8 +27,9 @@ from typing import IO, TYPE_CHECKING, Any
 from egide._version import __version__
 from egide.auditing.executors.base import Done, Job, Setup, Tick
 from egide.auditing.executors.local import LocalExecutor
+from egide.auditing.executors.serving import failed
 from egide.auditing.sources import Shard, is_local
-from egide.errors import ClusterUnusable, EgideError, SourceNotShared, WorkerFailed
+from egide.errors import ClusterUnusable, EgideError, SourceNotShared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 Values = dict[str, Any]
 FOLDERS = ("fingerprints", "parts")
 """In the order in which they are kept: a part that exists is done."""
+SPOOL = "spool"
+"""A folder for what is read once: a worker that needs one has the station's."""
 _REPLY_S = 0.5
 _PREFIX, _UNLOCKED = "egide-station-", ".egide-station-"
 _COMPARED = ("numpy", "pillow", "pyarrow")
@@ -45,12 +48,6 @@ def versions() -> dict[str, str]:
     """What has to be the same on all nodes, for the same results."""
     python = ".".join(platform.python_version_tuple()[:2])
     return {"egide": __version__, "Python": python} | {name: version(name) for name in _COMPARED}
-
-
-def failed(error: EgideError) -> Values:
-    """An error as plain values, as worker processes report it."""
-    fields = {name: str(value) for name, value in error.fields.items()}
-    return {"failed": {"kind": type(error).__name__, "fields": fields}}
 
 
 class Station:
@@ -107,6 +104,7 @@ class Station:
         item_timeout_s: float,
         environment: Mapping[str, str],
         working_folder: str,
+        module: str | None,
     ) -> Values:
         """Start the worker process; return `failed` if it does not start.
 
@@ -115,15 +113,16 @@ class Station:
             item_timeout_s: see `Setup`.
             environment: see there.
             working_folder: where the audit is run, and relative paths lead from.
+            module: see `Setup`.
         """
         with suppress(OSError):  # of a source that is not there each shard says it
             os.chdir(working_folder)
         try:
-            self._open(settings, item_timeout_s, environment)
+            self._open(settings, item_timeout_s, environment, module)
         except EgideError as error:
-            return failed(error)
+            return failed(error, "")
         except Exception as error:  # noqa: BLE001 - see above
-            return failed(ClusterUnusable(name=platform.node(), reason=type(error).__name__))
+            return failed(ClusterUnusable(name=platform.node(), reason=type(error).__name__), "")
         return {}
 
     def give(self, folder: str, name: str, content: bytes) -> None:
@@ -146,7 +145,7 @@ class Station:
         values = json.loads(line)
         shard = Shard.from_json(values["shard"])
         if exists and is_local(shard.url) and not os.path.exists(shard.url):  # noqa: PTH110 - a name
-            return failed(SourceNotShared(name=shard.name, node=platform.node()))
+            return failed(SourceNotShared(name=shard.name, node=platform.node()), shard.name)
         poisoned = {int(number): kind for number, kind in values["poisoned"].items()}
         self._job = Job(
             values["id"],
@@ -154,6 +153,7 @@ class Station:
             kept_id=values["kept_id"],
             poisoned=poisoned,
             stop_at=values["stop_at"],
+            told=values["told"],
             suspects=Counter({int(number): count for number, count in suspects.items()}),
         )
         assert self._executor is not None  # it is open
@@ -165,15 +165,16 @@ class Station:
 
         Returns:
             `files` with folder, name and content of each that is new; `done`; `bytes` and `items`
-            that are read; what is known of crashes. Or `failed`.
+            that are read; what is known of crashes; once it is done, the worker's `reply`. Or
+            `failed`.
         """
-        done, tick, until = False, Tick(0, 0), time.monotonic() + _REPLY_S
+        done, tick, until = None, Tick(0, 0), time.monotonic() + _REPLY_S
         files: list[tuple[str, str, bytes]] = []
         job = self._job
         assert job is not None  # it was begun
         try:
             for event in self._events:
-                done = isinstance(event, Done)
+                done = event if isinstance(event, Done) else None
                 tick = event if isinstance(event, Tick) else tick
                 files = self._new_files(job)
                 if done or files or time.monotonic() > until:
@@ -181,14 +182,13 @@ class Station:
             if done:
                 for _ in self._events:  # it lets go of the job only then
                     pass
-        except EgideError as error:
-            return failed(error)
         except Exception as error:  # noqa: BLE001 - see above
-            return failed(WorkerFailed(name=job.shard.name, reason=type(error).__name__))
+            return failed(error, job.shard.name)
         if done:
             self._forget()
         return {
-            "done": done,
+            "done": done is not None,
+            "reply": done.reply if done else {},
             "files": files,
             "bytes": tick.bytes,
             "items": tick.items,
@@ -202,13 +202,17 @@ class Station:
         self._resources.close()
 
     def _open(
-        self, settings: Values, item_timeout_s: float, environment: Mapping[str, str]
+        self,
+        settings: Values,
+        item_timeout_s: float,
+        environment: Mapping[str, str],
+        module: str | None,
     ) -> None:
         self._folder = self._own_folder()
-        for name in FOLDERS:
+        for name in (*FOLDERS, SPOOL):
             (self._folder / name).mkdir(0o700)
-        keeps = settings["work"]["fingerprints"] is not None
-        paths = {name: str(self._folder / name) for name in FOLDERS if keeps or name == "parts"}
+        given = {name for name, path in settings["work"].items() if path is not None}
+        paths = {name: str(self._folder / name) for name in given & {*FOLDERS, SPOOL}}
         search = settings["search"]
         if search is not None:
             own = {name: f"/dev/fd/{stream.fileno()}" for name, stream in self._files.items()}
@@ -223,6 +227,7 @@ class Station:
             item_timeout_s=item_timeout_s,
             inherit=tuple(stream.fileno() for stream in self._files.values()),
             environment=environment,
+            module=module,
         )
         self._executor = self._resources.enter_context(LocalExecutor(setup))
 

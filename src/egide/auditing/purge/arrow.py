@@ -6,7 +6,7 @@ import struct
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.purge.plan import Cut
+from egide.auditing.purge.plan import Cut, TableCut
 from egide.auditing.purge.rows import naming, rows_of, runs_kept, same
 from egide.errors import ContainerNotVerified, ContainerUnsupported
 
@@ -21,8 +21,8 @@ _RECORD_BATCH = 3
 _CODECS = {0: "lz4", 1: "zstd"}
 
 
-def cut_arrow(stream: IO[bytes], work: Work, limits: Limits) -> tuple[Cut, frozenset[int]]:
-    """Find what goes, and its rows by their number in the file.
+def cut_arrow(stream: IO[bytes], work: Work, limits: Limits) -> TableCut:
+    """Find what goes.
 
     Raises:
         ContainerUnsupported: it is damaged.
@@ -39,7 +39,7 @@ def cut_arrow(stream: IO[bytes], work: Work, limits: Limits) -> tuple[Cut, froze
             with_them["listed-row"] += len(listed)
             rows |= listed
             first += batch.num_rows
-    return Cut(frozenset(found), with_them), frozenset(rows)
+    return TableCut(Cut(frozenset(found), with_them), frozenset(rows))
 
 
 def write_arrow(stream: IO[bytes], into: IO[bytes], gone: frozenset[int], name: str) -> None:

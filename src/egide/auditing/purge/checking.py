@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import IO, TYPE_CHECKING
 
+from egide.auditing.purge.splice import digest_of
 from egide.auditing.purge.tar import hash_members
 from egide.auditing.sources import Columns, Item, Other, Rows, read_shard
 from egide.auditing.sources.base import printable
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
     from egide.auditing.purge.plan import Work
     from egide.auditing.purge.tar import TarMember
-    from egide.auditing.results import KeptItem, Results
+    from egide.auditing.results import KeptItem, KeptItems
     from egide.auditing.sources import Read, Shard
     from egide.domain.model import Limits
 
 
-def check(work: Work, results: Results, limits: Limits) -> int:
+def check(work: Work, audited: KeptItems, limits: Limits) -> int:
     """Compare a container with its audit; return how many items it has.
 
     Raises:
@@ -33,7 +34,7 @@ def check(work: Work, results: Results, limits: Limits) -> int:
         ContainerMissing: it cannot be read.
     """
     return sum(
-        check_shard(work.name, shard, results.items(shard_id), limits)
+        check_shard(work.name, shard, audited.items(shard_id), limits)
         for shard_id, shard in work.shards
     )
 
@@ -103,24 +104,26 @@ def _counted(count: int, *, same: bool, name: str) -> int:
 
 
 def check_tar(
-    work: Work, stream: IO[bytes], members: list[TarMember], results: Results, limits: Limits
-) -> int:
+    work: Work, stream: IO[bytes], members: list[TarMember], audited: KeptItems, limits: Limits
+) -> tuple[int, str]:
     """The same of a plain tar that was not touched since: its members are hashed as they stand.
 
     Where anything is unusual, such as an archive within, it is read as the audit read it.
+
+    Returns:
+        how many items it has, and its SHA-256.
     """
     state = state_of(stat(work.url))
-    if any(shard.state != state for _, shard in work.shards):
-        return check(work, results, limits)
-    kept = [one for shard_id, _ in work.shards for one in results.items(shard_id)]
+    kept = [one for shard_id, _ in work.shards for one in audited.items(shard_id)]
     by_offset = {member.data: member for member in members if member.plain}
     compared = [one for one in kept if one.gap is None]
-    for one in compared:
-        member = by_offset.get(-1 if one.offset is None else one.offset)
-        if member is None or printable(member.name) != one.name:
-            return check(work, results, limits)
-    digests = hash_members(stream, [by_offset[one.offset or 0] for one in compared])
+    if any(shard.state != state for _, shard in work.shards) or not all(
+        one.offset in by_offset and printable(by_offset[one.offset].name) == one.name
+        for one in compared
+    ):
+        return check(work, audited, limits), digest_of(stream)
+    digests, whole = hash_members(stream, [by_offset[one.offset or 0] for one in compared])
     for one in compared:
         if one.sha256 is None or digests.get(one.offset or 0) != one.sha256.hex():
             raise ContainerChanged(name=work.name, reason="an item has other content")
-    return sum(1 for one in kept if one.gap is None or one.gap.kind is GapKind.ITEM)
+    return sum(1 for one in kept if one.gap is None or one.gap.kind is GapKind.ITEM), whole

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from egide.auditing.sources import Shard
 
 
+_FILES = frozenset({"file", "local"})
+_ALIASES = {"s3a": "s3", "gcs": "gs"}
+
+
 @dataclass(slots=True)
 class Plan:
     """All containers of an audit.
@@ -206,6 +210,16 @@ def absolute(address: str) -> str:
     if not is_local(address):
         return address.rstrip("/") or address
     return os.path.abspath(address)  # noqa: PTH100 - a name, not a Path
+
+
+def place_of(address: str) -> str:
+    """Return where an address leads: two that lead to the same place are the same."""
+    protocol, mark, path = address.partition("://")
+    if not mark:
+        return os.path.realpath(address)
+    if protocol in _FILES:
+        return os.path.realpath(path)
+    return f"{_ALIASES.get(protocol, protocol)}://{path}".rstrip("/")
 
 
 def count_unknown(results: Results, audit: Path) -> int:

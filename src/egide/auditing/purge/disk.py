@@ -27,7 +27,7 @@ _MARK = ".egide-purge-"
 
 @contextmanager
 def unfinished(folder: Path, mark: str) -> Iterator[tuple[IO[bytes], Path]]:
-    """Yield a new private file in a folder; it is removed again unless it was renamed.
+    """Yield a new private file in a folder; it is removed again if the block fails.
 
     Args:
         folder: made if it is missing.
@@ -39,9 +39,10 @@ def unfinished(folder: Path, mark: str) -> Iterator[tuple[IO[bytes], Path]]:
     try:
         with os.fdopen(descriptor, "w+b") as stream:
             yield stream, path
-    finally:
+    except BaseException:
         with suppress(OSError):
             path.unlink()
+        raise
 
 
 def sweep(folder: Path, mark: str) -> None:
@@ -107,6 +108,7 @@ def keep_in_quarantine(path: Path, kept: Path) -> None:
     make_private_folder(kept.parent, own=True)
     kept.unlink(missing_ok=True)
     try:
+        _refuse_other_names(path)
         os.link(path, kept)
     except OSError:  # on another disk, or without such links
         copy_whole(path, kept)
@@ -117,6 +119,7 @@ def move(path: Path, to: Path) -> None:
     """Move a file or a link; at every moment it stands in one of the two places, or in both."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
+        _refuse_other_names(path)
         os.rename(path, to)  # noqa: PTH104
     except OSError as error:
         if error.errno != errno.EXDEV:
@@ -127,8 +130,19 @@ def move(path: Path, to: Path) -> None:
     sync_folder(path.parent)
 
 
+def _refuse_other_names(path: Path) -> None:
+    """Refuse to move a file with other names: what is private in a quarantine would be so there.
+
+    Raises:
+        OSError: as from another disk: it is to be copied.
+    """
+    status = path.lstat()
+    if status.st_nlink > 1 and stat_flags.S_ISREG(status.st_mode):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
+
+
 def copy_whole(path: Path, to: Path) -> None:
-    """Copy a file with its times and mode, and read it back."""
+    """Copy a file with its owner, times and mode, and read it back."""
     if path.is_symlink():
         to.unlink(missing_ok=True)
         to.symlink_to(path.readlink())
@@ -139,6 +153,9 @@ def copy_whole(path: Path, to: Path) -> None:
         splice.write(source, stream)
         os.fsync(stream.fileno())
         splice.compare(source, stream, str(path))
+        status = os.fstat(source.fileno())
+        with suppress(PermissionError):  # of a file of another's, unless one is root
+            os.fchown(stream.fileno(), status.st_uid, status.st_gid)
         shutil.copystat(path, unfinished_path)
         os.replace(unfinished_path, to)  # noqa: PTH105
     sync_folder(to.parent)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from contextlib import contextmanager
+import tempfile
+import time
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from egide.auditing.summary import PURGE
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORK = ".purge"
+_ENDING_S = 2.0
+"""Workers of a purge that was killed end within half a second."""
 
 
 class Journal:
@@ -51,13 +55,28 @@ class Journal:
                 make_private_folder(folder, own=True)
             self._lock = open_private(self.path / "lock")
         with self._lock:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise PurgeBusy(name=self.audit) from error
+            self._take_lock(self._lock)
             for left in self.spool.iterdir():  # by a purge that was killed
                 left.unlink()
             yield self
+
+    @property
+    def lock(self) -> int:
+        """The descriptor of the lock. A worker inherits it: it is held until the last has ended."""
+        assert self._lock is not None  # it is opened
+        return self._lock.fileno()
+
+    def _take_lock(self, lock: IO[bytes]) -> None:
+        until = time.monotonic() + _ENDING_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    raise PurgeBusy(name=self.audit) from error
+                time.sleep(0.1)
+            else:
+                return
 
     @property
     def state(self) -> dict[str, Any] | None:
@@ -125,6 +144,22 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, values: dict[str, Any]) -> None:
     with writing(path), written_whole(path) as stream:
         stream.write(json.dumps(values).encode("ascii"))
+
+
+@contextmanager
+def spooled(spool: Path) -> Iterator[IO[bytes]]:
+    """Yield a private file without a name.
+
+    Raises:
+        TargetUnwritable: there is no room for it.
+    """
+    with writing(spool):
+        stream = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115 - closed below
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # on a full disk, of what could not be written before
+            stream.close()
 
 
 @contextmanager

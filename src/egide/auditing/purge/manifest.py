@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import hmac
 import json
+import os
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,13 @@ from egide.auditing.purge.journal import writing
 from egide.auditing.purge.plan import Doomed, Outcome
 from egide.auditing.sources import Rows, read_shard
 from egide.auditing.sources.base import printable
-from egide.errors import ContainerLeft, ManifestMismatch, SourceError
+from egide.errors import (
+    ContainerLeft,
+    ManifestExists,
+    ManifestMismatch,
+    SourceError,
+    TargetUnwritable,
+)
 from egide.files import written_whole
 
 if TYPE_CHECKING:
@@ -72,7 +79,7 @@ def write_manifest(
     """Write what to drop: JSON lines, of which the first says what the list is.
 
     Args:
-        path: of the file.
+        path: of a new file.
         works: all containers, with what goes from each.
         results: of the audit.
         limits: on reading.
@@ -83,10 +90,13 @@ def write_manifest(
         what would go from each container, and the number of neutral rows.
 
     Raises:
-        ManifestMismatch: the set is not what was audited, or the file is of another set.
+        ManifestExists: there is such a file.
+        ManifestMismatch: the set is not what was audited.
+        TargetUnwritable: the file cannot be written.
     """
     digest = results.summary["dataset_sha256"]
-    _refuse_other(path, digest)
+    if os.path.lexists(path):  # said before the set is read
+        raise ManifestExists(name=path)
     key = _secret(journal)
     count = sum(len(work.doomed) for work in works)
     wanted = 0 if plain or not count else max(NEUTRAL_FOR_EACH * count, NEUTRAL_AT_LEAST)
@@ -123,27 +133,18 @@ def write_manifest(
         "neutral_for_each": 0 if plain else NEUTRAL_FOR_EACH,
         "neutral_at_least": 0 if plain else NEUTRAL_AT_LEAST,
     }
-    with writing(path), written_whole(path) as stream:
-        stream.write(json.dumps(head).encode() + b"\n")
-        for line in lines:
-            values: dict[str, Any] = {"source": works[line.work].name, "name": line.name}
-            values |= {"row": line.row, "value": line.value}
-            stream.write(json.dumps(values).encode() + b"\n")
-    return outcomes, len(neutral)
-
-
-def _refuse_other(path: Path, digest: str) -> None:
-    """Refuse to replace what is no manifest of this set."""
     try:
-        with path.open("rb") as stream:
-            head = json.loads(stream.readline(1 << 16))
-        known = head["dataset_sha256"] if head.get("egide_manifest") else None
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        known = None
-    if known != digest:
-        raise ManifestMismatch(name=path, reason="the file is no manifest of this set")
+        with writing(path), written_whole(path, replacing=False) as stream:
+            stream.write(json.dumps(head).encode() + b"\n")
+            for line in lines:
+                values: dict[str, Any] = {"source": works[line.work].name, "name": line.name}
+                values |= {"row": line.row, "value": line.value}
+                stream.write(json.dumps(values).encode() + b"\n")
+    except TargetUnwritable as error:
+        if isinstance(error.__cause__, FileExistsError):
+            raise ManifestExists(name=path) from error
+        raise
+    return outcomes, len(neutral)
 
 
 def _secret(journal: Journal) -> bytes:

@@ -8,6 +8,7 @@ import hashlib
 import lzma
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from egide.auditing.purge.journal import writing
 from egide.auditing.sources.nested import PACKING_DAMAGE, Joined
 from egide.auditing.sources.packings import unpacked
 from egide.errors import ContainerNotVerified, ContainerUnsupported
@@ -15,6 +16,7 @@ from egide.media.containers import HEAD_BYTES, PACKED_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 _PIECE_BYTES = 1 << 20
 _GZIP_LEVELS = {2: 9, 4: 1}
@@ -29,11 +31,12 @@ def packing_of(head: bytes) -> str | None:
     return "lzma" if head.startswith(b"\x5d\0\0") else None
 
 
-def unpack(stream: IO[bytes], into: IO[bytes], name: str, limit: int) -> None:
-    """Unpack a file.
+def unpack(stream: IO[bytes], into: IO[bytes], name: str, limit: int, spool: Path) -> None:
+    """Unpack a file into one that stands in the spool.
 
     Raises:
         ContainerUnsupported: it is damaged, or expands beyond the limit.
+        TargetUnwritable: there is no room for it.
     """
     size = 0
     for data in _unpacked(stream, name):
@@ -41,8 +44,9 @@ def unpack(stream: IO[bytes], into: IO[bytes], name: str, limit: int) -> None:
         if size > limit:
             reason = "it expands far beyond its size: raise EGIDE_MAX_EXPANSION if it is sound"
             raise ContainerUnsupported(name=name, reason=reason)
-        into.write(data)
-    into.flush()
+        with writing(spool):
+            into.write(data)
+            into.flush()
 
 
 def _unpacked(stream: IO[bytes], name: str) -> Iterator[bytes]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
-from egide.auditing.purge.plan import Cut
+from egide.auditing.purge.plan import Cut, TableCut
 from egide.auditing.purge.rows import naming, rows_of, runs_kept, same
 from egide.errors import ContainerNotVerified, ContainerUnsupported
 
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 _UNWRITTEN = frozenset({"LZO"})
 
 
-class ParquetCut(NamedTuple):
-    """What goes from a Parquet file: the cut, and the rows by their number in the file."""
-
-    cut: Cut
-    rows: frozenset[int]
-
-
-def cut_parquet(stream: IO[bytes], work: Work, limits: Limits) -> ParquetCut:
+def cut_parquet(stream: IO[bytes], work: Work, limits: Limits) -> TableCut:
     """Find what goes.
 
     Raises:
@@ -47,7 +40,7 @@ def cut_parquet(stream: IO[bytes], work: Work, limits: Limits) -> ParquetCut:
         listed = naming(_columns(file, work.name), names) - rows
         with_them["listed-row"] += len(listed)
         rows |= listed
-    return ParquetCut(Cut(frozenset(found), with_them), frozenset(rows))
+    return TableCut(Cut(frozenset(found), with_them), frozenset(rows))
 
 
 def write_parquet(stream: IO[bytes], into: IO[bytes], gone: frozenset[int], name: str) -> None:

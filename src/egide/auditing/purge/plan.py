@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from egide.auditing.sources import Shard
+from egide.auditing.sources import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,28 @@ class Work:
         """Whether anything goes from it."""
         return bool(self.doomed or self.sidecars or self.listed)
 
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run of a folder's files, and no file of its own."""
+        return bool(self.shards[0][1].files)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Work:
+        """Make a work from the values of `to_json`."""
+        return cls(
+            **{
+                **values,
+                "shards": tuple((name, Shard.from_json(one)) for name, one in values["shards"]),
+                "doomed": tuple(Doomed(**one) for one in values["doomed"]),
+                "sidecars": tuple(values["sidecars"]),
+                "listed": tuple((name, tuple(names)) for name, names in values["listed"]),
+            }
+        )
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -105,6 +126,11 @@ class Outcome:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return values | {"with_them": dict(self.with_them), "left": dict(self.left)}
 
+    def leave(self, code: str, message: str, reason: str, count: int = 1) -> None:
+        """Say why something of it stays."""
+        self.left[reason] += count
+        self.said.append((code, message))
+
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Outcome:
         """Make an outcome from the values of `to_json`."""
@@ -129,3 +155,10 @@ class Cut:
 
     gone: frozenset[Doomed]
     with_them: Counter[str] = field(default_factory=Counter)
+
+
+class TableCut(NamedTuple):
+    """What goes from a table: the cut, and the rows by their number in the file."""
+
+    cut: Cut
+    rows: frozenset[int]

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Protocol
 
 from egide.auditing.purge import arrow, listing, parquet
 from egide.auditing.purge.checking import check, check_tar
+from egide.auditing.purge.journal import spooled
 from egide.auditing.purge.packing import check_packed, pack, packing_of, unpack
 from egide.auditing.purge.plan import Cut
 from egide.auditing.purge.samples import LISTINGS
-from egide.auditing.purge.splice import Splice
+from egide.auditing.purge.splice import Splice, digest_of
 from egide.auditing.purge.tar import cut_tar, members_of
 from egide.auditing.purge.zip import cut_zip
 from egide.errors import ContainerNotVerified, ContainerUnsupported
 from egide.media.containers import HEAD_BYTES, Kind, is_tar, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from egide.auditing.purge.plan import Work
+    from egide.auditing.purge.plan import TableCut, Work
     from egide.auditing.purge.tar import TarMember
-    from egide.auditing.results import Results
+    from egide.auditing.results import KeptItems
     from egide.domain.model import Limits
+
+    _TableWork = Callable[[IO[bytes], IO[bytes], frozenset[int], str], None]
 
 
 class Rewriting(Protocol):
@@ -41,8 +43,13 @@ class Rewriting(Protocol):
         """The rows of a table that go; None of what is no table."""
         ...
 
-    def check_audit(self, results: Results) -> int:
-        """Compare the file with its audit; return how many items it has.
+    @property
+    def followed(self) -> bool:
+        """Whether `check_written` may run, in another thread, while `write` does."""
+        ...
+
+    def check_audit(self, audited: KeptItems) -> tuple[int, str]:
+        """Compare the file with its audit; return how many items it has, and its SHA-256.
 
         Raises:
             ContainerChanged, ContainerMissing.
@@ -53,8 +60,8 @@ class Rewriting(Protocol):
         """Write what stays."""
         ...
 
-    def check_written(self, written: IO[bytes]) -> None:
-        """Read it back.
+    def check_written(self, written: IO[bytes]) -> str:
+        """Read it back; return its SHA-256.
 
         Raises:
             ContainerNotVerified: it is not what stays.
@@ -66,6 +73,7 @@ class _Base:
     """What all kinds share."""
 
     rows: frozenset[int] | None = None
+    followed = False
 
     def __init__(self, work: Work, stream: IO[bytes], limits: Limits, cut: Cut) -> None:
         self.work = work
@@ -73,12 +81,14 @@ class _Base:
         self.limits = limits
         self.cut = cut
 
-    def check_audit(self, results: Results) -> int:
-        return check(self.work, results, self.limits)
+    def check_audit(self, audited: KeptItems) -> tuple[int, str]:
+        return check(self.work, audited, self.limits), digest_of(self.stream)
 
 
 class _Spliced(_Base):
     """Made of pieces of the original: a copy, a tar, a zip."""
+
+    followed = True
 
     def __init__(
         self,
@@ -93,16 +103,16 @@ class _Spliced(_Base):
         self._splice = splice
         self._members = members
 
-    def check_audit(self, results: Results) -> int:
+    def check_audit(self, audited: KeptItems) -> tuple[int, str]:
         if self._members is not None:
-            return check_tar(self.work, self.stream, self._members, results, self.limits)
-        return super().check_audit(results)
+            return check_tar(self.work, self.stream, self._members, audited, self.limits)
+        return super().check_audit(audited)
 
     def write(self, into: IO[bytes]) -> None:
         self._splice.write(self.stream, into)
 
-    def check_written(self, written: IO[bytes]) -> None:
-        self._splice.compare(self.stream, written, self.work.name)
+    def check_written(self, written: IO[bytes]) -> str:
+        return self._splice.compare(self.stream, written, self.work.name)
 
 
 class _Packed(_Base):
@@ -126,36 +136,33 @@ class _Packed(_Base):
         self._digest = pack(self._splice.chunks(self._plain), into, head)
         into.flush()
 
-    def check_written(self, written: IO[bytes]) -> None:
+    def check_written(self, written: IO[bytes]) -> str:
         check_packed(written, self.work.name, self._digest)
+        return digest_of(written)
 
 
-class _Rows(_Base):
-    """A table."""
+class _Table(_Base):
+    """A table in Parquet or Arrow."""
 
     def __init__(
-        self, work: Work, stream: IO[bytes], limits: Limits, cut: Cut, gone: frozenset[int]
+        self,
+        work: Work,
+        stream: IO[bytes],
+        limits: Limits,
+        found: TableCut,
+        how: tuple[_TableWork, _TableWork],
     ) -> None:
-        super().__init__(work, stream, limits, cut)
-        self.rows = self._gone = gone
+        super().__init__(work, stream, limits, found.cut)
+        self.rows = self._gone = found.rows
+        self._write, self._check = how
 
-
-class _Parquet(_Rows):
     def write(self, into: IO[bytes]) -> None:
-        parquet.write_parquet(self.stream, into, self._gone, self.work.name)
+        self._write(self.stream, into, self._gone, self.work.name)
         into.flush()
 
-    def check_written(self, written: IO[bytes]) -> None:
-        parquet.check_parquet(self.stream, written, self._gone, self.work.name)
-
-
-class _Arrow(_Rows):
-    def write(self, into: IO[bytes]) -> None:
-        arrow.write_arrow(self.stream, into, self._gone, self.work.name)
-        into.flush()
-
-    def check_written(self, written: IO[bytes]) -> None:
-        arrow.check_arrow(self.stream, written, self._gone, self.work.name)
+    def check_written(self, written: IO[bytes]) -> str:
+        self._check(self.stream, written, self._gone, self.work.name)
+        return digest_of(written)
 
 
 class _Listing(_Base):
@@ -176,13 +183,14 @@ class _Listing(_Base):
         into.writelines(self._kept())
         into.flush()
 
-    def check_written(self, written: IO[bytes]) -> None:
+    def check_written(self, written: IO[bytes]) -> str:
         written.seek(0)
         for line in self._kept():
             if written.read(len(line)) != line:
                 raise ContainerNotVerified(name=self.work.name, reason="a line differs")
         if written.read(1):
             raise ContainerNotVerified(name=self.work.name, reason="of another length")
+        return digest_of(written)
 
 
 def copying(work: Work, stream: IO[bytes], limits: Limits) -> Rewriting:
@@ -222,9 +230,9 @@ def rewriting(work: Work, stream: IO[bytes], limits: Limits, spool: Path) -> Ite
         members = members_of(stream, work.name)
         yield _Spliced(work, stream, limits, *cut_tar(stream, members, work.doomed), members)
     elif kind is Kind.PACKED:
-        with tempfile.TemporaryFile(dir=spool) as plain:
+        with spooled(spool) as plain:
             limit = max(limits.max_expansion * work.weight, limits.expansion_floor_bytes)
-            unpack(stream, plain, work.name, limit)
+            unpack(stream, plain, work.name, limit, spool)
             plain.seek(0)
             if not is_tar(plain.read(HEAD_BYTES)):
                 reason = f"a single file packed by {packing_of(head)}: take it out by hand"
@@ -235,9 +243,12 @@ def rewriting(work: Work, stream: IO[bytes], limits: Limits, spool: Path) -> Ite
     elif kind is Kind.ZIP:
         yield _Spliced(work, stream, limits, *cut_zip(stream, work.doomed, work.name))
     elif kind is Kind.PARQUET:
-        yield _Parquet(work, stream, limits, *parquet.cut_parquet(stream, work, limits))
+        found = parquet.cut_parquet(stream, work, limits)
+        how = parquet.write_parquet, parquet.check_parquet
+        yield _Table(work, stream, limits, found, how)
     elif kind is Kind.ARROW:
-        yield _Arrow(work, stream, limits, *arrow.cut_arrow(stream, work, limits))
+        found = arrow.cut_arrow(stream, work, limits)
+        yield _Table(work, stream, limits, found, (arrow.write_arrow, arrow.check_arrow))
     elif kind is Kind.RECORDS:
         reason = "TFRecord: write the records anew without those that matches.parquet names"
         raise ContainerUnsupported(name=work.name, reason=reason)

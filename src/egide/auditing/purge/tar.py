@@ -7,7 +7,7 @@ import os
 import posixpath
 import tarfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from egide.auditing.purge.members import find_members
 from egide.auditing.purge.splice import BUFFER_BYTES, Splice
@@ -15,11 +15,12 @@ from egide.auditing.sources.tar_headers import Header
 from egide.errors import ContainerUnsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from egide.auditing.purge.plan import Cut, Doomed
 
 _BLOCK = 512
+_TYPE = slice(156, 157)
 _DAMAGE = (tarfile.TarError, OSError, ValueError, RecursionError, EOFError)
 
 
@@ -42,6 +43,36 @@ class TarMember:
     plain: bool = True
 
 
+class _Place(Header):
+    """A header; of a plain file's only its place is read, in a quarter of the time."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header block."""
+        if len(buf) != _BLOCK or buf[_TYPE] != tarfile.REGTYPE or not _summed(buf):
+            return super().frombuf(buf, encoding, errors)
+        found = cls()
+        found.name = _text(buf[:100], encoding, errors)
+        if prefix := _text(buf[345:500], encoding, errors):
+            found.name = f"{prefix}/{found.name}"
+        found.size = cast("Any", tarfile).nti(buf[124:136])
+        found.type = tarfile.REGTYPE
+        return found
+
+
+def _summed(block: bytes | bytearray) -> bool:
+    """Whether a header has the sum of its bytes, as it is nearly always written."""
+    try:
+        told = int(bytes(block[148:156]).strip(b" \0"), 8)
+    except ValueError:
+        return False
+    return told == sum(block) - sum(block[148:156]) + 8 * ord(" ")
+
+
+def _text(field: bytes | bytearray, encoding: str, errors: str) -> str:
+    return bytes(field).partition(b"\0")[0].decode(encoding, errors)
+
+
 def members_of(stream: IO[bytes], name: str) -> list[TarMember]:
     """Read the headers of a plain tar.
 
@@ -53,7 +84,7 @@ def members_of(stream: IO[bytes], name: str) -> list[TarMember]:
     try:
         stream.seek(0)
         archive = tarfile.TarFile(
-            fileobj=stream, tarinfo=Header, encoding="utf-8", errors="surrogateescape"
+            fileobj=stream, tarinfo=_Place, encoding="utf-8", errors="surrogateescape"
         )
         for info in archive:
             archive.members = []  # type: ignore[attr-defined] # a million would fill memory
@@ -124,26 +155,31 @@ def _global_headers(stream: IO[bytes], member: TarMember) -> list[tuple[int, int
     return found
 
 
-def hash_members(stream: IO[bytes], members: list[TarMember]) -> dict[int, str]:
-    """Return the SHA-256 of each member's bytes, by their offset.
+def hash_members(stream: IO[bytes], members: Iterable[TarMember]) -> tuple[dict[int, str], str]:
+    """Hash the file and some members in one reading, without holding up other threads.
 
-    One read takes in many small members, and is hashed without holding up other threads.
+    Args:
+        stream: of the plain tar.
+        members: of it, whose bytes are the file's.
+
+    Returns:
+        the SHA-256 of each member's bytes, by their offset; that of the file.
     """
     found: dict[int, str] = {}
+    whole, digest = hashlib.sha256(), hashlib.sha256()
     buffer = memoryview(bytearray(BUFFER_BYTES))
-    begin = end = 0  # of what stands in the buffer
-    for member in members:
-        if not member.plain or not member.name:
-            continue
-        digest = hashlib.sha256()
-        at, stop = member.data, member.data + member.size
-        while at < stop:
-            if not begin <= at < end:
-                begin = at
-                end = at + os.preadv(stream.fileno(), [buffer], at)
-                if end == begin:
-                    break
-            digest.update(buffer[at - begin : min(stop, end) - begin])
-            at = min(stop, end)
+    waiting = iter(sorted(members, key=lambda member: member.data))
+    member, at = next(waiting, None), 0
+    while size := os.preadv(stream.fileno(), [buffer], at):
+        whole.update(buffer[:size])
+        while member is not None and member.data < at + size:
+            stop = member.data + member.size
+            digest.update(buffer[max(member.data - at, 0) : min(stop - at, size)])
+            if stop > at + size:
+                break
+            found[member.data] = digest.hexdigest()
+            member, digest = next(waiting, None), hashlib.sha256()
+        at += size
+    if member is not None and not member.size:  # the file ends with it
         found[member.data] = digest.hexdigest()
-    return found
+    return found, whole.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from egide.errors import (
     ContainerNotVerified,
     SourceUnreadable,
     TargetNotEmpty,
+    TargetNotShared,
     TargetUnwritable,
 )
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from egide.auditing.purge.disk import Like
 
 _PIECE_BYTES = 4 * 1024 * 1024
+_SHOWN = "shown"
 
 
 class Target:
@@ -34,6 +37,7 @@ class Target:
     def __init__(self, address: str, spool: Path) -> None:
         self.address = address
         self.local = is_local(address)
+        self.absolute = os.path.abspath(address) if self.local else address  # noqa: PTH100 - a name
         self._spool = spool
         self._filesystem: Any = None
         if not self.local:
@@ -107,6 +111,38 @@ class Target:
             except Exception as error:
                 raise TargetUnwritable(name=self.address, reason=refusal(error)) from error
 
+    def sweep(self, relative: str, mark: str) -> None:
+        """Remove what a killed run left unfinished beside a file's place."""
+        if self.local:
+            with writing(self.address):
+                sweep(Path(self.place(relative)).parent, mark)
+
+    @contextmanager
+    def shown(self) -> Iterator[str]:
+        """Have a file in the folder while the block runs, and yield its path: see `require_shared`.
+
+        In an object store none is needed, and the path is empty.
+        """
+        if not self.local:
+            yield ""
+            return
+        with writing(self.address):
+            sweep(Path(self.address), _SHOWN)
+            with unfinished(Path(self.address), _SHOWN) as (_, path):
+                try:
+                    yield str(path.absolute())
+                finally:
+                    path.unlink(missing_ok=True)
+
+    def require_shared(self, shown: str) -> None:
+        """Make sure, on a node of a cluster, that this is the folder which is meant.
+
+        Raises:
+            TargetNotShared: it is another.
+        """
+        if shown and not Path(shown).exists():
+            raise TargetNotShared(name=self.address, node=platform.node())
+
     @contextmanager
     def new_file(self, relative: str, mark: str, like: Like) -> Iterator[IO[bytes]]:
         """Yield a file to write and to read back; at the end of the block it takes its place.
@@ -122,15 +158,17 @@ class Target:
         """
         place = self.place(relative)
         if self.local:
-            with writing(self.address):
-                sweep(Path(place).parent, mark)
-                with unfinished(Path(place).parent, mark) as (stream, path):
-                    yield stream
-                    take_place(path, Path(place), like)
+            with (
+                writing(self.address),
+                unfinished(Path(place).parent, mark) as (stream, path),
+            ):
+                yield stream
+                take_place(path, Path(place), like)
             return
         with unfinished(self._spool, mark) as (stream, path):
             yield stream
             self._send(path, relative, stream)
+            path.unlink()
 
     def link(self, relative: str, leads_to: str) -> None:
         """Make a link."""

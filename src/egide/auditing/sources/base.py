@@ -164,9 +164,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A file that neither is nor claims to be a picture: counted by suffix, not compared."""
+    """Files that neither are nor claim to be pictures: counted by suffix, not compared."""
 
     suffix: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,4 +271,6 @@ class Source(Protocol):
 
 def printable(name: str) -> str:
     """Return a name that any table can hold: undecodable bytes become escapes."""
+    if name.isascii():
+        return name
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egide.auditing.sources.base import Item, Rows, printable
+from egide.auditing.sources.kept_checks import require_row
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import (
     DIGEST_SIGNALS,
@@ -114,6 +115,7 @@ def from_table(table: Any) -> Iterator[KeptRow]:
         ValueError, KeyError, TypeError: what stands there is no such row.
     """
     for values in table.to_pylist():
+        require_row(values)
         yield _row(values)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from egide.auditing.sources.base import Columns, Expansion, Item, Other, Rows, Shard
+from egide.auditing.sources.kept_checks import require_head
 from egide.auditing.sources.kept_rows import from_table, kept_schema
 from egide.auditing.sources.location import open_binary, stat, state_of
 from egide.domain.coverage import Gap
@@ -119,13 +120,24 @@ def is_kept(url: str) -> bool:
             return False
 
 
-def head_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | None:
-    """Return what a file of kept fingerprints says of itself; None if it does not."""
+def head_of(
+    metadata: Mapping[bytes, bytes] | None, *, of_a_shard: bool = False
+) -> dict[str, Any] | None:
+    """Return what a file of kept fingerprints says of itself; None if it says nothing that can be.
+
+    Args:
+        metadata: of its schema.
+        of_a_shard: see `require_head`.
+    """
     try:
         head = json.loads((metadata or {}).get(HEAD, b""))
-    except ValueError:
+        if not isinstance(head, dict) or "schema_version" not in head:
+            return None
+        if head["schema_version"] == KEPT_SCHEMA:
+            require_head(head, of_a_shard=of_a_shard)
+    except (ValueError, RecursionError):
         return None
-    return head if isinstance(head, dict) and "schema_version" in head else None
+    return head
 
 
 def _opened(stream: Any, name: str) -> Any:
@@ -133,7 +145,7 @@ def _opened(stream: Any, name: str) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(stream)
+        file = pq.ParquetFile(stream, page_checksum_verification=True)
         schema = file.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceUnreadable(name=name, reason="it is cut off or damaged") from error
@@ -150,10 +162,9 @@ def _opened(stream: Any, name: str) -> Any:
 def _counted(metadata: Mapping[bytes, bytes]) -> Iterator[Read]:
     """Files that were no pictures, and columns, which have no rows."""
     head = head_of(metadata) or {}
-    for suffix, count in dict(head.get("others") or {}).items():
-        for _ in range(int(count)):
-            yield Other(str(suffix))
-    for columns in head.get("columns") or ():
+    for suffix, count in head.get("others", {}).items():
+        yield Other(suffix, count)
+    for columns in head.get("columns", ()):
         yield Columns(columns["taken"], tuple(columns["empty"]), tuple(columns["left"]))
 
 

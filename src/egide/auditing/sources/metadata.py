@@ -325,18 +325,25 @@ class _Reading:
         self._row = 1
         while True:
             columns: dict[str, Column] = {}
+            records: list[tuple[int, Any]] = []
             count = taken = 0
             while count < _BATCH_ROWS and (line := content.readline(_MAX_LINE_BYTES)):
                 taken += len(line)
                 if taken >= _TAKEN_AT_ONCE:
                     self._expansion.take(taken)
+                    self._add_records(records, columns)
+                    records.clear()
                     taken = 0
                 if len(line) == _MAX_LINE_BYTES and not line.endswith(b"\n"):
                     self._skip(line, content)
                 elif not line.isspace():
-                    self._object(line, count, columns)
+                    try:
+                        records.append((count, _loaded(line)))
+                    except (ValueError, RecursionError):
+                        self._bad += 1
                 count += 1
             self._expansion.take(taken)
+            self._add_records(records, columns)
             if not count:
                 return
             yield from self._rows(columns, count)
@@ -395,21 +402,40 @@ class _Reading:
     def _take_values(self, count: int) -> None:
         self._expansion.take(count * _VALUE_BYTES)
 
-    def _object(self, line: bytes, row: int, columns: dict[str, Column]) -> None:
-        try:
-            record = _loaded(line)
-        except (ValueError, RecursionError):
-            self._bad += 1
-            return
-        if isinstance(record, dict) and len(record) < _MAX_VALUES_A_ROW and _is_flat(record):
-            for name, value in record.items():
-                if isinstance(value, str):
-                    if (column := columns.get(name)) is None:
-                        self._add(name, row, value, columns)
-                    else:
-                        column[0].append(row)
-                        column[1].append(value)
-            return
+    def _add_records(self, records: list[tuple[int, Any]], columns: dict[str, Column]) -> None:
+        """Add the values of some lines to the columns of their batch."""
+        if not self._add_alike(records, columns):
+            for row, record in records:
+                self._add_record(record, row, columns)
+
+    @staticmethod
+    def _add_alike(records: list[tuple[int, Any]], columns: dict[str, Column]) -> bool:
+        """Add them column by column, if all are objects with the same names, as in most tables."""
+        if {type(record) for _, record in records} != {dict}:
+            return False
+        names = list(records[0][1])
+        if len(names) + len(columns) >= _MAX_COLUMNS or any(
+            list(record) != names for _, record in records
+        ):
+            return False
+        of_names = {name: [record[name] for _, record in records] for name in names}
+        if any(not _NESTED.isdisjoint(map(type, values)) for values in of_names.values()):
+            return False
+        rows = [row for row, _ in records]
+        added = []
+        for name, values in of_names.items():
+            if set(map(type, values)) == {str}:
+                added.append((rows, name, values))
+            elif held := [at for at, value in enumerate(values) if isinstance(value, str)]:
+                added.append(([rows[at] for at in held], name, [values[at] for at in held]))
+        added.sort(key=lambda one: one[0][0])  # in the order in which a reader meets them
+        for places, name, values in added:
+            column = columns.setdefault(name, ([], []))
+            column[0].extend(places)
+            column[1].extend(values)
+        return True
+
+    def _add_record(self, record: Any, row: int, columns: dict[str, Column]) -> None:
         pending: deque[tuple[str, Any]] = deque([("", record)])
         for _ in range(_MAX_VALUES_A_ROW):
             if not pending:
@@ -507,11 +533,6 @@ def _loaded(line: bytes) -> Any:
         reason = "more stands behind the object"
         raise ValueError(reason)
     return record
-
-
-def _is_flat(record: dict[str, Any]) -> bool:
-    """Whether an object holds neither objects nor lists, as most lines of a table do."""
-    return _NESTED.isdisjoint(map(type, record.values()))
 
 
 def _is_picture(value: object) -> bool:
