@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 # Each visit opens a window, with lists below its address bar that are pages in processes of their
-# own. Nobody sees them, and they took half of all processor time.
-_OF_WINDOWS = (
-    "InitialWebUI", "PreloadTopChromeWebUI", "SpareRendererForSitePerProcess",
+# own. Nobody sees them, and they took half of all processor time. Of the rest, a third was that
+# each page of a site gets a frame of its own, as if it came from another.
+_COSTLY = (
+    "InitialWebUI", "PreloadTopChromeWebUI", "RenderDocument", "SpareRendererForSitePerProcess",
     "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup", "WebUIOmniboxPopup", "WebUIReloadButton",
 )  # fmt: skip
 # Playwright's own, with its reasons in chromiumSwitches.ts: a second list replaces the first.
@@ -26,8 +27,13 @@ _OF_PLAYWRIGHT = (
 )  # fmt: skip
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    f"--disable-features={','.join(_OF_WINDOWS + _OF_PLAYWRIGHT)}",
+    f"--disable-features={','.join(_COSTLY + _OF_PLAYWRIGHT)}",
 )  # fmt: skip
+
+
+def chromium_path() -> str | None:
+    """Chromium without windows, which takes half of the processor time, or with; None if absent."""
+    return shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
 def missing_chromium() -> str:
@@ -36,7 +42,7 @@ def missing_chromium() -> str:
         import playwright  # noqa: F401
     except ModuleNotFoundError:
         return "the package playwright is absent: nothing was tried in a browser"
-    if shutil.which("chromium") is None:
+    if chromium_path() is None:
         return "no chromium on the PATH: nothing was tried in a browser"
     return ""
 
@@ -47,8 +53,6 @@ def launched() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(ARGUMENTS)
-        )
+        chromium = playwright.chromium.launch(executable_path=chromium_path(), args=list(ARGUMENTS))
         yield chromium
         chromium.close()

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["firefox"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium, one a module: Playwright's event loop must not outlive the tests that use it."""
+    """Chromium, until the tests in a browser end: Playwright's event loop must not outlive them."""
     if reason := missing_chromium():
         if os.environ.get("CI"):
             pytest.fail(reason)

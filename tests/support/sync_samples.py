@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
+from commands import Result, egide_in
 from egide.domain.access import Role
 from egide.domain.model import DIGEST_SIGNALS, BankKind, Entry, FeedbackKind, State
 from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback, RemoteVideo
@@ -129,19 +127,15 @@ class Pair:
         server.await_address()
         return server
 
-    def sync(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "egide.cli.main", "sync", *arguments, "--json"],
-            cwd=self.folders["here"], env=dict(os.environ), text=True, capture_output=True,
-            check=False, timeout=DEADLINE_S,
-        )  # fmt: skip
+    def sync(self, *arguments: str) -> Result:
+        return egide_in(self.folders["here"], "sync", *arguments, "--json")
 
     def add(self, url: str) -> None:
         done = self.sync(
             "add", "helpline", url, "--key-file", str(self.key_file),
             "--from", "ncii", "--into", "partners",
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.code == 0, done.out + done.err
 
     def held(self) -> list[Entry]:
         return list(self.here.entries.list("partners"))

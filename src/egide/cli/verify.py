@@ -171,6 +171,7 @@ def _values(found: egide.Verification, problems: list[Any]) -> dict[str, Any]:
 def _print(
     found: egide.Verification, problems: list[Mismatch], item: Path | None, wording: Wording
 ) -> None:
+    from egide.auditing.proof.statement import sentences
     from egide.auditing.proof.strict import words_of
 
     for problem in problems:
@@ -179,9 +180,10 @@ def _print(
         attested = found.statement.attested
         says = "proof.says" if found.signed_by else "proof.nobody_says"
         if attested.before is not None:
-            sentence = attested.before.sentence.get(wording.lang, "")
+            sentence = sentences(attested.before)[wording.lang]
             say(wording.text(f"{says}_before", sentence=sentence))
-        say(wording.text(says, sentence=attested.audit.sentence.get(wording.lang, "")))
+        # Not the sentence that stands there: another version's cannot be checked, and may say more.
+        say(wording.text(says, sentence=sentences(attested.audit)[wording.lang]))
         for each in attested.properties():
             say(f"  {each}")
         if attested.purge is not None:

@@ -34,7 +34,9 @@ def kind_told(ones: int, count: int) -> Signal | None:
     if ones >= (_PDQ_SHARE * count if count >= _FEW else count):
         return Signal.PDQ
     random = _OF_RANDOM * count
-    most = random + 3 * sqrt(random) if count >= _FEW else count / 4
+    # A long list is told thousand by thousand: of six deviations it meets none by chance.
+    spread = 6 if count >= SAMPLE else 3
+    most = random + spread * sqrt(random) if count >= _FEW else count / 4
     return Signal.SHA256 if ones <= most else None
 
 

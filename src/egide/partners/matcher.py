@@ -55,6 +55,7 @@ _MAX_BANKS = 10_000
 _MAX_PROBLEM_BYTES = 64 * 1024
 _MAX_MATCHES = 1000
 _ITEMS_OF_MATCH = 12
+_SHORTEST_WAIT_S = 1
 _LONGEST_WAIT_S = 7 * 86_400
 _BANK_FIELDS = frozenset({"name", "kind", "radius_bits", "entries", "anchored"})
 _SCOPE_FIELDS = frozenset(
@@ -263,7 +264,8 @@ def _wait_s(headers: Message) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if not (text.isascii() and text.isdigit() and len(text) < 9):
         return None
-    return min(int(text), _LONGEST_WAIT_S)
+    # To ask again at once, for as long as it says so, would have no end.
+    return min(max(int(text), _SHORTEST_WAIT_S), _LONGEST_WAIT_S)
 
 
 def _code_of(body: bytes) -> str | None:
@@ -277,7 +279,7 @@ def _code_of(body: bytes) -> str | None:
 
 def _scope(root: Node) -> MatcherScope:
     root.require_only(_SCOPE_FIELDS)
-    return MatcherScope(
+    scope = MatcherScope(
         store_id=root.get("store_id").text(_STORE_ID),
         revision=root.get("revision").integer(0),
         revision_at=root.get("revision_at").moment(),
@@ -292,6 +294,11 @@ def _scope(root: Node) -> MatcherScope:
         per_second=root.get("per_second").integer(1),
         per_day=root.get("per_day").integer(1),
     )
+    searched = scope.signals or scope.keypoints or any(bank.anchored for bank in scope.banks)
+    if not searched and any(bank.entries for bank in scope.banks):
+        # Nothing would be asked, and all would count as compared.
+        raise root.get("signals").error()
+    return scope
 
 
 def _bank(node: Node) -> MatcherBank:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from egide.compiled import count_codes, count_picture
 from egide.domain.coverage import Gap
-from egide.domain.model import DEFAULT_LIMITS, BankKind, Mode, Signal, Trust
+from egide.domain.model import DEFAULT_LIMITS, BankKind, Limits, Mode, Signal, Trust
 from egide.errors import KeypointsError, SnapshotError, StoreError, UsageError, ValueMissing
 from egide.live.keypoints import can_search_keypoints
 from egide.live.searching import HeldSearch, open_store
@@ -31,7 +31,7 @@ from egide.usecases.samples import Looked, look_at, pictures_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from egide.domain.model import Fingerprint, Limits, Match
+    from egide.domain.model import Fingerprint, Match
     from egide.store import Store
     from egide.usecases.check import Answer
 
@@ -120,6 +120,12 @@ class Guard(Generic[Sample]):
             raise UsageError(reason="banks= is a list of names, even for a single one")
         if follow_s is not None and not follow_s >= 0:
             raise UsageError(reason="follow_s= is a number of seconds, at least 0")
+        if mode not in {*Mode}:
+            raise UsageError(reason=f"mode= is one of {', '.join(Mode)}")
+        if radius_bits is not None and type(radius_bits) is not int:
+            raise UsageError(reason="radius_bits= is a whole number of bits")
+        if not isinstance(limits, Limits):
+            raise UsageError(reason="limits= is an egide.Limits")
         self._iterable = iterable
         self._store = store
         self._opened_in = os.getpid()
@@ -127,16 +133,16 @@ class Guard(Generic[Sample]):
         self._banks = None if banks is None else tuple(banks)
         self._trusts = None if trusts is None else _chosen(trusts)
         self._radius_bits = radius_bits
-        self._mode = mode
+        self._mode = Mode(mode)
         self._thorough = thorough
         self._on_keypoints_error = on_keypoints_error
-        self._keep_unread = keep_unread
+        self._keep_unread = bool(keep_unread)
         self._on_match = on_match
         self._on_gap = on_gap
         self._on_end = on_end
         self._follow_s = follow_s
         self._limits = limits
-        self._tally = Tally(keep_unread=keep_unread)
+        self._tally = Tally(keep_unread=self._keep_unread)
 
     @property
     def summary(self) -> GuardSummary:

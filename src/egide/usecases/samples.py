@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -144,9 +145,13 @@ def look_at(name: str, found: Found, **settings: Any) -> Looked:
 
 
 def _fingerprinted(name: str, picture: Any, settings: dict[str, Any]) -> Fingerprint | Gap:
-    if _is_address(picture):
-        return Gap.of(name, ValueMissing(name=name, reason=_ADDRESS))
-    source = Path(picture) if isinstance(picture, PathLike) else picture
+    try:
+        if _is_address(picture):
+            return Gap.of(name, ValueMissing(name=name, reason=_ADDRESS))
+        source = Path(os.fsdecode(picture)) if isinstance(picture, PathLike) else picture
+    except Exception as error:  # noqa: BLE001 - a path of somebody's own type
+        reason = f"looking for it failed, {type(error).__name__}"
+        return Gap.of(name, ValueMissing(name=name, reason=reason))
     made = fingerprint_or_error(source, name=name, **settings)
     return Gap.of(name, made) if isinstance(made, ItemError) else made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -75,7 +77,11 @@ class InProcess:
 
 
 def audit(source: str, store: egide.Store, out: Path, **options: Any) -> dict[str, Any]:
-    running = egide.audit([source], store, out=out, executor=InProcess, **options)
+    return audit_all([source], store, out, **options)
+
+
+def audit_all(sources: list[str], store: egide.Store, out: Path, **options: Any) -> dict[str, Any]:
+    running = egide.audit(sources, store, out=out, executor=InProcess, **options)
     for _ in running:
         pass
     assert running.summary is not None
@@ -197,6 +203,53 @@ def test_after_any_change_of_the_register_it_finds_what_a_full_audit_finds(
                     assert found == full
                     assert tables(base / "kept") == tables(base / f"full {audits}")
             assert not (carried and thorough)  # there, what is near depends on all entries
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that follows changes a file."""
+
+
+def test_killed_at_any_change_and_run_again_it_ends_the_same(
+    registered_once: Path, tmp_path: Path
+) -> None:
+    copy_store(registered_once / "egide.db", tmp_path / "egide.db")
+    sources = [made_up(tmp_path / "set.parquet"), made_up(tmp_path / "other.parquet")]
+    with egide.open_store(f"sqlite:///{tmp_path}/egide.db") as store:
+        changing = ChangingStore.of(store)
+        egide.create_bank(store, "one")
+        change(changing, store, ("register", "one", 3, 0, False))
+        audit_all(sources, store, tmp_path / "kept")
+        change(changing, store, ("register", "one", 7, 9, False))
+        change(changing, store, ("withdraw", "one", 0))
+        whole = audit_all(sources, store, tmp_path / "whole")
+        for changes in range(100):
+            out = Path(shutil.copytree(tmp_path / "kept", tmp_path / f"killed {changes}"))
+            with pytest.MonkeyPatch.context() as patch:
+                left = [changes]
+                for name in ("replace", "link", "unlink"):
+                    _allow(patch, name, left)
+                try:
+                    audit_all(sources, store, out)
+                except Killed:
+                    pass
+                else:
+                    break
+            assert audit_all(sources, store, out) == whole
+            assert tables(out) == tables(tmp_path / "whole")
+        assert changes > 10
+
+
+def _allow(patch: pytest.MonkeyPatch, name: str, left: list[int]) -> None:
+    """Let so many changes of files be made, and none after them."""
+    change_file = getattr(os, name)
+
+    def counted(*args: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return change_file(*args, **options)
+
+    patch.setattr(os, name, counted)
 
 
 @given(

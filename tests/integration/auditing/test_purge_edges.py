@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,34 @@ def test_no_room_for_what_is_unpacked_is_said_as_such(store: egide.Store, tmp_pa
     )
     assert f"TargetUnwritable: Cannot write to {audit}/.purge/spool" in ended.stderr
     assert egide.purge(audit, store, to=tmp_path / "clean").run().removed_items == 1
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_items_of_one_name_are_told_apart_and_counted(store: egide.Store, tmp_path: Path) -> None:
+    egide.confirm(store, "helpline", [1, 2])
+    made, shown = tmp_path / "set", photos()
+    made.mkdir()
+    with (
+        tarfile.open(made / "a.tar", "w") as tar,
+        zipfile.ZipFile(made / "a.zip", "w") as archive,
+    ):
+        for name, content in (
+            *(("a.jpg", shown[4]), ("b.txt", b""), ("a.jpg", shown[0])),
+            *(("c.txt", b""), ("a.jpg", shown[0])),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+            archive.writestr(name, content)
+    audit = audited([made], store, tmp_path / "audit")
+    report = egide.purge(audit, store, to=tmp_path / "clean").run()
+    assert [(one.items_removed, +one.with_them) for one in report.outcomes] == [(2, {})] * 2
+    with (
+        tarfile.open(tmp_path / "clean" / "a.tar") as tar,
+        zipfile.ZipFile(tmp_path / "clean" / "a.zip") as archive,
+    ):
+        assert tar.getnames() == archive.namelist() == ["a.jpg", "b.txt", "c.txt"]
+        assert archive.read("a.jpg") == shown[4]
 
 
 def test_other_names_of_what_goes_keep_their_mode(store: egide.Store, tmp_path: Path) -> None:

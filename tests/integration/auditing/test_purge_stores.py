@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from egide.errors import PurgeInvalid, TargetNotEmpty, TargetUnwritable, TargetW
 from fake_s3 import BUCKET, FakeS3, serving
 from purging import audited, photos, samples, tar_of
 
-pytest.importorskip("s3fs")
+pytestmark = pytest.mark.skipif(find_spec("s3fs") is None, reason="s3fs is not installed")
 
 
 def test_set_in_a_bucket_becomes_a_clean_copy_there(

@@ -1,5 +1,7 @@
 """The compiled form of anchored hashes equals the readable one, code by code."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from egide.domain.model import WHOLE_REGIONS
 from egide.hashing import anchored_points, anchored_regions
 from egide.hashing.anchored_scales import block_levels, scales
 
-pytest.importorskip("numba", reason="the extra `fast` is not installed")
+pytestmark = pytest.mark.skipif(
+    find_spec("numba") is None, reason="the extra `fast` is not installed"
+)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from egide.index.kernel import Hits, Kernel
 
-pytest.importorskip("numba", reason="the extra `fast` is not installed")
+pytestmark = pytest.mark.skipif(
+    find_spec("numba") is None, reason="the extra `fast` is not installed"
+)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -135,6 +136,34 @@ def test_whatever_a_decoder_raises_costs_one_sample(
     assert list(guard) == [jpeg(4)]
     assert guard.summary.gaps[0].count == 3
     assert "jane" not in guard.summary.gaps[0].message
+
+
+class OwnPath:
+    """A path of a library's own, of which only what it gives is known."""
+
+    def __init__(self, given: bytes | Exception) -> None:
+        self.given = given
+
+    def __fspath__(self) -> bytes:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+def test_a_path_of_another_type_ends_no_stream(store: egide.Store, tmp_path: Path) -> None:
+    (tmp_path / "0.jpg").write_bytes(jpeg(0))
+    path = os.fsencode(tmp_path / "0.jpg")
+    guard = egide.guard([OwnPath(path), OwnPath(ValueError()), jpeg(4)], store)
+    assert list(guard) == [jpeg(4)]
+    assert (guard.summary.matched, guard.summary.unread) == (1, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "quick"}, {"radius_bits": "9"}, {"limits": None}])
+def test_an_argument_of_another_kind_is_wrong_usage(
+    store: egide.Store, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        egide.guard([], store, **wrong)
 
 
 def test_trusts_narrow_what_is_left_out(store: egide.Store) -> None:

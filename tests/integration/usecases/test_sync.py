@@ -101,14 +101,14 @@ def test_a_killed_upstream_and_a_killed_follower_lose_nothing(pair: Pair) -> Non
     assert 0 < known < 9_900
 
     gone = pair.sync("run", "helpline")
-    assert gone.returncode == 3
-    assert json.loads(gone.stdout)["error"]["code"] == "sync-failed"
+    assert gone.code == 3
+    assert gone.json()["error"]["code"] == "sync-failed"
     assert pair.here.upstreams.get("helpline").failures == 1
 
     pair.serve("remote", port)
     done = pair.sync("run", "helpline")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["added"] == 9_900 - known
+    assert done.code == 0, done.out + done.err
+    assert done.json()["added"] == 9_900 - known
     assert [entry.sha256 for entry in pair.held()] == [
         picture(n).sha256 for n in range(10_000) if n % 100
     ]
@@ -124,15 +124,15 @@ def test_a_wrong_key_is_told_and_replaced_in_its_file(pair: Pair) -> None:
     pair.add(remote.address)
 
     refused = pair.sync("run", "helpline")
-    assert refused.returncode == 3
-    assert json.loads(refused.stdout)["error"]["code"] == "upstream-refused"
-    assert right[:-4] not in refused.stdout + refused.stderr
-    (shown,) = json.loads(pair.sync("list").stdout)
+    assert refused.code == 3
+    assert refused.json()["error"]["code"] == "upstream-refused"
+    assert right[:-4] not in refused.out + refused.err
+    (shown,) = pair.sync("list").json()
     assert (shown["state"], shown["last_error"]) == ("failing", "upstream-refused")
 
     pair.write_key(right)
-    assert pair.sync("run").returncode == 0
+    assert pair.sync("run").code == 0
     assert len(pair.held()) == 1
     pair.key_file.chmod(0o640)
     readable = pair.sync("run", "helpline")
-    assert json.loads(readable.stdout)["error"]["code"] == "upstream-key-invalid"
+    assert readable.json()["error"]["code"] == "upstream-key-invalid"

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from egide.auditing.parts import part_path, read_findings, write_part
 from egide.auditing.reading import Fingerprinter
 from egide.auditing.scan import Banks, Part, Scanner
-from egide.auditing.sources import Columns, Item, Rows, open_source, read_shard
+from egide.auditing.sources import Columns, Item, Rows, Shard, metadata, open_source, read_shard
+from egide.auditing.sources.base import Expansion
 from egide.auditing.sources.metadata_columns import tell
 from egide.domain.coverage import Gap
 from egide.domain.model import DEFAULT_LIMITS, FILE_SIGNALS, BankKind, Entry, Mode, Signal
@@ -353,3 +354,27 @@ def test_no_bank_with_addresses_is_no_gap_of_a_row_with_its_picture(tmp_path: Pa
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     part = audit(tmp_path / "t.parquet", [_held(1, md5=MD5[0])], tmp_path)
     assert (part.items, part.gaps, part.compared) == (9, {}, {})
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}],
+        [{"a": None, "b": "2", "c": 1}, {"a": "3", "b": "", "c": 2}, {"a": 1, "b": "5", "c": 3}],
+        [{"a": "1"}, {"a": {"b": "2"}}, {"a": ["3", {"c": "4"}]}],
+        [{"a": "1", "b": "2"}, {"b": "3", "a": "4"}, ["5"], "6", None, {}],
+    ],
+)
+def test_json_lines_of_one_shape_give_the_columns_of_any_other(records: list[Any]) -> None:
+    shard = Shard("metadata", "a.jsonl", "a.jsonl")
+    together = metadata._Reading("a", Expansion(shard, DEFAULT_LIMITS))
+    alone = metadata._Reading("a", Expansion(shard, DEFAULT_LIMITS))
+    numbered = list(enumerate(records, 5))
+    columns: dict[str, metadata.Column] = {}
+    expected: dict[str, metadata.Column] = {}
+    for part in (numbered[:2], numbered[2:]):
+        if part:
+            together._add_records(part, columns)
+        for row, record in part:
+            alone._add_record(record, row, expected)
+    assert list(columns.items()) == list(expected.items())

@@ -223,6 +223,18 @@ LIES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "another sentence": lambda it: it["predicate"]["egide"]["audit"]["register"].update(
         matcher={"address": "https://r.example", "first_revision": 5, "last_revision": 5}
     ),
+    "more gone than there was": lambda it: it["predicate"]["egide"]["change"].update(gone=99),
+    "more taken out": lambda it: it["predicate"]["egide"]["purge"].update(removed_items=4),
+    "purge in no time": lambda it: it["predicate"]["egide"]["purge"].update(
+        finished_at="2101-01-01"
+    ),
+    "purge without a file": lambda it: it["predicate"]["egide"]["purge"].update(sha256="zz"),
+    "no such way": lambda it: it["predicate"]["egide"]["before"]["counts"]["matched"][0].update(
+        way="by heart"
+    ),
+    "no such radius": lambda it: it["predicate"]["egide"]["audit"]["register"]["banks"][0].update(
+        radius_bits=64
+    ),
     "compared": lambda it: it["predicate"]["egide"]["audit"]["outcomes"].update(compared=13),
 }
 
@@ -328,3 +340,14 @@ def test_in_french_every_line_is_french_and_says_what_was_not_checked(tmp_path: 
         "egide: none.json n’est pas une preuve lisible\u00a0: le JSON n’est pas un objet. "
         "[attestation-unreadable]\n"
     )
+
+
+def test_what_is_shown_is_said_by_the_figures_not_by_whoever_signed(tmp_path: Path) -> None:
+    values = json.loads(statement().serialize())
+    audit = values["predicate"]["egide"]["audit"]
+    audit["method"]["egide_version"] = "9.0"  # whose words cannot be checked here
+    audit["sentence"]["en"] = "This set is clean."
+    sign(tmp_path / "proof.json", values, KEY)
+    said = egide_in(tmp_path, "verify", "proof.json", "--without-key")
+    assert (said.code, "clean" in said.out) == (0, False)
+    assert purged().audit.sentence["en"] in said.out

@@ -240,6 +240,7 @@ def test_few_values_are_told_with_care() -> None:
     assert kind_told(95, 100) is Signal.PDQ
     assert kind_told(11, 100) is Signal.SHA256
     assert kind_told(50, 100) is None
+    assert kind_told(90, SAMPLE) is Signal.SHA256  # of a long list some thousand has so many
 
 
 def test_the_list_of_the_field_is_of_digests() -> None:

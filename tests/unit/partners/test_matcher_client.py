@@ -127,6 +127,7 @@ def test_a_match_by_what_was_not_sent_is_refused(fields: dict[str, Any], shape: 
     [
         SCOPE | {"more": 1}, SCOPE | {"banks": [SCOPE["banks"][0] | {"radius_bits": 64}]},
         SCOPE | {"banks": [SCOPE["banks"][0] | {"kind": "x"}]}, SCOPE | {"signals": ["x"]},
+        SCOPE | {"signals": [], "banks": [SCOPE["banks"][0] | {"anchored": 0}]},
         SCOPE | {"max_records": 0}, SCOPE | {"per_second": 0}, SCOPE | {"revision_at": "now"},
         SCOPE | {"banks": [SCOPE["banks"][0] | {"name": "\x1b[31m"}]},
     ],
@@ -173,6 +174,7 @@ def test_every_other_answer_is_an_error(answer: bytes, kind: type[Exception], wo
     [
         (status(429, BUSY, b"Retry-After: 12"), "rate-limited", 12),
         (status(429, b"", b"Retry-After: tomorrow"), "status 429", None),
+        (status(429, b"", b"Retry-After: 0"), "status 429", 1),  # it would be asked for ever
         (status(429, b"", b"Retry-After: " + b"9" * 20), "status 429", None),
         (status(503, b"<html>"), "status 503", None),
     ],

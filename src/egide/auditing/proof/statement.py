@@ -17,7 +17,9 @@ from egide._version import __version__
 from egide.auditing.proof.attested import PROOF_SCHEMA, Attested
 from egide.auditing.proof.strict import NotStrict, Reason, load_strict, typed
 from egide.auditing.report.sentence import head_sentence, report_wording
+from egide.auditing.rows import WAYS
 from egide.domain.coverage import GapKind
+from egide.domain.model import MAX_RADIUS_BITS, Mode, Trust
 from egide.text.wording import LANGUAGES
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ def contradictions(attested: Attested) -> list[Reason]:
         found.append(Reason("change-alone"))
     if before is not None:
         found += map(Reason, _between(before, attested.audit))
+        found += map(Reason, _made(before, attested))
     elif attested.purge is not None:
         found.append(Reason("purge-alone"))
     return found
@@ -186,6 +189,14 @@ def _contradictions(facts: AuditFacts) -> Iterator[str]:
     matcher = facts.register.matcher
     if matcher and not facts.register.revision == matcher.first_revision <= matcher.last_revision:
         yield "revisions"
+    known = {(trust.value, way) for trust in Trust for way in WAYS}
+    if (
+        facts.method.mode not in set(Mode)
+        or not {(each.trust, each.way) for each in counts.matched} <= known
+    ):
+        yield "method"
+    if any(bank.radius_bits > MAX_RADIUS_BITS for bank in facts.register.banks):
+        yield "method"
     if set(facts.sentence) != set(LANGUAGES):
         yield "languages"
     elif facts.method.egide_version == __version__ and facts.sentence != sentences(facts):
@@ -203,6 +214,26 @@ def _between(before: AuditFacts, after: AuditFacts) -> Iterator[str]:
         yield "overlap"
     if after.outcomes.gone:
         yield "gone-of-last"
+
+
+def _made(before: AuditFacts, attested: Attested) -> Iterator[str]:
+    """The keys of reasons why one set cannot have been made of the other as is said."""
+    after, change, purge = attested.audit, attested.change, attested.purge
+    if change is not None and (
+        change.gone < before.outcomes.gone
+        or change.kept + change.gone > before.dataset.leaves
+        or change.kept + change.new > after.dataset.leaves
+    ):
+        yield "change"
+    if purge is None or change is None:
+        return
+    started, ended, began = map(moment, (purge.started_at, purge.finished_at, after.started_at))
+    if not (started and ended and began and started <= ended <= began):
+        yield "purge-times"
+    if purge.removed_items > change.gone and not after.counts.compared:  # rows are no files
+        yield "purge-items"
+    if not _SHA256.fullmatch(purge.sha256) or not set(purge.trusts) <= set(Trust):
+        yield "purge-figures"
 
 
 def moment(text: str) -> datetime | None:

@@ -67,4 +67,5 @@ def find_members(
     with_them = count_rest(names, more)
     if lead:
         with_them["link"] += len(lead)
-    return Cut(frozenset(gone), Counter(with_them)), positions | more | lead
+    copies = len(positions) - len(gone)
+    return Cut(frozenset(gone), Counter(with_them), copies), positions | more | lead

@@ -151,10 +151,12 @@ class Cut:
     Attributes:
         gone: the items that go, of the doomed: the others stand in something else inside.
         with_them: what goes besides, by what it is.
+        copies: how many more there are of them: members of a zip with the same name and bytes.
     """
 
     gone: frozenset[Doomed]
     with_them: Counter[str] = field(default_factory=Counter)
+    copies: int = 0
 
 
 class TableCut(NamedTuple):

@@ -120,7 +120,7 @@ def count_audited(work: Work, site: Site) -> int:
 
 def count_cut(work: Work, how: Rewriting, site: Site, outcome: Outcome) -> None:
     """Count what goes from a file."""
-    outcome.items_removed = len(how.cut.gone)
+    outcome.items_removed = len(how.cut.gone) + how.cut.copies
     outcome.with_them.update(how.cut.with_them)
     if nested := len(work.doomed) - len(how.cut.gone):
         outcome.left["nested"] += nested

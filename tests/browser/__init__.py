@@ -1,0 +1,1 @@
+"""A package, so that one Chromium can serve all of its modules."""
