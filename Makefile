@@ -135,7 +135,7 @@ $(VENV)/.server: pyproject.toml $(VENV)/.core
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,proof,raw,server,testing]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,proof,raw,server,testing,video]" --group $*
 	@touch $@
 
 $(VENV)/.bench-inversion: pyproject.toml $(VENV)/.core
