@@ -235,7 +235,8 @@ def _print_result(
     )
     for match in matches:
         if (why := explanation(match, query)) is not None:
-            say(why)
+            for line in why.splitlines():
+                say(line)
 
 
 def _origin_values(origins: Mapping[int, Origin], match: Match) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ SPEEDS = (1.0, *(round(0.8 + 0.025 * step, 3) for step in range(19) if step != 8
 
 At a speed between two of these, frames of 80 seconds still agree; `_fitted` finds the rest."""
 _ALMOST_ALL = 0.9
-"""If at one speed so many frames agree, no other speed is tried."""
+"""If so many frames agree at the usual speed, no other is tried."""
 _MIN_FITTED_MS = 20_000
 # Over less time, half a second at either end would be a difference in speed of 5 %.
 _FITS = 8
@@ -79,7 +79,7 @@ def best_line(seen: Seen) -> Line:
         offset, count = _best_offset(seen, speed)
         if count > best.frames:
             best = Line(speed, offset, count)
-        if best.frames >= _ALMOST_ALL * frames:
+        if speed == 1.0 and count >= _ALMOST_ALL * frames:
             break
     return _fitted(seen, best)
 

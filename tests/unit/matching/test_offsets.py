@@ -52,7 +52,7 @@ def test_no_other_line_has_more_frames(some: list[_Pair]) -> None:
         for _, start, end, there, there_end in some
         for offset in (there - speed * end, there_end - speed * start)
     )
-    assert found.frames >= best or found.frames >= 0.9 * frames
+    assert found.frames >= best or (found.speed == 1.0 and found.frames >= 0.9 * frames)
 
 
 def test_a_long_video_at_a_speed_between_those_that_are_tried_agrees_as_a_whole() -> None:
