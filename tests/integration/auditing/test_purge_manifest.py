@@ -97,8 +97,8 @@ def test_hash_list_and_command(links: Path, store: egide.Store) -> None:
     arguments = ("purge", audit, "--store", f"sqlite:///{links}/egide.db")
     done = egide_in(links, *arguments, "--manifest", "drop.jsonl")
     assert done.code == 0, done.err
-    assert "To drop: 1 item, from 1 of 1 containers." in done.out
-    assert "5 of them are neutral rows" in done.out
+    assert "To drop: 1 item, from 1 of 1 container." in done.out
+    assert "Neutral rows among them, drawn at random from the same set: 5." in done.out
     assert {row["value"] for row in read(links / "drop.jsonl")[1]} == set(hashes)
     plain = egide_in(links, *arguments, "--manifest", "plain.jsonl", "--plain")
     assert "points at the images" in plain.err
