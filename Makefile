@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test test-all check check-docs check-mypy check-style docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check check-docs check-mypy check-style docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion bench-video screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -97,6 +97,9 @@ bench-service: $(VENV)/.bench
 bench-browser: $(VENV)/.bench
 	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
 
+bench-video: $(VENV)/.bench
+	@PYTHONPATH=benchmarks $(BIN)/python -m video $(BENCH_ARGS)
+
 # What fingerprints tell of a picture: networks learn, on one core and with patience.
 bench-inversion: $(VENV)/.bench-inversion
 	@PYTHONPATH=benchmarks nice -n 19 $(BIN)/python -m inversion $(BENCH_ARGS)
@@ -135,7 +138,7 @@ $(VENV)/.server: pyproject.toml $(VENV)/.core
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(VENV)/.core
-	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,proof,raw,server,testing]" --group $*
+	@$(BIN)/python -m pip install --quiet --editable ".[codecs,fast,heic,jxl,patches,postgresql,proof,raw,server,testing,video]" --group $*
 	@touch $@
 
 $(VENV)/.bench-inversion: pyproject.toml $(VENV)/.core

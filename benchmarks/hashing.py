@@ -39,7 +39,7 @@ from threatexchange.signal_type.pdq.signal import PdqSignal
 
 from egide.domain.model import DEFAULT_LIMITS, MIN_MATCHABLE_QUALITY, Mode, Pdq
 from egide.hashing import fingerprint
-from egide.hashing.fingerprint import hash_frame
+from egide.hashing.frames import hash_frame
 from egide.media import decode
 from machine import CORPUS, machine_line
 

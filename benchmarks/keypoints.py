@@ -30,7 +30,7 @@ from edits.bank import distractor
 from edits.corpus import half
 from edits.suite import EDITS
 from egide.domain.model import Mode
-from egide.hashing.fingerprint import hash_frame, hash_regions
+from egide.hashing.frames import hash_frame, hash_regions
 from egide.hashing.keypoint_set import pack, unpack
 from egide.hashing.keypoints import extract, registered
 from egide.index.keypoints import KeypointIndex

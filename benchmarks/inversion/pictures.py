@@ -22,7 +22,7 @@ from egide.hashing.anchored_directions import directions, rises
 from egide.hashing.anchored_points import PLACE_STEPS, SIDE_UNITS, SIDES, Points, points
 from egide.hashing.anchored_regions import region_codes
 from egide.hashing.anchored_scales import Scales, scales
-from egide.hashing.fingerprint import hash_frame
+from egide.hashing.frames import hash_frame
 from egide.hashing.keypoint_set import SIGN_GRID, KeypointView, view
 from egide.hashing.keypoints import extract, registered
 from egide.media import Frame

@@ -12,6 +12,7 @@ from egide.domain.model import DIGEST_SIGNALS, Registration, State
 from egide.store.changing import ChangingStore
 from egide.store.tables.register import anchored as anchored_table
 from egide.store.tables.register import entries as entry_table
+from egide.store.tables.register import videos as video_table
 from store_samples import picture
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def ended_with_fingerprints(store: ChangingStore) -> int:
         *(entry_table.c[signal].is_not(None) for signal in DIGEST_SIGNALS),
         entry_table.c.note != "",
         entry_table.c.id.in_(sa.select(anchored_table.c.entry_id)),
+        entry_table.c.id.in_(sa.select(video_table.c.entry_id)),
     )
     with store._database.read() as connection:
         return connection.execute(

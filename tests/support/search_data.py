@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from egide.domain.model import AnchoredHashes, AnchoredQuery, Bank, Entry, State, Trust
+from egide.domain.video import Track
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -28,6 +29,7 @@ def entry(
     state: State = State.ACTIVE,
     expires: datetime | None = None,
     anchored: Iterable[bytes] = (),
+    video: Track | None = None,
 ) -> Entry:
     return Entry(
         id=number,
@@ -45,6 +47,7 @@ def entry(
         expires=expires,
         revision=1,
         anchored=AnchoredHashes.of(kept) if (kept := list(anchored)) else None,
+        video=video,
     )
 
 

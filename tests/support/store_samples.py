@@ -11,6 +11,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from egide.domain.model import AnchoredHashes, Registration
+from egide.domain.video import Track
 
 
 def code(number: int) -> bytes:
@@ -43,6 +44,17 @@ def picture(number: int, **fields: object) -> Registration:
         anchored=anchored(number),
     )
     return replace(one, **fields)  # type: ignore[arg-type]
+
+
+def film(number: int, frames: int = 5) -> Registration:
+    """A registered video: the first code comes again at its end."""
+    codes = [code(1000 * number + at) for at in range(frames - 1)]
+    starts = tuple(range(0, 500 * frames, 500))
+    return Registration(
+        pdqs=(*codes, codes[0]),
+        sha256=code(6 * 10**6 + number),
+        video=Track(starts, tuple(start + 500 for start in starts), 500 * frames + 1000),
+    )
 
 
 def copy_store(source: Path, target: Path) -> None:

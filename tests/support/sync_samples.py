@@ -10,7 +10,7 @@ from typing import cast
 from commands import Result, egide_in
 from egide.domain.access import Role
 from egide.domain.model import DIGEST_SIGNALS, BankKind, Entry, FeedbackKind, State
-from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
+from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback, RemoteVideo
 from egide.partners.client import RegisterClient
 from egide.store.changing import ChangingStore as Store
 from served_process import Server, started
@@ -33,6 +33,9 @@ class Partner:
     @property
     def client(self) -> RegisterClient:
         return cast(RegisterClient, self)
+
+    def _video(self, entry: Entry) -> RemoteVideo | None:
+        return None if entry.video is None else RemoteVideo(entry.pdqs, entry.video)
 
     def changes(
         self,
@@ -65,6 +68,7 @@ class Partner:
                     added=entry.added,
                     changed=entry.changed,
                     expires=entry.expires,
+                    video=self._video(entry),
                     anchored=entry.anchored if entry.state is State.ACTIVE else None,
                     kind=BankKind.NEGATIVE if entry.bank in page.negative else BankKind.POSITIVE,
                 )

@@ -35,6 +35,7 @@ class MatchRow:
         inliers, coverage, agreement, matrix: of `KeypointEvidence`; else None.
         polygon: x, y, x, y … of the registered picture's outline in the item; only for keypoints.
         sha256: of the item's bytes, hexadecimal; None if only a hash list was audited.
+        video_ms: of a frame of a registered video, from when to when it is seen there; else None.
         vetoed_by: entries of negative banks that veto it: such a row stands in `vetoed.parquet`.
     """
 
@@ -62,6 +63,7 @@ class MatchRow:
     polygon: list[int] | None
     sha256: str | None = field(repr=False)
     vetoed_by: list[int] | None = None
+    video_ms: list[int] | None = None
 
     @property
     def way(self) -> str:
@@ -107,7 +109,8 @@ def way_of(match: Match | MatchRow) -> str:
         return "address"
     if match.signal != Signal.PDQ:
         return "file"
-    return "whole" if match.rectangle is None else "part"
+    of_video = match.video_ms is not None if isinstance(match, MatchRow) else match.by_part
+    return "part" if match.rectangle is not None or of_video else "whole"
 
 
 def match_row(
@@ -115,6 +118,7 @@ def match_row(
 ) -> MatchRow:
     """Turn a match into its row, with what vetoes it."""
     part, anchored, evidence = match.rectangle, match.anchored, match.evidence
+    span = match.video.entry if match.video else None
     return MatchRow(
         item=printable(item.name),
         shard=printable(shard),
@@ -140,6 +144,7 @@ def match_row(
         polygon=[value for point in evidence.polygon for value in point] if evidence else None,
         sha256=print_.sha256.hex() if print_.sha256 else None,
         vetoed_by=sorted({veto.entry for veto in vetoes}) or None,
+        video_ms=[span.start_ms, span.end_ms] if span else None,
     )
 
 
@@ -184,6 +189,7 @@ def match_schema() -> Any:
             pa.field("matrix", pa.list_(pa.float64())),
             pa.field("polygon", pa.list_(pa.int32())),
             pa.field("sha256", pa.string()),
+            pa.field("video_ms", pa.list_(pa.int64())),
         ]
     )
 

@@ -307,6 +307,7 @@ def _values(entry: Entry) -> dict[str, Any]:
         "trust": entry.trust.value,
         "signals": held,
         "frames": len(entry.pdqs),
+        "video_ms": None if entry.video is None else entry.video.duration_ms,
         "anchored_count": entry.anchored_count,
         "quality": entry.quality,
         "source": entry.source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from egide.domain.coverage import GapKind
 
 
+class HashFormat(StrEnum):
+    """How fingerprints are printed."""
+
+    JSON = "json"
+    """A line for each file."""
+    VPDQ = "vpdq"
+    """A line for each half second of one video, as the tool `vpdq-hash-video` prints them."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(
@@ -33,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "egide hash photo.jpg",
             "egide hash --fast photos/ | jq -r .pdq",
+            "egide hash clip.mp4 --format vpdq",
             "egide hash --fast dataset/ shard-{000..009}.tar --out dataset.parquet",
         ),
     )(hash_files)
@@ -43,7 +54,7 @@ def hash_files(
         list[str],
         typer.Argument(
             metavar="FILES",
-            help="Pictures, or folders of them; with --out all that an audit reads.",
+            help="Pictures, videos, or folders of them; with --out all that an audit reads.",
         ),
     ],
     out: Annotated[
@@ -52,6 +63,12 @@ def hash_files(
             "--out", metavar="FILE", help="Keep fingerprints in a Parquet file; resumable."
         ),
     ] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        HashFormat,
+        typer.Option(
+            "--format", metavar="FORMAT", help="json, or vpdq: the frames of one video as vPDQ."
+        ),
+    ] = HashFormat.JSON,
     fast: Annotated[
         bool,
         typer.Option(
@@ -77,15 +94,20 @@ def hash_files(
     """Print the fingerprint of each file as a line of JSON.
 
     Each line has file, sha256, sha1, md5, pdq (64 hex digits), quality, width, height; or file and
-    error. An animation also has frames, the PDQ of each distinct frame. What of a file was not
-    looked at is in not_looked_at. Files in folders that are not pictures are counted. Exits with 1
-    if something was left out, with 3 if a named file could not be opened or no file could be used.
+    error. An animation also has frames, the PDQ of each distinct frame; of a video they have
+    start_s and end_s. What of a file was not looked at is in not_looked_at. Files in folders that
+    are not pictures are counted. Exits with 1 if something was left out, with 3 if a named file
+    could not be opened or no file could be used.
 
     With --out it writes them to a file instead, for `egide audit` and `egide compare`: of folders,
     archives and tables too, with what was not looked at. The pictures are not needed any more then.
     """
     import egide
+    from egide.errors import UsageError
+    from egide.hashlist.vpdq import vpdq_lines
 
+    if format is HashFormat.VPDQ and (out is not None or len(files) != 1 or json):
+        raise UsageError(reason="--format vpdq is of one video, without --out and --json")
     if out is not None:
         from egide.settings import limits_from_environment
 
@@ -119,7 +141,13 @@ def hash_files(
             if left_out := egide.gaps_within(name, outcome):
                 gaps += left_out
                 values["not_looked_at"] = [gap_values(gap) for gap in left_out]
-            print_json({"file": name, **values})
+            if format is HashFormat.JSON:
+                print_json({"file": name, **values})
+            elif outcome.video is None:
+                raise UsageError(reason="--format vpdq is of a video, and this is a picture")
+            else:
+                for line in vpdq_lines(outcome):
+                    say(line)
         else:
             others[outcome.suffix] += 1
     warn_of_gaps(hashed, [(gap.kind, gap.count) for gap in gaps], "fingerprinted")
@@ -180,7 +208,20 @@ def _line(print_: Any) -> dict[str, Any]:
         "width": print_.width,
         "height": print_.height,
     }
-    if len(print_.frames) > 1 or print_.frames_skipped:
+    if print_.video is not None:
+        track = print_.video
+        values["duration_s"] = track.duration_ms / 1000
+        values["frames"] = [
+            {
+                "start_s": start / 1000,
+                "end_s": end / 1000,
+                "pdq": frame.code.hex(),
+                "quality": frame.quality,
+            }
+            for start, end, frame in zip(track.starts, track.ends, print_.frames, strict=True)
+        ]
+        values["frames_skipped"] = print_.frames_skipped
+    elif len(print_.frames) > 1 or print_.frames_skipped:
         values["frames"] = [
             {"pdq": frame.code.hex(), "quality": frame.quality} for frame in print_.frames
         ]

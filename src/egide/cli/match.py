@@ -33,6 +33,7 @@ from egide.cli.terminal import (
     say,
     warn,
 )
+from egide.cli.timeline import video_sentence
 from egide.domain.coverage import Gap, gaps_within
 from egide.errors import UsageError
 
@@ -234,7 +235,8 @@ def _print_result(
     )
     for match in matches:
         if (why := explanation(match, query)) is not None:
-            say(why)
+            for line in why.splitlines():
+                say(line)
 
 
 def _origin_values(origins: Mapping[int, Origin], match: Match) -> dict[str, Any] | None:
@@ -250,6 +252,8 @@ def _origin_cells(origins: Mapping[int, Origin], match: Match) -> list[str]:
 
 def explanation(match: Match, query: Fingerprint) -> str | None:
     """Say in which part of the query an entry was found; None if in the whole query."""
+    if (video := video_sentence(match, query)) is not None:
+        return video
     size = f"of {query.width}×{query.height} pixels"
     if match.rectangle is not None:
         part = match.rectangle

@@ -17,6 +17,7 @@ from egide.errors import (
     PixelsMissing,
     SourceError,
     ValueMissing,
+    VideoSkipped,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class GapKind(StrEnum):
     ITEM = "item"
     """A file or member that is or claims to be a picture, and could not be compared."""
     FRAME = "frame"
-    """Frames of an animation; the others were compared."""
+    """Frames of an animation, or half seconds of a video; the others were compared."""
     PIXELS = "pixels"
     """A truncated picture: compared, but only a share of it was read."""
 
@@ -48,7 +49,7 @@ class GapKind(StrEnum):
 _KINDS: tuple[tuple[type[EgideError] | tuple[type[EgideError], ...], GapKind], ...] = (
     ((ValueMissing, LineError), GapKind.ROW),
     (ArchiveNotOpened, GapKind.ARCHIVE),
-    (FramesSkipped, GapKind.FRAME),
+    ((FramesSkipped, VideoSkipped), GapKind.FRAME),
     (PixelsMissing, GapKind.PIXELS),
     (SourceError, GapKind.ARCHIVE),
 )
@@ -87,9 +88,10 @@ def gaps_within(name: str, print_: Fingerprint) -> list[Gap]:
     """Return what of a compared picture was not looked at: frames, and missing pixels."""
     gaps = []
     if skipped := print_.frames_skipped:
-        error: EgideError = FramesSkipped(name=name, skipped=skipped)
+        kind = FramesSkipped if print_.video is None else VideoSkipped
+        error: EgideError = kind(name=name, skipped=skipped)
         gaps.append(Gap.of(name, error, count=skipped))
-    if print_.share_read < 1:
+    if print_.share_read < 1 and print_.video is None:
         share = f"{int(print_.share_read * 100)} %"
         gaps.append(Gap.of(name, PixelsMissing(name=name, share=share)))
     return gaps

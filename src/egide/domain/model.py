@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from egide.domain.video import Track, VideoEvidence
+
 
 PDQ_BYTES = 32
 DEFAULT_RADIUS_BITS = 31
 MAX_RADIUS_BITS = 63
 MIN_MATCHABLE_QUALITY = 50
 """Under this PDQ quality the perceptual hash is not used; only exact digests match."""
+DISTINCT_BITS = 10
+"""A frame within this many bits of a kept one is dropped: a search that finds one finds the other,
+at most a third of the default radius further away."""
 MAX_REGIONS = 16
 """Most parts of one picture, over all its frames, that are fingerprinted beside the whole."""
 ANCHORED_VERSION = 1
@@ -341,13 +346,17 @@ class Fingerprint:
         url_sha256, url_md5: of the address that the file is from, in each form that a list may
             have hashed; empty if unknown.
         width, height: stored pixels of the first frame, before any EXIF rotation; 0 if unknown.
-        frames_skipped: frames of an animation that were not looked at.
+        frames_skipped: frames of an animation that were not looked at; of a video, instants.
         share_read: the share of the picture that was read; below 1, the file is truncated.
-        regions: parts of the frames that look like pictures, at most `MAX_REGIONS`.
+        regions: parts of the frames that look like pictures, at most `MAX_REGIONS`, of a video
+            `MAX_VIDEO_REGIONS`.
         keypoints: of the first frame; None if not requested.
-        anchored: of the first frame; None if not requested, or if it has too little detail.
+        anchored: of the first frame, of a video the first kept one that has any; None if not
+            requested, or if it has too little detail.
         as_stored: of the first frame's samples as the file stores them, see
             `egide.media.pixels.stored_samples`; None if not requested, or if they are what is seen.
+        video: when each of the frames is seen; None if the file is no video. A video's frames are
+            all matchable unless there is only one, and the same picture may come again.
     """
 
     frames: tuple[Pdq, ...]
@@ -364,6 +373,7 @@ class Fingerprint:
     url_sha256: tuple[bytes, ...] = field(default=(), repr=False)
     url_md5: tuple[bytes, ...] = field(default=(), repr=False)
     as_stored: Pdq | None = None
+    video: Track | None = None
 
     @property
     def pdq(self) -> Pdq | None:
@@ -456,6 +466,9 @@ class Registration:
         source: its origin, e.g. `local`, a list's name or a case. Source, digests and `pdqs`
             identify an entry, so the same picture from two people makes two entries.
         metadata: what a program says of it, as JSON; kept beside the note, and erased with it.
+        video: when each of `pdqs` is seen, which then come in that order and may repeat; None if a
+            picture is registered. A video has no `trimmed_pdqs`: a frame without its borders is
+            one more of `pdqs`, seen at the same time.
         keypoints: kept only if given, sealed with a key that is not in the store.
         anchored: of the first frame; kept if given, searched like `pdqs`, and carried wherever
             they are.
@@ -476,6 +489,7 @@ class Registration:
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
     metadata: str = field(default="", repr=False)
+    video: Track | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,6 +506,7 @@ class Entry:
         has_keypoints: whether keypoints are kept; only `Keypoints.read` reads them.
         anchored_count: how many anchored hashes are kept.
         anchored: read only where entries leave the register; else `Store.anchored` reads them.
+        video: as in `Registration`.
     """
 
     id: int
@@ -515,6 +530,7 @@ class Entry:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
+    video: Track | None = None
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -599,6 +615,7 @@ class Match:
         evidence: for keypoints only.
         anchored: for anchored hashes only.
         kind: of the bank; see `egide.domain.veto` for a negative one.
+        video: if the query or the entry is a video, when they show the same.
     """
 
     entry: int
@@ -613,6 +630,7 @@ class Match:
     evidence: KeypointEvidence | None = None
     anchored: AnchoredEvidence | None = None
     kind: BankKind = BankKind.POSITIVE
+    video: VideoEvidence | None = None
 
     @property
     def tier(self) -> int:
@@ -621,8 +639,9 @@ class Match:
 
     @property
     def by_part(self) -> bool:
-        """Whether only a part of a frame is known to match, by a rectangle or anchored hashes."""
-        return self.rectangle is not None or self.signal is Signal.ANCHORED
+        """Whether only a part is known to match: of a frame, or some frames of a video."""
+        part_of_video = self.video is not None and not self.video.whole
+        return part_of_video or self.rectangle is not None or self.signal is Signal.ANCHORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -645,6 +664,13 @@ class Limits:
     """Any archive or table may expand to this size, however small it is."""
     max_nesting: int = 3
     """How many archives or tables may stand around another that is still opened."""
+    max_video_bytes: int = 4 * 1024 * 1024 * 1024
+    max_video_pixels: int = 36_000_000
+    """Of one frame of a video: 8K, and no more."""
+    max_video_s: float = 21600.0
+    """The length of a video, from its beginning, that is looked at."""
+    video_timeout_s: float = 900.0
+    """Time to read and decode one video; what was decoded by then is compared."""
 
 
 DEFAULT_LIMITS = Limits()

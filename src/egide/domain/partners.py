@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from egide.domain.model import AnchoredHashes, Entry
+    from egide.domain.video import Track
 
 RETRY_DELAYS_S = (5, 60, 300, 1800, 7200, 28_800, 86_400)
 """The delay after each attempt except the last: eight attempts in about a day and a half."""
@@ -99,6 +100,19 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteVideo:
+    """The frames of a video in another register.
+
+    Attributes:
+        pdqs: all codes, in order.
+        track: when each is seen.
+    """
+
+    pdqs: tuple[bytes, ...] = field(repr=False)
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteEntry:
     """The present state of an entry in another register.
 
@@ -108,6 +122,8 @@ class RemoteEntry:
         pdqs, sha256, sha1, md5, url_sha256, url_md5: at least one for an active entry; empty or
             None for an ended one, whatever the partner sent.
         added, changed, expires: UTC.
+            Of a video these are at most 1,024 codes, as a register of before videos takes them.
+        video: its frames, if it is one and they were not refused.
         anchored: None if it has none, or they were refused.
         anchored_refused: whether it came with codes that no region has.
         kind: of its bank there.
@@ -131,6 +147,7 @@ class RemoteEntry:
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
     kind: BankKind = BankKind.POSITIVE
+    video: RemoteVideo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,12 @@ class AnchoredInvalid(Invalid):
     code = "anchored-invalid"
 
 
+class VideoInvalid(Invalid):
+    """Not the times of a video's frames: {reason}."""
+
+    code = "video-invalid"
+
+
 class LineError(ItemError):
     """Line {line}: {reason}."""
 

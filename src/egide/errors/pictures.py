@@ -90,6 +90,24 @@ class ImageTooSmall(ItemError):
     code = "image-too-small"
 
 
+class VideoUnreadable(ItemError):
+    """Cannot read the video {name}: {reason}. Play it, and save it again as MP4 or WebM."""
+
+    code = "video-unreadable"
+
+
+class VideoTooLarge(TooLarge, ItemError):
+    """The video {name} is over a limit: {reason}. Raise {setting} to read it."""
+
+    code = "video-too-large"
+
+
+class VideoSkipped(ItemError):
+    """Half seconds of the video {name} that were not looked at: {skipped}. It is damaged or cut, has a second track, or is over EGIDE_MAX_VIDEO_S or EGIDE_VIDEO_TIMEOUT_S: raise them, or fetch it again."""
+
+    code = "video-skipped"
+
+
 class ValueMissing(ItemError):
     """No picture in {name}: {reason}."""
 
@@ -139,6 +157,6 @@ class DecoderCrashed(ItemError):
 
 
 class DecodeTimeout(ItemError):
-    """Decoding {name} took over {limit_s} s: raise EGIDE_ITEM_TIMEOUT_S if the file is sound."""
+    """Decoding {name} took over {limit_s} s: raise EGIDE_ITEM_TIMEOUT_S, for a video EGIDE_VIDEO_TIMEOUT_S, if the file is sound."""
 
     code = "decode-timeout"

@@ -16,7 +16,7 @@ import numpy as np
 
 from egide.domain.model import Mode
 from egide.hashing.anchored import anchored_query
-from egide.hashing.fingerprint import hash_frame
+from egide.hashing.frames import hash_frame
 from egide.media import Frame
 
 if TYPE_CHECKING:

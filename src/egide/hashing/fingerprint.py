@@ -1,4 +1,4 @@
-"""Compute the fingerprint of an image file or a picture in memory."""
+"""Compute the fingerprint of an image or video file, or of a picture in memory."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from egide.domain.model import DEFAULT_LIMITS, MAX_REGIONS, Fingerprint, Mode, Pdq, Region
+from egide.domain.model import DEFAULT_LIMITS, DISTINCT_BITS, MAX_REGIONS, Fingerprint, Mode
 from egide.errors import DecodeFailed, EgideError, ItemError, UsageError
 from egide.hashing.anchored import MIN_SCALED_SIDE as MIN_SIDE_FOR_ANCHORED
 from egide.hashing.anchored import anchored_query
+from egide.hashing.frames import differs, hash_frame, hash_regions
 from egide.hashing.keypoints import MIN_SCALED_SIDE as MIN_SIDE_FOR_KEYPOINTS
 from egide.hashing.keypoints import extract
-from egide.hashing.pdq import hash_coefficients, reference_coefficients
-from egide.hashing.product import mirror_coefficients
-from egide.hashing.regions import find_regions
-from egide.media import Frame, Picture, decode, decode_image, read_bytes
+from egide.hashing.video import fingerprint_video
+from egide.media import Frame, Picture, decode, decode_image
+from egide.media.containers import HEAD_BYTES
 from egide.media.decode import MIN_SCALED_SIDE
+from egide.media.read import check_size, opened
+from egide.media.video import check_video_size, video_kind
 
 if TYPE_CHECKING:
-    from egide.domain.model import AnchoredQuery, KeypointQuery, Limits
+    from typing import BinaryIO
 
-DISTINCT_BITS = 10
-"""A frame within this many bits of a kept one is dropped: a search that finds one finds the other,
-at most a third of the default radius further away."""
-SAME_REGION_BITS = 4
-"""A region within this many bits of its frame, or of a kept region, is dropped."""
+    from egide.domain.model import AnchoredQuery, KeypointQuery, Limits, Pdq, Region
 
 
 def fingerprint(
@@ -45,34 +43,42 @@ def fingerprint(
     keypoints: bool = False,
     as_stored: bool = False,
 ) -> Fingerprint:
-    """Compute the fingerprint of one image.
+    """Compute the fingerprint of one image or video.
 
     Args:
         source: a file's bytes, its path, or a Pillow image; an image's current frame is used, and
-            its digests are None.
+            its digests are None. A video that is named by its path is not read into memory.
         name: the name in error messages; by default the path.
-        mode: exact for registration, fast for scanning.
+        mode: exact for registration, fast for scanning; a video has one way for both.
         limits: on bytes, pixels and frames.
         md5: whether to compute MD5 too; it takes longer than SHA-256.
         sha1: whether to compute SHA-1 too.
         regions: whether to look for parts that are pictures of their own.
-        anchored: whether to hash the parts of the first frame, by which its crops are found.
+        anchored: whether to hash the parts of the first frame, by which its crops are found; of a
+            video's first with enough detail.
         keypoints: whether to find the keypoints of the first frame.
         as_stored: whether to hash the first frame of a file also as HMA does, which takes a
             palette's indices, ink and hidden colours for what is seen.
 
     Returns:
         the PDQ of each distinct frame and of its regions, the digests, the stored size, and the
-        anchored hashes and keypoints if requested.
+        anchored hashes and keypoints if requested; of a video, when its frames are seen.
 
     Raises:
         ItemError: one of its subclasses, for anything wrong with the file.
         UsageError: the source has another type.
         KeypointsUnavailable: keypoints were requested, and OpenCV is not installed.
     """
+    kinds = {"md5": md5, "sha1": sha1}
+    looked_for = {"regions": regions, "anchored": anchored, "keypoints": keypoints}
     if isinstance(source, str | Path):
         name = name or str(source)
-        source = read_bytes(Path(source), name=name, limits=limits)
+        with opened(Path(source), name=name) as (file, size):
+            head = file.read(HEAD_BYTES)
+            if kind := video_kind(head):
+                return _of_video(file, size, kind, name, limits, **kinds, **looked_for)
+            check_size(size, name=name, limits=limits)
+            source = head + file.read()
     if not isinstance(source, bytes | Image.Image):
         raise UsageError(
             reason="a fingerprint is made of a path, a file's bytes or a Pillow image, not of "
@@ -90,9 +96,13 @@ def fingerprint(
             anchored=anchored_query(frame, parts) if anchored else None,
             keypoints=extract(frame, [part.rectangle for part in parts]) if keypoints else None,
         )
+    name = name or "the data"
+    if kind := video_kind(source):
+        file = io.BytesIO(source)
+        return _of_video(file, len(source), kind, name, limits, **kinds, **looked_for)
     picture = decode(
         source,
-        name=name or "the data",
+        name=name,
         mode=mode,
         limits=limits,
         min_scaled_side=max(
@@ -154,46 +164,16 @@ def fingerprint_or_error(
         return DecodeFailed(name=name, reason=f"unexpectedly, {type(error).__name__}")
 
 
-def hash_frame(frame: Frame, mode: Mode) -> Pdq:
-    """Hash one frame.
-
-    In exact mode the code and the quality equal the reference's, bit for bit. The seven further
-    variants, which only queries use, come from matrix products in both modes.
-    """
-    mirrors, quality = mirror_coefficients(frame.pixels, (frame.rows, frame.columns), frame.scale)
-    if mode is Mode.EXACT:
-        mirrors[0], quality = reference_coefficients(frame.pixels)
-    return hash_coefficients(mirrors, quality)
-
-
-def hash_regions(
-    frame: Frame, whole: Pdq, position: int = 0, limit: int = MAX_REGIONS
-) -> tuple[Region, ...]:
-    """Hash the parts of a frame that look like pictures of their own.
-
-    Args:
-        frame: any.
-        whole: its hash.
-        position: of the frame, in the fingerprint.
-        limit: the most regions.
-
-    Returns:
-        regions with enough detail to be searched for that differ from the frame and each other.
-    """
-    kept: list[Region] = []
-    codes = [int.from_bytes(whole.code)]
-    for found in find_regions(frame, limit):
-        top, left, bottom, right = found.box
-        rectangle = found.rectangle
-        mirrors, quality = mirror_coefficients(
-            frame.pixels[top:bottom, left:right], (rectangle.height, rectangle.width), frame.scale
-        )
-        pdq = hash_coefficients(mirrors, quality)
-        code = int.from_bytes(pdq.code)
-        if pdq.matchable and _differs(code, codes, SAME_REGION_BITS):
-            kept.append(Region(position, rectangle, pdq, found.trimmed))
-            codes.append(code)
-    return tuple(kept)
+def _of_video(
+    file: BinaryIO,
+    size: int,
+    kind: str,
+    name: str,
+    limits: Limits,
+    **looked_for: bool,
+) -> Fingerprint:
+    check_video_size(size, name=name, limits=limits)
+    return fingerprint_video(file, kind, name=name, limits=limits, **looked_for)
 
 
 class _Distinct(NamedTuple):
@@ -232,7 +212,7 @@ def _distinct(
             stored = hash_frame(Frame(frame.as_stored, frame.rows, frame.columns), mode)
         if kept and not found.matchable:
             continue
-        if _differs(code, codes, DISTINCT_BITS):
+        if differs(code, codes, DISTINCT_BITS):
             parts = hash_regions(frame, found, len(kept), max_regions - len(regions))
             if anchored and not kept:
                 parts_query = anchored_query(frame, parts)
@@ -243,10 +223,6 @@ def _distinct(
             codes.append(code)
     left = picture.count_left()
     return _Distinct(tuple(kept), tuple(regions), parts_query, query, left, share_read, stored)
-
-
-def _differs(code: int, others: list[int], bits: int) -> bool:
-    return all((code ^ other).bit_count() > bits for other in others)
 
 
 _SIDES = (480, 640)

@@ -16,9 +16,11 @@ from egide.hashlist.opening import opened
 from egide.hashlist.read_csv import CsvReader, find_table, looks_like_header
 from egide.hashlist.read_json import is_lines, read_json
 from egide.hashlist.read_lines import read_line, read_text
+from egide.hashlist.read_vpdq import VpdqReader
 from egide.hashlist.read_xml import read_xml
 from egide.hashlist.telling import settled
 from egide.hashlist.values import UNDERSTOOD_HEADERS, BadLine, Cut, HashLine, Untold
+from egide.hashlist.vpdq import is_vpdq_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,10 +121,15 @@ def _events(
 
 def _read_lines(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[Read | Untold]:
     table: CsvReader | None = None
+    vpdq: VpdqReader | None = None
     undecided, refused = True, False
     for number, text in _lines(stream):
         if isinstance(text, BadLine):
             yield text
+            continue
+        if vpdq is not None or (undecided and is_vpdq_line(text)):
+            vpdq = vpdq or VpdqReader()
+            yield from vpdq.feed(number, text)
             continue
         if undecided:
             if _SEPARATOR_LINE.fullmatch(text.strip()):
@@ -138,6 +145,8 @@ def _read_lines(stream: BinaryIO, name: str, signal: Signal | None) -> Iterator[
             yield from read_line(number, text, signal)
     if table is not None:
         yield from table.finish()
+    if vpdq is not None:
+        yield from vpdq.finish()
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, str | BadLine]]:

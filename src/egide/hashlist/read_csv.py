@@ -10,13 +10,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from egide.domain.model import MIN_MATCHABLE_QUALITY, AnchoredHashes, BankKind, Signal
-from egide.errors import AnchoredInvalid, HashInvalid, LineError, SchemaTooNew
+from egide.domain.video import MAX_VIDEO_FRAMES
+from egide.errors import AnchoredInvalid, HashInvalid, LineError, SchemaTooNew, VideoInvalid
 from egide.hashlist.addresses import canonical_address
 from egide.hashlist.values import (
     ADDRESS_COLUMNS,
     ADDRESS_TYPES,
     CLOSED_KINDS,
     DELETED_KEYS,
+    FRAMES_IN_A_ROW,
     HASH_COLUMNS,
     MAX_NOTE_CHARS,
     MAX_SOURCE_CHARS,
@@ -27,16 +29,19 @@ from egide.hashlist.values import (
     STATUS_KEYS,
     THREATEXCHANGE_COLUMNS,
     UNTOLD_HASH_COLUMNS,
+    VIDEO_TIMES,
     BadLine,
     NotTaken,
     Untold,
     is_ended,
+    joined_times,
     key_of,
     kind_of,
     line_with,
     meaningless,
     parse_anchored,
     parse_any,
+    parse_times,
     parse_value,
     restore,
 )
@@ -46,8 +51,9 @@ if TYPE_CHECKING:
 
     from egide.hashlist.values import HashLine, Read
 
-MAX_CODES_AN_ENTRY = 1024
-"""An animation has 32 frames by default; this bounds the memory that a hostile list can use."""
+MAX_CODES_AN_ENTRY = MAX_VIDEO_FRAMES
+"""This bounds the memory that a hostile list can use."""
+_MAX_TIMES_ROWS = -(-MAX_VIDEO_FRAMES // FRAMES_IN_A_ROW)
 
 _NEEDED = frozenset({"signal_type", "signal_str"})
 _KNOWN = frozenset(THREATEXCHANGE_COLUMNS + OWN_COLUMNS)
@@ -59,7 +65,8 @@ _UNTOLD = "untold"
 """A column of hashes whose kind nothing tells."""
 _ADDRESS = "address"
 _UNKNOWN_TYPE = (
-    "unknown signal_type: expected pdq, sha256, sha1, md5, url_sha256, url_md5 or pdq-anchored"
+    "unknown signal_type: expected pdq, sha256, sha1, md5, url_sha256, url_md5, pdq-anchored or "
+    "video-times"
 )
 
 
@@ -150,7 +157,7 @@ def _layout(names: tuple[str, ...], signal: Signal | None) -> _Layout | None:
 @dataclass(slots=True)
 class _Row:
     line: int
-    signal: Signal | None
+    signal: Signal | str | None
     value: bytes = field(repr=False)
     entry: str
     collab: str
@@ -170,6 +177,7 @@ class _Entry:
     pdqs: list[bytes] = field(default_factory=list, repr=False)
     digests: dict[Signal, bytes] = field(default_factory=dict, repr=False)
     untold: bytes | None = field(default=None, repr=False)
+    times: list[bytes] = field(default_factory=list, repr=False)
 
     def takes(self, row: _Row) -> bool:
         first = self.first
@@ -184,6 +192,10 @@ class _Entry:
             self.pdqs.append(row.value)
         elif row.signal is None:
             self.untold = row.value
+        elif not isinstance(row.signal, Signal):
+            if len(self.times) >= _MAX_TIMES_ROWS:
+                return BadLine(row.line, f"over {_MAX_TIMES_ROWS} rows of times for one entry")
+            self.times.append(row.value)
         elif self.digests.setdefault(row.signal, row.value) != row.value:
             return BadLine(row.line, f"a second, different {row.signal.value} for one entry")
         return None
@@ -192,6 +204,15 @@ class _Entry:
         anchored = self.digests.pop(Signal.ANCHORED, None)
         if anchored is not None and not (self.digests or self.pdqs):
             return BadLine(self.first.line, "anchored hashes without a hash of their picture")
+        video = None
+        if self.times:
+            try:
+                video = joined_times(self.times)
+                if len(video) != len(self.pdqs):
+                    reason = f"there are {len(self.pdqs)} codes, and times of {len(video)}"
+                    raise VideoInvalid(reason=reason)
+            except VideoInvalid as error:
+                return BadLine(self.first.line, str(error.fields["reason"]), VideoInvalid.code)
         line = replace(
             line_with(
                 self.first.line,
@@ -205,6 +226,7 @@ class _Entry:
             expires=self.first.expires,
             anchored=None if anchored is None else AnchoredHashes(anchored),
             said=self.first.said,
+            video=video,
         )
         return line if self.untold is None else Untold(line, self.untold)
 
@@ -234,7 +256,7 @@ class CsvReader:
             return
         try:
             rows, closed = self._parse(line, text)
-        except (LineError, HashInvalid, AnchoredInvalid) as error:
+        except (LineError, HashInvalid, AnchoredInvalid, VideoInvalid) as error:
             reason = str(error.fields["reason"]) if isinstance(error, LineError) else str(error)
             yield BadLine(line, reason, error.code)
             return
@@ -330,7 +352,7 @@ class CsvReader:
 
     def _hashes(
         self, line: int, fields: list[str], signal_type: str, signal_str: str, closed: list[str]
-    ) -> Iterator[tuple[Signal | None, bytes]]:
+    ) -> Iterator[tuple[Signal | str | None, bytes]]:
         """The hashes of a row; kinds that are not taken are added to `closed`."""
         held: list[tuple[Signal | str, str]]
         if self._layout.typed:
@@ -338,9 +360,9 @@ class CsvReader:
             if (named := CLOSED_KINDS.get(key_of(kind))) is not None:
                 closed.append(named)
                 return
-            if kind not in SIGNAL_TYPES and kind not in ADDRESS_TYPES:
+            if kind not in SIGNAL_TYPES and kind not in ADDRESS_TYPES | {VIDEO_TIMES}:
                 raise LineError(line=line, reason=_UNKNOWN_TYPE)
-            held = [(SIGNAL_TYPES.get(kind, _ADDRESS), signal_str)]
+            held = [(SIGNAL_TYPES.get(kind, kind if kind == VIDEO_TIMES else _ADDRESS), signal_str)]
         else:
             held = [(kind, fields[at]) for kind, at in self._layout.hashes if at < len(fields)]
             held = [(kind, text) for kind, text in held if text.strip(" \t\"'")]
@@ -362,10 +384,12 @@ class CsvReader:
         return True
 
 
-def _value(line: int, kind: Signal | str, text: str) -> tuple[Signal | None, bytes]:
+def _value(line: int, kind: Signal | str, text: str) -> tuple[Signal | str | None, bytes]:
     """The value of a field, and its kind; None for a kind that its ones have to tell."""
     if kind is Signal.ANCHORED:
         return kind, parse_anchored(text).codes
+    if kind == VIDEO_TIMES:
+        return kind, parse_times(text)
     if kind == _ADDRESS:
         address = canonical_address(text)
         if address is None:

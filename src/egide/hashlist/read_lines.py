@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from egide.domain.model import MIN_MATCHABLE_QUALITY, SIGNAL_BYTES, Signal
 from egide.errors import HashInvalid, LineError
 from egide.hashlist.addresses import canonical_address
+from egide.hashlist.read_vpdq import read_vpdq_value
 from egide.hashlist.records import UNIT, read_record
 from egide.hashlist.values import (
     ADDRESS_TYPES,
@@ -32,6 +33,7 @@ from egide.hashlist.values import (
     parse_value,
     plain,
 )
+from egide.hashlist.vpdq import VPDQ_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,6 +119,10 @@ def _words(number: int, line: str, signal: Signal | None) -> Iterator[Read | Unt
     rest = rest.strip()
     kind = first.strip("\"'")
     is_type = kind.lower() in SIGNAL_TYPES or kind.lower() in ADDRESS_TYPES
+    if rest.startswith(("[", "{")) and key_of(kind) in VPDQ_TYPES:
+        end = max(rest.rfind("]"), rest.rfind("}")) + 1
+        yield from _saying(rest[end:].strip(), [read_vpdq_value(number, rest[:end])])
+        return
     if rest and (is_type or key_of(kind) in CLOSED_KINDS) and parse_any(first) is None:
         value, _, opinion = rest.partition(" ")
         yield from _saying(opinion.strip(), _typed(number, kind, value, opinion.strip()))

@@ -20,10 +20,11 @@ from egide.domain.model import (
     Trust,
     digests_of,
 )
-from egide.errors import AnchoredInvalid, HashInvalid, LineError
+from egide.domain.video import FRAME_TIMES_BYTES, Track
+from egide.errors import AnchoredInvalid, HashInvalid, LineError, VideoInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 SCHEMA_VERSION = 1
@@ -67,6 +68,12 @@ SIGNAL_TYPES |= {
     "sha2-256": Signal.SHA256,
 }
 """StopNCII's names, and those of `openssl dgst` and `cksum`."""
+
+VIDEO_TIMES = "video-times"
+"""The type of the rows that say when an entry's PDQ codes are seen in its video."""
+FRAMES_IN_A_ROW = 2000
+_DURATION_BYTES = 4
+_TIMES_HEAD = 1 + _DURATION_BYTES
 
 ADDRESS_TYPES = frozenset({"url", "uri", "raw_uri", "unclickable_url"})
 """Types whose value is an address itself, of which only the digest is kept."""
@@ -229,6 +236,7 @@ class HashLine:
         source: the source that the list gives (a column `source`, else `collab`), or "".
         expires: UTC.
         anchored: of the picture that the other values are of.
+        video: when each of `pdqs` is seen, if they are of a video.
     """
 
     line: int
@@ -243,6 +251,7 @@ class HashLine:
     sha1: bytes | None = field(default=None, repr=False)
     url_sha256: bytes | None = field(default=None, repr=False)
     url_md5: bytes | None = field(default=None, repr=False)
+    video: Track | None = None
     ended: bool = False
     unit: str = "line"
     said: BankKind | None = field(default=None, compare=False)
@@ -258,6 +267,7 @@ class HashLine:
             md5=self.md5,
             url_sha256=() if self.url_sha256 is None else (self.url_sha256,),
             url_md5=() if self.url_md5 is None else (self.url_md5,),
+            video=self.video,
         )
 
     def registration(self, *, default_source: str, trust: Trust = Trust.UNVERIFIED) -> Registration:
@@ -275,6 +285,7 @@ class HashLine:
             trust=trust,
             expires=self.expires,
             anchored=self.anchored,
+            video=self.video,
         )
 
 
@@ -460,6 +471,43 @@ def parse_anchored(text: str) -> AnchoredHashes:
     if not codes or len(digits) != 2 * len(codes):
         raise AnchoredInvalid(reason=f"expected {2 * PDQ_BYTES} hexadecimal digits for each")
     return AnchoredHashes.of(codes[at : at + PDQ_BYTES] for at in range(0, len(codes), PDQ_BYTES))
+
+
+def times_of(track: Track) -> Iterator[bytes]:
+    """A video's times as rows of a list hold them: version, duration, and some of the times."""
+    head = bytes([track.version]) + track.duration_ms.to_bytes(_DURATION_BYTES)
+    packed = track.packed()
+    for at in range(0, len(packed), FRAMES_IN_A_ROW * FRAME_TIMES_BYTES):
+        yield head + packed[at : at + FRAMES_IN_A_ROW * FRAME_TIMES_BYTES]
+
+
+def parse_times(text: str) -> bytes:
+    """Parse one row of `times_of`, in hexadecimal digits.
+
+    Raises:
+        VideoInvalid: the text is none.
+    """
+    try:
+        value = bytes.fromhex(text.strip(_AROUND))
+    except ValueError:
+        value = b""
+    if len(value) <= _TIMES_HEAD:
+        raise VideoInvalid(reason="expected hexadecimal digits")
+    return value
+
+
+def joined_times(rows: Sequence[bytes]) -> Track:
+    """The times of a video from all its rows.
+
+    Raises:
+        VideoInvalid: they are of different videos, or no such times.
+    """
+    heads = {row[:_TIMES_HEAD] for row in rows}
+    if len(heads) != 1:
+        raise VideoInvalid(reason="its rows are of different videos")
+    (head,) = heads
+    times = b"".join(row[_TIMES_HEAD:] for row in rows)
+    return Track.of_packed(times, int.from_bytes(head[1:]), head[0])
 
 
 def meaningless(value: bytes, signal: Signal) -> str | None:

@@ -13,8 +13,10 @@ from egide.hashlist.values import (
     OWN_COLUMNS,
     SCHEMA_VERSION,
     THREATEXCHANGE_COLUMNS,
+    VIDEO_TIMES,
     HashListFormat,
     neutralise,
+    times_of,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def write_hash_list(
         entries: read once.
         out: opened as UTF-8 with `newline=""`.
         format: CSV keeps everything that importing needs; the others are for other programs, and
-            leave out anchored hashes, and the kind.
+            leave out anchored hashes, a video's times, and the kind.
         kind: of the bank.
 
     Returns:
@@ -106,6 +108,9 @@ def _csv_rows(entry: Entry, kind: BankKind) -> Iterator[tuple[object, ...]]:
     if entry.anchored is not None:
         # One row for all: they are one thing, and whoever does not know it passes over one line.
         yield Signal.ANCHORED.value, entry.anchored.codes.hex(), *shared
+    if entry.video is not None:
+        for times in times_of(entry.video):
+            yield VIDEO_TIMES, times.hex(), *shared
 
 
 def _signals(entry: Entry) -> Iterator[tuple[Signal, bytes]]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC = b"EGIDESNP"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _PREFIX = struct.Struct("<8sIII")
 _ALIGN = 64
 _MAX_HEADER_BYTES = 16 * 1024 * 1024

@@ -8,7 +8,7 @@ size are merged, so that there are few to search and a code is indexed only a fe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from egide.domain.model import Entry, Signal
+
+    VideoTimes = tuple[NDArray[np.int64], int]
+    """From when to when each code is seen, shape (n, 2), and the video's duration, in ms."""
 
 TAIL_ROWS = 2048
 """Brute force over this many takes 20 µs a query; indexing them takes 6 ms, 3 µs a code."""
@@ -43,6 +46,7 @@ _OWNER = np.dtype(
         ("previous", np.int32),
         ("bank", np.uint16),
         ("trust", np.uint8),
+        ("video", np.bool_),
     ]
 )
 """An entry's state after one of its changes. `gone_from` is the number of the first view without
@@ -55,11 +59,30 @@ class Segment:
 
     Attributes:
         kernel: searches the codes.
-        owner: uint32[n], the owner of each.
+        owner: uint32[n], the owner of each; the codes of one stand side by side, in its order.
+        starts: int64[k], the rows of the first code of each owner.
     """
 
     kernel: MultiIndex
     owner: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, kernel: MultiIndex, owner: NDArray[np.uint32]) -> Self:
+        """Find where each owner's codes begin."""
+        return cls(kernel, owner, np.flatnonzero(np.diff(owner, prepend=-1)))
+
+    def first_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The row of the first code of each of these rows' owners."""
+        found: NDArray[np.int64] = self.starts[np.searchsorted(self.starts, rows, "right") - 1]
+        return found
+
+    def codes_of(self, row: int) -> NDArray[np.uint8]:
+        """All codes of the owner of the one in this row."""
+        place = int(np.searchsorted(self.starts, row, "right"))
+        end = self.starts[place] if place < len(self.starts) else len(self.owner)
+        codes: NDArray[np.uint8] = self.kernel.codes[self.starts[place - 1] : end]
+        return codes
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -104,7 +127,7 @@ class GrownCodes:
         if not self._tail_rows:
             return tuple(self._segments)
         codes, owner = self._tail_codes[: self._tail_rows], self._tail_owner[: self._tail_rows]
-        return (*self._segments, Segment(MultiIndex(codes, None), owner))
+        return (*self._segments, Segment.of(MultiIndex(codes, None), owner))
 
     def _index_tail(self, owners: NDArray[np.void]) -> None:
         """Index the tail, merged with the last segments that are not much longer."""
@@ -120,7 +143,7 @@ class GrownCodes:
         kept = owners["gone_from"][all_owners] == 0
         self.rows -= len(kept) - int(kept.sum())
         if kept.any():
-            self._segments.append(Segment(MultiIndex.build(all_codes[kept]), all_owners[kept]))
+            self._segments.append(Segment.of(MultiIndex.build(all_codes[kept]), all_owners[kept]))
         # Earlier views keep the arrays of this tail.
         self._tail_codes = np.zeros((TAIL_ROWS, PDQ_BYTES), np.uint8)
         self._tail_owner = np.zeros(TAIL_ROWS, np.uint32)
@@ -137,6 +160,7 @@ class Grown:
         digests: the owners of each digest.
         pdq: the codes of frames.
         anchored: the codes of regions.
+        videos: when the codes of each owner that is a video are seen.
     """
 
     def __init__(self) -> None:
@@ -148,6 +172,7 @@ class Grown:
         }
         self.pdq = GrownCodes()
         self.anchored = GrownCodes()
+        self.videos: dict[int, VideoTimes] = {}
 
     def add(self, entry: Entry, bank: int) -> None:
         """Append an active entry; the caller must `mark` its older owner, if any.
@@ -168,11 +193,14 @@ class Grown:
             self.newest.get(entry.id, _NO_PREVIOUS),
             bank,
             _TRUSTS.index(entry.trust),
+            entry.video is not None,
         )
+        if entry.video is not None:
+            times = np.array((entry.video.starts, entry.video.ends), np.int64).T
+            self.videos[owner] = times, entry.video.duration_ms
         self.owner_count += 1
         self.newest[entry.id] = owner
-        for code in entry.pdqs + entry.trimmed_pdqs:
-            self.pdq.add(code, owner)
+        self.pdq.add(b"".join(entry.pdqs + entry.trimmed_pdqs), owner)
         if entry.anchored is not None:
             self.anchored.add(entry.anchored.codes, owner)
         for signal, digest in digests_of(entry):
@@ -189,6 +217,8 @@ class Grown:
             if known == FOR_ALL_VIEWS or (known and gone_from != FOR_ALL_VIEWS):
                 break
             column[owner] = gone_from
+            if gone_from == FOR_ALL_VIEWS:
+                self.videos.pop(owner, None)
             owner = int(self.owners["previous"][owner])
         if gone_from == FOR_ALL_VIEWS:
             self.newest.pop(entry_id, None)

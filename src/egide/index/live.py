@@ -18,7 +18,7 @@ from egide.domain.model import DIGEST_SIGNALS, Signal, State
 from egide.errors import SnapshotError
 from egide.index.grown import FOR_ALL_VIEWS, Grown
 from egide.index.kernel import Hits
-from egide.index.snapshot import DigestHits, Entries, SnapshotBank, codes_beside
+from egide.index.snapshot import DigestHits, Entries, SnapshotBank, VideoFrames, codes_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -263,6 +263,43 @@ class LiveView:
             SnapshotDamaged: an owner does not exist.
         """
         return self._pdq.owners(rows)
+
+    def are_videos(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these entries are videos."""
+        grown = owners >= self._base_entries
+        if not grown.any():
+            return self._base.are_videos(owners)
+        found = np.empty(len(owners), np.bool_)
+        found[~grown] = self._base.are_videos(owners[~grown])
+        found[grown] = self._grown.owners["video"][owners[grown] - self._base_entries]
+        return found
+
+    def video_places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The positions of these rows among the codes of their videos; of a picture any."""
+        first = self._pdq.base_rows
+        inside = rows < first
+        places = np.empty(len(rows), np.int64)
+        places[inside] = self._base.video_places(rows[inside])
+        for segment in self._pdq.segments:
+            inside = (rows >= first) & (rows < first + len(segment))
+            places[inside] = rows[inside] - first - segment.first_rows(rows[inside] - first)
+            first += len(segment)
+        return places
+
+    def video_of(self, row: int) -> VideoFrames | None:
+        """The video that holds the code in this row; None if it is a picture's, or has ended."""
+        first = self._pdq.base_rows
+        if row < first:
+            return self._base.video_of(row)
+        for segment in self._pdq.segments:
+            if row < first + len(segment):
+                known = self._grown.videos.get(int(segment.owner[row - first]))
+                if known is None:
+                    return None
+                times, duration_ms = known
+                return VideoFrames(segment.codes_of(row - first), times, duration_ms)
+            first += len(segment)
+        raise IndexError(row)
 
     def search_anchored(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every row of the anchored codes, as `search` does."""

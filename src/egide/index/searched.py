@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from egide.domain.model import Signal, Trust
     from egide.index.kernel import Hits
-    from egide.index.snapshot import DigestHits, Entries, SnapshotBank
+    from egide.index.snapshot import DigestHits, Entries, SnapshotBank, VideoFrames
 
 
 class Searched(Protocol):
@@ -43,6 +43,15 @@ class Searched(Protocol):
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The entries that hold the codes in these rows."""
+
+    def are_videos(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these entries are videos."""
+
+    def video_places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The positions of these rows among the codes of their videos; of a picture any."""
+
+    def video_of(self, row: int) -> VideoFrames | None:
+        """The video that holds the code in this row; None if it is a picture's, or has ended."""
 
     def search_anchored(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every row of the anchored codes within radius_bits (0–63) of each query.

@@ -88,12 +88,75 @@ class SomeEntries:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoFrames:
+    """A registered video as it is searched.
+
+    Attributes:
+        codes: uint8[n, 32], of its frames.
+        times: int64[n, 2], from when to when each is seen, in milliseconds.
+        duration_ms: of the video.
+    """
+
+    codes: NDArray[np.uint8]
+    times: NDArray[np.int64]
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Videos:
+    """Which entries are videos, sorted by owner.
+
+    Attributes:
+        owner: uint32[v].
+        row: int64[v], of the first of its codes.
+        first: int64[v], of the first of its times in `times`; one for each of its codes.
+        duration_ms: uint32[v].
+        times: uint32[t, 2].
+    """
+
+    owner: NDArray[np.uint32]
+    row: NDArray[np.int64]
+    first: NDArray[np.int64]
+    duration_ms: NDArray[np.uint32]
+    times: NDArray[np.uint32]
+
+    def places(self, owners: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The position of each owner among the videos, −1 of a picture."""
+        if not len(self.owner):
+            return np.full(len(owners), -1, np.int64)
+        place = np.minimum(np.searchsorted(self.owner, owners), len(self.owner) - 1)
+        return np.where(self.owner[place] == owners, place, -1)
+
+    def fit(self, rows: int, entries: int) -> bool:
+        """Whether each video has a time for each of its codes, and all of them exist."""
+        ends = np.append(self.first[1:], len(self.times))
+        return bool(
+            (self.owner[1:] > self.owner[:-1]).all()
+            and self.owner.max(initial=0) < max(entries, 1)
+            and (self.first >= 0).all()
+            and (self.first <= ends).all()
+            and (self.row >= 0).all()
+            and (self.row + ends - self.first <= rows).all()
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _DigestTable:
     """Sorted digests; `prefix` is the first 8 bytes as a number, for binary search."""
 
     prefix: NDArray[np.uint64]
     digest: NDArray[np.uint8]
     owner: NDArray[np.uint32]
+
+
+_VIDEO_COLUMNS = {"owner": "<u4", "row": "<i8", "first": "<i8", "duration_ms": "<u4"}
+_NO_VIDEOS = _Videos(
+    np.zeros(0, np.uint32),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.uint32),
+    np.zeros((0, 2), np.uint32),
+)
 
 
 def _bank(values: dict[str, Any]) -> SnapshotBank:
@@ -158,6 +221,7 @@ class Snapshot:
         }
         self._pdq = _Codes(str(path), arrays, "code")
         self._anchored = _Codes(str(path), arrays, "anchored")
+        self._videos = _Videos(*(arrays[f"video_{name}"] for name in (*_VIDEO_COLUMNS, "times")))
         self.row_count = self._pdq.rows
         self.anchored_row_count = self._anchored.rows
         self.entry_count = len(arrays["entry_id"])
@@ -198,12 +262,18 @@ class Snapshot:
             expected[f"{signal}_prefix"] = ("<u8", (count,))
             expected[f"{signal}_digest"] = ("|u1", (count, SIGNAL_BYTES[signal]))
             expected[f"{signal}_owner"] = ("<u4", (count,))
+        videos = len(arrays["video_owner"])
+        for name, dtype in _VIDEO_COLUMNS.items():
+            expected[f"video_{name}"] = (dtype, (videos,))
+        expected["video_times"] = ("<u4", (len(arrays["video_times"]), 2))
         banks, trusts = arrays["entry_bank"], arrays["entry_trust"]
         if banks.max(initial=0) >= max(len(self.banks), 1) or trusts.max(initial=0) >= len(Trust):
             raise ValueError("entry_bank")
         for key, (dtype, shape) in expected.items():
             if arrays[key].dtype.str != dtype or arrays[key].shape != shape:
                 raise ValueError(key)
+        if not self._videos.fit(self.row_count, entries):
+            raise ValueError("video_owner")
 
     def __enter__(self) -> Self:
         return self
@@ -225,6 +295,7 @@ class Snapshot:
             "code_owner": np.zeros(0, np.uint32),
         }
         self._pdq = self._anchored = _Codes(str(self.path), nothing, "code")
+        self._videos = _NO_VIDEOS
 
     @property
     def entries(self) -> Entries:
@@ -321,6 +392,38 @@ class Snapshot:
         """
         _ = self.entries
         return self._checked(self._pdq.owner[rows])
+
+    def are_videos(self, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these entries are videos."""
+        found: NDArray[np.bool_] = self._videos.places(owners) >= 0
+        return found
+
+    def video_places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The positions of these rows among the codes of their videos; of a picture any."""
+        place = self._videos.places(self.owners(rows))
+        if not len(self._videos.owner):
+            return place
+        return rows - self._videos.row[place]
+
+    def video_of(self, row: int) -> VideoFrames | None:
+        """The video that holds the code in this row; None if it is a picture's.
+
+        Raises:
+            SnapshotError: the snapshot was closed.
+        """
+        _ = self.entries
+        videos = self._videos
+        place = int(videos.places(self.owners(np.array([row])))[0])
+        if place < 0:
+            return None
+        first, following = int(videos.first[place]), place + 1
+        end = int(videos.first[following]) if following < len(videos.first) else len(videos.times)
+        start = int(videos.row[place])
+        return VideoFrames(
+            self._pdq.kernel.codes[start : start + end - first],
+            videos.times[first:end].astype(np.int64),
+            int(videos.duration_ms[place]),
+        )
 
     def search_anchored(self, queries: NDArray[np.uint8], radius_bits: int) -> Hits:
         """Find every row of the anchored codes, as `search` does."""

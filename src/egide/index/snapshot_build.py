@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from egide.domain.model import Bank, Entry
+    from egide.domain.video import Track
 
 _TRUSTS = tuple(Trust)
 _MAX_BANKS = 1 << 16
@@ -95,6 +96,7 @@ def build_snapshot(
     }
     for codes in (columns.pdq, columns.anchored):
         sections.update(codes.sections(str(path), min_indexed_rows))
+    sections.update(columns.videos.sections())
     for signal in DIGEST_SIGNALS:
         sections.update(columns.digests[signal].sections())
     write_container(path, metadata, sections)
@@ -112,6 +114,7 @@ class _Columns:
         self.entry_expires_us = array("q")
         self.pdq = _CodeColumns("code")
         self.anchored = _CodeColumns("anchored")
+        self.videos = _VideoColumns()
         self.digests = {signal: _DigestColumns(signal) for signal in DIGEST_SIGNALS}
 
     def add(self, entry: Entry) -> None:
@@ -126,6 +129,11 @@ class _Columns:
         self.entry_bank.append(bank)
         self.entry_trust.append(_TRUSTS.index(entry.trust))
         self.entry_expires_us.append(unix_us(entry.expires))
+        if entry.video is not None:
+            if len(entry.video) != len(entry.pdqs):
+                reason = f"entry {entry.id} has {len(entry.pdqs)} codes, {len(entry.video)} times"
+                raise SnapshotError(name=self.name, reason=reason)
+            self.videos.add(entry.video, owner, row=len(self.pdq.owner))
         for code in entry.pdqs + entry.trimmed_pdqs:
             self._check_size(entry, code, PDQ_BYTES)
             self.pdq.add(code, owner)
@@ -169,6 +177,32 @@ class _CodeColumns:
                 lambda: (band_list(codes, layout, band) for band in range(layout.bands)),
             )
         return found
+
+
+class _VideoColumns:
+    def __init__(self) -> None:
+        self.owner = array("I")
+        self.row = array("q")
+        self.first = array("q")
+        self.duration_ms = array("I")
+        self.times = array("I")
+
+    def add(self, track: Track, owner: int, *, row: int) -> None:
+        self.owner.append(owner)
+        self.row.append(row)
+        self.first.append(len(self.times) // 2)
+        self.duration_ms.append(track.duration_ms)
+        for span in zip(track.starts, track.ends, strict=True):
+            self.times.extend(span)
+
+    def sections(self) -> dict[str, Section]:
+        return {
+            "video_owner": array_section(_numpy(self.owner)),
+            "video_row": array_section(_numpy(self.row)),
+            "video_first": array_section(_numpy(self.first)),
+            "video_duration_ms": array_section(_numpy(self.duration_ms)),
+            "video_times": array_section(_numpy(self.times).reshape(-1, 2)),
+        }
 
 
 class _DigestColumns:

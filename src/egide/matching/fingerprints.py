@@ -16,11 +16,13 @@ from egide.domain.model import (
     BankKind,
     Match,
     Signal,
+    Trust,
 )
 from egide.index.kernel import check_radius
 from egide.index.snapshot import Snapshot, unix_us
 from egide.matching.anchored import match_anchored
 from egide.matching.scope import scope_of
+from egide.matching.video import FOUND, match_video, nearest_of_each, of_still
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from egide.domain.model import AnchoredQuery, Fingerprint, Pdq
+    from egide.domain.video import VideoEvidence
     from egide.index.searched import Searched
     from egide.index.snapshot import Entries
 
@@ -106,7 +109,8 @@ class Matcher:
         anchored hashes. An entry is reported once for a fingerprint: by an equal digest, else by
         the least distance, else by anchored hashes. Ties go to a whole frame before a region, then
         to the first transform in the order of `TRANSFORMS`, then to the first frame and the first
-        region.
+        region. A video matches a registered video by frames that agree in time, see
+        `egide.matching.video`.
 
         Args:
             fingerprints: any number.
@@ -130,7 +134,8 @@ class Matcher:
 
     def _first_tier(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
         matches: list[list[Match]] = [[] for _ in fingerprints]
-        parts = [part for part in self._candidates(fingerprints) if len(part)]
+        shown: dict[tuple[int, int], VideoEvidence] = {}
+        parts = [part for part in self._candidates(fingerprints, shown) if len(part)]
         if not parts:
             return matches
         found = _best(parts[0] if len(parts) == 1 else np.concatenate(parts))
@@ -140,14 +145,19 @@ class Matcher:
         found = found[_rank(found["item"]) < MAX_MATCHES]
         entries = self.searched.columns(found["owner"])
         banks = self.searched.banks
-        for hit, entry, bank, trust in zip(
+        for hit, entry, bank, trust, of_video in zip(
             found.tolist(),
             entries.id.tolist(),
             entries.bank.tolist(),
             entries.trust.tolist(),
+            self.searched.are_videos(found["owner"]).tolist(),
             strict=True,
         ):
-            item, _, rank, distance, region, transform, frame = hit
+            item, owner, rank, distance, region, transform, frame, row = hit
+            by_pdq = RANKED_SIGNALS[rank] is Signal.PDQ
+            video = shown.get((item, owner)) if by_pdq else None
+            if by_pdq and of_video and video is None:
+                video = of_still(self.searched, row)
             matches[item].append(
                 Match(
                     entry=entry,
@@ -162,6 +172,7 @@ class Matcher:
                     rectangle=(
                         None if region == WHOLE else fingerprints[item].regions[region].rectangle
                     ),
+                    video=video,
                 )
             )
         return matches
@@ -190,9 +201,56 @@ class Matcher:
                     )
                 )
 
-    def _candidates(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
+    def _candidates(
+        self, fingerprints: Sequence[Fingerprint], shown: dict[tuple[int, int], VideoEvidence]
+    ) -> Iterator[NDArray[np.void]]:
+        """All candidates; what shows that a video matches is added to `shown`."""
         yield from self._digest_hits(fingerprints)
-        yield from self._pdq(fingerprints)
+        are_videos = np.array([each.video is not None for each in fingerprints])
+        of_videos: list[NDArray[np.void]] = []
+        for found in self._pdq(fingerprints):
+            of_video = are_videos[found["item"]]
+            if of_video.any():
+                of_videos.append(nearest_of_each(found[of_video]))
+            yield _best(found[~of_video])
+        if of_videos:
+            yield from self._videos(fingerprints, np.concatenate(of_videos), shown)
+
+    def _videos(
+        self,
+        fingerprints: Sequence[Fingerprint],
+        hits: NDArray[np.void],
+        shown: dict[tuple[int, int], VideoEvidence],
+    ) -> Iterator[NDArray[np.void]]:
+        """The candidates of fingerprints that are videos."""
+        hits = self._without_harmless(hits)
+        for item in np.unique(hits["item"]).tolist():
+            own = nearest_of_each(hits[hits["item"] == item])
+            for nearest, evidence in match_video(self.searched, fingerprints[item], own):
+                shown[item, int(nearest["owner"][0])] = evidence
+                yield nearest
+
+    def _without_harmless(self, hits: NDArray[np.void]) -> NDArray[np.void]:
+        """Leave out frames of videos that a negative bank says are harmless.
+
+        A whole frame of a positive bank's entry is, by the rules of `egide.domain.veto`, if an
+        entry of a negative bank is nearer, or as near and the other is not confirmed.
+        """
+        negative = np.array([bank.kind is BankKind.NEGATIVE for bank in self.searched.banks])
+        if not negative.any():
+            return hits
+        columns = self.searched.columns(hits["owner"])
+        trust = np.array(self.searched.trusts, object)[columns.trust]
+        harmless, whole = negative[columns.bank], hits["region"] == WHOLE
+        able = harmless & whole & (trust != Trust.DISPUTED)
+        frame = np.unique(np.stack([hits["item"], hits["frame"]]), axis=1, return_inverse=True)[1]
+        nearest = np.full(len(hits), np.iinfo(np.int16).max, np.int16)
+        np.minimum.at(nearest, frame[able], hits["distance"][able])
+        bits = nearest[frame]
+        tied = (hits["distance"] == bits) & (trust != Trust.CONFIRMED)
+        vetoed = ~harmless & whole & ((bits < hits["distance"]) | tied)
+        left: NDArray[np.void] = hits[~vetoed]
+        return left
 
     def _digest_hits(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
         for signal in DIGEST_SIGNALS:
@@ -206,11 +264,12 @@ class Matcher:
             hits = self.searched.find_digests(signal, [digest for _, digest in known])
             if not len(hits.query):
                 continue
-            found = np.zeros(len(hits.query), _FOUND)
+            found = np.zeros(len(hits.query), FOUND)
             found["item"] = np.array([item for item, _ in known])[hits.query]
             found["owner"] = hits.owner
             found["rank"] = RANKED_SIGNALS.index(signal)
             found["region"] = WHOLE
+            found["row"] = -1
             yield self._allowed(found)
 
     def _pdq(self, fingerprints: Sequence[Fingerprint]) -> Iterator[NDArray[np.void]]:
@@ -232,7 +291,7 @@ class Matcher:
                 continue
             query = hits.query + first
             searched = np.searchsorted(ends, query, "right")
-            found = np.zeros(len(query), _FOUND)
+            found = np.zeros(len(query), FOUND)
             found["item"] = item_of[searched]
             found["owner"] = self.searched.owners(hits.row)
             found["rank"] = RANKED_SIGNALS.index(Signal.PDQ)
@@ -240,7 +299,8 @@ class Matcher:
             found["transform"] = query - np.concatenate([[0], ends[:-1]])[searched]
             found["frame"] = frame_of[searched]
             found["region"] = region_of[searched]
-            yield _best(self._allowed(found))
+            found["row"] = hits.row
+            yield self._allowed(found)
 
     def _allowed(self, found: NDArray[np.void]) -> NDArray[np.void]:
         """Drop candidates outside their bank's radius, not searched, expired or gone."""
@@ -270,20 +330,6 @@ class Matcher:
         return may
 
 
-_FOUND = np.dtype(
-    [
-        ("item", np.int64),
-        ("owner", np.int64),
-        ("rank", np.int16),
-        ("distance", np.int16),
-        ("region", np.int16),
-        ("transform", np.int16),
-        ("frame", np.int64),
-    ]
-)
-"""A candidate: a fingerprint's position, an entry's position, and how the two met.
-
-The order of the fields is the order of preference."""
 WHOLE = -1
 """A region's position that means the whole frame, which sorts before any region."""
 
@@ -300,7 +346,7 @@ def searched_codes(fingerprint: Fingerprint) -> Iterator[tuple[int, int, Pdq]]:
 
 def _best(found: NDArray[np.void]) -> NDArray[np.void]:
     """Keep the best candidate of each fingerprint and entry; see `Matcher.match`."""
-    order = np.lexsort([found[key] for key in reversed(_FOUND.names or ())])
+    order = np.lexsort([found[key] for key in reversed(FOUND.names or ())])
     found = found[order]
     first = np.ones(len(found), np.bool_)
     first[1:] = (found["item"][1:] != found["item"][:-1]) | (

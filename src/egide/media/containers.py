@@ -104,6 +104,7 @@ _NAMED_MAGIC = {
     b"0&\xb2u\x8ef\xcf\x11": "a Windows Media file",
     b"\0\0\1\xba": "an MPEG video",
     b"\0\0\1\xb3": "an MPEG video",
+    b".RMF\0\0": "a RealMedia video",
 }
 _NAMED_SUFFIXES = {
     **dict.fromkeys((".7z", ".cb7"), "a 7-Zip archive"),
@@ -141,6 +142,14 @@ _NAMED_SUFFIXES = {
     **dict.fromkeys((".flv", ".f4v"), "a Flash video"),
     **dict.fromkeys((".ogv", ".rm", ".rmvb"), "a video"),
 }
+VIDEOS = frozenset(
+    {
+        *("a video", "a Matroska or WebM video", "a Flash video", "a Windows Media file"),
+        *("an MPEG video", "an MP4 video", "an AVI video", "an Ogg video", "a RealMedia video"),
+    }
+)
+"""What `named` says of a video."""
+_OLD_MOVIE = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _SOUND = (b"M4A ", b"M4B ", b"M4P ")
 _IN_ZIP = ("a PyTorch", "a file of NumPy")
 _UUENCODED = re.compile(rb"begin [0-7]{3,4} .+\r?\n")
@@ -193,6 +202,8 @@ def named(name: str, head: bytes) -> str | None:
     if _CPIO.match(head):
         return "a cpio archive"
     if head[4:8] == b"ftyp" and head[8:12] not in _SOUND and sniff(head) is None:
+        return "an MP4 video"
+    if head[4:8] in _OLD_MOVIE and head[:1] == b"\0" and len(head) > 16:
         return "an MP4 video"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "an AVI video"

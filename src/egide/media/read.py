@@ -1,24 +1,27 @@
-"""Read a path's bytes within the size limit."""
+"""Open a path, and read its bytes within the size limit."""
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 from egide.errors import FileEmpty, FileMissing, FileTooLarge, FileUnreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from egide.domain.model import Limits
 
 
-def read_bytes(path: Path, *, name: str, limits: Limits) -> bytes:
-    """Read a whole file, after checking that it is a plain file of an allowed size.
+@contextmanager
+def opened(path: Path, *, name: str) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a path that has to be a plain file; yield it with its size.
 
     Raises:
-        FileMissing, FileUnreadable, FileTooLarge, FileEmpty: each naming `name`.
+        FileMissing, FileUnreadable, also while it is read: each naming `name`.
     """
     try:
         # Without O_NONBLOCK, opening a named pipe would block for ever.
@@ -29,13 +32,23 @@ def read_bytes(path: Path, *, name: str, limits: Limits) -> bytes:
                 raise FileUnreadable(name=name, reason="it is a folder")
             if not stat.S_ISREG(found.st_mode):
                 raise FileUnreadable(name=name, reason="it is not a regular file")
-            check_size(found.st_size, name=name, limits=limits)
-            return file.read()
+            yield file, found.st_size
     except FileNotFoundError as error:
         raise FileMissing(name=name) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its path is not valid"
         raise FileUnreadable(name=name, reason=reason) from error
+
+
+def read_bytes(path: Path, *, name: str, limits: Limits) -> bytes:
+    """Read a whole file, after checking that it is a plain file of an allowed size.
+
+    Raises:
+        FileMissing, FileUnreadable, FileTooLarge, FileEmpty: each naming `name`.
+    """
+    with opened(path, name=name) as (file, size):
+        check_size(size, name=name, limits=limits)
+        return file.read()
 
 
 def check_size(size: int, *, name: str, limits: Limits) -> None:

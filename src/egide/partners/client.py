@@ -24,7 +24,8 @@ from egide.domain.model import (
     State,
     Trust,
 )
-from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback
+from egide.domain.partners import RemoteChanges, RemoteEntry, RemoteFeedback, RemoteVideo
+from egide.domain.video import MAX_VIDEO_FRAMES, VIDEO_VERSION, Track
 from egide.errors import (
     AnchoredInvalid,
     FetchError,
@@ -34,6 +35,7 @@ from egide.errors import (
     SettingInvalid,
     SyncError,
     UpstreamRefused,
+    VideoInvalid,
 )
 from egide.net.answers import AnswerInvalidError, Node, read_json
 from egide.net.connect import read_answer, request
@@ -52,6 +54,8 @@ MAX_CODES = 1024
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _ITEMS_AROUND = 64
 _ITEMS_OF_ENTRY = MAX_CODES + MAX_ANCHORED + 32
+_ITEMS_OF_VIDEOS = 3 * (100_000 + MAX_VIDEO_FRAMES)
+# Codes and times: a page ends with the video that has its 100,000th code.
 KEY = re.compile(r"[!-~]{1,512}")
 """The form of another register's key."""
 _STORE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -146,7 +150,10 @@ class RegisterClient:
         body = self._get(f"/v1/changes?{urlencode(query)}")
         try:
             page = _changes(
-                read_json(body, max_items=_ITEMS_AROUND + limit * _ITEMS_OF_ENTRY), limit
+                read_json(
+                    body, max_items=_ITEMS_AROUND + limit * _ITEMS_OF_ENTRY + _ITEMS_OF_VIDEOS
+                ),
+                limit,
             )
             _require_progress(page, (since, after))
             if any(bank not in {None, entry.bank} for entry in page.entries):
@@ -234,11 +241,12 @@ def _entry(node: Node) -> RemoteEntry:
     quality, expires = node.get("quality"), node.get("expires")
     pdqs, digests = _fingerprint(node.get("fingerprint"))
     anchored, anchored_refused = _anchored(node.get("fingerprint"))
+    video = _video(node.get("fingerprint"), pdqs)
     if state is State.ACTIVE and not (pdqs or digests):
         raise node.get("fingerprint").error()
     if state in {State.WITHDRAWN, State.EXPIRED}:
         # If a register sends them nevertheless, the withdrawal must still take effect here.
-        pdqs, digests = (), {}
+        pdqs, digests, video = (), {}, None
         anchored, anchored_refused = None, False
     return RemoteEntry(
         id=node.get("id").integer(1),
@@ -258,6 +266,7 @@ def _entry(node: Node) -> RemoteEntry:
         expires=None if expires.missing else expires.moment(),
         anchored=anchored,
         anchored_refused=anchored_refused,
+        video=video,
         kind=BankKind.POSITIVE if kind is None else BankKind(kind.one_of(_KINDS)),
     )
 
@@ -288,6 +297,28 @@ def _anchored(fingerprint: Node) -> tuple[AnchoredHashes | None, bool]:
         return AnchoredHashes.of(codes), False
     except AnchoredInvalid:
         return None, True
+
+
+def _video(fingerprint: Node, pdqs: tuple[bytes, ...]) -> RemoteVideo | None:
+    """The frames of an entry that is a video of a version that this Egide knows."""
+    given = None if fingerprint.missing else fingerprint.optional("video")
+    if given is None or given.get("version").integer(0) != VIDEO_VERSION:
+        return None
+    codes, starts, ends = (given.optional(name) for name in ("pdq", "starts_ms", "ends_ms"))
+    if starts is None or ends is None:
+        raise given.error()
+    if codes is not None:
+        pdqs = tuple(code.hexadecimal(PDQ_BYTES) for code in codes.items(MAX_VIDEO_FRAMES))
+    seen, gone = (
+        tuple(time.integer(0) for time in some.items(MAX_VIDEO_FRAMES)) for some in (starts, ends)
+    )
+    try:
+        track = Track(seen, gone, given.get("duration_ms").integer(0))
+    except VideoInvalid:
+        raise given.error() from None
+    if len(track) != len(pdqs):
+        raise given.error()
+    return RemoteVideo(pdqs, track)
 
 
 def _require_progress(page: RemoteChanges, asked: tuple[int, int | None]) -> None:

@@ -20,6 +20,7 @@ from egide.compiled import count_picture
 from egide.domain.model import DEFAULT_LIMITS
 from egide.errors import DecoderCrashed, DecodeTimeout, EgideError, NotReady, Overloaded
 from egide.media.read import check_size
+from egide.media.video import video_kind
 from egide.sandbox.decoding_process import ChildDied, ChildSilent, DecodingProcess
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class DecodingPool:
         as_stored: bool = False,
         name: str = "the upload",
     ) -> Fingerprint:
-        """Compute the fingerprint of one image file in a child.
+        """Compute the fingerprint of one image or video file in a child.
 
         Threads are served in order of arrival.
 
@@ -158,19 +159,24 @@ class DecodingPool:
 
         Raises:
             ItemError: anything that is wrong with the picture, such as DecoderCrashed: it crashed
-                two children; DecodeTimeout: it took over `limits.item_timeout_s`.
+                two children; DecodeTimeout: it took over `limits.item_timeout_s`, a video over
+                `limits.video_timeout_s`.
             Overloaded: too many threads wait, or this one waited for too long.
             NotReady: the pool is closed, or children do not start.
         """
         check_size(len(data), name=name, limits=self._limits)
+        is_video = video_kind(data) is not None
+        timeout_s = self._limits.video_timeout_s if is_video else self._limits.item_timeout_s
         count_picture()
         for _ in range(_ATTEMPTS):
             child = self._take()
             try:
-                answer = child.ask(data, exact=exact, as_stored=as_stored, name=name)
+                answer = child.ask(
+                    data, exact=exact, as_stored=as_stored, name=name, timeout_s=timeout_s
+                )
             except ChildSilent as error:
                 self._replace(child)
-                raise DecodeTimeout(name=name, limit_s=self._limits.item_timeout_s) from error
+                raise DecodeTimeout(name=name, limit_s=timeout_s) from error
             except ChildDied:
                 self._replace(child)
             except BaseException:

@@ -33,7 +33,8 @@ from egide.domain.model import (
     Region,
     Signal,
 )
-from egide.errors import EgideError, ItemError, Unexpected
+from egide.domain.video import MAX_VIDEO_FRAMES, MAX_VIDEO_REGIONS, Track
+from egide.errors import EgideError, ItemError, Unexpected, VideoInvalid
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -77,7 +78,8 @@ def pack_answer(values: dict[str, Any]) -> bytes:
 def max_answer_bytes(limits: Limits) -> int:
     """The greatest length of a valid answer."""
     anchored_chars = _MAX_ANCHORED * 2 * (PDQ_BYTES + 1)
-    return 4096 + anchored_chars + (limits.max_frames + MAX_REGIONS + 1) * _MAX_HASH_CHARS
+    hashes = max(limits.max_frames + MAX_REGIONS, MAX_VIDEO_FRAMES + MAX_VIDEO_REGIONS) + 1
+    return 4096 + anchored_chars + hashes * _MAX_HASH_CHARS
 
 
 def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
@@ -109,6 +111,8 @@ def fingerprint_values(fingerprint: Fingerprint) -> dict[str, Any]:
         if anchored is None
         else [anchored.codes.hex(), anchored.regions.hex(), anchored.version],
         "as_stored": fingerprint.as_stored and _pdq_values(fingerprint.as_stored),
+        "video": fingerprint.video
+        and [fingerprint.video.packed().hex(), fingerprint.video.duration_ms],
     }
 
 
@@ -156,7 +160,11 @@ def _hex(data: bytes | None) -> str | None:
 
 def _fingerprint(values: dict[str, Any], limits: Limits) -> Fingerprint:
     frames = tuple(_pdq(frame) for frame in values["frames"])
-    if not 1 <= len(frames) <= limits.max_frames or len(values["regions"]) > MAX_REGIONS:
+    track = None if values["video"] is None else _track(len(frames), *values["video"])
+    most, parts = (
+        (limits.max_frames, MAX_REGIONS) if track is None else (MAX_VIDEO_FRAMES, MAX_VIDEO_REGIONS)
+    )
+    if not 1 <= len(frames) <= most or len(values["regions"]) > parts:
         _refuse()
     width, height = (_number(side) for side in values["size"])
     return Fingerprint(
@@ -171,7 +179,18 @@ def _fingerprint(values: dict[str, Any], limits: Limits) -> Fingerprint:
         regions=tuple(_region(region, len(frames)) for region in values["regions"]),
         anchored=None if values["anchored"] is None else _anchored(*values["anchored"]),
         as_stored=None if values["as_stored"] is None else _pdq(values["as_stored"]),
+        video=track,
     )
+
+
+def _track(frames: int, times: str, duration_ms: int) -> Track:
+    try:
+        track = Track.of_packed(bytes.fromhex(times), _number(duration_ms))
+    except VideoInvalid as error:
+        raise ValueError from error
+    if len(track) != frames:
+        _refuse()
+    return track
 
 
 def _share(value: Any) -> float:

@@ -99,14 +99,14 @@ class DecodingProcess:
             self._ready = True
 
     def ask(
-        self, data: bytes, *, exact: bool, as_stored: bool, name: str
+        self, data: bytes, *, exact: bool, as_stored: bool, name: str, timeout_s: float
     ) -> Fingerprint | EgideError:
         """Send one picture; return its fingerprint, or the error to raise instead.
 
         Raises:
             ChildDied, ChildSilent: the child can no longer be used.
         """
-        until = time.monotonic() + self._limits.item_timeout_s
+        until = time.monotonic() + timeout_s
         fast = compiled_module(ANCHORED) is not None
         self._send(REQUEST.pack(exact, as_stored, fast, len(data)), until)
         self._send(data, until)

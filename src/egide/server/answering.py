@@ -235,4 +235,5 @@ def _shown(match: Match) -> dict[str, Any]:
         "anchored": None
         if anchored is None
         else {"met": anchored.met, "registered": anchored.registered},
+        "video": None if match.video is None else asdict(match.video),
     }

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import asdict
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -128,4 +129,6 @@ def _match_data(match: Match) -> dict[str, Any]:
     }
     if match.anchored is not None:
         data["anchored"] = {"met": match.anchored.met, "registered": match.anchored.registered}
+    if match.video is not None:
+        data["video"] = asdict(match.video)
     return data

@@ -40,6 +40,8 @@ _LIMITS = Limits(
     max_frames=256,
     item_timeout_s=20.0,
     worker_memory_bytes=1024 * MIB,
+    max_video_s=3600.0,
+    video_timeout_s=60.0,
 )
 """Stricter than for an audit, whose owner chose the files: a stranger's WebP of 34 bytes may claim
 178 megapixels, take 3 GB, and hold a decoder for a minute."""

@@ -21,6 +21,7 @@ from egide.domain.model import (
     State,
     Trust,
 )
+from egide.domain.video import Track
 from egide.errors import RadiusInvalid
 from egide.index.snapshot import unix_us
 from egide.testing.kernels import as_tuples, by_hand, flip_bits, random_codes
@@ -109,6 +110,33 @@ class SearchedContract(ABC):
         for row, number in zip(hits.row.tolist(), ids.tolist(), strict=True):
             own = sorted(code.tobytes() for n, code in held if n == number)
             assert sorted(code.tobytes() for code in found.anchored_codes(row)) == own
+
+    def test_codes_of_videos_lead_to_their_times(self, tmp_path: Path) -> None:
+        codes = random_codes(60)
+        entries = [replace(_ENTRY, id=1, pdqs=tuple(code.tobytes() for code in codes[:3]))]
+        for number, (first, end) in enumerate([(3, 10), (10, 11), (11, 58)], 2):
+            starts = tuple(500 * at for at in range(first, end))
+            track = Track(starts, tuple(at + 500 for at in starts), 30_000 + number * 500)
+            pdqs = tuple(code.tobytes() for code in codes[first:end])
+            entries.append(replace(_ENTRY, id=number, pdqs=pdqs, video=track))
+        entries.append(replace(_ENTRY, id=9, pdqs=tuple(code.tobytes() for code in codes[58:])))
+        found = self.build(entries, _BANKS, tmp_path)
+        hits = found.search(codes, 0)
+        owners = found.owners(hits.row)
+        assert found.are_videos(owners).tolist() == [False] * 3 + [True] * 55 + [False] * 2
+        places = found.video_places(hits.row)
+        assert places[3:58].tolist() == [*range(7), 0, *range(47)]
+        for at, (row, place) in enumerate(zip(hits.row.tolist(), places.tolist(), strict=True)):
+            video = found.video_of(row)
+            if not 3 <= at < 58:
+                assert video is None
+                continue
+            assert video is not None
+            assert video.times[place].tolist() == [500 * at, 500 * at + 500]
+            assert (video.codes[place] == codes[at]).all()
+            assert len(video.codes) == len(video.times)
+        assert video is None
+        assert found.video_of(int(hits.row[20])).duration_ms == 32_000  # type: ignore[union-attr]
 
     def test_what_is_known_of_an_entry_is_kept(self, tmp_path: Path) -> None:
         ends = [None, _NOW, _NOW + timedelta(days=1)]

@@ -180,6 +180,7 @@ def _as_it_leaves(entry: Entry) -> Entry:
         pdqs=(),
         trimmed_pdqs=(),
         anchored=None,
+        video=None,
         note="",
         **without_digests,
     )

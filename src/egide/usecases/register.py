@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from egide.compiled import count_picture
 from egide.domain.coverage import Gap, GapKind
 from egide.domain.model import DEFAULT_LIMITS, Fingerprint, Registration
+from egide.domain.video import MAX_VIDEO_FRAMES, Track
 from egide.errors import (
     FileMissing,
     FileUnreadable,
@@ -215,15 +216,20 @@ def registration_of(
 ) -> Registration:
     """Return what a bank keeps of a picture: digests, and the PDQ of frames with enough detail.
 
-    Anchored hashes are kept if they were computed.
+    Of a video it keeps the frames in order, with their times; a frame without its borders is one
+    more. Anchored hashes are kept if they were computed.
     Keypoints are kept if they were computed and suffice to tell the picture from others.
     """
     keypoints = None if print_.keypoints is None else registered_keypoints(print_.keypoints)
+    pdqs = tuple(dict.fromkeys(frame.code for frame in print_.frames if frame.matchable))
+    trimmed = tuple(dict.fromkeys(region.pdq.code for region in print_.regions if region.trimmed))
+    video = None
+    if print_.video is not None:
+        trimmed = ()
+        pdqs, video = _frames_of_video(print_, print_.video)
     return Registration(
-        pdqs=tuple(dict.fromkeys(frame.code for frame in print_.frames if frame.matchable)),
-        trimmed_pdqs=tuple(
-            dict.fromkeys(region.pdq.code for region in print_.regions if region.trimmed)
-        ),
+        pdqs=pdqs,
+        trimmed_pdqs=trimmed,
         sha256=print_.sha256,
         md5=print_.md5,
         quality=print_.pdq.quality if print_.pdq else None,
@@ -232,6 +238,28 @@ def registration_of(
         expires=expires,
         keypoints=keypoints if keypoints is not None and keypoints.searchable else None,
         anchored=None if print_.anchored is None else print_.anchored.registered(),
+        video=video,
+    )
+
+
+def _frames_of_video(print_: Fingerprint, track: Track) -> tuple[tuple[bytes, ...], Track | None]:
+    """The codes of a video in order, and their times; at most `MAX_VIDEO_FRAMES`.
+
+    Frames without their borders come after the whole ones, and are the first to be left out.
+    """
+    whole = [(at, 0, frame.code) for at, frame in enumerate(print_.frames) if frame.matchable]
+    trimmed = [(one.frame, 1, one.pdq.code) for one in print_.regions if one.trimmed]
+    room = max(MAX_VIDEO_FRAMES - len(whole), 0)
+    if len(trimmed) > room:
+        trimmed = [trimmed[at * len(trimmed) // room] for at in range(room)]
+    kept = sorted(whole + trimmed)
+    if not kept:
+        return (), None
+    return tuple(code for _, _, code in kept), Track(
+        tuple(track.starts[at] for at, _, _ in kept),
+        tuple(track.ends[at] for at, _, _ in kept),
+        track.duration_ms,
+        track.version,
     )
 
 

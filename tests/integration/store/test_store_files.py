@@ -341,7 +341,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(path: Path, tmp_path:
     migrated = sa.create_engine(url_of(path))
     with declared.connect() as wanted, migrated.connect() as made:
         assert described(made) == described(wanted)
-        assert len(described(made)) == 28
+        assert len(described(made)) == 29
     declared.dispose()
     migrated.dispose()
 

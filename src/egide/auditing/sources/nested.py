@@ -23,6 +23,7 @@ from egide.errors import (
 from egide.media.containers import (
     HEAD_BYTES,
     IMAGE_SUFFIXES,
+    VIDEOS,
     Kind,
     kind_by_name,
     kind_of,
@@ -119,13 +120,16 @@ def look_beside(name: str, stream: IO[bytes], limits: Limits) -> Other | Gap | N
     The rule is that of `read_member`: what is no gap there is none here.
 
     Returns:
-        None for a picture, or what claims to be one; a gap for what may hold some; else the rest.
+        None for a picture or video, or what claims to be a picture; a gap for what may hold some;
+        else the rest.
 
     Raises:
         OSError: it cannot be read.
     """
     head = _read_head(stream)
     words, kind = named(name, head), kind_of(head)
+    if words in VIDEOS:
+        return None
     if words is None and kind is not None and name.rpartition("/")[2] not in _NO_DATA:
         words = f"a {kind.value} file"
     elif words is None and (sniff(head) is not None or suffix_of(name) in IMAGE_SUFFIXES):

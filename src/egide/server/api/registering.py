@@ -8,7 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 
 from egide.domain.model import AnchoredHashes, Registration, digests_of
-from egide.errors import AnchoredInvalid, RequestInvalid
+from egide.domain.video import Track
+from egide.errors import AnchoredInvalid, RequestInvalid, VideoInvalid
 from egide.server.api.schemas.common import GivenTime, Note, Request, inlined
 from egide.server.api.schemas.register import NewEntries, NewEntry, Source
 from egide.server.http.bodies import parse_in_turn
@@ -87,6 +88,7 @@ def batch_of(write: Write, service: Service, approval_id: int | None) -> Batch:
     Raises:
         RequestValidationError, RequestInvalid: the body does not fit the API's document.
         AnchoredInvalid: an entry's anchored hashes are none.
+        VideoInvalid: an entry's times are no video's.
         ItemError: the picture cannot be fingerprinted.
     """
     if write.form is not None:
@@ -110,13 +112,23 @@ def _registration(number: int, entry: NewEntry) -> Registration:
     digests: dict[str, Any] = {
         signal: bytes.fromhex(digits) for signal, digits in digests_of(entry)
     }
+    codes, video = tuple(map(bytes.fromhex, entry.pdq)), None
+    if entry.video is None:
+        codes = tuple(dict.fromkeys(codes))
+    else:
+        given = entry.video
+        try:
+            video = Track(tuple(given.starts_ms), tuple(given.ends_ms), given.duration_ms)
+        except VideoInvalid as error:
+            raise VideoInvalid(reason=f"of entry {number}, {error.fields['reason']}") from None
     return Registration(
-        pdqs=tuple(dict.fromkeys(map(bytes.fromhex, entry.pdq))),
+        pdqs=codes,
         quality=entry.quality,
         source=entry.source or "",
         note=entry.note,
         expires=entry.expires,
         anchored=anchored,
+        video=video,
         **digests,
     )
 

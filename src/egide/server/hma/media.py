@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from egide.domain.model import PDQ_BYTES, SIGNAL_BYTES, Fingerprint, Pdq, Signal
 from egide.errors import BatchTooLarge, ImageTooSmall, NotAnImage
+from egide.media.video import video_kind
 from egide.server.http.bodies import is_multipart, read_json, read_parts
 
 if TYPE_CHECKING:
@@ -130,6 +131,10 @@ async def fingerprint_sent(service: Service, sent: Sent, *, own_hash: bool = Fal
         return await run_in_threadpool(digests_of, sent.data)
 
     def fingerprint() -> Fingerprint:
+        if video_kind(sent.data) is not None:
+            if sent.content_type is None:
+                return digests_of(sent.data)
+            raise NotAnImage(name="the upload")
         try:
             return service.decoding.fingerprint(sent.data, exact=True, as_stored=own_hash)
         except NotAnImage:

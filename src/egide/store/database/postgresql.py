@@ -164,7 +164,7 @@ class PostgresqlDatabase(Database):
             while (older := _older_readers(connection, began)) and time.monotonic() < end:
                 time.sleep(POLL_S / 2)
             self._limit(connection, self._limit_s * _LONG_FACTOR, local=False)
-            connection.exec_driver_sql("VACUUM entries, anchored, patches")
+            connection.exec_driver_sql("VACUUM entries, anchored, videos, patches")
             self._limit(connection, self._limit_s, local=False)
         return not older
 

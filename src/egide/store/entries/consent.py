@@ -11,6 +11,7 @@ from egide.errors import EntryMissing, StateConflict
 from egide.store.entries import anchored as anchored_rows
 from egide.store.entries import details as detail_rows
 from egide.store.entries import keypoints as keypoint_rows
+from egide.store.entries import videos as video_rows
 from egide.store.tables.register import MAX_ENTRY_ID, entries
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def _update(
         change.touch(chunk)
         if "state" in values:  # an entry that is no longer active has none of them
             anchored_rows.erase(change, chunk)
+            video_rows.erase(change, chunk)
             detail_rows.erase(change, chunk)
             keypoint_rows.erase(change, chunk)
 

@@ -14,7 +14,7 @@ from egide.domain.times import moment
 from egide.errors import EntryMissing
 from egide.store.entries.anchored import with_anchored
 from egide.store.entries.banks import get_bank, list_banks
-from egide.store.entries.records import ENTRY_COLUMNS, entry_of
+from egide.store.entries.records import ENTRY_COLUMNS, entry_of, in_pages, read_some
 from egide.store.entries.revisions import current_revision
 from egide.store.log.bank_names import bank_names
 from egide.store.tables.register import MAX_ENTRY_ID, details, entries
@@ -187,13 +187,15 @@ def list_entries(
     left = limit
     while left is None or left > 0:
         size = _PAGE if left is None else min(_PAGE, left)
-        page = _fetch(database, query.where(entries.c.id > after).limit(size), anchored=anchored)
+        page, more = _fetch(
+            database, query.where(entries.c.id > after).limit(size), anchored=anchored
+        )
         yield from page
-        if len(page) < size:
+        if len(page) < size and not more:
             return
         after = page[-1].id
         if left is not None:
-            left -= size
+            left -= len(page)
 
 
 def list_changes(
@@ -217,11 +219,11 @@ def list_changes(
             else sa.and_(entries.c.revision == revision, entries.c.id > entry_id)
         )
         size = _PAGE if left is None else min(_PAGE, left)
-        page = _fetch(database, query.where(which).limit(size), anchored=anchored)
+        page, more = _fetch(database, query.where(which).limit(size), anchored=anchored)
         yield from page
         if left is not None:
             left -= len(page)
-        if len(page) == size:
+        if len(page) == size or more:
             revision, entry_id = page[-1].revision, page[-1].id
         elif entry_id is None:
             return
@@ -232,7 +234,7 @@ def list_changes(
 def read_active(connection: sa.Connection, store_id: str) -> ActiveView:
     """All active entries within the transaction of `connection`; see `Entries.active`."""
     names = bank_names(connection)
-    rows = connection.execution_options(yield_per=_PAGE).execute(
+    active = (
         sa.select(*ENTRY_COLUMNS)
         .where(entries.c.state == State.ACTIVE.value)
         .order_by(entries.c.id)
@@ -243,19 +245,21 @@ def read_active(connection: sa.Connection, store_id: str) -> ActiveView:
         banks=tuple(list_banks(connection)),
         entries=(
             entry
-            for page in rows.partitions()
-            for entry in with_anchored(connection, (entry_of(row, names) for row in page))
+            for page in in_pages(connection, active, names, _PAGE)
+            for entry in with_anchored(connection, page)
         ),
     )
 
 
-def _fetch(database: Database, page: sa.Select[Any], *, anchored: bool = False) -> list[Entry]:
-    """One page of entries, in a transaction of its own.
+def _fetch(
+    database: Database, page: sa.Select[Any], *, anchored: bool = False
+) -> tuple[list[Entry], bool]:
+    """One page of entries, in a transaction of its own, and whether it ends early.
 
     So a reader that takes an hour over a list holds no transaction open, which would keep erased
     fingerprints in the write-ahead log.
     """
     with database.read() as connection:
         names = bank_names(connection)
-        found = [entry_of(row, names) for row in connection.execute(page).all()]
-        return with_anchored(connection, found) if anchored else found
+        found, more = read_some(connection, page, names)
+        return (with_anchored(connection, found) if anchored else found), more

@@ -8,11 +8,16 @@ import sqlalchemy as sa
 
 from egide.domain.model import PDQ_BYTES, Bank, BankKind, Entry, State, Trust
 from egide.domain.times import moment
-from egide.store.tables.register import anchored, banks, entries, keypoints
+from egide.domain.video import Track
+from egide.store.tables.register import anchored, banks, entries, keypoints, videos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+MAX_CODES_READ = 100_000
+"""Codes of entries that are read at a time, and given to a partner in one page: 7 MB of JSON. A
+video has up to `MAX_VIDEO_FRAMES`, other entries few."""
+_ROWS = 500
 _STATES = {state.value: state for state in State}
 _TRUSTS = {trust.value: trust for trust in Trust}
 
@@ -40,6 +45,10 @@ ENTRY_COLUMNS = (
     sa.select(sa.func.length(anchored.c.codes))
     .where(anchored.c.entry_id == entries.c.id)
     .scalar_subquery(),
+    *(
+        sa.select(column).where(videos.c.entry_id == entries.c.id).scalar_subquery()
+        for column in (videos.c.times, videos.c.duration_ms, videos.c.version)
+    ),
 )
 """In the order that `entry_of` takes."""
 
@@ -86,6 +95,9 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         url_md5,
         has_keypoints,
         anchored_bytes,
+        times,
+        duration_ms,
+        video_version,
     ) = row
     pdqs = split_codes(codes)
     trimmed_pdqs: tuple[bytes, ...] = ()
@@ -113,7 +125,50 @@ def entry_of(row: Sequence[Any], bank_names: Mapping[int, str]) -> Entry:
         sha1,
         url_sha256,
         url_md5,
+        None if times is None else Track.kept(times, duration_ms, video_version),
     )
+
+
+def read_some(
+    connection: sa.Connection, query: sa.Select[Any], bank_names: Mapping[int, str]
+) -> tuple[list[Entry], bool]:
+    """Read the entries of a query of `ENTRY_COLUMNS`, as long as they have few codes together.
+
+    Returns:
+        the first entries, and whether others were left that made more than `MAX_CODES_READ`.
+    """
+    found: list[Entry] = []
+    codes = 0
+    with connection.execute(query, execution_options={"yield_per": _ROWS}) as rows:
+        for row in rows:
+            if codes >= MAX_CODES_READ:
+                return found, True
+            found.append(entry_of(row, bank_names))
+            codes += len(found[-1].pdqs)
+    return found, False
+
+
+def in_pages(
+    connection: sa.Connection, query: sa.Select[Any], bank_names: Mapping[int, str], size: int
+) -> Iterator[list[Entry]]:
+    """Read the entries of a query of `ENTRY_COLUMNS` in pages, in constant memory.
+
+    Args:
+        connection: whose transaction stays open meanwhile.
+        query: of them.
+        bank_names: by the bank's id.
+        size: most entries of a page; it has fewer where these have `MAX_CODES_READ` codes.
+    """
+    page: list[Entry] = []
+    codes = 0
+    for row in connection.execute(query, execution_options={"yield_per": _ROWS}):
+        page.append(entry_of(row, bank_names))
+        codes += len(page[-1].pdqs)
+        if len(page) >= size or codes >= MAX_CODES_READ:
+            yield page
+            page, codes = [], 0
+    if page:
+        yield page
 
 
 def split_codes(codes: bytes | None) -> tuple[bytes, ...]:

@@ -25,12 +25,13 @@ from egide.domain.model import (
     digests_of,
 )
 from egide.domain.times import unix_seconds
-from egide.errors import HashInvalid, UsageError
+from egide.errors import HashInvalid, UsageError, VideoInvalid
 from egide.hashlist.values import MAX_METADATA_CHARS, MAX_NOTE_CHARS, MAX_SOURCE_CHARS
 from egide.store.entries import anchored as anchored_rows
 from egide.store.entries import consent
 from egide.store.entries import details as detail_rows
 from egide.store.entries import keypoints as keypoint_rows
+from egide.store.entries import videos as video_rows
 from egide.store.log.log import MAX_SUBJECTS
 from egide.store.tables.register import entries
 
@@ -80,6 +81,7 @@ def register(
         change.grew(kinds.count(OutcomeKind.ADDED))
         detail_rows.keep(change, bank, chunk, identities, kinds)
         completed += keep_anchored(change, bank, chunk, identities, kinds)
+        completed += video_rows.keep(change, bank, chunk, identities, kinds)
         completed += _keep_keypoints(change, bank, sealer, chunk, identities, kinds)
         change.touch(_numbers(change, bank, identities, kinds))
         if outcomes:
@@ -204,12 +206,21 @@ def _check(registration: Registration) -> None:
             raise HashInvalid(signal=signal, digits=2 * SIGNAL_BYTES[signal])
     if not (registration.pdqs or digests):
         raise UsageError(reason="a registration needs a PDQ code or a digest")
+    _check_video(registration)
     if not registration.source:
         raise UsageError(reason="a registration needs a source")
     _check_text(registration.source, MAX_SOURCE_CHARS)
     check_note(registration.note)
     if registration.metadata:
         _check_text(registration.metadata, MAX_METADATA_CHARS)
+
+
+def _check_video(registration: Registration) -> None:
+    video, codes = registration.video, len(registration.pdqs)
+    if video is None:
+        return
+    if len(video) != codes or registration.trimmed_pdqs:
+        raise VideoInvalid(reason=f"there are times for {len(video)} frames and {codes} codes")
 
 
 def check_note(note: str) -> None:
@@ -284,6 +295,7 @@ def register_chunk(
         change.connection.execute(sa.insert(entries), inserts)
     # It also has these, although consent to them has ended.
     anchored_rows.erase(change, renewed)
+    video_rows.erase(change, renewed)
     detail_rows.erase(change, renewed)
     keypoint_rows.erase(change, renewed)
     return kinds

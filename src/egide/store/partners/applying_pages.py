@@ -19,6 +19,7 @@ from egide.domain.times import unix_seconds
 from egide.errors import SyncError, UpstreamChanged
 from egide.hashlist.values import meaningless_in
 from egide.store.entries import consent
+from egide.store.entries import videos as video_rows
 from egide.store.entries.registering import (
     find_known,
     identity_of,
@@ -168,8 +169,9 @@ def _links(
 
 
 def _candidate(upstream: Upstream, remote: RemoteEntry, identity_key: bytes) -> _Candidate:
+    video = remote.video
     registration = Registration(
-        pdqs=remote.pdqs,
+        pdqs=remote.pdqs if video is None else video.pdqs,
         sha256=remote.sha256,
         sha1=remote.sha1,
         md5=remote.md5,
@@ -180,8 +182,12 @@ def _candidate(upstream: Upstream, remote: RemoteEntry, identity_key: bytes) -> 
         trust=upstream.trust_map[remote.trust],
         expires=remote.expires,
         anchored=remote.anchored,
+        video=None if video is None else video.track,
     )
-    own = replace(registration, source=f"{upstream.source}:{remote.id}")
+    # As it was before Egide knew videos, so that an entry of then is the same.
+    own = replace(
+        registration, source=f"{upstream.source}:{remote.id}", pdqs=remote.pdqs, video=None
+    )
     return _Candidate(remote, registration, identity_of(own, identity_key))
 
 
@@ -238,6 +244,7 @@ def _begin(
     registrations = [one.registration for one in chosen]
     kinds = register_chunk(change, bank, registrations, identities, again=again)
     completed = keep_anchored(change, bank, registrations, identities, kinds)
+    completed += video_rows.keep(change, bank, registrations, identities, kinds)
     found = find_known(change.connection, bank, identities)
     fresh = [
         found[one.identity].entry

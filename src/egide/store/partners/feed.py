@@ -10,7 +10,7 @@ from egide.domain.model import BankKind, State
 from egide.domain.names import FOLLOWED
 from egide.domain.partners import FeedPage, Position
 from egide.store.entries.anchored import with_anchored
-from egide.store.entries.records import ENTRY_COLUMNS, entry_of
+from egide.store.entries.records import ENTRY_COLUMNS, read_some
 from egide.store.entries.revisions import current_revision
 from egide.store.log.bank_names import bank_names
 from egide.store.tables.register import banks as bank_table
@@ -44,6 +44,8 @@ class Feed:
     ) -> FeedPage:
         """The next changes after a position, with the entries' anchored hashes.
 
+        A page ends early where its entries have `MAX_CODES_READ` codes: videos have many.
+
         Args:
             since: the last revision that is known already.
             after: entries of revision `since` with a greater number are not known yet; None if
@@ -65,17 +67,19 @@ class Feed:
         with self._database.read() as connection:
             names = bank_names(connection)
             found: list[Entry] = []
+            full = False
             # First one revision, then later ones: each is one step in the index, as in
             # `entries.list_changes`.
             if after is not None:
                 rest = wanted.where(entries.c.revision == since, entries.c.id > after)
-                rows = connection.execute(rest.limit(limit + 1)).all()
-                found.extend(entry_of(row, names) for row in rows)
-            if len(found) <= limit:
+                found, full = read_some(connection, rest.limit(limit + 1), names)
+            if len(found) <= limit and not full:
                 later = wanted.where(entries.c.revision > since)
-                rows = connection.execute(later.limit(limit + 1 - len(found))).all()
-                found.extend(entry_of(row, names) for row in rows)
-            found, more = with_anchored(connection, found[:limit]), len(found) > limit
+                left = limit + 1 - len(found)
+                others, full = read_some(connection, later.limit(left), names)
+                found += others
+            more = full or len(found) > limit
+            found = with_anchored(connection, found[:limit])
             revision = current_revision(connection)
             is_negative = bank_table.c.kind == BankKind.NEGATIVE.value
             negative = connection.execute(sa.select(bank_table.c.name).where(is_negative))

@@ -48,7 +48,7 @@ class Blob(LargeBinary):
 
 
 SCHEMA_REVISIONS = (
-    *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"),
+    *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011"),
 )
 """Every Alembic migration in order; this Egide writes the last one."""
 
@@ -205,6 +205,19 @@ anchored = Table(
     # Of the definition of the codes' regions.
     Column("version", SmallInteger, nullable=False),
     Column("codes", Blob, nullable=False),
+)
+
+# When the codes of an entry are seen in the video that it is of; few entries are videos.
+videos = Table(
+    "videos",
+    metadata,
+    Column("entry_id", BigId, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    # Of the way in which frames are chosen.
+    Column("version", SmallInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    # Start and end of each code in `entries.pdqs`, in its order.
+    Column("times", Blob, nullable=False),
+    CheckConstraint("duration_ms >= 0", name="duration"),
 )
 
 # What a program says of an entry, as JSON; erased with it.

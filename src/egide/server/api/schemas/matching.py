@@ -131,6 +131,30 @@ class AnchoredAnswer(BaseModel):
     registered: int = Field(description="How many it has.")
 
 
+class SpanAnswer(BaseModel):
+    """A part of a video's time, in milliseconds from its first frame."""
+
+    start_ms: int
+    end_ms: int
+
+
+class VideoAnswer(BaseModel):
+    """Where a video shows an entry, or a picture is like a frame of a registered video."""
+
+    frames: int = Field(description="How many frames of what was asked agree, in time too.")
+    query: SpanAnswer | None = Field(
+        description="When they are seen in the video that was asked; null if it is a picture."
+    )
+    entry: SpanAnswer | None = Field(
+        description="When they are seen in the registered video; null if a picture is registered."
+    )
+    speed: float = Field(description="How much faster it runs than the registered video.")
+    agreeing_ms: int = Field(description="For how long they are seen; 0 if it is a picture.")
+    whole: bool = Field(
+        description="Whether they are most of both videos. Else only a part matched."
+    )
+
+
 class OriginAnswer(BaseModel):
     """Where an entry came from."""
 
@@ -161,6 +185,9 @@ class MatchAnswer(BaseModel):
         "`pdq-anchored`, which does not tell where."
     )
     anchored: AnchoredAnswer | None = Field(description="For `pdq-anchored` only.")
+    video: VideoAnswer | None = Field(
+        description="If this is a video or the entry is one, and its frames match by `pdq`."
+    )
     origin: OriginAnswer | None = Field(
         None, description="For keys that may read entries; others' answers do not have it."
     )

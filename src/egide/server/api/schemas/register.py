@@ -17,6 +17,7 @@ from egide.domain.model import (
     Trust,
     digests_of,
 )
+from egide.domain.video import MAX_VIDEO_FRAMES, SAMPLE_MS
 from egide.server.api.schemas.common import (
     TEXT_PATTERN,
     Answer,
@@ -41,9 +42,14 @@ if TYPE_CHECKING:
 
 MAX_CODES = 64
 """PDQ codes of one entry: the frames of an animation."""
+MAX_GIVEN_CODES = 1024
+"""Most PDQ codes that a register of before videos takes of one entry."""
 SOURCE_PATTERN = r"^[A-Za-z0-9._-]{1,100}$"
 
 Description = Annotated[str, Field(max_length=1000, pattern=TEXT_PATTERN)]
+Milliseconds = Annotated[
+    int, Field(ge=0, le=2**32 - 1, multiple_of=SAMPLE_MS, description="On the half second."), Whole
+]
 Radius = Annotated[int, Field(ge=0, le=MAX_RADIUS_BITS, description="Bits of 256."), Whole]
 
 
@@ -111,6 +117,21 @@ Source = Annotated[
 ]
 
 
+class NewVideo(Request):
+    """When the frames of a video are seen, in milliseconds from its first one."""
+
+    duration_ms: Milliseconds
+    starts_ms: list[Milliseconds] = Field(
+        min_length=1,
+        max_length=MAX_VIDEO_FRAMES,
+        fail_fast=True,
+        description="One for each of `pdq`, in order.",
+    )
+    ends_ms: list[Milliseconds] = Field(
+        min_length=1, max_length=MAX_VIDEO_FRAMES, fail_fast=True, description="Likewise."
+    )
+
+
 class NewEntry(Request):
     """A fingerprint to register: at least one PDQ or digest."""
 
@@ -129,10 +150,12 @@ class NewEntry(Request):
 
     pdq: list[PdqHex] = Field(
         default=[],
-        max_length=MAX_CODES,
+        max_length=MAX_VIDEO_FRAMES,
         fail_fast=True,
-        description="One for each distinct frame.",
+        description=f"One for each distinct frame, {MAX_CODES} at most; of a video one for each "
+        "frame in order.",
     )
+    video: NewVideo | None = Field(default=None, description="If it is of a video.")
     anchored: list[PdqHex] = Field(
         default=[],
         max_length=MAX_ANCHORED,
@@ -160,6 +183,8 @@ class NewEntry(Request):
     def _holds_something(self) -> Self:
         if not (self.pdq or any(digests_of(self))):
             raise ValueError("a PDQ or a digest is needed")
+        if self.video is None and len(self.pdq) > MAX_CODES:
+            raise ValueError(f"more than {MAX_CODES} PDQs, and no video")
         return self
 
 
@@ -198,6 +223,7 @@ class EntryShown(Answer):
     note: str
     signals: list[str] = Field(description="The kinds of hash that can match it.")
     pdq_count: int
+    video_ms: int | None = Field(description="How long the video is; null of a picture.")
     anchored_count: int
     has_patches: bool
     quality: int | None
@@ -218,6 +244,7 @@ class EntryShown(Answer):
             note=entry.note,
             signals=[signal.value for signal in entry.signals],
             pdq_count=len(entry.pdqs),
+            video_ms=None if entry.video is None else entry.video.duration_ms,
             anchored_count=entry.anchored_count,
             has_patches=entry.has_keypoints,
             quality=entry.quality,
@@ -274,11 +301,25 @@ class FeedbackTaken(Answer):
     taken: int
 
 
+class ChangedVideo(Answer):
+    """The frames of a registered video."""
+
+    version: int = Field(description="Of the way in which frames are chosen.")
+    duration_ms: int
+    pdq: list[str] | None = Field(
+        description=f"All codes, in order; null if they are those of the fingerprint's `pdq`, "
+        f"which has at most {MAX_GIVEN_CODES:,}."
+    )
+    starts_ms: list[int] = Field(description="From when each is seen, in the video.")
+    ends_ms: list[int] = Field(description="Until when.")
+
+
 class ChangedFingerprint(Answer):
     """A fingerprint as partners get it, without trimmed codes and keypoints."""
 
     pdq: list[str]
     anchored: list[str] = Field(description="Anchored hashes, sorted; empty if there are none.")
+    video: ChangedVideo | None = Field(description="When the codes are seen, if it is a video.")
     sha256: str | None
     sha1: str | None
     md5: str | None
@@ -311,9 +352,11 @@ def changed_entry(entry: Entry, *, negative: bool) -> dict[str, object]:
     """Return the fields of `ChangedEntry`; with the models, a page took five times as long."""
     fingerprint = None
     if entry.state is State.ACTIVE:
+        codes = [code.hex() for code in entry.pdqs]
         fingerprint = {
-            "pdq": [code.hex() for code in entry.pdqs],
+            "pdq": _evenly(codes, MAX_GIVEN_CODES),
             "anchored": [code.hex() for code in entry.anchored or ()],
+            "video": _changed_video(entry, codes),
             **dict.fromkeys(_DIGESTS),
             **{signal.value: digest.hex() for signal, digest in digests_of(entry)},
         }
@@ -330,6 +373,26 @@ def changed_entry(entry: Entry, *, negative: bool) -> dict[str, object]:
         "changed": shown_time(entry.changed),
         "expires": None if entry.expires is None else shown_time(entry.expires),
     }
+
+
+def _changed_video(entry: Entry, codes: list[str]) -> dict[str, object] | None:
+    track = entry.video
+    if track is None:
+        return None
+    return {
+        "version": track.version,
+        "duration_ms": track.duration_ms,
+        "pdq": codes if len(codes) > MAX_GIVEN_CODES else None,
+        "starts_ms": track.starts,
+        "ends_ms": track.ends,
+    }
+
+
+def _evenly(codes: list[str], most: int) -> list[str]:
+    """At most so many of some codes; a follower knows an entry again by them."""
+    if len(codes) <= most:
+        return codes
+    return [codes[at * len(codes) // most] for at in range(most)]
 
 
 class NextPosition(Answer):

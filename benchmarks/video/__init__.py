@@ -1,0 +1,1 @@
+"""Recall of videos: drawn clips, their edits with the truth, and peers."""
