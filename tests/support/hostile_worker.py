@@ -8,11 +8,12 @@ from typing import Any
 from egide.auditing import reading
 from egide.auditing.executors import worker
 from egide.domain.model import Fingerprint
+from egide.errors import ItemError
 
-real = reading.fingerprint
+real = reading.fingerprint_or_error
 
 
-def hostile(content: bytes, **options: Any) -> Fingerprint:
+def hostile(content: bytes, **options: Any) -> Fingerprint | ItemError:
     """Fingerprint, unless the item is marked."""
     if content.endswith(b"CRASH-THE-DECODER"):
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -21,5 +22,5 @@ def hostile(content: bytes, **options: Any) -> Fingerprint:
     return real(content, **options)
 
 
-reading.fingerprint = hostile
+reading.fingerprint_or_error = hostile
 worker.main()

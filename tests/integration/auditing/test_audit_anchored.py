@@ -60,7 +60,7 @@ def test_an_item_is_found_by_its_regions(
         found = of_name[options["name"]] if anchored else None
         return replace(egide.fingerprint(*args, **options), anchored=found)
 
-    monkeypatch.setattr(reading, "fingerprint", made)
+    monkeypatch.setattr(reading, "fingerprint_or_error", made)
     (shard,) = open_source(str(dataset), ()).shards()
     with open_snapshot(store) as snapshot:
         matcher = Matcher(snapshot, banks=["helpline"])

@@ -269,7 +269,7 @@ def test_error_of_the_store_or_of_this_machine_tells_clients_nothing(
     secret = f"postgresql+psycopg://egide:{PASSWORD}@db.internal/egide"
     fields = dict.fromkeys(
         ("store", "name", "reason", "found", "expected", "bank", "entry", "upstream", "webhook",
-         "limit", "limit_s", "size", "width", "height", "format", "extra", "items", "wanted",
+         "limit", "limit_s", "setting", "size", "width", "height", "format", "extra", "items", "wanted",
          "columns", "seq", "staff", "state", "action", "key", "quota", "role", "permission",
          "count", "allowed", "line", "signal", "digits", "radius", "remedy", "status", "host",
          "port", "what", "share", "skipped", "ones", "worker", "how", "matcher", "tries",

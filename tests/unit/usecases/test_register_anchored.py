@@ -20,7 +20,7 @@ def test_they_are_kept_and_an_old_entry_gets_them(
     def with_anchored(path: Path, **options: object) -> Fingerprint:
         return replace(egide.fingerprint(path), anchored=query)
 
-    monkeypatch.setattr("egide.usecases.register.fingerprint", with_anchored)
+    monkeypatch.setattr("egide.usecases.register.fingerprint_or_error", with_anchored)
     files = [tmp_path / f"{number}.png" for number in range(2)]
     for file, picture in zip(files, pictures(2), strict=True):
         file.write_bytes(encoded(picture, "PNG"))

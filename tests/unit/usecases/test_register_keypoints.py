@@ -51,7 +51,7 @@ def test_what_stands_in_the_way_is_told_before_a_file_is_read(
     def never(*_args: object, **_options: object) -> None:
         raise AssertionError("a file was read")
 
-    monkeypatch.setattr("egide.usecases.register.fingerprint", never)
+    monkeypatch.setattr("egide.usecases.register.fingerprint_or_error", never)
     for name in ("EGIDE_PATCH_KEY", "EGIDE_PATCH_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
