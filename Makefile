@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 
 # Without compiled modules each of the processes that tests start takes half a second longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-pages demo-serving test test-all check check-docs check-mypy check-style docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion screenshots report-picture format clean
+.PHONY: demo demo-pages demo-serving test test-all check check-docs check-mypy check-style docs release lock types bench trial bench-edits bench-service bench-browser bench-inversion bench-video screenshots report-picture format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -96,6 +96,9 @@ bench-service: $(VENV)/.bench
 
 bench-browser: $(VENV)/.bench
 	@PYTHONPATH=benchmarks:demo:tests/support $(BIN)/python benchmarks/browser.py $(BENCH_ARGS)
+
+bench-video: $(VENV)/.bench
+	@PYTHONPATH=benchmarks $(BIN)/python -m video $(BENCH_ARGS)
 
 # What fingerprints tell of a picture: networks learn, on one core and with patience.
 bench-inversion: $(VENV)/.bench-inversion

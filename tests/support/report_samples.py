@@ -218,6 +218,7 @@ def matches() -> list[MatchRow]:
             frame=3 if index == 9 else 0,
             trust=trusts[index % 4],
             rectangle=[120, 40, 640, 700] if index > 11 else None,
+            video_ms=[4000, 4500] if index == 12 else None,
         )
         for index, distance in enumerate(distances)
     ]

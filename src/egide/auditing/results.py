@@ -17,7 +17,7 @@ from egide.auditing.output import (
     Output,
     PlannedShard,
 )
-from egide.auditing.rows import GapRow, MatchRow, match_fields
+from egide.auditing.rows import GapRow, MatchRow
 from egide.auditing.sources import Columns, Other, Rows
 from egide.auditing.summary import SUMMARY_SCHEMA
 from egide.domain.coverage import Gap, GapKind
@@ -165,7 +165,7 @@ class Results:
         """
         names = [each.name for each in fields(MatchRow) if each.name != "vetoed_by"]
         for row in self._rows(MATCHES):
-            yield MatchRow(**match_fields(row, names))
+            yield MatchRow(**{name: row[name] for name in names})
 
     def gaps(self) -> Iterator[GapRow]:
         """Yield the rows of `not_compared.parquet`.

@@ -9,7 +9,7 @@ from egide.auditing.sources.base import printable
 from egide.domain.model import URL_SIGNALS, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from egide.auditing.sources import Item
     from egide.domain.coverage import Gap
@@ -36,9 +36,9 @@ class MatchRow:
         inliers, coverage, agreement, matrix: of `KeypointEvidence`; else None.
         polygon: x, y, x, y … of the registered picture's outline in the item; only for keypoints.
         sha256: of the item's bytes, hexadecimal; None if only a hash list was audited.
-        video_frames, video_whole: of `VideoEvidence`; None if neither is a video, or a digest met.
-        video_item_ms, video_entry_ms: from when to when, in the item's and the registered video;
-            None of a picture.
+        video_ms: of frames of a registered video, from when to when they are seen there; else None.
+        item_ms: if the item is a video, from when to when it shows the entry; else None.
+        whole_video: whether most of both videos agree; None if neither is one, or a digest met.
         vetoed_by: entries of negative banks that veto it: such a row stands in `vetoed.parquet`.
     """
 
@@ -66,10 +66,9 @@ class MatchRow:
     polygon: list[int] | None
     sha256: str | None = field(repr=False)
     vetoed_by: list[int] | None = None
-    video_frames: int | None = None
-    video_whole: bool | None = None
-    video_item_ms: list[int] | None = None
-    video_entry_ms: list[int] | None = None
+    video_ms: list[int] | None = None
+    item_ms: list[int] | None = None
+    whole_video: bool | None = None
 
     @property
     def way(self) -> str:
@@ -79,8 +78,7 @@ class MatchRow:
     @property
     def by_part(self) -> bool:
         """Whether only a part is known to match: of a frame, or some frames of a video."""
-        part_of_video = self.video_frames is not None and not self.video_whole
-        return part_of_video or self.rectangle is not None
+        return self.rectangle is not None or self.whole_video is False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +100,6 @@ class GapRow:
 
 
 Finding = MatchRow | GapRow
-OF_VIDEOS = frozenset({"video_frames", "video_whole", "video_item_ms", "video_entry_ms"})
-"""Columns that results of before videos do not have."""
-
-
-def match_fields(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The named columns of a row of matches, which may be older than videos."""
-    return {name: row.get(name) if name in OF_VIDEOS else row[name] for name in names}
 
 
 WAYS = ("file", "whole", "part", "anchored", "patches", "address")
@@ -162,10 +153,9 @@ def match_row(
         polygon=[value for point in evidence.polygon for value in point] if evidence else None,
         sha256=print_.sha256.hex() if print_.sha256 else None,
         vetoed_by=sorted({veto.entry for veto in vetoes}) or None,
-        video_frames=video.frames if video else None,
-        video_whole=video.whole if video else None,
-        video_item_ms=_times(video.query) if video else None,
-        video_entry_ms=_times(video.entry) if video else None,
+        video_ms=_times(video.entry) if video else None,
+        item_ms=_times(video.query) if video else None,
+        whole_video=video.whole if video else None,
     )
 
 
@@ -214,10 +204,9 @@ def match_schema() -> Any:
             pa.field("matrix", pa.list_(pa.float64())),
             pa.field("polygon", pa.list_(pa.int32())),
             pa.field("sha256", pa.string()),
-            pa.field("video_frames", pa.int32()),
-            pa.field("video_whole", pa.bool_()),
-            pa.field("video_item_ms", pa.list_(pa.int64())),
-            pa.field("video_entry_ms", pa.list_(pa.int64())),
+            pa.field("video_ms", pa.list_(pa.int64())),
+            pa.field("item_ms", pa.list_(pa.int64())),
+            pa.field("whole_video", pa.bool_()),
         ]
     )
 

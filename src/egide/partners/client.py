@@ -309,11 +309,11 @@ def _video(fingerprint: Node, pdqs: tuple[bytes, ...]) -> RemoteVideo | None:
         raise given.error()
     if codes is not None:
         pdqs = tuple(code.hexadecimal(PDQ_BYTES) for code in codes.items(MAX_VIDEO_FRAMES))
-    since, until = (
+    seen, gone = (
         tuple(time.integer(0) for time in some.items(MAX_VIDEO_FRAMES)) for some in (starts, ends)
     )
     try:
-        track = Track(since, until, given.get("duration_ms").integer(0))
+        track = Track(seen, gone, given.get("duration_ms").integer(0))
     except VideoInvalid:
         raise given.error() from None
     if len(track) != len(pdqs):

@@ -273,7 +273,7 @@ def test_error_of_the_store_or_of_this_machine_tells_clients_nothing(
          "columns", "seq", "staff", "state", "action", "key", "quota", "role", "permission",
          "count", "allowed", "line", "signal", "digits", "radius", "remedy", "status", "host",
          "port", "what", "share", "skipped", "ones", "worker", "how", "matcher", "tries",
-         "wait_s", "field", "property", "node", "other", "theirs", "ours"), secret
+         "wait_s", "field", "property", "node", "other", "theirs", "ours", "setting"), secret
     )  # fmt: skip
     error = kind(**fields, approval=1, retry_after_s=1, stalled_s=1)
     if not issubclass(kind, errors.StoreError) and error.status < 500:

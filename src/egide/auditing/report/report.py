@@ -15,7 +15,7 @@ from egide.auditing.report.before import Earlier, Removed
 from egide.auditing.report.charts import PLOT_HEIGHT_PX
 from egide.auditing.report.page import build_page
 from egide.auditing.report.sentence import report_wording
-from egide.auditing.rows import OF_VIDEOS, GapRow, MatchRow
+from egide.auditing.rows import GapRow, MatchRow
 from egide.auditing.summary import SUMMARY_SCHEMA
 from egide.errors import OutputMismatch, OutputUnreadable, OutputUnwritable
 from egide.files import written_whole
@@ -149,12 +149,8 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]
 
     try:
         with pq.ParquetFile(path) as table:
-            old = OF_VIDEOS.difference(table.schema_arrow.names)
-            there = [name for name in columns if name not in old]
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=there):
-                none = [None] * batch.num_rows
-                held = (none if name in old else batch.column(name).to_pylist() for name in columns)
-                yield from zip(*held, strict=True)
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+                yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise OutputUnreadable(name=path, reason=_reason(error)) from error
 
