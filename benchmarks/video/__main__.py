@@ -40,7 +40,7 @@ def main() -> int:
         prints = []
         registrations = []
         for number in range(chosen.clips):
-            made = egide.fingerprint(encode(clip(number)), name="a clip")
+            made = egide.fingerprint(encode(clip(number)), name="a clip", anchored=True)
             prints.append(made)
             registrations.append(registration_of(made, source=f"clip {number}"))
         outcomes = changing.entries.register(_BANK, registrations, outcomes=True).outcomes

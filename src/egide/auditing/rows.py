@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from egide.auditing.sources import Item
     from egide.domain.coverage import Gap
     from egide.domain.model import Fingerprint, Match
+    from egide.domain.video import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,9 @@ class MatchRow:
         inliers, coverage, agreement, matrix: of `KeypointEvidence`; else None.
         polygon: x, y, x, y … of the registered picture's outline in the item; only for keypoints.
         sha256: of the item's bytes, hexadecimal; None if only a hash list was audited.
-        video_ms: of a frame of a registered video, from when to when it is seen there; else None.
+        video_ms: of frames of a registered video, from when to when they are seen there; else None.
+        item_ms: if the item is a video, from when to when it shows the entry; else None.
+        whole_video: whether most of both videos agree; None if neither is one, or a digest met.
         vetoed_by: entries of negative banks that veto it: such a row stands in `vetoed.parquet`.
     """
 
@@ -64,11 +67,18 @@ class MatchRow:
     sha256: str | None = field(repr=False)
     vetoed_by: list[int] | None = None
     video_ms: list[int] | None = None
+    item_ms: list[int] | None = None
+    whole_video: bool | None = None
 
     @property
     def way(self) -> str:
         """How the item was found: one of `WAYS`."""
         return way_of(self)
+
+    @property
+    def by_part(self) -> bool:
+        """Whether only a part is known to match: of a frame, or some frames of a video."""
+        return self.rectangle is not None or self.whole_video is False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +119,7 @@ def way_of(match: Match | MatchRow) -> str:
         return "address"
     if match.signal != Signal.PDQ:
         return "file"
-    of_video = match.video_ms is not None if isinstance(match, MatchRow) else match.by_part
-    return "part" if match.rectangle is not None or of_video else "whole"
+    return "part" if match.by_part else "whole"
 
 
 def match_row(
@@ -118,7 +127,7 @@ def match_row(
 ) -> MatchRow:
     """Turn a match into its row, with what vetoes it."""
     part, anchored, evidence = match.rectangle, match.anchored, match.evidence
-    span = match.video.entry if match.video else None
+    video = match.video
     return MatchRow(
         item=printable(item.name),
         shard=printable(shard),
@@ -144,8 +153,14 @@ def match_row(
         polygon=[value for point in evidence.polygon for value in point] if evidence else None,
         sha256=print_.sha256.hex() if print_.sha256 else None,
         vetoed_by=sorted({veto.entry for veto in vetoes}) or None,
-        video_ms=[span.start_ms, span.end_ms] if span else None,
+        video_ms=_times(video.entry) if video else None,
+        item_ms=_times(video.query) if video else None,
+        whole_video=video.whole if video else None,
     )
+
+
+def _times(span: Span | None) -> list[int] | None:
+    return None if span is None else [span.start_ms, span.end_ms]
 
 
 def gap_row(gap: Gap, shard: str) -> GapRow:
@@ -190,6 +205,8 @@ def match_schema() -> Any:
             pa.field("polygon", pa.list_(pa.int32())),
             pa.field("sha256", pa.string()),
             pa.field("video_ms", pa.list_(pa.int64())),
+            pa.field("item_ms", pa.list_(pa.int64())),
+            pa.field("whole_video", pa.bool_()),
         ]
     )
 

@@ -129,7 +129,7 @@ class Matcher:
         if not self._by_distance:
             for fingerprint, found in zip(fingerprints, matches, strict=True):
                 if fingerprint.anchored is not None:
-                    self._add_anchored(fingerprint.anchored, found)
+                    self._add_anchored(fingerprint.anchored, found, fingerprint.video is not None)
         return matches
 
     def _first_tier(self, fingerprints: Sequence[Fingerprint]) -> list[list[Match]]:
@@ -177,11 +177,28 @@ class Matcher:
             )
         return matches
 
-    def _add_anchored(self, query: AnchoredQuery, found: list[Match]) -> None:
-        """Add the entries that only anchored hashes find."""
+    def _add_anchored(self, query: AnchoredQuery, found: list[Match], is_video: bool) -> None:
+        """Add the entries that only anchored hashes find.
+
+        Those of a video are of one frame, such as of an intro. So they find no registered video
+        where frames that agree in time have found one, nor a confirmed one where one that is
+        confirmed was found.
+        """
         known = {match.entry for match in found}
+        agreed = {
+            match.trust is Trust.CONFIRMED
+            for match in found
+            if is_video and match.video is not None and match.video.entry is not None
+        }
         met = match_anchored(self.searched, query, self.searches)
-        entries = self.searched.columns(np.array([each.owner for each in met], np.int64))
+        owners = np.array([each.owner for each in met], np.int64)
+        if agreed:
+            entries = self.searched.columns(owners)
+            confirmed = entries.trust == self.searched.trusts.index(Trust.CONFIRMED)
+            hidden = self.searched.are_videos(owners) & (~confirmed | (True in agreed))
+            met = [each for each, hide in zip(met, hidden.tolist(), strict=True) if not hide]
+            owners = owners[~hidden]
+        entries = self.searched.columns(owners)
         for each, entry, bank, trust in zip(
             met, entries.id.tolist(), entries.bank.tolist(), entries.trust.tolist(), strict=True
         ):

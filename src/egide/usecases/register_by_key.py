@@ -13,6 +13,8 @@ from egide.store.changing import ChangingStore
 from egide.usecases.approvals import TwoPeople
 from egide.usecases.withdraw import settle_after_act
 
+_FRAMES_COUNTED_AS_ONE = 64
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -67,8 +69,7 @@ def register_batch(
     key.require_bank(bank)
     store.banks.get(bank)
     registrations = list(_checked(batch.registrations, key))
-    # Count codes: one entry has as many as the animation has frames.
-    count = sum(max(1, len(registration.pdqs)) for registration in registrations)
+    count = sum(map(_counted, registrations))
     two_people = TwoPeople(store, bulk_limit)
     two_people.check_bulk(key, bank, count, batch.digest, batch.approval_id)
     registered = (
@@ -78,6 +79,12 @@ def register_batch(
     )
     settle_after_act(store)  # renewing an overdue entry may have erased some of it
     return registered
+
+
+def _counted(registration: Registration) -> int:
+    """What an entry counts for the limit: its codes; of a video one for each so many frames."""
+    codes = len(registration.pdqs)
+    return max(1, codes if registration.video is None else -(-codes // _FRAMES_COUNTED_AS_ONE))
 
 
 def _checked(registrations: Iterable[Registration], key: Key) -> Iterator[Registration]:

@@ -67,6 +67,7 @@ def test_active_entry_has_its_fingerprint_and_nothing_else(api: Api) -> None:
     assert entry["fingerprint"] == {
         "pdq": [pdq(1)],
         "anchored": [code.hex() for code in anchored(1)],
+        "video": None,
         "sha256": pdq(1),
         "sha1": None,
         "md5": None,

@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from egide.domain.model import BankKind, Fingerprint, Match, Pdq, Signal, Transform, Trust
+from egide.domain.model import (
+    AnchoredQuery,
+    BankKind,
+    Fingerprint,
+    Match,
+    Pdq,
+    Signal,
+    Transform,
+    Trust,
+)
 from egide.domain.policy import Action, Reason, decide
 from egide.domain.video import Span, Track, VideoEvidence
 from egide.index.snapshot import Snapshot
 from egide.index.snapshot_build import build_snapshot
 from egide.matching import Matcher
 from egide.testing.kernels import flip_bits, random_codes
-from search_data import NOW, bank, entry
+from search_data import NOW, bank, entry, region_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,6 +171,21 @@ def test_an_intro_of_many_videos_is_no_match_but_each_of_them_is_its_own(matched
     # Nobody hides a confirmed video behind others that nobody has seen.
     entries[3] = replace(entries[3], trust=Trust.CONFIRMED)
     assert 4 in [one.entry for one in matched(query(noisy(films[2])), entries)]
+
+
+def test_anchored_hashes_of_an_intro_find_nothing_beside_frames_that_agree(matched: Match_) -> None:
+    shared = region_codes(40)
+    entries = [
+        registered(n, film, anchored=shared[20 * (n - 2) :][:20] if n > 1 else ())
+        for n, film in enumerate((FILM, OTHER), 1)
+    ]
+    anchored = AnchoredQuery.of(shared[:20])
+    cropped = replace(query(clip(30, 10)), anchored=anchored)
+    assert [one.entry for one in matched(cropped, entries)] == [2]
+    assert [one.entry for one in matched(replace(query(FILM), anchored=anchored), entries)] == [1]
+    entries[1] = replace(entries[1], trust=Trust.CONFIRMED)
+    found = matched(replace(query(FILM), anchored=anchored), entries)
+    assert [one.entry for one in found] == [1, 2]
 
 
 def test_one_video_that_many_people_registered_is_found_for_all(matched: Match_) -> None:
