@@ -134,7 +134,7 @@ def test_a_key_that_is_lost_or_wrong_is_said_and_the_first_tier_goes_on(
         key = {**key, "EGIDE_PATCH_KEY_FILE": ""}
     found = run(folder, *command, "dataset/copy.jpg", **key)
     assert (found.code, f"[{code}]" in found.err) == (1, True), found.err
-    assert "pdq" in found.out
+    assert "the whole picture" in found.out
     # Nothing found and something not searched is no answer.
     missed = run(folder, *command, "dataset/other.jpg", **key)
     assert (missed.code, f"[{code}]" in missed.err) == (3, True), missed.err
