@@ -40,6 +40,7 @@ MATCH = {
     "frame": 0,
     "rectangle": None,
     "anchored": {"met": 2, "registered": 64},
+    "video": None,
 }
 QUERY = [moved(KEPT[5], 30), moved(KEPT[9], 46), *CODES[70:80]]
 
