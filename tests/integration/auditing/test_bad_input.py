@@ -344,7 +344,7 @@ def test_a_worker_killed_from_outside_costs_no_item(store: egide.Store, tmp_path
     killed: list[int] = []
 
     def kill_one(progress: egide.Progress) -> None:
-        if progress.phase == "scanning" and progress.items and len(killed) < 2:
+        if progress.phase == "scanning" and progress.items and not killed:
             for worker in children_of(os.getpid()):
                 os.kill(worker, signal.SIGKILL)
                 killed.append(worker)
