@@ -640,7 +640,7 @@ class TestEmptyBank:
         build_store_snapshot(store, snapshot_path(store))
         assert self.CODES[3] in snapshot_path(store).read_bytes()
         with monkeypatch.context() as patched:
-            patched.setattr("egide.store.entries.consent.keypoint_rows.erase", _break_off)
+            patched.setattr("egide.store.entries.revisions.Change.erase_beside", _break_off)
             with pytest.raises(KeyboardInterrupt):
                 empty_bank(store, "helpline")
         assert store.banks.get("helpline").enabled

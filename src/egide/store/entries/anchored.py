@@ -16,7 +16,7 @@ from egide.store.entries.revisions import current_revision
 from egide.store.tables.register import anchored, entries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from egide.domain.model import Entry
     from egide.store.database.interface import Database
@@ -181,18 +181,4 @@ def keep(change: Change, wanted: Mapping[int, AnchoredHashes]) -> int:
         ],
     )
     change.touch(new)
-    return change.connection.execute(
-        sa.update(entries)
-        .where(entries.c.id.in_(list(new)))
-        .where(entries.c.revision < change.revision())
-        .values(changed=change.at, revision=change.revision())
-    ).rowcount
-
-
-def erase(change: Change, entry_ids: Sequence[int]) -> None:
-    """Delete the anchored hashes of entries, at most as many as fit in a statement."""
-    if entry_ids:
-        deleted = change.connection.execute(
-            sa.delete(anchored).where(anchored.c.entry_id.in_(entry_ids))
-        )
-        change.erased_entries = change.erased_entries or deleted.rowcount > 0
+    return change.mark(list(new))

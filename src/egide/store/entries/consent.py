@@ -8,11 +8,8 @@ import sqlalchemy as sa
 
 from egide.domain.model import DIGEST_SIGNALS, State, Trust
 from egide.errors import EntryMissing, StateConflict
-from egide.store.entries import anchored as anchored_rows
-from egide.store.entries import details as detail_rows
 from egide.store.entries import keypoints as keypoint_rows
-from egide.store.entries import videos as video_rows
-from egide.store.tables.register import MAX_ENTRY_ID, entries
+from egide.store.tables.register import MAX_ENTRY_ID, entries, keypoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,7 +120,7 @@ def erase_keypoints(change: Change, bank: Bank, entry_ids: Sequence[int] | None)
     ids = held if entry_ids is None else sorted(set(held).intersection(entry_ids))
     _update(change, bank, ids, {})
     for chunk in _chunks(ids):
-        keypoint_rows.erase(change, chunk)
+        change.erase_beside(chunk, [keypoints])
 
 
 def _check(
@@ -180,10 +177,7 @@ def _update(
         change.entries += result.rowcount
         change.touch(chunk)
         if "state" in values:  # an entry that is no longer active has none of them
-            anchored_rows.erase(change, chunk)
-            video_rows.erase(change, chunk)
-            detail_rows.erase(change, chunk)
-            keypoint_rows.erase(change, chunk)
+            change.erase_beside(chunk)
 
 
 def _chunks(entry_ids: Sequence[int]) -> Iterator[Sequence[int]]:

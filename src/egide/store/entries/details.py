@@ -40,12 +40,3 @@ def keep(
     )
     values = [{"entry_id": entry, "metadata": said[identity]} for identity, entry in rows]
     change.connection.execute(sa.insert(details), values)
-
-
-def erase(change: Change, entry_ids: Sequence[int]) -> None:
-    """Delete what was said of entries, at most as many as fit in a statement."""
-    if entry_ids:
-        deleted = change.connection.execute(
-            sa.delete(details).where(details.c.entry_id.in_(entry_ids))
-        )
-        change.erased = change.erased or deleted.rowcount > 0

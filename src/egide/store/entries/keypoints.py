@@ -18,7 +18,7 @@ from egide.store.entries.revisions import current_revision
 from egide.store.tables.register import entries, keypoints
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from egide.domain.model import Bank, KeypointSet
     from egide.security.sealing import KeypointKey
@@ -203,23 +203,9 @@ def _keep_chunk(
             rows.append({"entry_id": entry, "key_id": key.key_id, "sealed": sealed})
     if not rows:
         return 0
-    erase(change, [row["entry_id"] for row in rows if row["entry_id"] in old])
+    change.erase_beside([row["entry_id"] for row in rows if row["entry_id"] in old], [keypoints])
     change.connection.execute(sa.insert(keypoints), rows)
-    return change.connection.execute(
-        sa.update(entries)
-        .where(entries.c.id.in_([row["entry_id"] for row in rows]))
-        .where(entries.c.revision < change.revision())
-        .values(changed=change.at, revision=change.revision())
-    ).rowcount
-
-
-def erase(change: Change, entry_ids: Sequence[int]) -> None:
-    """Delete the keypoints of entries, at most as many as fit in a statement."""
-    if entry_ids:
-        deleted = change.connection.execute(
-            sa.delete(keypoints).where(keypoints.c.entry_id.in_(entry_ids))
-        )
-        change.erased = change.erased or deleted.rowcount > 0
+    return change.mark([row["entry_id"] for row in rows])
 
 
 def entry_ids(

@@ -294,10 +294,7 @@ def register_chunk(
     if inserts:
         change.connection.execute(sa.insert(entries), inserts)
     # It also has these, although consent to them has ended.
-    anchored_rows.erase(change, renewed)
-    video_rows.erase(change, renewed)
-    detail_rows.erase(change, renewed)
-    keypoint_rows.erase(change, renewed)
+    change.erase_beside(renewed)
     return kinds
 
 

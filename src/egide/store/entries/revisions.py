@@ -15,13 +15,16 @@ from egide.store.database.erasure import note_erasure
 from egide.store.log import log
 from egide.store.log.bank_names import name_at
 from egide.store.messages.outbox import announce_change
-from egide.store.tables.register import revisions
+from egide.store.tables.register import anchored, details, entries, keypoints, revisions, videos
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from egide.store.database.interface import Database
 
+_IN_SNAPSHOTS = (anchored, videos)
+_BESIDE = (*_IN_SNAPSHOTS, details, keypoints)
+"""Tables of what an entry has besides its row, and has no longer when it ends."""
 # Any plan is fast for fewer rows; updating statistics takes PostgreSQL some milliseconds.
 _NOTICED_FROM = 2000
 
@@ -92,6 +95,30 @@ class Change:
         """Name these entries in the log, unless the change has too many."""
         if len(self._touched) <= log.MAX_SUBJECTS:
             self._touched.update(islice(entry_ids, log.MAX_SUBJECTS + 1))
+
+    def mark(self, entry_ids: Collection[int]) -> int:
+        """Stamp entries, at most as many as fit in a statement, as changed.
+
+        Returns:
+            how many of them this change had not stamped yet.
+        """
+        return self.connection.execute(
+            sa.update(entries)
+            .where(entries.c.id.in_(entry_ids))
+            .where(entries.c.revision < self.revision())
+            .values(changed=self.at, revision=self.revision())
+        ).rowcount
+
+    def erase_beside(self, entry_ids: Sequence[int], tables: Iterable[sa.Table] = _BESIDE) -> None:
+        """Delete what entries, at most as many as fit in a statement, have besides their rows."""
+        if not entry_ids:
+            return
+        for table in tables:
+            deleted = self.connection.execute(
+                sa.delete(table).where(table.c.entry_id.in_(entry_ids))
+            ).rowcount
+            self.erased_entries |= deleted > 0 and table in _IN_SNAPSHOTS
+            self.erased |= deleted > 0 and table not in _IN_SNAPSHOTS
 
     def grew(self, entries: int) -> None:
         """Notify the database when the entries added by this change have doubled."""

@@ -65,18 +65,4 @@ def keep(
             .values(pdqs=b"".join(one.pdqs), trimmed=0)
         )
     change.touch(new)
-    return change.connection.execute(
-        sa.update(entries)
-        .where(entries.c.id.in_(list(new)))
-        .where(entries.c.revision < change.revision())
-        .values(changed=change.at, revision=change.revision())
-    ).rowcount
-
-
-def erase(change: Change, entry_ids: Sequence[int]) -> None:
-    """Delete the times of entries, at most as many as fit in a statement."""
-    if entry_ids:
-        deleted = change.connection.execute(
-            sa.delete(videos).where(videos.c.entry_id.in_(entry_ids))
-        )
-        change.erased_entries = change.erased_entries or deleted.rowcount > 0
+    return change.mark(list(new))
